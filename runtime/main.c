@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* main.c – the launcher: makes the Lua state, registers the modules written in C, calls sandbox.cli
+ *
+ * What the command line says is decided in sandbox/cli; this file knows only exit code 125, for the case
+ * that Lua itself cannot run.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "modules.h"
+#include "state.h"
+
+int luaopen_syscall_core(lua_State *L);
+
+const luaL_Reg luge_modules[] = {
+	{"syscall.core", luaopen_syscall_core},
+	{NULL, NULL},
+};
+
+enum { EXIT_LUGE_FAILED = 125 };
+
+/* sandbox.cli gets the words of the command line, argv[0] included, and returns the exit code. */
+static int call_cli(lua_State *L)
+{
+	int argc = (int)lua_tointeger(L, 1);
+	char **argv = lua_touserdata(L, 2);
+
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "sandbox.cli");
+	lua_call(L, 1, 1);
+	lua_getfield(L, -1, "main");
+	lua_createtable(L, argc, 0);
+	for (int i = 0; i < argc; i++) {
+		lua_pushstring(L, argv[i]);
+		lua_rawseti(L, -2, i);
+	}
+	lua_call(L, 1, 1);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	lua_State *L = state_new();
+
+	if (!L) {
+		fputs("luge: no memory for Lua\n", stderr);
+		return EXIT_LUGE_FAILED;
+	}
+	lua_pushcfunction(L, call_cli);
+	lua_pushinteger(L, argc);
+	lua_pushlightuserdata(L, argv);
+	if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+		const char *message = lua_tostring(L, -1);
+
+		fprintf(stderr, "luge: internal error: %s\n", message ? message : "unknown");
+		return EXIT_LUGE_FAILED;
+	}
+	int code = (int)lua_tointeger(L, -1);
+
+	if (fflush(stdout) != 0 && code == 0)
+		code = EXIT_LUGE_FAILED;
+	/* No lua_close: the process ends, and what it holds ends with it. */
+	_Exit(code);
+}

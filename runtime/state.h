@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* state.h – the engine's Lua state and the files inside the binary */
+#ifndef LUGE_STATE_H
+#define LUGE_STATE_H
+
+#include <stddef.h>
+
+#include <lua.h>
+
+struct embedded_file {
+	const char *name; /* a module's name, or "file:" and a path in the source tree */
+	const unsigned char *data;
+	size_t size;
+};
+
+/* NULL when there is no such file. */
+const struct embedded_file *embedded_find(const char *name);
+
+/* A state with the standard libraries whose `require` knows the embedded modules, the C modules of
+ * modules.c and nothing on disk; NULL without memory. */
+lua_State *state_new(void);
+
+#endif

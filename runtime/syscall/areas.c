@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* areas.c – the kernel areas of the syscall layer, one file each
+ *
+ * Each adds its functions to the table that becomes S. Order does not matter: no two define one name.
+ */
+#include "bind.h"
+
+#define AREAS(X)                                                                                   \
+	X(file) X(directory) X(stat) X(mount) X(process) X(namespace) X(credential) X(capability)  \
+	X(prctl) X(limit) X(signal) X(event) X(socket) X(time) X(seccomp) X(terminal)
+
+#define DECLARE(area) void syscall_##area(lua_State *L);
+AREAS(DECLARE)
+
+#define LIST(area) syscall_##area,
+void (*const syscall_areas[])(lua_State *L) = {AREAS(LIST) NULL};
