@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
-# luge: `make help` lists the targets. Everything built goes to $(BUILD).
+# luge: `make help` lists the targets. Everything built goes to $(BUILD); V=1 shows commands.
 
-BUILD  ?= build
-PREFIX ?= /usr/local
-CC     ?= gcc
-Q      := $(if $(V),,@)
+VERSION := 0.1.0
+BUILD   ?= build
+PREFIX  ?= /usr/local
+CC      ?= gcc
+Q       := $(if $(V),,@)
 
 CFLAGS  ?= -O2 -g
 WARN    := -std=c17 -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
 CPPFLAGS += -D_GNU_SOURCE -Iruntime -Iruntime/syscall -I$(BUILD)/gen $(shell pkg-config --cflags lua5.3 2>/dev/null)
 # Static archives where Debian has them: five shared libraries cost 0.25 ms at each start.
-LIBS    := -Wl,-Bstatic -llua5.3 -lseccomp -lcap -Wl,-Bdynamic -lmnl -lm -ldl
+LIBS    := -Wl,-Bstatic -llua5.3 -lseccomp -lcap -ljson-c -Wl,-Bdynamic -lmnl -lm -ldl
 
 C_FILES   := $(wildcard runtime/*.c runtime/syscall/*.c netns/*.c)
 OBJECTS   := $(C_FILES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/constants.o $(BUILD)/obj/modules.o
@@ -22,7 +23,9 @@ module_name = $(subst /,.,$(patsubst %/init,%,$(patsubst runtime/%,%,$(1:.lua=))
 EMBED := $(foreach f,$(LUA_FILES),$(call module_name,$f)=$f) $(foreach f,$(PROFILES),file:$f=$f)
 
 .PHONY: all
-all: $(BUILD)/luge ## build
+all: $(BUILD)/luge ## build (the default)
+
+# ---- the binary ----
 
 $(BUILD)/luge: $(OBJECTS)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -51,8 +54,49 @@ $(BUILD)/obj/modules.o: $(BUILD)/gen/modules.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 
+# ---- what the tests need ----
+
+UNIT_FILES   := $(wildcard tests/unit/*.c)
+UNIT_OBJECTS := $(UNIT_FILES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/luge_main.o \
+		$(filter-out %/runtime/main.o,$(OBJECTS))
+TEST_PROGRAMS := $(BUILD)/tests/unit $(BUILD)/tests/guest
+
+# The assertions of Criterion convert to a bit.
+$(BUILD)/obj/tests/unit/%.o: WARN += -Wno-conversion
+
+# The unit tests have a main() of their own; the table of modules beside luge's is wanted.
+$(BUILD)/obj/tests/luge_main.o: $(BUILD)/obj/runtime/main.o
+	@mkdir -p $(@D)
+	$(Q)objcopy --redefine-sym main=luge_main $< $@
+
+$(BUILD)/tests/unit: $(UNIT_OBJECTS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(LIBS)
+
+# Runs inside containers whose root holds nothing else.
+$(BUILD)/tests/guest: $(wildcard tests/guest/*.c tests/guest/*.h)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O2 $(WARN) -static -o $@ $(filter %.c,$^)
+
+.PHONY: tests check test
+tests: all $(TEST_PROGRAMS)
+
+check: tests ## the tests that need no privilege and make no namespace
+	$(Q)BUILD=$(BUILD) LUGE_CHECK=1 tests/run unit lua profiles
+
+test: ## every test; installs what is missing when root
+	$(Q)tests/install build test
+	$(Q)$(MAKE) tests
+	$(Q)BUILD=$(BUILD) tests/run all
+
+# ---- everything else ----
+
+.PHONY: help
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
 .PHONY: clean
 clean: ## remove everything built
 	rm -rf $(BUILD)
 
--include $(OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
