@@ -220,15 +220,9 @@ int bind_raise(lua_State *L, int arg, const char *what, const char *got, const c
 	return luaL_argerror(L, arg, text);
 }
 
-/* The value of the first len characters of name in set, with or without the set's prefix. */
-static bool const_find(const struct bind_set *set, const char *name, size_t len, uint64_t *ret_value)
+static bool const_lookup(const struct bind_set *set, const char *name, size_t len,
+			 uint64_t *ret_value)
 {
-	size_t prefix = strlen(set->title);
-
-	if (len > prefix + 1 && name[prefix] == '_' && strncasecmp(name, set->title, prefix) == 0) {
-		name += prefix + 1;
-		len -= prefix + 1;
-	}
 	for (const struct bind_const *c = set->consts; c->name; c++) {
 		if (strncasecmp(c->name, name, len) == 0 && c->name[len] == '\0') {
 			*ret_value = c->value;
@@ -236,6 +230,21 @@ static bool const_find(const struct bind_set *set, const char *name, size_t len,
 		}
 	}
 	return false;
+}
+
+/* The value of the first len characters of name in set, with or without the set's prefix: "rdonly",
+ * "O_RDONLY", "SIGTERM". */
+static bool const_find(const struct bind_set *set, const char *name, size_t len, uint64_t *ret_value)
+{
+	size_t prefix = strlen(set->title);
+
+	if (const_lookup(set, name, len, ret_value))
+		return true;
+	if (len <= prefix || strncasecmp(name, set->title, prefix) != 0)
+		return false;
+	if (name[prefix] == '_')
+		prefix++;
+	return len > prefix && const_lookup(set, name + prefix, len - prefix, ret_value);
 }
 
 static uint64_t const_value(lua_State *L, int arg, const struct bind_set *set, const char *name,
