@@ -14,9 +14,11 @@
 #include "modules.h"
 #include "state.h"
 
+int luaopen_luge_json(lua_State *L);
 int luaopen_syscall_core(lua_State *L);
 
 const luaL_Reg luge_modules[] = {
+	{"luge.json", luaopen_luge_json},
 	{"syscall.core", luaopen_syscall_core},
 	{NULL, NULL},
 };
