@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "watch.h"
 
 enum { EVENTS_DEFAULT = 64, EVENTS_MAX = 4096 };
 
@@ -316,4 +317,5 @@ static const luaL_Reg functions[] = {
 void syscall_event(lua_State *L)
 {
 	luaL_setfuncs(L, functions, 0);
+	luaL_setfuncs(L, event_watch_functions, 0);
 }

@@ -254,4 +254,5 @@ void syscall_socket(lua_State *L)
 {
 	luaL_setfuncs(L, functions, 0);
 	luaL_setfuncs(L, socket_message_functions, 0);
+	luaL_setfuncs(L, socket_option_functions, 0);
 }
