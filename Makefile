@@ -20,7 +20,9 @@ PROFILES  := $(wildcard profiles/*.lua)
 
 # runtime/syscall/init.lua is the module "syscall": runtime/ is a folder, not part of a name.
 module_name = $(subst /,.,$(patsubst %/init,%,$(patsubst runtime/%,%,$(1:.lua=))))
-EMBED := $(foreach f,$(LUA_FILES),$(call module_name,$f)=$f) $(foreach f,$(PROFILES),file:$f=$f)
+EMBED := $(foreach f,$(LUA_FILES),$(call module_name,$f)=$f) $(foreach f,$(PROFILES),file:$f=$f) \
+	syscall.docs=$(BUILD)/gen/docs.lua
+DOCUMENTED := $(wildcard runtime/syscall/*.c runtime/syscall/*.lua netns/*.c netns/*.lua)
 
 .PHONY: all
 all: $(BUILD)/luge ## build (the default)
@@ -46,7 +48,12 @@ $(BUILD)/embed/embed: runtime/embed/embed.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -O2 -o $@ $< -llua5.3
 
-$(BUILD)/gen/modules.S: $(BUILD)/embed/embed $(LUA_FILES) $(PROFILES) Makefile
+# What help() of the prompt shows: the comments above the bindings.
+$(BUILD)/gen/docs.lua: runtime/syscall/docs.awk $(DOCUMENTED)
+	@mkdir -p $(@D)
+	$(Q)awk -f runtime/syscall/docs.awk $(DOCUMENTED) > $@.new && mv $@.new $@
+
+$(BUILD)/gen/modules.S: $(BUILD)/embed/embed $(LUA_FILES) $(PROFILES) $(BUILD)/gen/docs.lua Makefile
 	@mkdir -p $(@D) $(BUILD)/embed/lua
 	$(Q)$(BUILD)/embed/embed $@ $(BUILD)/embed/lua $(EMBED)
 

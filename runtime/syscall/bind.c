@@ -124,7 +124,10 @@ static int fd_release(lua_State *L)
 	return 1;
 }
 
-/* close(2). Not retried on EINTR: on Linux the descriptor is gone whatever close() says. */
+/*** S.close(fd) -> true
+ * A descriptor object is closed for good even when an error is returned; using it again raises. Errors: BADF,
+ * IO. Not retried on EINTR: on Linux the descriptor is gone whatever close() says. Source: close(2).
+ */
 static int fd_close(lua_State *L)
 {
 	int *slot = luaL_testudata(L, 1, FD_TYPE);
