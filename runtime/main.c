@@ -16,10 +16,12 @@
 
 int luaopen_luge_json(lua_State *L);
 int luaopen_syscall_core(lua_State *L);
+int luaopen_netns_netlink(lua_State *L);
 
 const luaL_Reg luge_modules[] = {
 	{"luge.json", luaopen_luge_json},
 	{"syscall.core", luaopen_syscall_core},
+	{"netns.netlink", luaopen_netns_netlink},
 	{NULL, NULL},
 };
 

@@ -30,10 +30,17 @@ int bind_error(lua_State *L, int err)
 	return 3;
 }
 
+/* The text for the number; with what the kernel said beyond it, where it did (err.text, from netlink). */
 static int error_tostring(lua_State *L)
 {
 	lua_getfield(L, 1, "errno");
-	lua_pushstring(L, strerror((int)lua_tointeger(L, -1)));
+	const char *text = strerror((int)lua_tointeger(L, -1));
+
+	lua_pushliteral(L, "text");
+	if (lua_rawget(L, 1) == LUA_TSTRING)
+		lua_pushfstring(L, "%s: %s", text, lua_tostring(L, -1));
+	else
+		lua_pushstring(L, text);
 	return 1;
 }
 
