@@ -4,12 +4,7 @@
 local M = {}
 
 function M.main(argv)
-  if argv[1] == "lua" and argv[2] then
-    local chunk, err = loadfile(argv[2], "t")
-    if not chunk then io.stderr:write("luge: ", err, "\n") return 125 end
-    chunk(table.unpack(argv, 3))
-    return 0
-  end
+  if argv[1] == "lua" then return require("sandbox.cli.lua").run(table.move(argv, 2, #argv, 1, {})) end
   return 0
 end
 

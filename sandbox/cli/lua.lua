@@ -1,0 +1,64 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.lua: `luge lua [SCRIPT [ARG…]]`: the syscall layer for a script or, on a terminal, at a prompt.
+-- As lua(1) where it can be: arg, exit codes, tracebacks. Unlike it, no variable of the environment counts, and
+-- `require` finds what luge holds and Lua files beside the script, nothing else.
+
+local M = {}
+
+local EXIT_FAILURE = 1
+
+-- What an error object says; nil, err, errno through assert() ends here as an object of the syscall layer.
+local function message_of(err)
+  if type(err) == "string" then return err end
+  return require("sandbox.cli.show").value(err)
+end
+
+-- The traceback without luge's own frames, which stand below the xpcall of M.call.
+local function handler(err)
+  local text = debug.traceback(message_of(err), 2)
+  return (text:gsub("\n\t%[C%]: in function 'xpcall'.*", ""))
+end
+
+--- Calls a chunk; on an error its traceback goes to stderr.
+---@return boolean ok
+function M.call(chunk, ...)
+  local results = table.pack(xpcall(chunk, handler, ...))
+  if not results[1] then io.stderr:write("luge: ", results[2], "\n") end
+  return table.unpack(results, 1, results.n)
+end
+
+-- `require` looks beside the script last, so that no file there can stand in for a module of luge.
+local function look_beside(script)
+  local dir = script:match("^(.*)/[^/]*$") or (script:find("/", 1, true) and "/" or ".")
+  if dir == "" then dir = "/" end
+  package.path = dir .. "/?.lua;" .. dir .. "/?/init.lua"
+  package.searchers[#package.searchers + 1] = function(name)
+    local path, tried = package.searchpath(name, package.path)
+    if not path then return tried end
+    local chunk, err = loadfile(path, "t")
+    if not chunk then error(("error loading module '%s':\n\t%s"):format(name, err), 0) end
+    return chunk, path
+  end
+end
+
+local function run_script(script, args)
+  if script ~= "-" then look_beside(script) end
+  local chunk, err = loadfile(script ~= "-" and script or nil, "t") -- nil: standard input
+  if not chunk then
+    io.stderr:write("luge: ", err, "\n")
+    return EXIT_FAILURE
+  end
+  arg = { [-2] = "luge", [-1] = "lua", [0] = script, table.unpack(args, 2) } -- luacheck: ignore 111
+  return M.call(chunk, table.unpack(arg)) and 0 or EXIT_FAILURE -- luacheck: ignore 113
+end
+
+--- Runs the words after `luge lua`.
+---@param args string[]
+---@return integer exit_code
+function M.run(args)
+  if args[1] then return run_script(args[1], args) end
+  if not require("syscall").isatty(0) then return run_script("-", args) end
+  return require("sandbox.cli.prompt").run()
+end
+
+return M

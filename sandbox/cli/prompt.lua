@@ -1,0 +1,96 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.prompt: `luge lua` on a terminal: lines are run, expressions shown, help(S.open) documents.
+
+local show = require "sandbox.cli.show"
+local S = require "syscall"
+local nl = require "netns"
+
+local M = {}
+
+-- The name of a function of S or nl as its documentation has it; names are taken as they are.
+local function name_of(what)
+  if type(what) == "string" then return (what:gsub("^S%.", "")) end
+  for name, value in pairs(S) do
+    if rawequal(value, what) then return name end
+  end
+  for name, value in pairs(nl) do
+    if rawequal(value, what) then return "nl." .. name end
+  end
+end
+
+local function list_names(docs)
+  local names = {}
+  for name in pairs(docs) do names[#names + 1] = name:find(".", 1, true) and name or "S." .. name end
+  table.sort(names)
+  local lines, line = {}, ""
+  for _, name in ipairs(names) do
+    if #line + #name > 78 then
+      lines[#lines + 1], line = line, ""
+    end
+    line = line .. name .. " "
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
+--- The text that help(what) prints; of a nil without what, all names.
+function M.help_text(what)
+  local docs = require "syscall.docs"
+  if what == nil then
+    return list_names(docs) .. "\n\nhelp(S.open) or help \"open\" tells about one."
+  end
+  local name = name_of(what)
+  if name and docs[name] then return docs[name] end
+  return ("no documentation of %s; help() lists all names"):format(show.value(what))
+end
+
+-- The chunk of what was typed so far: first as an expression, then as statements. nil and true when more
+-- lines are needed, nil and the message when it is wrong.
+local function compile(text)
+  local chunk = load("return " .. text:gsub("^%s*=", ""), "=prompt", "t")
+  if chunk then return chunk end
+  local err
+  chunk, err = load(text, "=prompt", "t")
+  if chunk then return chunk end
+  return nil, err:find("<eof>$") and true or err
+end
+
+-- One whole input, from as many lines as it takes; nil at the end of input.
+local function read_chunk()
+  local text
+  while true do
+    io.write(text and ">> " or "> ")
+    io.flush()
+    local line = io.read("L")
+    if not line then
+      io.write("\n")
+      return nil
+    end
+    text = (text or "") .. line
+    local chunk, err = compile(text)
+    if chunk then return chunk end
+    if err ~= true then
+      io.stderr:write(err, "\n")
+      text = nil
+    end
+  end
+end
+
+local function show_results(ok, ...)
+  if ok and select("#", ...) > 0 then print(show.results(...)) end
+end
+
+--- Reads and runs until the end of input.
+---@return integer exit_code
+function M.run()
+  local call = require("sandbox.cli.lua").call
+  _G.S, _G.nl = S, nl
+  _G.help = function(what) print(M.help_text(what)) end
+  print(_VERSION .. "; S is the syscall layer, nl the network; help(S.open) documents, Ctrl-D ends.")
+  for chunk in read_chunk do
+    show_results(call(chunk))
+  end
+  return 0
+end
+
+return M
