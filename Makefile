@@ -98,12 +98,49 @@ test: ## every test; installs what is missing when root
 
 # ---- everything else ----
 
-.PHONY: help
-help: ## this list
-	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+.PHONY: demo bench soak fuzz asan coverage lint format install dist clean help
+demo: ## luge builds and checks its own source in a container
+	$(Q)tests/install build check
+	$(Q)$(MAKE) all
+	$(Q)$(BUILD)/luge lua tests/demo.lua
 
-.PHONY: clean
+bench: ## start-up time and memory beside the kernel's floor and other launchers
+	$(Q)tests/install build bench
+	$(Q)$(MAKE) all
+	$(Q)BUILD=$(BUILD) tests/bench/run
+
+soak: tests ## the long forms of the tests: hours
+	$(Q)BUILD=$(BUILD) LUGE_SOAK=1 tests/run all
+
+SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+asan: ## the tests of `make check` with the address and undefined behaviour sanitizers
+	$(Q)ASAN_OPTIONS=detect_leaks=0 $(MAKE) check BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE)"
+
+fuzz: ## broken profiles and documents, RUNS of them from SEED, on a build with the sanitizers
+	$(Q)$(MAKE) tests BUILD=$(BUILD)/asan CFLAGS="$(SANITIZE)"
+	$(Q)BUILD=$(BUILD)/asan ASAN_OPTIONS=detect_leaks=0 $(BUILD)/asan/luge lua tests/fuzz/run.lua $(RUNS) $(SEED)
+
+coverage: ## which lines of C the tests of `make check` reach
+	$(Q)BUILD=$(BUILD)/coverage tests/coverage/run
+
+lint: all ## clang-tidy, cppcheck, luacheck, shellcheck, layers, format
+	$(Q)tests/install lint
+	$(Q)BUILD=$(BUILD) CPPFLAGS="$(CPPFLAGS)" tests/lint/run
+
+format: ## lay out the C files as .clang-format says
+	clang-format -i $$(find runtime netns tests -name '*.[ch]')
+
+install: all ## DESTDIR= PREFIX=: the binary, manual pages, completions, profiles
+	$(Q)BUILD=$(BUILD) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) tests/install-tree
+
+dist: ## the source of the last commit as $(BUILD)/luge-VERSION.tar.gz
+	@mkdir -p $(BUILD)
+	git archive --prefix=luge-$(VERSION)/ -o $(BUILD)/luge-$(VERSION).tar.gz HEAD
+
 clean: ## remove everything built
 	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)

@@ -1,0 +1,5 @@
+-- SPDX-License-Identifier: MIT
+-- Lua 5.3 without globals of our own. What profiles may name is the vocabulary, not the code's.
+std = "lua53"
+max_line_length = 120
+exclude_files = { "build/", "examples/*.lua", "profiles/*.lua" }
