@@ -53,9 +53,28 @@ $(BUILD)/gen/docs.lua: runtime/syscall/docs.awk $(DOCUMENTED)
 	@mkdir -p $(@D)
 	$(Q)awk -f runtime/syscall/docs.awk $(DOCUMENTED) > $@.new && mv $@.new $@
 
-$(BUILD)/gen/modules.S: $(BUILD)/embed/embed $(LUA_FILES) $(PROFILES) $(BUILD)/gen/docs.lua Makefile
+$(BUILD)/gen/modules.S: $(BUILD)/embed/embed $(LUA_FILES) $(PROFILES) $(BUILD)/gen/docs.lua $(BUILD)/gen/seccomp.list Makefile
 	@mkdir -p $(@D) $(BUILD)/embed/lua
-	$(Q)$(BUILD)/embed/embed $@ $(BUILD)/embed/lua $(EMBED)
+	$(Q)$(BUILD)/embed/embed $@ $(BUILD)/embed/lua $(EMBED) $$(cat $(BUILD)/gen/seccomp.list)
+
+# The seccomp tiers are compiled by a luge that has no more in it than that takes, filters.lua as its command line.
+FILTER_LUA := $(wildcard runtime/syscall/*.lua profiles/seccomp/*.lua sandbox/plan/seccomp*.lua)
+
+$(BUILD)/gen/bootstrap.S: $(BUILD)/embed/embed $(FILTER_LUA) runtime/embed/filters.lua Makefile
+	@mkdir -p $(@D) $(BUILD)/embed/bootstrap
+	$(Q)$(BUILD)/embed/embed $@ $(BUILD)/embed/bootstrap \
+		$(foreach f,$(FILTER_LUA),$(call module_name,$f)=$f) sandbox.cli=runtime/embed/filters.lua
+
+$(BUILD)/obj/bootstrap.o: $(BUILD)/gen/bootstrap.S
+	@mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ $<
+
+$(BUILD)/luge-bootstrap: $(filter-out %/modules.o,$(OBJECTS)) $(BUILD)/obj/bootstrap.o
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/gen/seccomp.list: $(BUILD)/luge-bootstrap
+	@mkdir -p $(BUILD)/gen/seccomp
+	$(Q)$(BUILD)/luge-bootstrap $(BUILD)/gen/seccomp > $@.new && mv $@.new $@
 
 $(BUILD)/obj/modules.o: $(BUILD)/gen/modules.S
 	@mkdir -p $(@D)
