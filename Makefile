@@ -80,6 +80,23 @@ $(BUILD)/obj/modules.o: $(BUILD)/gen/modules.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 
+# ---- the stage ----
+
+# No C library, no relocations, one page of variables; never with the flags of luge itself.
+EMBED += file:stage=$(BUILD)/stage/stage luge.stage=$(BUILD)/gen/stage.lua
+$(BUILD)/gen/modules.S: $(BUILD)/stage/stage $(BUILD)/gen/stage.lua
+STAGE_FLAGS := -std=c17 -Os -ffreestanding -fPIE -fno-stack-protector -fno-jump-tables -fvisibility=hidden \
+	-fno-asynchronous-unwind-tables -nostdlib -static-pie -s \
+	-Wl,-z,noseparate-code,-z,norelro,-z,noexecstack,-z,text,--build-id=none
+
+$(BUILD)/stage/stage: $(wildcard runtime/stage/*.c runtime/stage/*.h)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(STAGE_FLAGS) $(WARN) -o $@ $(filter %.c,$^)
+
+$(BUILD)/gen/stage.lua: runtime/stage/constants.lua.in runtime/stage/stage.h
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c17 -E -P -x c $< >$@.c && sed -n '/^return {/,$$p' $@.c >$@
+
 # ---- what the tests need ----
 
 UNIT_FILES   := $(wildcard tests/unit/*.c)

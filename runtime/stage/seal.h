@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* seal.h – what the parts of the stage share
+ *
+ * Everything is in one object because of STAGE_INIT: its child shares the parent's memory until it
+ * executes the command, so what the child writes here is what PID 1 reads.
+ */
+#ifndef LUGE_STAGE_SEAL_H
+#define LUGE_STAGE_SEAL_H
+
+#include <stddef.h>
+
+#include "stage.h"
+
+struct stage {
+	unsigned char *image;
+	size_t size;
+	struct stage_header header; /* a copy: PID 1 unmaps the image */
+	uint32_t next;		    /* the record to run next */
+	uint32_t step;		    /* the step that is being run */
+	int forked;		    /* STAGE_INIT has run: PID 1 speaks on the status descriptor */
+	int executing;		    /* the child has come to its execve */
+	uint64_t signals;	    /* blocked before STAGE_INIT blocked them all */
+	struct stage_message error; /* the child's, for PID 1 to send */
+};
+
+extern struct stage stage;
+
+_Noreturn void stage_exit(int code);
+void stage_send(int32_t kind, int32_t a, int32_t b, int32_t c);
+
+/* Reports the step that is being run, and ends; error is an errno, reason one of stage.h. */
+_Noreturn void stage_fail(long error, int32_t reason);
+
+/* The exit code that goes with a reason. */
+int stage_exit_code(int32_t reason);
+
+/* Runs stage.next and all that follow. Ends in the command, or in stage_fail. */
+_Noreturn void stage_run(void);
+
+/* exec.c */
+_Noreturn void exec_command(const struct stage_record *record);
+
+/* init.c: STAGE_INIT. In the child it continues with stage_run. */
+_Noreturn void init_fork(void);
+
+#endif
