@@ -30,6 +30,15 @@ int bind_error(lua_State *L, int err)
 	return 3;
 }
 
+/*** S.error(errno) -> error object
+ * As calls return it: for numbers that came another way, such as from a child. */
+static int error_new(lua_State *L)
+{
+	bind_error(L, (int)bind_check_range(L, 1, 1, 4095));
+	lua_pop(L, 1);
+	return 1;
+}
+
 /* The text for the number; with what the kernel said beyond it, where it did (err.text, from netlink). */
 static int error_tostring(lua_State *L)
 {
@@ -614,6 +623,8 @@ int luaopen_syscall_core(lua_State *L)
 		syscall_areas[i](L);
 	lua_pushcfunction(L, fd_close);
 	lua_setfield(L, -2, "close");
+	lua_pushcfunction(L, error_new);
+	lua_setfield(L, -2, "error");
 
 	luaL_newlib(L, fd_methods);
 	lua_pushvalue(L, -1);

@@ -4,4 +4,72 @@
 
 local S = require "syscall.core"
 
+-- Every call whose first argument is a descriptor is a method: fd:read(100) is S.read(fd, 100).
+local methods = [[
+  read pread write pwrite lseek ftruncate fsync fdatasync copy_file_range sendfile dup dup3 fcntl flock ioctl
+  openat openat2 mkdirat unlinkat renameat2 linkat readlinkat mknodat getdents fchdir
+  fstat fstatat statx fstatfs fchmod fchmodat fchown fchownat faccessat utimensat
+  fgetxattr fsetxattr flistxattr fremovexattr
+  open_tree move_mount fspick fsconfig fsmount mount_setattr
+  isatty tcgetattr tcsetattr tcgetwinsize tcsetwinsize tcgetpgrp tcsetpgrp ptsname unlockpt ptpeer
+  setns execveat pidfd_send_signal pidfd_getfd
+  signalfd_read epoll_ctl epoll_wait eventfd_read eventfd_write timerfd_settime timerfd_gettime timerfd_read
+  inotify_add_watch inotify_rm_watch inotify_read
+  bind connect listen accept4 send sendto recv recvfrom sendmsg recvmsg getsockname getpeername
+  getsockopt setsockopt shutdown
+]]
+for name in methods:gmatch "%g+" do
+  S.fd_methods[name] = S[name]
+end
+S.fd_methods.stat, S.fd_methods.truncate = S.fstat, S.ftruncate
+
+--- S.readfile(path) -> string
+--- The whole of a file, also of those of /proc and /sys, whose size is 0.
+function S.readfile(path)
+  local fd, err, errno = S.open(path, "rdonly")
+  if not fd then return nil, err, errno end
+  local parts = {}
+  repeat
+    local part
+    part, err, errno = S.read(fd)
+    if not part then
+      fd:close()
+      return nil, err, errno
+    end
+    parts[#parts + 1] = part
+  until part == ""
+  fd:close()
+  return table.concat(parts)
+end
+
+--- S.writefile(path, text) -> true
+--- Writes text over an existing file in one write(2), as the files of /proc, /sys and cgroups want it; the
+--- file is neither made nor cut. A short write is ENOSPC.
+function S.writefile(path, text)
+  local fd, err, errno = S.open(path, "wronly")
+  if not fd then return nil, err, errno end
+  local n
+  n, err, errno = S.write(fd, text)
+  local closed, close_err, close_errno = fd:close()
+  if not n then return nil, err, errno end
+  if not closed then return nil, close_err, close_errno end
+  if n < #text then return nil, S.error(S.c.E.NOSPC), S.c.E.NOSPC end
+  return true
+end
+
+--- S.dir(path) -> list of names
+--- The names in a directory, sorted, without "." and "..".
+function S.dir(path)
+  local fd, err, errno = S.open(path, "rdonly, directory")
+  if not fd then return nil, err, errno end
+  local entries
+  entries, err, errno = S.getdents(fd)
+  fd:close()
+  if not entries then return nil, err, errno end
+  local names = {}
+  for i, entry in ipairs(entries) do names[i] = entry.name end
+  table.sort(names)
+  return names
+end
+
 return S
