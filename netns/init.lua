@@ -1,14 +1,15 @@
 -- SPDX-License-Identifier: MIT
--- netns: networks by netlink. The binding (netns.netlink) knows messages and attributes; here stands what
--- they mean. Each function works in the network namespace of the caller: a socket belongs to the namespace
--- it was opened in, so none is kept between calls.
+-- netns: networks by netlink. The binding (netns.netlink) knows messages and attributes; here
+-- stands what they mean. Each function works in the network namespace of the caller: a socket
+-- belongs to the namespace it was opened in, so none is kept between calls.
 
 local S = require "syscall"
 local nl = require "netns.netlink"
 
 local IFLA, IFF, RTM = S.c.IFLA, S.c.IFF, S.c.RTM
 
-local LINK_HEADER = "I1 x I2 i4 I4 I4" -- struct ifinfomsg: family, type, index, flags, which flags change
+-- struct ifinfomsg: family, type, index, flags, which flags change
+local LINK_HEADER = "I1 x I2 i4 I4 I4"
 local LINK_HEADER_SIZE = string.packsize(LINK_HEADER)
 local NAME_MAX = 15 -- IFNAMSIZ without its NUL
 
@@ -41,8 +42,8 @@ local function set_flags(name, flags, mask)
 end
 
 --- nl.up(name) -> true
--- Sets a link up. Errors: NODEV, PERM (CAP_NET_ADMIN over the network namespace is needed); err.text holds
--- the kernel's extended text where it gives one. Source: rtnetlink(7), RTM_NEWLINK.
+-- Sets a link up. Errors: NODEV, PERM (CAP_NET_ADMIN over the network namespace is needed);
+-- err.text holds the kernel's extended text where it gives one. Source: rtnetlink(7), RTM_NEWLINK.
 function nl.up(name)
   check_name(name, 2)
   return set_flags(name, IFF.UP, IFF.UP)
@@ -59,7 +60,8 @@ end
 -- A link as the kernel describes it. Errors: NODEV. Source: rtnetlink(7), RTM_GETLINK.
 function nl.link(name)
   check_name(name, 2)
-  local message = nl.message(RTM.GETLINK, nil, LINK_HEADER:pack(0, 0, 0, 0, 0)):string(IFLA.IFNAME, name)
+  local message = nl.message(RTM.GETLINK, nil, LINK_HEADER:pack(0, 0, 0, 0, 0))
+    :string(IFLA.IFNAME, name)
   local replies, err, errno = request(message)
   if not replies then return nil, err, errno end
   local _, _, index, flags = LINK_HEADER:unpack(replies[1].data)

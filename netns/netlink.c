@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* netlink.c – netlink sockets and messages, on libmnl
  *
- * A message is put together attribute by attribute, then a socket sends it and collects the kernel's answer
- * up to its acknowledgement. What the messages mean is said in Lua, in the modules beside this file. A
- * socket belongs to the network namespace it was opened in. Opening needs no privilege, most requests that
- * change something need CAP_NET_ADMIN in the user namespace that owns the network namespace.
+ * A message is put together attribute by attribute, then a socket sends it and collects the
+ * kernel's answer up to its acknowledgement. What the messages mean is said in Lua, in the modules
+ * beside this file. A socket belongs to the network namespace it was opened in. Opening needs no
+ * privilege, most requests that change something need CAP_NET_ADMIN in the user namespace that owns
+ * the network namespace.
  *
  * All memory and descriptors belong to userdata: an error of Lua's leaks none.
  */
@@ -72,7 +73,8 @@ static void reserve_or_raise(lua_State *L, struct message *m, size_t len)
 	int rc = message_reserve(m, len);
 
 	if (rc < 0)
-		luaL_error(L, "a netlink message of more than %d bytes: %s", m->size, strerror(-rc));
+		luaL_error(L, "a netlink message of more than %d bytes: %s", m->size,
+			   strerror(-rc));
 }
 
 static void put(lua_State *L, uint16_t extra_type, const void *data, size_t len)
@@ -88,9 +90,10 @@ static void put(lua_State *L, uint16_t extra_type, const void *data, size_t len)
 }
 
 /*** nl.message(type, flags [, header]) -> message
- * A request: its type (S.c.RTM) and flags (S.c.NLM_F; "request" and "ack" are added when it is sent), header the bytes of the
- * family's own header, from string.pack. Attributes are put with m:u8(type, n) u16 u32 u64 be16 be32 be64,
- * m:string(type, s) (a NUL is added), m:bytes(type, s), m:flag(type), and m:nest(type) … m:done(); each returns m. Source: netlink(7).
+ * A request: its type (S.c.RTM) and flags (S.c.NLM_F; "request" and "ack" are added when it is
+ * sent), header the bytes of the family's own header, from string.pack. Attributes are put with
+ * m:u8(type, n) u16 u32 u64 be16 be32 be64, m:string(type, s) (a NUL is added), m:bytes(type, s),
+ * m:flag(type), and m:nest(type) … m:done(); each returns m. Source: netlink(7).
  */
 static int l_message(lua_State *L)
 {
@@ -282,9 +285,9 @@ static long netlink_open(struct netlink *nl, int protocol)
 }
 
 /*** nl.open([protocol]) -> socket
- * A netlink socket of this network namespace; protocol: "route" (if not given), "netfilter", "generic"…
- * socket:request(message) sends and waits for the kernel's answer; socket:close() closes, collection too.
- * Source: netlink(7).
+ * A netlink socket of this network namespace; protocol: "route" (if not given), "netfilter",
+ * "generic"… socket:request(message) sends and waits for the kernel's answer; socket:close()
+ * closes, collection too. Source: netlink(7).
  */
 static int l_open(lua_State *L)
 {
@@ -318,7 +321,8 @@ static long keep_reply(struct netlink *nl, const struct nlmsghdr *head)
 	return 0;
 }
 
-/* The attributes after an acknowledgement: the kernel's words, and which attribute they are about. */
+/* The attributes after an acknowledgement: the kernel's words, and which attribute they are about.
+ */
 static void keep_error_text(struct netlink *nl, const struct nlmsghdr *head)
 {
 	const struct nlmsgerr *e = mnl_nlmsg_get_payload(head);
@@ -331,8 +335,8 @@ static void keep_error_text(struct netlink *nl, const struct nlmsghdr *head)
 		offset += MNL_ALIGN(e->msg.nlmsg_len - MNL_NLMSG_HDRLEN);
 	const char *end = mnl_nlmsg_get_payload_tail(head);
 
-	for (a = mnl_nlmsg_get_payload_offset(head, offset); mnl_attr_ok(a, (int)(end - (const char *)a));
-	     a = mnl_attr_next(a)) {
+	for (a = mnl_nlmsg_get_payload_offset(head, offset);
+	     mnl_attr_ok(a, (int)(end - (const char *)a)); a = mnl_attr_next(a)) {
 		if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG &&
 		    mnl_attr_get_payload_len(a) < sizeof(nl->text))
 			memcpy(nl->text, mnl_attr_get_payload(a), mnl_attr_get_payload_len(a));
@@ -419,9 +423,10 @@ static int return_error(lua_State *L, const struct netlink *nl, long rc)
 }
 
 /* socket:request(message) -> list of {type=, flags=, data=}
- * Sends with an acknowledgement asked for; the list is empty where the kernel only acknowledges. data: the
- * bytes after the netlink header. Errors: the kernel's, err.text being its extended text and err.offset the
- * place in the request that it is about; INTR when a dump changed while it was read: ask again. */
+ * Sends with an acknowledgement asked for; the list is empty where the kernel only acknowledges.
+ * data: the bytes after the netlink header. Errors: the kernel's, err.text being its extended text
+ * and err.offset the place in the request that it is about; INTR when a dump changed while it was
+ * read: ask again. */
 static int s_request(lua_State *L)
 {
 	struct netlink *nl = check_socket(L, 1);
@@ -463,9 +468,9 @@ static int s_close(lua_State *L)
 }
 
 /*** nl.attributes(data [, skip]) -> list of {type=, data=}, and the data by type
- * The attributes in a reply's data after the family's header of skip bytes (0), or in another attribute's.
- * The second result is a table from type to bytes, of repeated ones the last. Bytes are read with
- * string.unpack. Wrong lengths end the list.
+ * The attributes in a reply's data after the family's header of skip bytes (0), or in another
+ * attribute's. The second result is a table from type to bytes, of repeated ones the last. Bytes
+ * are read with string.unpack. Wrong lengths end the list.
  */
 static int l_attributes(lua_State *L)
 {
@@ -496,20 +501,10 @@ static int l_attributes(lua_State *L)
 }
 
 static const luaL_Reg message_methods[] = {
-	{"u8", m_u8},
-	{"u16", m_u16},
-	{"u32", m_u32},
-	{"u64", m_u64},
-	{"be16", m_be16},
-	{"be32", m_be32},
-	{"be64", m_be64},
-	{"string", m_string},
-	{"bytes", m_bytes},
-	{"flag", m_flag},
-	{"nest", m_nest},
-	{"done", m_done},
-	{"tobytes", m_tobytes},
-	{NULL, NULL},
+	{"u8", m_u8},		{"u16", m_u16},	  {"u32", m_u32},   {"u64", m_u64},
+	{"be16", m_be16},	{"be32", m_be32}, {"be64", m_be64}, {"string", m_string},
+	{"bytes", m_bytes},	{"flag", m_flag}, {"nest", m_nest}, {"done", m_done},
+	{"tobytes", m_tobytes}, {NULL, NULL},
 };
 
 static const luaL_Reg socket_methods[] = {

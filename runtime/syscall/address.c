@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* address.c – socket addresses: {family="unix", path=}, {family="inet", addr=, port=} and others
  *
- * Used by every call of socket.c and message.c that takes or gives an address. unix: a path that starts
- * with '@' is a name of the abstract namespace, no path at all lets the kernel choose one (autobind).
+ * Used by every call of socket.c and message.c that takes or gives an address. unix: a path that
+ * starts with '@' is a name of the abstract namespace, no path at all lets the kernel choose one
+ * (autobind).
  */
 #include "address.h"
 
@@ -11,8 +12,8 @@
 
 #include "bind.h"
 
-static const char *const fields[] = {"family", "path",	   "addr", "port",   "flowinfo",
-				     "scope",  "pid",	   "groups", "data", NULL};
+static const char *const fields[] = {"family", "path", "addr",	 "port", "flowinfo",
+				     "scope",  "pid",  "groups", "data", NULL};
 
 static void set_unix(lua_State *L, int arg, struct address *a)
 {
@@ -23,12 +24,14 @@ static void set_unix(lua_State *L, int arg, struct address *a)
 	lua_getfield(L, arg, "path");
 	if (!lua_isnil(L, -1)) {
 		if (lua_type(L, -1) != LUA_TSTRING)
-			bind_raise(L, arg, "field 'path': a string expected", luaL_typename(L, -1), NULL);
+			bind_raise(L, arg, "field 'path': a string expected", luaL_typename(L, -1),
+				   NULL);
 		path = lua_tolstring(L, -1, &len);
 	}
 	if (len >= sizeof(un->sun_path))
-		luaL_argerror(L, arg, lua_pushfstring(L, "a path of %d bytes; a socket's has at most %d",
-						      (int)len, (int)sizeof(un->sun_path) - 1));
+		luaL_argerror(L, arg,
+			      lua_pushfstring(L, "a path of %d bytes; a socket's has at most %d",
+					      (int)len, (int)sizeof(un->sun_path) - 1));
 	bool abstract = len > 0 && path[0] == '@';
 
 	if (len > 0 && !abstract && strlen(path) != len)
@@ -38,7 +41,8 @@ static void set_unix(lua_State *L, int arg, struct address *a)
 	if (abstract)
 		un->sun_path[0] = '\0';
 	/* An abstract name is as long as its bytes; a path brings its NUL. */
-	a->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (len > 0 && !abstract));
+	a->size =
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (len > 0 && !abstract));
 	lua_pop(L, 1);
 }
 
@@ -47,7 +51,8 @@ static in_port_t field_port(lua_State *L, int arg)
 	lua_Integer port = bind_field_int(L, arg, "port", 0);
 
 	if (port < 0 || port > 65535)
-		luaL_argerror(L, arg, lua_pushfstring(L, "port %I is not within 0 and 65535", port));
+		luaL_argerror(L, arg,
+			      lua_pushfstring(L, "port %I is not within 0 and 65535", port));
 	return htons((uint16_t)port);
 }
 
@@ -56,8 +61,9 @@ static void field_ip(lua_State *L, int arg, int family, void *ret_ip)
 	const char *text = bind_field_string(L, arg, "addr", family == AF_INET ? "0.0.0.0" : "::");
 
 	if (inet_pton(family, text, ret_ip) != 1)
-		bind_raise(L, arg, family == AF_INET ? "field 'addr': an IPv4 address expected"
-						     : "field 'addr': an IPv6 address expected",
+		bind_raise(L, arg,
+			   family == AF_INET ? "field 'addr': an IPv4 address expected"
+					     : "field 'addr': an IPv6 address expected",
 			   text, NULL);
 }
 
@@ -101,8 +107,9 @@ void address_check(lua_State *L, int arg, struct address *ret_address)
 	uint64_t family = bind_field_flags(L, arg, "family", &bind_set_AF, UINT64_MAX);
 
 	if (family > UINT16_MAX)
-		luaL_argerror(L, arg, "an address needs its 'family': \"unix\", \"inet\", \"inet6\", "
-				      "\"netlink\"");
+		luaL_argerror(L, arg,
+			      "an address needs its 'family': \"unix\", \"inet\", \"inet6\", "
+			      "\"netlink\"");
 	memset(a, 0, sizeof(*a));
 	a->u.any.sa_family = (sa_family_t)family;
 	switch (family) {
@@ -125,7 +132,8 @@ void address_check(lua_State *L, int arg, struct address *ret_address)
 	}
 }
 
-/* Unnamed sockets have no path; the kernel counts a path's NUL or not, depending on who bound it. */
+/* Unnamed sockets have no path; the kernel counts a path's NUL or not, depending on who bound it.
+ */
 static void push_unix(lua_State *L, const struct address *a)
 {
 	size_t head = offsetof(struct sockaddr_un, sun_path);

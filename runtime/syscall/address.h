@@ -22,7 +22,8 @@ struct address {
 	} u;
 };
 
-/* The table at arg; raises for an unknown family, a path that is too long, a text that is no address. */
+/* The table at arg; raises for an unknown family, a path that is too long, a text that is no
+ * address. */
 void address_check(lua_State *L, int arg, struct address *ret_address);
 /* Pushes the table, or nil when size is 0. */
 void address_push(lua_State *L, const struct address *address);

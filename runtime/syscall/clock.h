@@ -7,8 +7,9 @@
 
 #include <lua.h>
 
-/* The number of seconds at index (0 or more, fractions allowed); raises naming the argument and what. A
- * fraction is rounded up to the next nanosecond, so that a positive time never becomes 0. */
+/* The number of seconds at index (0 or more, fractions allowed); raises naming the argument and
+ * what. A fraction is rounded up to the next nanosecond, so that a positive time never becomes 0.
+ */
 struct timespec clock_check_seconds(lua_State *L, int index, int arg, const char *what);
 
 static inline double clock_seconds(const struct timespec *t)

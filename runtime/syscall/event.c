@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* event.c – epoll, poll, eventfd, timerfd
  *
- * What a single-threaded supervisor waits with. Timeouts are milliseconds as in the kernel's calls, the
- * times of timerfd are seconds. Needs no privilege. inotify is in watch.c.
+ * What a single-threaded supervisor waits with. Timeouts are milliseconds as in the kernel's calls,
+ * the times of timerfd are seconds. Needs no privilege. inotify is in watch.c.
  */
 #include "bind.h"
 
@@ -84,14 +84,15 @@ static int l_epoll_ctl(lua_State *L)
 }
 
 /*** S.epoll_wait(epfd [, max [, timeout_ms]]) -> list of {fd=number, events={names}}
- * At most max (64) events; waits for ever without a timeout, an empty list when time is up. events holds
- * the names both as a list and as keys: `e.events.hup`, `e.events["in"]`. Errors: INTR. Source: epoll_wait(2).
+ * At most max (64) events; waits for ever without a timeout, an empty list when time is up. events
+ * holds the names both as a list and as keys: `e.events.hup`, `e.events["in"]`. Errors: INTR.
+ * Source: epoll_wait(2).
  */
 static int l_epoll_wait(lua_State *L)
 {
 	int epfd = bind_check_fd(L, 1);
-	lua_Integer max = lua_isnoneornil(L, 2) ? EVENTS_DEFAULT
-						: bind_check_range(L, 2, 1, EVENTS_MAX);
+	lua_Integer max =
+		lua_isnoneornil(L, 2) ? EVENTS_DEFAULT : bind_check_range(L, 2, 1, EVENTS_MAX);
 	int timeout = opt_timeout(L, 3);
 	struct epoll_event *events = lua_newuserdata(L, (size_t)max * sizeof(*events));
 	long rc = sys_result(epoll_wait(epfd, events, (int)max, timeout));
@@ -108,8 +109,8 @@ static int l_epoll_wait(lua_State *L)
 
 /* ---- poll ---- */
 
-/* The named or else the positional field of the entry at the top goes to index 1, where the checks that
- * follow find it and name it as argument 1. */
+/* The named or else the positional field of the entry at the top goes to index 1, where the checks
+ * that follow find it and name it as argument 1. */
 static void select_field(lua_State *L, const char *key, lua_Integer position)
 {
 	if (lua_getfield(L, -1, key) == LUA_TNIL) {
@@ -120,9 +121,9 @@ static void select_field(lua_State *L, const char *key, lua_Integer position)
 }
 
 /*** S.poll(list [, timeout_ms]) -> list of {fd=number, events={names}}
- * list: entries {fd, events} or {fd=, events=}, events being "in, out, pri, rdhup". The result holds the ready
- * ones in the same order, shaped as by epoll_wait; "err", "hup" and "nval" always come. Errors: INTR.
- * Source: poll(2).
+ * list: entries {fd, events} or {fd=, events=}, events being "in, out, pri, rdhup". The result
+ * holds the ready ones in the same order, shaped as by epoll_wait; "err", "hup" and "nval" always
+ * come. Errors: INTR. Source: poll(2).
  */
 static int l_poll(lua_State *L)
 {
@@ -190,7 +191,8 @@ static int return_count(lua_State *L, int fd)
  */
 static int l_eventfd(lua_State *L)
 {
-	unsigned initial = lua_isnoneornil(L, 1) ? 0 : (unsigned)bind_check_range(L, 1, 0, UINT_MAX);
+	unsigned initial =
+		lua_isnoneornil(L, 1) ? 0 : (unsigned)bind_check_range(L, 1, 0, UINT_MAX);
 	int flags = (int)bind_opt_flags(L, 2, &bind_set_EFD, 0);
 	int *slot = bind_new_fd(L);
 
@@ -198,7 +200,8 @@ static int l_eventfd(lua_State *L)
 }
 
 /*** S.eventfd_read(fd) -> count
- * Takes the whole count (1 from a semaphore), waiting while it is 0. Errors: AGAIN on a "nonblock" one.
+ * Takes the whole count (1 from a semaphore), waiting while it is 0. Errors: AGAIN on a "nonblock"
+ * one.
  */
 static int l_eventfd_read(lua_State *L)
 {
@@ -211,7 +214,8 @@ static int l_eventfd_read(lua_State *L)
 static int l_eventfd_write(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);
-	uint64_t n = lua_isnoneornil(L, 2) ? 1 : (uint64_t)bind_check_range(L, 2, 0, LUA_MAXINTEGER);
+	uint64_t n =
+		lua_isnoneornil(L, 2) ? 1 : (uint64_t)bind_check_range(L, 2, 0, LUA_MAXINTEGER);
 	long rc = sys_result(write(fd, &n, sizeof(n)));
 
 	return bind_return_ok(L, rc < 0 ? rc : 0);
@@ -220,8 +224,8 @@ static int l_eventfd_write(lua_State *L)
 /* ---- timers ---- */
 
 /*** S.timerfd_create(clock [, flags]) -> fd
- * A timer that is waited for and read like a file. clock: "monotonic", "realtime", "boottime"…; flags:
- * "nonblock"; always close-on-exec. Source: timerfd_create(2).
+ * A timer that is waited for and read like a file. clock: "monotonic", "realtime", "boottime"…;
+ * flags: "nonblock"; always close-on-exec. Source: timerfd_create(2).
  */
 static int l_timerfd_create(lua_State *L)
 {
@@ -252,8 +256,8 @@ static struct timespec field_seconds(lua_State *L, int arg, const char *key)
 }
 
 /*** S.timerfd_settime(fd, flags, {value=seconds, interval=seconds}) -> {value, interval} of before
- * value: seconds until the first expiry (0 stops the timer), with the flag "abstime" a time of its clock;
- * interval: seconds between later ones (0: none). flags: nil, "abstime", "cancel_on_set".
+ * value: seconds until the first expiry (0 stops the timer), with the flag "abstime" a time of its
+ * clock; interval: seconds between later ones (0: none). flags: nil, "abstime", "cancel_on_set".
  * Errors: CANCELED. Source: timerfd_settime(2).
  */
 static int l_timerfd_settime(lua_State *L)
@@ -264,9 +268,9 @@ static int l_timerfd_settime(lua_State *L)
 
 	bind_check_fields(L, 3, fields);
 	struct itimerspec old, new = {
-		.it_value = field_seconds(L, 3, "value"),
-		.it_interval = field_seconds(L, 3, "interval"),
-	};
+				       .it_value = field_seconds(L, 3, "value"),
+				       .it_interval = field_seconds(L, 3, "interval"),
+			       };
 	long rc = sys_result(timerfd_settime(fd, flags, &new, &old));
 
 	if (rc < 0)
@@ -276,7 +280,8 @@ static int l_timerfd_settime(lua_State *L)
 }
 
 /*** S.timerfd_gettime(fd) -> {value, interval}
- * The seconds left until the next expiry (0: stopped) and between later ones. Source: timerfd_gettime(2).
+ * The seconds left until the next expiry (0: stopped) and between later ones. Source:
+ * timerfd_gettime(2).
  */
 static int l_timerfd_gettime(lua_State *L)
 {
@@ -291,8 +296,8 @@ static int l_timerfd_gettime(lua_State *L)
 }
 
 /*** S.timerfd_read(fd) -> count
- * How often the timer expired since the last read; waits for the first. Errors: AGAIN on a "nonblock" one,
- * CANCELED when the clock was set and the flag "cancel_on_set" given.
+ * How often the timer expired since the last read; waits for the first. Errors: AGAIN on a
+ * "nonblock" one, CANCELED when the clock was set and the flag "cancel_on_set" given.
  */
 static int l_timerfd_read(lua_State *L)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* message.c – sendmsg and recvmsg: data with descriptors and credentials
  *
- * Received descriptors are owned by a userdata of Lua's from the moment the kernel makes them, so that an
- * error of Lua's between the call and the last descriptor object leaks none.
+ * Received descriptors are owned by a userdata of Lua's from the moment the kernel makes them, so
+ * that an error of Lua's between the call and the last descriptor object leaks none.
  */
 #include <limits.h>
 #include <string.h>
@@ -29,8 +29,8 @@ static size_t check_fds(lua_State *L, int arg, int fds[static FDS_MAX])
 		return 0;
 	}
 	if (type != LUA_TTABLE)
-		bind_raise(L, arg, "field 'fds': a list of descriptors expected", luaL_typename(L, -1),
-			   NULL);
+		bind_raise(L, arg, "field 'fds': a list of descriptors expected",
+			   luaL_typename(L, -1), NULL);
 	size_t n = lua_rawlen(L, -1);
 
 	if (n > FDS_MAX)
@@ -100,9 +100,9 @@ static long message_send(int fd, struct msghdr *m, const int *fds, size_t n, int
 }
 
 /*** S.sendmsg(fd, {data=, fds={...}, to=addr, flags=}) -> bytes sent
- * Sends data with up to 253 descriptors, which stay open here too. A stream needs at least one byte of data to
- * carry descriptors. to: an address as of bind; flags as of send. Errors: PIPE, AGAIN, BADF, TOOMANYREFS.
- * Source: sendmsg(2), unix(7).
+ * Sends data with up to 253 descriptors, which stay open here too. A stream needs at least one byte
+ * of data to carry descriptors. to: an address as of bind; flags as of send. Errors: PIPE, AGAIN,
+ * BADF, TOOMANYREFS. Source: sendmsg(2), unix(7).
  */
 static int l_sendmsg(lua_State *L)
 {
@@ -132,7 +132,8 @@ static int l_sendmsg(lua_State *L)
 
 /* ---- receiving ---- */
 
-/* What a message brought, outside its data. Descriptors not yet handed on have next <= i < count. */
+/* What a message brought, outside its data. Descriptors not yet handed on have next <= i < count.
+ */
 struct received {
 	int next, count, fds[FDS_MAX];
 	bool has_creds;
@@ -187,7 +188,8 @@ static long message_receive(int fd, struct msghdr *m, int max_fds, int flags, st
 		char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(FDS_MAX * sizeof(int))];
 	} control;
 
-	/* The kernel cuts the list of descriptors where the buffer ends, closing the rest (MSG_CTRUNC). */
+	/* The kernel cuts the list of descriptors where the buffer ends, closing the rest
+	 * (MSG_CTRUNC). */
 	m->msg_control = &control;
 	m->msg_controllen = CMSG_SPACE(sizeof(struct ucred));
 	if (max_fds > 0)
@@ -229,8 +231,9 @@ static void push_received(lua_State *L, struct received *r)
 }
 
 /*** S.recvmsg(fd [, {size=, max_fds=, flags=}]) -> {data, fds, creds, flags, from}
- * At most size (65536) bytes and max_fds (16) descriptors, further ones are closed and flags has "ctrunc". fds: list
- * of descriptor objects, close-on-exec; creds: {pid, uid, gid} with the option "passcred"; flags: list of names
+ * At most size (65536) bytes and max_fds (16) descriptors, further ones are closed and flags has
+ * "ctrunc". fds: list of descriptor objects, close-on-exec; creds: {pid, uid, gid} with the option
+ * "passcred"; flags: list of names
  * ("trunc": data was cut); from: the sender's address or nil. data is "" at the end of a stream.
  * Errors: AGAIN, CONNRESET, INTR. Source: recvmsg(2), unix(7).
  */
@@ -256,8 +259,10 @@ static int l_recvmsg(lua_State *L)
 	struct address from;
 	struct iovec data = {lua_newuserdata(L, size ? (size_t)size : 1), (size_t)size};
 	struct received *r = new_received(L);
-	struct msghdr m = {
-		.msg_iov = &data, .msg_iovlen = 1, .msg_name = &from.u, .msg_namelen = sizeof(from.u)};
+	struct msghdr m = {.msg_iov = &data,
+			   .msg_iovlen = 1,
+			   .msg_name = &from.u,
+			   .msg_namelen = sizeof(from.u)};
 	long rc = message_receive(fd, &m, (int)max_fds, flags, r);
 
 	if (rc < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* signal.c – masks, dispositions, signalfd
  *
- * Lua code never runs in a signal handler: whoever wants to hear a signal blocks it and reads a signalfd,
- * or waits with sigtimedwait. Sending to others is in process.c. Needs no privilege.
+ * Lua code never runs in a signal handler: whoever wants to hear a signal blocks it and reads a
+ * signalfd, or waits with sigtimedwait. Sending to others is in process.c. Needs no privilege.
  */
 #include "bind.h"
 
@@ -125,9 +125,9 @@ static int check_signal(lua_State *L, int arg)
 /* ---- masks ---- */
 
 /*** S.sigprocmask(how, set) -> list of the signals blocked before
- * how: "block", "unblock" or "setmask"; set: names ("int, term"), "all", numbers, or a list of them. Without
- * arguments only reads. KILL and STOP are never blocked, and asking for it is no error. The mask is inherited by children and kept by execve.
- * Source: sigprocmask(2).
+ * how: "block", "unblock" or "setmask"; set: names ("int, term"), "all", numbers, or a list of
+ * them. Without arguments only reads. KILL and STOP are never blocked, and asking for it is no
+ * error. The mask is inherited by children and kept by execve. Source: sigprocmask(2).
  */
 static int l_sigprocmask(lua_State *L)
 {
@@ -162,9 +162,9 @@ static int l_sigpending(lua_State *L)
 }
 
 /*** S.sigaction(signal, action) -> what was set before
- * action and result: "default" or "ignore"; the result is "handler" where C code catches it. Without action
- * only reads. Ignored signals stay ignored over execve; Lua code cannot be a handler (use signalfd).
- * Errors: INVAL for KILL and STOP. Source: sigaction(2).
+ * action and result: "default" or "ignore"; the result is "handler" where C code catches it.
+ * Without action only reads. Ignored signals stay ignored over execve; Lua code cannot be a handler
+ * (use signalfd). Errors: INVAL for KILL and STOP. Source: sigaction(2).
  */
 static int l_sigaction(lua_State *L)
 {
@@ -205,8 +205,8 @@ struct received {
 /* {signo, name, code, pid, uid, status}: the code of a child's change has its own names. */
 static void push_received(lua_State *L, const struct received *r)
 {
-	const struct bind_set *codes = r->signo == SIGCHLD && r->code > 0 ? &bind_set_CLD
-									 : &bind_set_SI;
+	const struct bind_set *codes =
+		r->signo == SIGCHLD && r->code > 0 ? &bind_set_CLD : &bind_set_SI;
 	const char *code = bind_const_name(codes, (uint64_t)(int64_t)r->code);
 
 	lua_createtable(L, 0, 6);
@@ -224,8 +224,8 @@ static void push_received(lua_State *L, const struct received *r)
 }
 
 /*** S.signalfd(set [, flags]) -> fd
- * A descriptor from which the signals of set are read; block them with sigprocmask first. flags: "nonblock".
- * Always close-on-exec. Source: signalfd(2).
+ * A descriptor from which the signals of set are read; block them with sigprocmask first. flags:
+ * "nonblock". Always close-on-exec. Source: signalfd(2).
  */
 static int l_signalfd(lua_State *L)
 {
@@ -243,9 +243,10 @@ static int l_signalfd(lua_State *L)
 }
 
 /*** S.signalfd_read(fd) -> {signo, name, code, pid, uid, status}
- * One signal. name: "term"; code: "user" (kill), "kernel", "tkill"…, for chld "exited", "killed", "dumped",
- * "stopped", "continued"; pid and uid: the sender or the child, as seen from here; status, for chld only:
- * the exit code or the signal's number. Errors: AGAIN when none waits on a "nonblock" descriptor.
+ * One signal. name: "term"; code: "user" (kill), "kernel", "tkill"…, for chld "exited", "killed",
+ * "dumped", "stopped", "continued"; pid and uid: the sender or the child, as seen from here;
+ * status, for chld only: the exit code or the signal's number. Errors: AGAIN when none waits on a
+ * "nonblock" descriptor.
  */
 static int l_signalfd_read(lua_State *L)
 {
@@ -268,8 +269,9 @@ static int l_signalfd_read(lua_State *L)
 }
 
 /*** S.sigtimedwait(set [, seconds]) -> {signo, name, code, pid, uid, status}
- * Takes one pending signal of set, waiting for it at most that long (for ever without seconds); block the
- * signals first. Result as of signalfd_read. Errors: AGAIN when time is up, INTR. Source: sigtimedwait(2).
+ * Takes one pending signal of set, waiting for it at most that long (for ever without seconds);
+ * block the signals first. Result as of signalfd_read. Errors: AGAIN when time is up, INTR. Source:
+ * sigtimedwait(2).
  */
 static int l_sigtimedwait(lua_State *L)
 {
@@ -296,14 +298,10 @@ static int l_sigtimedwait(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{"sigprocmask", l_sigprocmask},
-	{"sigpending", l_sigpending},
-	{"sigaction", l_sigaction},
-	{"raise", l_raise},
-	{"signalfd", l_signalfd},
-	{"signalfd_read", l_signalfd_read},
-	{"sigtimedwait", l_sigtimedwait},
-	{NULL, NULL},
+	{"sigprocmask", l_sigprocmask},	  {"sigpending", l_sigpending},
+	{"sigaction", l_sigaction},	  {"raise", l_raise},
+	{"signalfd", l_signalfd},	  {"signalfd_read", l_signalfd_read},
+	{"sigtimedwait", l_sigtimedwait}, {NULL, NULL},
 };
 
 void syscall_signal(lua_State *L)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* socket.c – sockets: making, connecting, plain sending and receiving
  *
- * Passing of descriptors is in message.c, options in sockopt.c, addresses in address.c. Every socket is
- * close-on-exec; a send to a closed peer is the error PIPE, never the signal. Privilege only as the kernel
- * asks it: ports below 1024, raw sockets.
+ * Passing of descriptors is in message.c, options in sockopt.c, addresses in address.c. Every
+ * socket is close-on-exec; a send to a closed peer is the error PIPE, never the signal. Privilege
+ * only as the kernel asks it: ports below 1024, raw sockets.
  */
 #include "socket.h"
 
@@ -31,8 +31,9 @@ static int opt_protocol(lua_State *L, int arg, int domain)
 }
 
 /*** S.socket(domain, type [, protocol]) -> fd
- * domain: "unix", "inet", "inet6", "netlink"…; type: "stream", "dgram", "seqpacket", "raw", with "nonblock";
- * protocol: a name such as "tcp", for netlink "route" or "netfilter". Always close-on-exec. Source: socket(2).
+ * domain: "unix", "inet", "inet6", "netlink"…; type: "stream", "dgram", "seqpacket", "raw", with
+ * "nonblock"; protocol: a name such as "tcp", for netlink "route" or "netfilter". Always
+ * close-on-exec. Source: socket(2).
  */
 static int l_socket(lua_State *L)
 {
@@ -64,9 +65,9 @@ static int l_socketpair(lua_State *L)
 }
 
 /*** S.bind(fd, addr) -> true
- * addr: {family="unix", path=} ('@' first: abstract; no path: the kernel chooses), {family="inet", addr="127.0.0.1",
- * port=}, {family="inet6", addr=, port=, scope=}, {family="netlink", pid=, groups=}.
- * Errors: ADDRINUSE, ACCES. Source: bind(2), unix(7).
+ * addr: {family="unix", path=} ('@' first: abstract; no path: the kernel chooses), {family="inet",
+ * addr="127.0.0.1", port=}, {family="inet6", addr=, port=, scope=}, {family="netlink", pid=,
+ * groups=}. Errors: ADDRINUSE, ACCES. Source: bind(2), unix(7).
  */
 static int l_bind(lua_State *L)
 {
@@ -78,8 +79,9 @@ static int l_bind(lua_State *L)
 }
 
 /*** S.connect(fd, addr) -> true
- * addr as of bind; {family="unspec"} dissolves a datagram socket's association. Errors: CONNREFUSED, NOENT, INPROGRESS on a "nonblock"
- * socket (then wait for "out" and read the option "error"). Source: connect(2).
+ * addr as of bind; {family="unspec"} dissolves a datagram socket's association. Errors:
+ * CONNREFUSED, NOENT, INPROGRESS on a "nonblock" socket (then wait for "out" and read the option
+ * "error"). Source: connect(2).
  */
 static int l_connect(lua_State *L)
 {
@@ -121,8 +123,8 @@ static int l_accept4(lua_State *L)
 }
 
 /*** S.send(fd, data [, flags]) -> bytes sent
- * May be less than #data on a stream. flags: "dontwait, eor, more"…; NOSIGNAL is always set: a closed peer is
- * the error PIPE. Source: send(2).
+ * May be less than #data on a stream. flags: "dontwait, eor, more"…; NOSIGNAL is always set: a
+ * closed peer is the error PIPE. Source: send(2).
  */
 static int l_send(lua_State *L)
 {
@@ -146,11 +148,12 @@ static int l_sendto(lua_State *L)
 	struct address a;
 
 	address_check(L, 4, &a);
-	return bind_return_int(L, sys_result(sendto(fd, data, len, flags | MSG_NOSIGNAL, &a.u.any,
-						    a.size)));
+	return bind_return_int(
+		L, sys_result(sendto(fd, data, len, flags | MSG_NOSIGNAL, &a.u.any, a.size)));
 }
 
-/* Both forms of receiving; a buffer of Lua's, so that nothing is lost when a later allocation fails. */
+/* Both forms of receiving; a buffer of Lua's, so that nothing is lost when a later allocation
+ * fails. */
 static int receive(lua_State *L, struct address *ret_from)
 {
 	int fd = bind_check_fd(L, 1);
@@ -168,8 +171,8 @@ static int receive(lua_State *L, struct address *ret_from)
 }
 
 /*** S.recv(fd [, size [, flags]]) -> data
- * At most size bytes (65536); "" when the peer of a stream has closed, and for an empty datagram. flags:
- * "peek, dontwait, waitall"… Errors: AGAIN, CONNRESET, INTR. Source: recv(2).
+ * At most size bytes (65536); "" when the peer of a stream has closed, and for an empty datagram.
+ * flags: "peek, dontwait, waitall"… Errors: AGAIN, CONNRESET, INTR. Source: recv(2).
  */
 static int l_recv(lua_State *L)
 {

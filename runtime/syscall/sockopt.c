@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* sockopt.c – getsockopt and setsockopt
  *
- * Most options are integers; the few of another shape are listed in shape_of(), and any option can be read
- * and written as bytes.
+ * Most options are integers; the few of another shape are listed in shape_of(), and any option can
+ * be read and written as bytes.
  */
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -150,9 +150,10 @@ static int get_int(lua_State *L, int fd, int level, int option, bool as_bool)
 }
 
 /*** S.getsockopt(fd, level, option [, size]) -> value
- * level: "socket", "tcp", "ip", "ipv6", "netlink"; option: a name of that level. An integer, or: "passcred" and
- * other switches a boolean; "rcvtimeo", "sndtimeo" seconds; "linger" seconds or false; "peercred" {pid, uid,
- * gid}; "error" the pending errno. With size: that many raw bytes. Source: getsockopt(2), socket(7).
+ * level: "socket", "tcp", "ip", "ipv6", "netlink"; option: a name of that level. An integer, or:
+ * "passcred" and other switches a boolean; "rcvtimeo", "sndtimeo" seconds; "linger" seconds or
+ * false; "peercred" {pid, uid, gid}; "error" the pending errno. With size: that many raw bytes.
+ * Source: getsockopt(2), socket(7).
  */
 static int l_getsockopt(lua_State *L)
 {
@@ -186,8 +187,9 @@ static int return_set(lua_State *L, int level, int option, const void *value, si
 }
 
 /*** S.setsockopt(fd, level, option, value) -> true
- * As getsockopt; value: an integer, a boolean, seconds for "rcvtimeo" and "sndtimeo" (0: for ever), seconds or false for
- * "linger", or a string of raw bytes. Errors: NOPROTOOPT, PERM. Source: setsockopt(2), socket(7).
+ * As getsockopt; value: an integer, a boolean, seconds for "rcvtimeo" and "sndtimeo" (0: for ever),
+ * seconds or false for "linger", or a string of raw bytes. Errors: NOPROTOOPT, PERM. Source:
+ * setsockopt(2), socket(7).
  */
 static int l_setsockopt(lua_State *L)
 {
@@ -205,7 +207,8 @@ static int l_setsockopt(lua_State *L)
 	}
 	if (shape == SHAPE_SECONDS) {
 		struct timespec t = clock_check_seconds(L, 4, 4, "value");
-		/* A positive time below a microsecond must not become 0, which is no limit at all. */
+		/* A positive time below a microsecond must not become 0, which is no limit at all.
+		 */
 		struct timeval v = {t.tv_sec, (t.tv_nsec + 999) / 1000};
 
 		if (v.tv_usec == 1000000)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* time.c – clocks and sleeping
  *
- * Times are seconds, as numbers; clock_gettime_ns is for those who count nanoseconds (a double holds them
- * exactly for 104 days only). Only clock_settime needs privilege (CAP_SYS_TIME).
+ * Times are seconds, as numbers; clock_gettime_ns is for those who count nanoseconds (a double
+ * holds them exactly for 104 days only). Only clock_settime needs privilege (CAP_SYS_TIME).
  */
 #include "bind.h"
 
@@ -11,8 +11,8 @@
 
 #include "clock.h"
 
-/* Ten thousand years: far below where time_t or the kernel's 64-bit nanoseconds of a *timeout* would
- * overflow into the past. */
+/* Ten thousand years: far below where time_t or the kernel's 64-bit nanoseconds of a *timeout*
+ * would overflow into the past. */
 #define SECONDS_MAX 3.2e11
 
 struct timespec clock_check_seconds(lua_State *L, int index, int arg, const char *what)
@@ -23,7 +23,8 @@ struct timespec clock_check_seconds(lua_State *L, int index, int arg, const char
 	double seconds = lua_tonumber(L, index);
 
 	if (!(seconds >= 0 && seconds <= SECONDS_MAX))
-		luaL_argerror(L, arg, lua_pushfstring(L, "%s: %f is no number of seconds", what, seconds));
+		luaL_argerror(L, arg,
+			      lua_pushfstring(L, "%s: %f is no number of seconds", what, seconds));
 	struct timespec t = {.tv_sec = (time_t)seconds};
 	double fraction = ceil((seconds - (double)t.tv_sec) * 1e9);
 
@@ -83,8 +84,8 @@ static int l_clock_getres(lua_State *L)
 }
 
 /*** S.clock_settime(clock, seconds) -> true
- * Sets a clock, in practice "realtime". Errors: PERM without CAP_SYS_TIME in the initial user namespace,
- * INVAL for clocks that cannot be set. Source: clock_settime(2).
+ * Sets a clock, in practice "realtime". Errors: PERM without CAP_SYS_TIME in the initial user
+ * namespace, INVAL for clocks that cannot be set. Source: clock_settime(2).
  */
 static int l_clock_settime(lua_State *L)
 {
@@ -105,12 +106,9 @@ static int l_nanosleep(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{"clock_gettime", l_clock_gettime},
-	{"clock_gettime_ns", l_clock_gettime_ns},
-	{"clock_getres", l_clock_getres},
-	{"clock_settime", l_clock_settime},
-	{"nanosleep", l_nanosleep},
-	{NULL, NULL},
+	{"clock_gettime", l_clock_gettime}, {"clock_gettime_ns", l_clock_gettime_ns},
+	{"clock_getres", l_clock_getres},   {"clock_settime", l_clock_settime},
+	{"nanosleep", l_nanosleep},	    {NULL, NULL},
 };
 
 void syscall_time(lua_State *L)

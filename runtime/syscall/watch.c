@@ -16,7 +16,8 @@
  */
 static int l_inotify_init(lua_State *L)
 {
-	int flags = (int)bind_opt_flags(L, 1, &bind_set_SFD, 0); /* all such flags are O_NONBLOCK's */
+	int flags =
+		(int)bind_opt_flags(L, 1, &bind_set_SFD, 0); /* all such flags are O_NONBLOCK's */
 	int *slot = bind_new_fd(L);
 	long rc = sys_result(inotify_init1(flags | IN_CLOEXEC));
 
@@ -27,8 +28,9 @@ static int l_inotify_init(lua_State *L)
 }
 
 /*** S.inotify_add_watch(fd, path, events) -> number of the watch
- * events: "modify, create, delete, moved_to, close_write"…, with "onlydir, dont_follow, oneshot, mask_add". A path that
- * is watched already keeps its number. Errors: NOENT, NOSPC (too many watches). Source: inotify_add_watch(2).
+ * events: "modify, create, delete, moved_to, close_write"…, with "onlydir, dont_follow, oneshot,
+ * mask_add". A path that is watched already keeps its number. Errors: NOENT, NOSPC (too many
+ * watches). Source: inotify_add_watch(2).
  */
 static int l_inotify_add_watch(lua_State *L)
 {
@@ -68,8 +70,9 @@ static void push_event(lua_State *L, const struct inotify_event *e)
 }
 
 /*** S.inotify_read(fd) -> list of {watch=, events={names}, name=, cookie=}
- * The waiting events, at least one. events holds the names as a list and as keys; name: the entry of a watched
- * directory; cookie joins "moved_from" and "moved_to". Errors: AGAIN on a "nonblock" queue, INTR. Source: inotify(7).
+ * The waiting events, at least one. events holds the names as a list and as keys; name: the entry
+ * of a watched directory; cookie joins "moved_from" and "moved_to". Errors: AGAIN on a "nonblock"
+ * queue, INTR. Source: inotify(7).
  */
 static int l_inotify_read(lua_State *L)
 {

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.cli.lua: `luge lua [SCRIPT [ARG…]]`: the syscall layer for a script or, on a terminal, at a prompt.
--- As lua(1) where it can be: arg, exit codes, tracebacks. Unlike it, no variable of the environment counts, and
--- `require` finds what luge holds and Lua files beside the script, nothing else.
+-- sandbox.cli.lua: `luge lua [SCRIPT [ARG…]]`: the syscall layer for a script or, on a terminal,
+-- at a prompt. As lua(1) where it can be: arg, exit codes, tracebacks. Unlike it, no variable of the
+-- environment counts, and `require` finds what luge holds and Lua files beside the script only.
 
 local M = {}
 
 local EXIT_FAILURE = 1
 
--- What an error object says; nil, err, errno through assert() ends here as an object of the syscall layer.
+-- What an error object says: assert(S.open(…)) raises an object of the syscall layer.
 local function message_of(err)
   if type(err) == "string" then return err end
   return require("sandbox.cli.show").value(err)
@@ -48,8 +48,8 @@ local function run_script(script, args)
     io.stderr:write("luge: ", err, "\n")
     return EXIT_FAILURE
   end
-  arg = { [-2] = "luge", [-1] = "lua", [0] = script, table.unpack(args, 2) } -- luacheck: ignore 111
-  return M.call(chunk, table.unpack(arg)) and 0 or EXIT_FAILURE -- luacheck: ignore 113
+  _G.arg = { [-2] = "luge", [-1] = "lua", [0] = script, table.unpack(args, 2) }
+  return M.call(chunk, table.unpack(args, 2)) and 0 or EXIT_FAILURE
 end
 
 --- Runs the words after `luge lua`.

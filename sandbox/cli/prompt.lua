@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.cli.prompt: `luge lua` on a terminal: lines are run, expressions shown, help(S.open) documents.
+-- sandbox.cli.prompt: `luge lua` on a terminal: lines are run, the values of expressions shown,
+-- help(S.open) documents.
 
 local show = require "sandbox.cli.show"
 local S = require "syscall"
@@ -20,7 +21,9 @@ end
 
 local function list_names(docs)
   local names = {}
-  for name in pairs(docs) do names[#names + 1] = name:find(".", 1, true) and name or "S." .. name end
+  for name in pairs(docs) do
+    names[#names + 1] = name:find(".", 1, true) and name or "S." .. name
+  end
   table.sort(names)
   local lines, line = {}, ""
   for _, name in ipairs(names) do
@@ -44,8 +47,8 @@ function M.help_text(what)
   return ("no documentation of %s; help() lists all names"):format(show.value(what))
 end
 
--- The chunk of what was typed so far: first as an expression, then as statements. nil and true when more
--- lines are needed, nil and the message when it is wrong.
+-- The chunk of what was typed so far: first as an expression, then as statements. nil and true when
+-- more lines are needed, nil and the message when it is wrong.
 local function compile(text)
   local chunk = load("return " .. text:gsub("^%s*=", ""), "=prompt", "t")
   if chunk then return chunk end
@@ -86,7 +89,7 @@ function M.run()
   local call = require("sandbox.cli.lua").call
   _G.S, _G.nl = S, nl
   _G.help = function(what) print(M.help_text(what)) end
-  print(_VERSION .. "; S is the syscall layer, nl the network; help(S.open) documents, Ctrl-D ends.")
+  print(_VERSION .. "; S is the syscall layer, nl the network. help(S.open) documents, Ctrl-D ends.")
   for chunk in read_chunk do
     show_results(call(chunk))
   end

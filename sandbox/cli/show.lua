@@ -1,13 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.cli.show: values as one would write them: tables with sorted keys, on one line where they fit.
+-- sandbox.cli.show: values as one would write them: tables with sorted keys, on one line where they
+-- fit.
 
 local M = {}
 
 local WIDTH = 80
 local DEPTH_MAX = 8
 local KEYWORDS = {}
-for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return then
-  true until while]]):gmatch("%a+") do KEYWORDS[word] = true end
+for word in ([[and break do else elseif end false for function goto if in local nil not or repeat
+  return then true until while]]):gmatch("%a+") do KEYWORDS[word] = true end
 
 local ESCAPES = { ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
 
@@ -20,11 +21,13 @@ local function quote(s)
   return '"' .. s .. '"'
 end
 
--- Numbers first, then strings, then the rest by their text: one order, whatever the table's history.
+local RANKS = { number = 1, string = 2 }
+
+-- Numbers first, then strings, then the rest by their text: one order whatever the table's history.
 local function before(a, b)
-  local ta, tb = math.type(a) and 1 or type(a) == "string" and 2 or 3, math.type(b) and 1 or type(b) == "string" and 2 or 3
-  if ta ~= tb then return ta < tb end
-  if ta == 3 then return tostring(a) < tostring(b) end
+  local ra, rb = RANKS[type(a)] or 3, RANKS[type(b)] or 3
+  if ra ~= rb then return ra < rb end
+  if ra == 3 then return tostring(a) < tostring(b) end
   return a < b
 end
 
@@ -59,7 +62,8 @@ local function render_table(t, indent, seen)
   seen[t], seen.depth = nil, seen.depth - 1
   if #parts == 0 then return "{}" end
   local line = "{ " .. table.concat(parts, ", ") .. " }"
-  if #indent + (utf8.len(line) or #line) <= WIDTH and not line:find("\n", 1, true) then return line end
+  local fits = #indent + (utf8.len(line) or #line) <= WIDTH and not line:find("\n", 1, true)
+  if fits then return line end
   return "{\n" .. inner .. table.concat(parts, ",\n" .. inner) .. "\n" .. indent .. "}"
 end
 
