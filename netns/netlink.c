@@ -464,7 +464,8 @@ static int s_getfd(lua_State *L)
 static int s_close(lua_State *L)
 {
 	(void)check_socket(L, 1);
-	return netlink_gc(L);
+	(void)netlink_gc(L);
+	return bind_return_ok(L, 0);
 }
 
 /*** nl.attributes(data [, skip]) -> list of {type=, data=}, and the data by type

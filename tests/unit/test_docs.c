@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* test_docs.c – every function of the syscall layer is documented */
+#include <criterion/criterion.h>
+
+#include "lua_state.h"
+
+Test(docs, every_function_is_documented)
+{
+	test_lua(test_state(),
+		 "local docs = require 'syscall.docs'\n"
+		 "local nl = require 'netns'\n"
+		 "local missing = {}\n"
+		 "for name, value in pairs(S) do\n"
+		 "  if type(value) == 'function' and not docs[name] then missing[#missing + 1] = "
+		 "'S.' .. name end\n"
+		 "end\n"
+		 "for name, value in pairs(nl) do\n"
+		 "  if type(value) == 'function' and not docs['nl.' .. name] then\n"
+		 "    missing[#missing + 1] = 'nl.' .. name\n"
+		 "  end\n"
+		 "end\n"
+		 "table.sort(missing)\n"
+		 "assert(#missing == 0, 'not documented: ' .. table.concat(missing, ', '))\n");
+}
+
+Test(docs, nothing_else_is_documented)
+{
+	test_lua(test_state(),
+		 "local nl = require 'netns'\n"
+		 "for name in pairs(require 'syscall.docs') do\n"
+		 "  local value = S[name]\n"
+		 "  if name:find('^nl%.') then value = nl[name:sub(4)] end\n"
+		 "  assert(type(value) == 'function', name .. ' is documented, but no function')\n"
+		 "end\n");
+}
+
+Test(docs, texts_begin_with_the_call)
+{
+	test_lua(test_state(), "for name, text in pairs(require 'syscall.docs') do\n"
+			       "  local call = name:find('^nl%.') and name or 'S.' .. name\n"
+			       "  assert(text:find(call, 1, true), name)\n"
+			       "  assert(not text:find('^%s') and not text:find('%*/'), name)\n"
+			       "end\n");
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* test_netlink.c – netlink messages and requests, against the kernel */
+#include <criterion/criterion.h>
+
+#include "lua_state.h"
+
+Test(netlink, links_are_described)
+{
+	test_lua(test_state(),
+		 "local nl = require 'netns'\n"
+		 "assert(S.nl == nl)\n"
+		 "local lo, err = nl.link('lo')\n"
+		 "if not lo then skip('no-loopback: ' .. tostring(err)) end\n"
+		 "assert(lo.index >= 1 and lo.name == 'lo' and math.type(lo.mtu) == 'integer')\n"
+		 "assert(type(lo.up) == 'boolean')\n"
+		 "fails('NODEV', nl.link('luge-no-link'))\n"
+		 "raises('no name of a link', nl.link, ('x'):rep(16))\n"
+		 "raises('no name of a link', nl.link, 'a/b')\n"
+		 "raises('no name of a link', nl.link, '')\n"
+		 "raises('got nil', nl.up)\n");
+}
+
+Test(netlink, up_needs_privilege)
+{
+	test_lua(test_state(), "local nl = require 'netns'\n"
+			       "child(function()\n"
+			       "  if S.geteuid() == 0 then\n"
+			       "    assert(S.setresgid(65534, 65534, 65534))\n"
+			       "    assert(S.setresuid(65534, 65534, 65534))\n"
+			       "  end\n"
+			       "  fails('PERM', nl.up('lo'))\n"
+			       "end)\n");
+}
+
+Test(netlink_netns, up_sets_lo_up)
+{
+	test_lua(test_state(), "local nl = require 'netns'\n"
+			       "userns(function()\n"
+			       "  assert(S.unshare('newnet'))\n"
+			       "  assert(nl.link('lo').up == false)\n"
+			       "  assert(nl.up('lo') == true)\n"
+			       "  assert(nl.link('lo').up == true)\n"
+			       "  assert(nl.up('lo'))\n"
+			       "  assert(nl.down('lo') and not nl.link('lo').up)\n"
+			       "  fails('NODEV', nl.up('nothing'))\n"
+			       "end)\n");
+}
+
+Test(netlink_netns, errors_bring_the_kernels_words)
+{
+	test_lua(test_state(),
+		 "local nl = require 'netns'\n"
+		 "userns(function()\n"
+		 "  assert(S.unshare('newnet'))\n"
+		 "  local socket = assert(nl.open())\n"
+		 "  local route = ('I1I1I1I1I1I1I1I1I4'):pack(2, 24, 0, 0, 254, 4, 0, 1, 0)\n"
+		 "  local message = nl.message('newroute', 'create, excl', route)\n"
+		 "    :bytes(1, '\\10\\1\\2\\0'):bytes(5, '\\10\\9\\9\\9')\n"
+		 "  local answer, err = socket:request(message)\n"
+		 "  assert(answer == nil and err.NETUNREACH)\n"
+		 "  assert(err.text == 'Nexthop has invalid gateway', err.text)\n"
+		 "  assert(tostring(err):find(err.text, 1, true))\n"
+		 "  assert(#socket:request(nl.message('newlink', nil, ('I1xI2i4I4I4'):pack(0, 0, "
+		 "1, 1, 1))) == 0)\n"
+		 "  assert(nl.link('lo').up)\n"
+		 "end)\n");
+}
+
+Test(netlink, dumps_come_whole)
+{
+	test_lua(test_state(),
+		 "local nl = require 'netns'\n"
+		 "local socket = assert(nl.open('route'))\n"
+		 "local header = ('I1xI2i4I4I4'):pack(0, 0, 0, 0, 0)\n"
+		 "for _ = 1, 2 do -- the second one finds the socket clean\n"
+		 "  local links = assert(socket:request(nl.message('getlink', 'dump', header)))\n"
+		 "  assert(#links >= 1)\n"
+		 "  local list, by_type = nl.attributes(links[1].data, #header)\n"
+		 "  assert(links[1].type == S.c.RTM.NEWLINK and #list > 5)\n"
+		 "  assert(by_type[S.c.IFLA.IFNAME] == 'lo\\0')\n"
+		 "end\n"
+		 "assert(socket:close())\n"
+		 "raises('closed', socket.request, socket, nl.message('getlink', 'dump', "
+		 "header))\n");
+}
+
+Test(netlink, messages_are_laid_out_as_the_kernel_reads_them)
+{
+	test_lua(test_state(), "local nl = require 'netns'\n"
+			       "local message = nl.message('newlink', 'create', 'head'):u8(1, "
+			       "255):u16(2, 0x1234):u32(3, -1)\n"
+			       "  :u64(4, 1):be16(5, 0x1234):be32(6, 1):be64(7, 1):string(8, "
+			       "'lo'):bytes(9, 'a\\0b'):flag(10)\n"
+			       "  :nest(11):u8(1, 1):nest(2):done():done()\n"
+			       "local bytes = message:tobytes()\n"
+			       "local size, type, flags = ('I4I2I2'):unpack(bytes)\n"
+			       "assert(size == #bytes and type == S.c.RTM.NEWLINK)\n"
+			       "assert(flags == S.c.NLM_F.REQUEST | S.c.NLM_F.CREATE and "
+			       "bytes:sub(17, 20) == 'head')\n"
+			       "local list, a = nl.attributes(bytes:sub(17), 4)\n"
+			       "assert(#list == 11 and list[3].type == 3)\n"
+			       "assert(a[1] == '\\255' and ('I2'):unpack(a[2]) == 0x1234 and a[3] "
+			       "== '\\255\\255\\255\\255')\n"
+			       "assert(('I8'):unpack(a[4]) == 1 and a[5] == '\\x12\\x34' and a[6] "
+			       "== '\\0\\0\\0\\1')\n"
+			       "assert(a[7] == '\\0\\0\\0\\0\\0\\0\\0\\1' and a[8] == 'lo\\0' and "
+			       "a[9] == 'a\\0b' and a[10] == '')\n"
+			       "local inner = nl.attributes(a[11])\n"
+			       "assert(#inner == 2 and inner[1].data == '\\1' and inner[2].type == "
+			       "2 and inner[2].data == '')\n");
+}
+
+Test(netlink, messages_grow)
+{
+	test_lua(test_state(), "local nl = require 'netns'\n"
+			       "local message = nl.message(16, nil, '')\n"
+			       "for i = 1, 500 do message:bytes(i, ('x'):rep(i)) end\n"
+			       "local list = nl.attributes(message:tobytes():sub(17))\n"
+			       "assert(#list == 500)\n"
+			       "for i = 1, 500 do assert(list[i].type == i and list[i].data == "
+			       "('x'):rep(i)) end\n");
+}
+
+Test(netlink, wrong_messages_raise)
+{
+	test_lua(test_state(), "local nl = require 'netns'\n"
+			       "local message = nl.message('newlink')\n"
+			       "raises(\"did you mean 'newlink'\", nl.message, 'newlnk')\n"
+			       "raises('S.c.NLM_F', nl.message, 'newlink', 'creat')\n"
+			       "raises('not within', message.u8, message, 1, 256)\n"
+			       "raises('not within', message.u8, message, 16384, 1)\n"
+			       "raises('NUL', message.string, message, 1, 'a\\0b')\n"
+			       "raises('more bytes', message.bytes, message, 1, ('x'):rep(65536))\n"
+			       "raises('no nested attribute', message.done, message)\n"
+			       "message:nest(1)\n"
+			       "raises('still open', function() nl.open():request(message) end)\n"
+			       "raises('deep', function() while true do message:nest(1) end end)\n"
+			       "raises('S.c.NETLINK', nl.open, 'rote')\n"
+			       "fails('PROTONOSUPPORT', nl.open(31))\n");
+}
+
+Test(netlink, attributes_that_lie_end_the_list)
+{
+	test_lua(test_state(),
+		 "local nl = require 'netns'\n"
+		 "assert(#nl.attributes('') == 0 and #nl.attributes('\\0\\0\\0\\0') == 0)\n"
+		 "assert(#nl.attributes('\\255\\255\\1\\0abcd') == 0 and "
+		 "#nl.attributes('\\8\\0\\1\\0abc') == 0)\n"
+		 "assert(#nl.attributes('\\5\\0\\1\\0a\\0\\0\\0\\4\\0\\2\\0') == 2)\n"
+		 "assert(#nl.attributes('\\5\\0\\1\\0a', 4000) == 0)\n");
+}
