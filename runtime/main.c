@@ -15,6 +15,7 @@
 #include "state.h"
 
 int luaopen_luge_json(lua_State *L);
+int luaopen_luge_cage(lua_State *L);
 int luaopen_syscall_core(lua_State *L);
 int luaopen_netns_netlink(lua_State *L);
 
@@ -22,6 +23,7 @@ const luaL_Reg luge_modules[] = {
 	{"luge.json", luaopen_luge_json},
 	{"syscall.core", luaopen_syscall_core},
 	{"netns.netlink", luaopen_netns_netlink},
+	{"luge.cage", luaopen_luge_cage},
 	{NULL, NULL},
 };
 

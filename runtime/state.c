@@ -80,11 +80,28 @@ static int search_embedded(lua_State *L)
 	return 1;
 }
 
-/* require "luge.embedded": a function from the path of a plain embedded file to its bytes, or nil. */
+static int embedded_names(lua_State *L)
+{
+	lua_Integer n = 0;
+
+	lua_newtable(L);
+	for (const struct embedded_file *f = embedded_files; f->name; f++) {
+		if (strncmp(f->name, "file:", 5) != 0)
+			continue;
+		lua_pushstring(L, f->name + 5);
+		lua_rawseti(L, -2, ++n);
+	}
+	return 1;
+}
+
+/* require "luge.embedded": a function from the path of a plain embedded file to its bytes, or nil; without a
+ * path, to the list of all paths. */
 static int embedded_read(lua_State *L)
 {
 	char name[512];
 
+	if (lua_isnoneornil(L, 1))
+		return embedded_names(L);
 	snprintf(name, sizeof(name), "file:%s", luaL_checkstring(L, 1));
 	const struct embedded_file *file = embedded_find(name);
 
