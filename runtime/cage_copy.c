@@ -120,16 +120,18 @@ static void push_path(struct transfer *t)
 /* Adds { message, path, file, line, chain, keys = from the constructed table to the value }. */
 static void add_fault(struct transfer *t, const char *what)
 {
+	static const char *const fields[] = {"file", "line", "chain"};
 	lua_State *to = t->to;
 	lua_Integer n = (lua_Integer)lua_rawlen(to, t->faults);
 
 	if (n >= FAULTS_LIMIT)
 		return;
 	luaL_checkstack(to, 10, NULL);
-	if (t->anchor)
-		copy_plain(to, t->anchor, to, 3);
-	else
-		lua_newtable(to);
+	lua_newtable(to);
+	for (size_t i = 0; t->anchor && i < sizeof(fields) / sizeof(fields[0]); i++) {
+		lua_getfield(to, t->anchor, fields[i]);
+		lua_setfield(to, -2, fields[i]);
+	}
 	push_path(t);
 	if (lua_rawlen(to, -1) > 0)
 		lua_pushfstring(to, "%s: %s", lua_tostring(to, -1), what);

@@ -60,11 +60,6 @@ local function place_fault(fault, files)
   if not known then return end
   local source = known.text
   local column, last
-  if fault.keys then
-    local at
-    at, column, last = require "sandbox.profile.source".locate(source, fault.line, fault.keys, "value")
-    fault.line = at or fault.line
-  end
   local snippet = line_of(source, fault.line)
   local near = not column and fault.message:match(" near '(.+)'$") or fault.message:match("^no %a[%a ]* '([^']+)'")
     or fault.message:match("^host has no field '([^']+)'") or fault.message:match("global '([^']+)'")
