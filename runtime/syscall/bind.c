@@ -559,6 +559,20 @@ void bind_set_string(lua_State *L, const char *key, const char *value)
 	lua_setfield(L, -2, key);
 }
 
+void bind_set_flags(lua_State *L, const char *key, const struct bind_set *set, uint64_t value)
+{
+	lua_newtable(L);
+	for (const struct bind_const *c = set->consts; c->name; c++) {
+		bool one_bit = c->value && (c->value & (c->value - 1)) == 0;
+
+		if (one_bit && (value & c->value)) {
+			lua_pushboolean(L, 1);
+			lua_setfield(L, -2, c->name);
+		}
+	}
+	lua_setfield(L, -2, key);
+}
+
 /* ---- the module ---- */
 
 /* Makes t.TITLE = { NAME = value… } for one set, on first use: most programs name few constants. */

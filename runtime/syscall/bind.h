@@ -88,6 +88,8 @@ int *bind_new_fd(lua_State *L);
 /* Sets t[key] on the table at the top of the stack. */
 void bind_set_int(lua_State *L, const char *key, lua_Integer value);
 void bind_set_string(lua_State *L, const char *key, const char *value);
+/* Sets t[key] = { NAME = true… } for the bits of value that have a name in set. */
+void bind_set_flags(lua_State *L, const char *key, const struct bind_set *set, uint64_t value);
 /* The lower-case name of value in set, or NULL. */
 const char *bind_const_name(const struct bind_set *set, uint64_t value);
 /* Pushes the list of names of the bits of value; bits without a name come as one integer at the end. */

@@ -11,7 +11,7 @@ local methods = [[
   fstat fstatat statx fstatfs fchmod fchmodat fchown fchownat faccessat utimensat
   fgetxattr fsetxattr flistxattr fremovexattr
   open_tree move_mount fspick fsconfig fsmount mount_setattr
-  isatty tcgetattr tcsetattr tcgetwinsize tcsetwinsize tcgetpgrp tcsetpgrp ptsname unlockpt ptpeer
+  isatty tcgetattr tcsetattr tcgetwinsize tcsetwinsize tcgetpgrp tcsetpgrp tcgetsid ptsname unlockpt ptpeer
   setns execveat pidfd_send_signal pidfd_getfd
   signalfd_read epoll_ctl epoll_wait eventfd_read eventfd_write timerfd_settime timerfd_gettime timerfd_read
   inotify_add_watch inotify_rm_watch inotify_read
@@ -70,6 +70,21 @@ function S.dir(path)
   for i, entry in ipairs(entries) do names[i] = entry.name end
   table.sort(names)
   return names
+end
+
+--- S.openpty() -> master, slave, name of the slave
+--- A new pseudo-terminal of the /dev/pts of the caller; the slave is opened through the master, not by name.
+function S.openpty()
+  local master, err, errno = S.posix_openpt()
+  if not master then return nil, err, errno end
+  local ok, slave, name
+  ok, err, errno = S.unlockpt(master)
+  if ok then slave, err, errno = S.ptpeer(master) end
+  if slave then name, err, errno = S.ptsname(master) end
+  if name then return master, slave, name end
+  master:close()
+  if slave then slave:close() end
+  return nil, err, errno
 end
 
 return S

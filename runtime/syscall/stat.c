@@ -36,19 +36,6 @@ static void set_rdev(lua_State *L, const struct statx *st)
 	lua_setfield(L, -2, "rdev");
 }
 
-/* attributes = { immutable = true, … } */
-static void set_attributes(lua_State *L, uint64_t attributes)
-{
-	lua_newtable(L);
-	for (const struct bind_const *c = bind_set_STATX_ATTR.consts; c->name; c++) {
-		if (attributes & c->value) {
-			lua_pushboolean(L, 1);
-			lua_setfield(L, -2, c->name);
-		}
-	}
-	lua_setfield(L, -2, "attributes");
-}
-
 static void push_statx(lua_State *L, const struct statx *st)
 {
 	lua_createtable(L, 0, 20);
@@ -71,7 +58,7 @@ static void push_statx(lua_State *L, const struct statx *st)
 		set_time(L, "btime", &st->stx_btime);
 	if (st->stx_mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE))
 		bind_set_int(L, "mnt_id", (lua_Integer)st->stx_mnt_id);
-	set_attributes(L, st->stx_attributes);
+	bind_set_flags(L, "attributes", &bind_set_STATX_ATTR, st->stx_attributes);
 }
 
 static int return_statx(lua_State *L, int dirfd, const char *path, uint64_t flags, uint64_t mask)
