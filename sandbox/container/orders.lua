@@ -66,13 +66,19 @@ local function int(value)
   if value == nil then return 0 end
   if value == true then return 1 end
   if value == false then return 0 end
-  return math.tointeger(value) or error(("an integer expected, got %s"):format(tostring(value)), 0)
+  return type(value) == "number" and math.tointeger(value)
+    or error(("an integer expected, got %s"):format(tostring(value)), 0)
 end
 
 local function fd(value)
   if math.type(value) == "integer" then return value end
   if type(value) == "userdata" then return value:getfd() end
   error(("a descriptor expected, got %s"):format(tostring(value)), 0)
+end
+
+-- "022" is octal, a number is what it is.
+local function mode(value)
+  return type(value) == "string" and value:match "^[0-7]+$" and tonumber(value, 8) or int(value)
 end
 
 -- nil and -1 leave an id as it is.
@@ -129,16 +135,20 @@ plain("setresuid", id, id, id)
 plain("setresgid", id, id, id)
 plain("setsid")
 plain("setpgid", int, int)
-plain("umask", int)
+plain("umask", mode)
 plain("personality", function(value) return flags("PERSONALITY", value) end)
 plain("setpriority", of "PRIO", int, int)
 plain("close", fd)
 plain("dup3", fd, fd, function(value) return flags("O", value) end)
 plain("fchdir", fd)
-plain("fcntl", fd, of "F", int)
 plain("ioctl", fd, of "IOCTL", int)
 plain("unshare", function(value) return flags("CLONE", value) end)
 plain("landlock_restrict_self", fd, int)
+
+function steps.fcntl(image, args)
+  local set = ({ setfd = "FD", setfl = "O", add_seals = "SEAL" })[args[2]]
+  call(image, "fcntl", fd(args[1]), constant("F", args[2]), set and flags(set, args[3]) or int(args[3]))
+end
 
 function steps.setgroups(image, args)
   call(image, "setgroups", #args[1], put(image, pack("I4", args[1])))
