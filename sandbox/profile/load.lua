@@ -60,6 +60,11 @@ local function place_fault(fault, files)
   if not known then return end
   local source = known.text
   local column, last
+  if fault.keys then
+    local at
+    at, column, last = require "sandbox.profile.source".locate(source, fault.line, fault.keys, "value")
+    fault.line = at or fault.line
+  end
   local snippet = line_of(source, fault.line)
   local near = not column and fault.message:match(" near '(.+)'$") or fault.message:match("^no %a[%a ]* '([^']+)'")
     or fault.message:match("^host has no field '([^']+)'") or fault.message:match("global '([^']+)'")
@@ -157,7 +162,8 @@ function M.evaluate(request)
   local kind = type(raw) == "table" and raw.type
   if kind == "container" or kind == "group" then return raw, origins, info end
   local got = raw == nil and "nothing" or kind and ("a '%s'"):format(kind) or ARTICLE[type(raw)]
-  return nil, fault_of(("the profile returns %s; a profile ends with: return container { ... }"):format(got), main.label)
+  local wanted = "the profile returns %s; a profile ends with: return container { ... }"
+  return nil, fault_of(wanted:format(got), main.label)
 end
 
 --- Evaluates the Lua expression of an option; `label` says which: "--set limits". Gives value, origins, info; or nil,

@@ -269,7 +269,9 @@ end
 --- The file that `profile "name"` means in the file `from`. nil, message.
 function files:open_profile(name, from)
   if is_path(name) then
-    if from.installed and name:sub(1, 1) ~= "/" then return nil, "an installed profile has nothing beside it: " .. name end
+    if from.installed and name:sub(1, 1) ~= "/" then
+      return nil, ("no %s: an installed profile has nothing beside it"):format(name)
+    end
     return open(self, join(from.directory or "/", name), join(from.beside or "", name))
   end
   if not check_name(name) then return nil, ("'%s' is no name of a profile"):format(name) end
