@@ -23,6 +23,43 @@ for name in methods:gmatch "%g+" do
 end
 S.fd_methods.stat, S.fd_methods.truncate = S.fstat, S.ftruncate
 
+--- S.failure(name, text) -> nil, error, errno
+--- What a function returns that fails by itself: S.failure("NOENT", "no user 'x'"); text says what errno cannot.
+function S.failure(name, text)
+  local err = S.error(S.c.E[name])
+  err.text = text
+  return nil, err, err.errno
+end
+
+--- S.getenv(name) -> string
+--- A variable of the environment; one that is not set is ENOENT.
+function S.getenv(name)
+  local value = os.getenv(name)
+  if value then return value end
+  return S.failure("NOENT", "the variable is not set")
+end
+
+--- S.spawn(argv) -> true
+--- Runs a program to its end, with an empty environment; argv[1] is its path. Anything but exit code 0 is
+--- ECHILD, whose text is what it wrote on stderr.
+function S.spawn(argv)
+  local r, w = S.pipe("cloexec")
+  if not r then return nil, w end
+  local pid, err, errno = S.fork()
+  if not pid then return nil, err, errno end
+  if pid == 0 then
+    S.dup3(w, 2)
+    S.execve(argv[1], argv, {})
+    S.exit(127)
+  end
+  w:close()
+  local said = S.read(r, 4096)
+  r:close()
+  local status = S.waitid("pid", pid, "exited")
+  if status.code == "exited" and status.status == 0 then return true end
+  return S.failure("CHILD", (said or ""):gsub("%s+$", ""))
+end
+
 --- S.readfile(path) -> string
 --- The whole of a file, also of those of /proc and /sys, whose size is 0.
 function S.readfile(path)
@@ -85,6 +122,10 @@ function S.openpty()
   master:close()
   if slave then slave:close() end
   return nil, err, errno
+end
+
+for _, part in ipairs { "tree", "newmount", "accounts", "lock" } do
+  require("syscall." .. part)(S)
 end
 
 return S

@@ -1,0 +1,113 @@
+-- SPDX-License-Identifier: MIT
+-- syscall.tree: names below a root that somebody else may have filled with traps.
+--
+-- Every component is resolved inside the root (RESOLVE_IN_ROOT) and never through a magic link, so a
+-- symlink in the tree cannot lead out of it; what is opened is an O_PATH descriptor to mount on.
+
+return function(S)
+  local IN_ROOT = "in_root, no_magiclinks"
+
+  local function open_path(root, path)
+    return S.openat2(root, path, { flags = "path, cloexec", resolve = IN_ROOT })
+  end
+
+  local function parent_of(path)
+    local parent, name = path:match("^(.-)/*([^/]+)/*$")
+    return parent == "" and "/" or parent, name
+  end
+
+  --- S.open_in_root(root, path, how) -> fd
+  -- An O_PATH descriptor of `path` below the directory `root`. how.create = "directory" or "file" makes what
+  -- is missing, parents included, with how.mode (default "0755", "0644"). Errors: as openat2(2).
+  function S.open_in_root(root, path, how)
+    local fd, err, number = open_path(root, path)
+    local create = how and how.create
+    if fd or not create or not err.NOENT then return fd, err, number end
+    local above, name = parent_of(path)
+    local parent
+    parent, err, number = S.open_in_root(root, above, { create = "directory" })
+    if not parent then return nil, err, number end
+    if create == "directory" then
+      local ok
+      ok, err, number = S.mkdirat(parent, name, how.mode or "0755")
+      if not ok and not err.EXIST then return nil, err, number end
+    else
+      local file
+      file, err, number = S.openat(parent, name, "creat, excl, wronly, nofollow", how.mode or "0644")
+      if not file then return nil, err, number end
+      file:close()
+    end
+    return open_path(root, path)
+  end
+
+  --- S.put_file(root, path, text, how) -> true
+  -- Makes a new file below `root` with `text` as content and how.mode; an existing name is an error (EEXIST)
+  -- unless how.replace, which removes it first.
+  function S.put_file(root, path, text, how)
+    how = how or {}
+    local above, name = parent_of(path)
+    local parent, err, number = S.open_in_root(root, above, { create = "directory" })
+    if not parent then return nil, err, number end
+    if how.replace then S.unlinkat(parent, name) end
+    local file
+    file, err, number = S.openat(parent, name, "creat, excl, wronly, nofollow", how.mode or "0644")
+    if not file then return nil, err, number end
+    local sent = 0
+    while sent < #text do
+      local n
+      n, err, number = S.write(file, text:sub(sent + 1))
+      if not n then return nil, err, number end
+      sent = sent + n
+    end
+    file:close()
+    return true
+  end
+
+  --- S.put_symlink(root, path, target) -> true
+  -- Makes the symbolic link `path` below `root`; an existing name is an error (EEXIST).
+  function S.put_symlink(root, path, target)
+    local above, name = parent_of(path)
+    local parent, err, number = S.open_in_root(root, above, { create = "directory" })
+    if not parent then return nil, err, number end
+    return S.symlinkat(target, parent, name)
+  end
+
+  --- S.chown_in_root(root, path, uid, gid) -> true
+  -- Changes the owner of what `path` is below `root`; a symbolic link at its end is not followed out.
+  function S.chown_in_root(root, path, uid, gid)
+    local fd, err, number = open_path(root, path)
+    if not fd then return nil, err, number end
+    return S.fchownat(fd, "", uid, gid, "empty_path")
+  end
+
+  --- S.ensure_directory(path, mode, uid, gid) -> true
+  -- Makes a host directory unless it is there; a new one gets mode and, where given, owner. An existing name
+  -- that is no directory is ENOTDIR.
+  function S.ensure_directory(path, mode, uid, gid)
+    local ok, err, number = S.mkdir(path, mode or "0755")
+    if ok and uid then return S.lchown(path, uid, gid) end
+    if ok then return true end
+    if not err.EXIST then return nil, err, number end
+    local st = S.stat(path)
+    if st and st.type == "directory" then return true end
+    return S.failure("NOTDIR")
+  end
+
+  --- S.copy_file(source, root, path) -> true
+  -- Copies a regular file of at most 16 MiB to a new file below `root`, mode 0644.
+  function S.copy_file(source, root, path)
+    local text, err, number = S.readfile(source)
+    if not text then return nil, err, number end
+    return S.put_file(root, path, text)
+  end
+
+  --- S.expect_device(fd, type, major, minor) -> true
+  -- Succeeds when fd is the device node that it is said to be; otherwise ENODEV.
+  function S.expect_device(fd, kind, major, minor)
+    local st, err, number = S.fstat(fd)
+    if not st then return nil, err, number end
+    local rdev = st.rdev or {}
+    if st.type == kind and rdev.major == major and rdev.minor == minor then return true end
+    return S.failure("NODEV")
+  end
+end
