@@ -1,0 +1,138 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan.facts: what the plan needs to know of the host, asked once and only when wanted.
+--
+-- Nothing here changes the host. A plan is a pure function of a spec and these facts.
+
+local S = require "syscall"
+
+local M = {}
+
+local function environment()
+  local env = {}
+  for entry in (S.readfile("/proc/self/environ") or ""):gmatch("[^\0]+") do
+    local name, value = entry:match("^([^=]+)=(.*)$")
+    if name and env[name] == nil then env[name] = value end
+  end
+  return env
+end
+
+-- The passwd line of a user: { name=, uid=, gid=, home= } or nil.
+local function passwd_of(uid)
+  for line in (S.readfile("/etc/passwd") or ""):gmatch("[^\n]+") do
+    local name, id, gid, home = line:match("^([^:]*):[^:]*:(%d+):(%d+):[^:]*:([^:]*)")
+    if id and tonumber(id) == uid then
+      return { name = name, uid = uid, gid = tonumber(gid), home = home }
+    end
+  end
+end
+
+-- The subordinate ranges of a user, from /etc/subuid or /etc/subgid: a list of { first=, count= }.
+local function subordinate(path, name, id)
+  local ranges = {}
+  for line in (S.readfile(path) or ""):gmatch("[^\n]+") do
+    local owner, first, count = line:match("^([^:]+):(%d+):(%d+)")
+    if owner and (owner == name or owner == tostring(id)) then
+      ranges[#ranges + 1] = { first = tonumber(first), count = tonumber(count) }
+    end
+  end
+  return ranges
+end
+
+local function find_program(name)
+  for dir in ("/usr/bin:/bin:/usr/local/bin:/usr/sbin:/sbin"):gmatch("[^:]+") do
+    local path = dir .. "/" .. name
+    if S.access(path, "x") then return path end
+  end
+end
+
+local function has(list, name)
+  for _, entry in ipairs(list or {}) do
+    if entry == name then return true end
+  end
+  return false
+end
+
+-- Each fact is found on first use: a run that needs no memory size does not read /proc/meminfo.
+local finders = {
+  cwd = function() return (S.getcwd()) end,
+  uid = function() return S.geteuid() end,
+  gid = function() return S.getegid() end,
+  env = environment,
+  passwd = function(f) return passwd_of(f.uid) or {} end,
+  user = function(f) return f.passwd.name or tostring(f.uid) end,
+  home = function(f) return f.env.HOME or f.passwd.home or "/" end,
+  arch = function() return S.uname().machine end,
+  kernel = function() return S.uname().release end,
+  cpus = function() return #S.sched_getaffinity(0) end,
+  memory = function()
+    return (tonumber((S.readfile("/proc/meminfo") or ""):match("MemTotal:%s*(%d+)")) or 0) * 1024
+  end,
+  -- CAP_SYS_ADMIN: namespaces, mounts and id maps can be made without a user namespace of our own.
+  privileged = function() return has(S.capget().effective, "sys_admin") end,
+  -- The first user namespace of the machine: device nodes and idmapped mounts of its file systems work.
+  initial_userns = function()
+    return (S.readfile("/proc/self/uid_map") or ""):match("^%s*0%s+0%s+4294967295%s*$") ~= nil
+  end,
+  -- CAP_SYS_RESOURCE over the whole machine: hard limits can be raised.
+  sys_resource = function(f) return f.initial_userns and has(S.capget().effective, "sys_resource") end,
+  capabilities = function() return S.cap_names() end,
+  newuidmap = function() return find_program("newuidmap") end,
+  newgidmap = function() return find_program("newgidmap") end,
+  subuid = function(f) return subordinate("/etc/subuid", f.user, f.uid) end,
+  subgid = function(f) return subordinate("/etc/subgid", f.user, f.uid) end,
+  stdin_is_terminal = function() return S.isatty(0) == true end,
+}
+
+local methods = {}
+
+--- What stat(2) says of a host path, remembered; nil when there is nothing.
+function methods:stat(path)
+  local known = self.seen[path]
+  if known == nil then
+    known = S.stat(path) or false
+    self.seen[path] = known
+  end
+  return known or nil
+end
+
+--- The limits luge itself runs under: { soft =, hard = }, "unlimited" for none.
+function methods.rlimit(_, name)
+  return S.getrlimit(name)
+end
+
+--- What the symbolic link `path` holds, or nil when it is none.
+function methods:link(path)
+  return (S.readlink(path))
+end
+
+--- What a path below a root directory is, resolved as the container will see it; nil when it is missing.
+function methods:stat_in_root(root, path)
+  local dir = S.open(root, "path, directory, cloexec")
+  if not dir then return nil end
+  local fd = S.openat2(dir, path, { flags = "path, cloexec", resolve = "in_root, no_magiclinks" })
+  local st = fd and S.fstat(fd)
+  if fd then fd:close() end
+  dir:close()
+  return st
+end
+
+local meta = {
+  __index = function(facts, key)
+    if methods[key] then return methods[key] end
+    local find = finders[key]
+    if not find then return nil end
+    local value = find(facts)
+    if value == nil then value = false end
+    rawset(facts, key, value)
+    return value
+  end,
+}
+
+--- Facts of this host. `known` replaces facts by given ones, for tests and golden plans.
+function M.gather(known)
+  local facts = known or {}
+  facts.seen = facts.seen or {}
+  return setmetatable(facts, meta)
+end
+
+return M

@@ -1,0 +1,151 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan: a spec and facts of the host become the steps that `luge plan` prints and `luge run` takes.
+--
+-- A pure function: it asks facts, changes nothing, and gives the same steps for the same answers. Where the
+-- host cannot give what the spec asks, the result is faults, never a weaker plan.
+
+local S = require "syscall"
+local Steps = require "sandbox.plan.steps"
+local mounts = require "sandbox.plan.mounts"
+local namespaces = require "sandbox.plan.namespaces"
+local process = require "sandbox.plan.process"
+local tree = require "sandbox.plan.tree"
+local users = require "sandbox.plan.users"
+
+local M = {}
+
+local context = {}
+context.__index = context
+
+--- Notes what the host cannot give; planning goes on, so that all faults are shown at once.
+function context:fault(path, message, hint)
+  self.faults[#self.faults + 1] = { path = path, message = message, hint = hint }
+end
+
+-- The accounts of the root "system", which has no files of the host's: root, nobody and the container's user.
+local function synthesise_accounts(c)
+  local want, facts = c.spec.user, c.facts
+  local own = c.spec.id_map.type == "self" and facts.user or "user"
+  local known = { { name = "root", uid = 0, gid = 0, home = "/root" },
+    { name = "nobody", uid = 65534, gid = 65534, home = "/nonexistent" } }
+  if (want.uid or 0) ~= 0 and want.uid ~= 65534 then
+    if own == "root" or own == "nobody" then own = "user" end
+    known[3] = { name = own, uid = want.uid, gid = want.gid or want.uid, home = "/home/" .. own }
+  end
+  local passwd, group = {}, {}
+  for i, user in ipairs(known) do
+    passwd[i] = ("%s:x:%d:%d::%s:/bin/sh\n"):format(user.name, user.uid, user.gid, user.home)
+    group[i] = ("%s:x:%d:\n"):format(user.uid == 65534 and "nogroup" or user.name, user.gid)
+  end
+  c.accounts = { passwd = table.concat(passwd), group = table.concat(group) .. "tty:x:5:\n", known = known }
+end
+
+local function known_account(c, want)
+  for _, user in ipairs(c.accounts.known) do
+    if want.name == user.name or not want.name and want.uid == user.uid then return user end
+  end
+end
+
+-- The directory whose passwd file names the users, or nil for the synthesised one.
+local function accounts_root(root)
+  if root.type == "directory" then return root.path end
+  if root.type == "layers" then return root.lower[1] end
+  if root.type == "host" then return "/" end
+end
+
+-- Who the user is, as far as it can be known before the container exists; the child looks again.
+local function find_user(c)
+  local want, root = c.spec.user, c.spec.root
+  local dir = accounts_root(root)
+  if not dir then
+    synthesise_accounts(c)
+    local user = known_account(c, want)
+    if not user and want.name then
+      c:fault("user", ("no user '%s': this root has root and nobody"):format(want.name),
+        "write \"uid:gid\", or a root directory that has the user")
+    end
+    user = user or { uid = want.uid or 0, gid = want.gid or 0, home = "/" }
+    return { name = user.name, uid = user.uid, gid = want.gid or user.gid, home = user.home }
+  end
+  local user, err = S.lookup_user(dir, want)
+  if user then return user end
+  if not c.facts:stat(dir) then
+    c:fault("root", ("%s does not exist"):format(dir), "name a directory that holds a root file system")
+  else
+    c:fault("user", ("%s: %s"):format(dir, err.text or tostring(err)), "write \"uid:gid\", or choose another user")
+  end
+  return { uid = want.uid or 0, gid = want.gid or 0, home = "/" }
+end
+
+local function check_root(c)
+  local root = c.spec.root
+  local dirs = root.type == "directory" and { root.path } or root.lower or {}
+  for _, dir in ipairs(dirs) do
+    local st = c.facts:stat(dir)
+    if not st then
+      c:fault("root", ("%s does not exist"):format(dir), "name a directory that holds a root file system")
+    elseif st.type ~= "directory" then
+      c:fault("root", ("%s is no directory"):format(dir), "unpack it first; an image is not mounted")
+    end
+  end
+end
+
+local function check_user(c)
+  local groups = c.spec.user.groups
+  if groups and groups ~= "keep" and #groups > 0 and c.ids.userns and not c.ids.setgroups then
+    c:fault("user.groups", "an ordinary user with one mapped group cannot set others",
+      "leave groups out, or map a range: id_map = \"auto\" with /etc/subgid")
+  end
+end
+
+-- What two containers must not share: the name, and the range of ids. A lock dies with its luge, and what it
+-- leaves behind is an empty file that the next one takes over.
+local function take_names(c)
+  local steps = c.steps
+  steps:add("host", "name", "ensure_directory", { "$state", "0700" })
+  steps:add("host", "name", "take_lock", { "${state}/${name}.lock" },
+    { save = "$lock.name", undo = { "unlink", { "${state}/${name}.lock" } } })
+  if not c.ids.range then return end
+  local pool = { first = 524288, step = 65536, count = 28000 }
+  if not c.facts.privileged then
+    local range = c.facts.subuid[1]
+    pool = { first = range.first, step = 65536, count = range.count // 65536 }
+  end
+  steps:add("host", "id_map", "take_slot", { "${state}/range.", pool },
+    { save = "$range", undo = { "unlink", { "${state}/range.${range}" } } })
+end
+
+--- The steps of a container. options: report (the receipt is wanted), state (a state directory is made).
+---@return table|nil plan { steps =, ids =, user =, constants = } or nil
+---@return table|nil faults list of { path =, message =, hint = }
+function M.compile(spec, facts, options)
+  local c = setmetatable({ spec = spec, facts = facts, options = options or {}, faults = {}, steps = Steps.new(),
+    constants = {}, hostname = spec.hostname, written = {} }, context)
+  for _, mount in ipairs(spec.mounts) do c.written[mount.target] = true end
+  check_root(c)
+  if #c.faults > 0 then return nil, c.faults end
+  c.user = find_user(c)
+  c.home = spec.env.HOME or c.user.home
+  users.decide(c)
+  check_user(c)
+  if #c.faults > 0 then return nil, c.faults end
+
+  local steps = c.steps
+  steps:add("host", "umask", "umask", { 0 })
+  take_names(c)
+  namespaces.clone(c)
+  users.plan(c)
+  tree.decide(c)
+  users.become_root(c)
+  namespaces.join(c)
+  namespaces.settings(c)
+  mounts.plan(c)
+  mounts.pivot(c)
+  steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
+  process.seal(c)
+  if #c.faults > 0 then return nil, c.faults end
+  return { steps = steps.list, ids = c.ids, user = c.user, home = c.home, constants = c.constants,
+    new_pid = c.new_pid }
+end
+
+return M

@@ -1,0 +1,215 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan.mounts: the decided file tree as steps.
+--
+-- The child attaches everything with the old root still in place (a new proc or sysfs needs one that it can
+-- see), then pivots. In a root that luge made itself names are relative to it; in a root that came from
+-- somebody else each target is resolved by openat2 inside it and mounted on by descriptor.
+
+local overlay = require "sandbox.plan.overlay"
+local source = require "sandbox.plan.source"
+local special = require "sandbox.plan.special"
+
+local M = {}
+
+local TRUSTED = { tmpfs = true, dev = true }
+
+local function is_ours(c, mount)
+  local cover = mount.cover
+  if cover.type == "root" then return cover.kind == "system" or cover.kind == "empty" end
+  return TRUSTED[cover.type] and is_ours(c, cover)
+end
+
+-- Makes the directories above `path`, each once.
+local function make_parents(c, why, path)
+  local made = ""
+  for name in path:gmatch("/([^/]+)") do
+    made = made .. "/" .. name
+    if made == path then return end
+    if not c.made[made] then
+      c.made[made] = true
+      c.steps:add("guest", why, "mkdirat", { c.root, made:sub(2), "0755" })
+    end
+  end
+end
+
+-- Where a mount goes, made when missing: { dirfd, name } for move_mount, and a path for mount(2).
+local function place(c, mount, kind)
+  local target, why = mount.target, mount.why
+  if is_ours(c, mount) then
+    if not c.made[target] then
+      make_parents(c, why, target)
+      c.made[target] = true
+      if kind == "file" then
+        c.steps:add("guest", why, "mknodat", { c.root, target:sub(2), "0644", "file" })
+      else
+        c.steps:add("guest", why, "mkdirat", { c.root, target:sub(2), "0755" })
+      end
+    end
+    return { fd = c.root, name = target:sub(2), path = target:sub(2), flags = "f_empty_path" }
+  end
+  local fd = c.steps:open("guest", why, "target", "open_in_root", { c.root, target, { create = kind } })
+  return { fd = fd, name = "", path = overlay.fd_path(fd), flags = "f_empty_path, t_empty_path" }
+end
+
+local function attach(c, mount, fd, kind)
+  local at = place(c, mount, kind or "directory")
+  c.steps:add("guest", mount.why, "move_mount", { fd, "", at.fd, at.name, at.flags })
+end
+M.attach = attach
+
+local function mode_text(mode)
+  return ("%04o"):format(mode)
+end
+
+local emit = {}
+
+function emit.bind(c, mount)
+  local st = c.facts:stat(mount.source)
+  if mount.create and not st then
+    c.steps:add("host", mount.why, "ensure_directory", { mount.source })
+  end
+  attach(c, mount, source.open(c, mount), st and st.type ~= "directory" and "file" or "directory")
+end
+
+function emit.layers(c, mount)
+  attach(c, mount, source.open(c, mount))
+end
+
+function emit.tmpfs(c, mount)
+  local at = place(c, mount, "directory")
+  local data = { "mode=" .. mode_text(mount.mode or 1023) }
+  if mount.size then data[#data + 1] = "size=" .. mount.size end
+  if mount.inodes then data[#data + 1] = "nr_inodes=" .. mount.inodes end
+  if mount.owner and c.ids.userns and c.user.uid ~= 0 then
+    data[#data + 1] = ("uid=%d,gid=%d"):format(c.user.uid, c.user.gid)
+  end
+  c.steps:add("guest", mount.why, "mount", { { source = "tmpfs", target = at.path, type = "tmpfs",
+    flags = mount.flags or "nosuid, nodev", data = table.concat(data, ",") } })
+end
+
+function emit.devpts(c, mount)
+  local at = place(c, mount, "directory")
+  c.steps:add("guest", mount.why, "mount", { { source = "devpts", target = at.path, type = "devpts",
+    flags = "nosuid, noexec", data = special.devpts_options(c) } })
+end
+
+function emit.mqueue(c, mount)
+  local at = place(c, mount, "directory")
+  c.steps:add("guest", mount.why, "mount", { { source = "mqueue", target = at.path, type = "mqueue",
+    flags = "nosuid, nodev, noexec" } })
+end
+
+function emit.cgroup(c, mount)
+  local at = place(c, mount, "directory")
+  c.steps:add("guest", mount.why, "mount", { { source = "cgroup2", target = at.path, type = "cgroup2",
+    flags = "nosuid, nodev, noexec, rdonly" } })
+end
+
+function emit.proc(c, mount) special.proc(c, mount, attach) end
+
+function emit.sysfs(c, mount) special.sysfs(c, mount, attach) end
+
+function emit.dev(c, mount) special.dev(c, mount, attach) end
+
+function emit.dir(c, mount)
+  place(c, mount, "directory")
+  if mount.mode then
+    c.steps:add("guest", mount.why, "fchmodat", { c.root, mount.target:sub(2), mode_text(mount.mode) })
+  end
+end
+
+-- A file is written in place where the tree below is thrown away with the container.
+local function put(c, mount, text, mode, owner)
+  if mount.cover.rw then
+    local fd = c.steps:open("guest", mount.why, "file", "new_mount",
+      { { type = "tmpfs", options = { { "mode", "0755" } }, attrs = "nosuid, nodev" } })
+    c.steps:add("guest", mount.why, "put_file", { fd, "/file", text, { mode = mode } })
+    c.steps:add("guest", mount.why, "move_mount", { fd, "", "fdcwd", "/", "f_empty_path" })
+    local copy = c.steps:open("guest", mount.why, "file", "open_tree", { fd, "file", "clone, cloexec" })
+    return attach(c, mount, copy, "file")
+  end
+  c.steps:add("guest", mount.why, "put_file", { c.root, mount.target, text, { mode = mode, replace = not is_ours(c, mount) } })
+  if owner and c.user.uid ~= 0 and c.ids:host_uid(0) then
+    c.steps:add("guest", mount.why, "chown_in_root", { c.root, mount.target, c.user.uid, c.user.gid })
+  end
+end
+
+function emit.file(c, mount)
+  put(c, mount, { literal = mount.text }, mode_text(mount.mode or 420), not mount.standard)
+end
+
+function emit.copy(c, mount)
+  c.steps:add("guest", mount.why, "copy_file", { mount.source, c.root, mount.target })
+end
+
+function emit.symlink(c, mount)
+  c.steps:add("guest", mount.why, "put_symlink", { c.root, mount.target, { literal = mount.to } })
+end
+
+-- The value is read at start and is only ever a symbol in the plan.
+function emit.secret(c, mount)
+  c.secrets = (c.secrets or 0) + 1
+  local symbol = "$secret" .. c.secrets
+  if mount.env then
+    c.steps:add("host", mount.why, "getenv", { mount.env }, { save = symbol })
+  else
+    c.steps:add("host", mount.why, "readfile", { mount.file }, { save = symbol })
+  end
+  put(c, mount, symbol, mode_text(mount.mode or 256), true)
+end
+
+function emit.mask(c, mount)
+  local st
+  local cover = mount.cover
+  if cover.source then st = c.facts:stat_in_root(cover.source, mount.target:sub(cover.target == "/" and 1 or #cover.target + 1)) end
+  if st and st.type ~= "directory" then
+    return attach(c, mount, special.null(c, mount.why), "file")
+  end
+  attach(c, mount, special.nothing(c, mount.why))
+end
+
+local function emit_root(c)
+  local tree, steps = c.tree, c.steps
+  if tree.source or tree.lower then
+    tree.exec, tree.suid = true, not c.spec.no_new_privs
+    c.root = source.open(c, tree, true)
+  else
+    local options = { { "mode", "0755" } }
+    if tree.size then options[2] = { "size", tree.size } end
+    c.root = steps:open("guest", "root", "root", "new_mount",
+      { { type = "tmpfs", options = options, attrs = "nosuid, nodev" } })
+    c.seal_readonly[#c.seal_readonly + 1] = { c.root, "root" }
+  end
+  steps:add("guest", "root", "move_mount", { c.root, "", "fdcwd", "/", "f_empty_path" })
+  steps:add("guest", "root", "fchdir", { c.root })
+end
+
+--- All mounts, in path order.
+function M.plan(c)
+  c.made, c.seal_readonly = {}, {}
+  c.source_place = c.facts.privileged and "attach" or "guest"
+  c.steps:add("guest", "namespaces.mount", "mount", { { target = "/", flags = "rec, private" } })
+  emit_root(c)
+  for _, mount in ipairs(c.mounts) do
+    if mount.type ~= "bind" or mount.create or c.facts:stat(mount.source) then
+      emit[mount.type](c, mount)
+    elseif not mount.optional then
+      c:fault(mount.why, ("source %s does not exist"):format(mount.source),
+        "create it, write create = true, or optional(bind { … })")
+    end
+  end
+end
+
+--- The old root goes; what was only a view becomes read-only.
+function M.pivot(c)
+  local steps = c.steps
+  steps:add("guest", "root", "fchdir", { c.root })
+  steps:add("guest", "root", "pivot_root", { ".", "." })
+  steps:add("guest", "root", "umount2", { ".", "detach" })
+  steps:add("guest", "root", "chdir", { "/" })
+  for _, sealed in ipairs(c.seal_readonly) do
+    steps:add("guest", sealed[2], "mount_setattr", { sealed[1], "", "empty_path", { attr_set = "rdonly" } })
+  end
+end
+
+return M

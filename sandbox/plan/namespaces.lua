@@ -1,0 +1,97 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan.namespaces: which are new, which are joined, and what is set inside them.
+
+local network = require "netns.plan"
+
+local M = {}
+
+-- The order of joining: a mount namespace or user namespace by path is refused by the schema's checks.
+local KINDS = { "ipc", "uts", "net", "pid", "cgroup", "mount" }
+local CLONE = { user = "newuser", mount = "newns", pid = "newpid", net = "newnet", ipc = "newipc", uts = "newuts",
+  cgroup = "newcgroup" }
+
+local function is_path(value)
+  return type(value) == "string" and value:sub(1, 1) == "/"
+end
+
+-- A process's children are born in its pid namespace: joining one happens before the clone.
+local function join(c, kind, path)
+  local why = "namespaces." .. kind
+  local fd = c.steps:open("host", why, "ns", "open", { path, "rdonly, cloexec" })
+  c.steps:add(kind == "pid" and "host" or "guest", why, "setns", { fd, CLONE[kind] })
+end
+
+--- The clone step. The child is a copy of luge, in the new namespaces.
+function M.clone(c)
+  local namespaces = c.spec.namespaces
+  local flags = {}
+  if c.ids.userns then flags[1] = CLONE.user end
+  for _, kind in ipairs(KINDS) do
+    local value = namespaces[kind]
+    if kind == "net" and value == true then value = network.is_own(c.spec.network) or "host" end
+    if is_path(value) then
+      c.joins = c.joins or {}
+      c.joins[#c.joins + 1] = { kind, value }
+      if kind == "pid" then join(c, kind, value) end
+    elseif value ~= "host" and value ~= false then
+      flags[#flags + 1] = CLONE[kind]
+      if kind == "net" then c.new_net = true end
+      if kind == "uts" then c.new_uts = true end
+      if kind == "pid" then c.new_pid = true end
+    end
+  end
+  c.steps:add("clone", "namespaces", "clone3",
+    { { flags = table.concat(flags, ", "), exit_signal = "chld", pidfd = true } }, { save = "$child" })
+end
+
+--- Joins other than of the pid namespace.
+function M.join(c)
+  for _, pair in ipairs(c.joins or {}) do
+    if pair[1] ~= "pid" then join(c, pair[1], pair[2]) end
+  end
+end
+
+-- The clocks of a time namespace can be set only before anybody is in it, and clone3 puts the child in at once:
+-- so the child makes one for its children, sets it, and joins it itself.
+local function set_clocks(c)
+  local time = c.spec.namespaces.time
+  if not time or time == "host" then return end
+  local steps, why = c.steps, "namespaces.time"
+  if is_path(time) then
+    local fd = steps:open("host", why, "ns", "open", { time, "rdonly, cloexec" })
+    steps:add("guest", why, "setns", { fd, "newtime" })
+    return
+  end
+  steps:add("guest", why, "unshare", { "newtime" })
+  for _, clock in ipairs { "monotonic", "boottime" } do
+    local offset = type(time) == "table" and time[clock]
+    if offset then
+      local seconds = math.floor(offset)
+      local nanoseconds = math.floor((offset - seconds) * 1000000000)
+      steps:add("guest", why, "writefile",
+        { "/proc/self/timens_offsets", ("%s %d %d\n"):format(clock, seconds, nanoseconds) })
+    end
+  end
+  local fd = steps:open("guest", why, "time", "open", { "/proc/self/ns/time_for_children", "rdonly, cloexec" })
+  steps:add("guest", why, "setns", { fd, "newtime" })
+end
+
+--- What is set inside the new namespaces, while the host's /proc is still in sight.
+function M.settings(c)
+  local spec, steps = c.spec, c.steps
+  set_clocks(c)
+  if c.new_uts then steps:add("guest", "hostname", "sethostname", { "${hostname}" }) end
+  network.plan(c)
+  local names = {}
+  for name in pairs(spec.sysctl) do names[#names + 1] = name end
+  table.sort(names)
+  if c.new_net and spec.sysctl["net.ipv4.ip_unprivileged_port_start"] == nil then
+    steps:add("guest", "sysctl", "writefile", { "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0" })
+  end
+  for _, name in ipairs(names) do
+    local path = "/proc/sys/" .. name:gsub("%.", "/")
+    steps:add("guest", "sysctl[\"" .. name .. "\"]", "writefile", { path, tostring(spec.sysctl[name]) })
+  end
+end
+
+return M

@@ -1,0 +1,95 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan.overlay: copy-on-write trees.
+--
+-- Root mounts them outside, over idmapped detached lowers, and passes the descriptor in: then renames and
+-- owners behave as on any file system. An ordinary user can only mount them inside the user namespace
+-- (userxattr), where a rename of a lower directory is EXDEV and foreign files cannot be written.
+
+local M = {}
+
+local function fd_path(symbol)
+  return "/proc/self/fd/${" .. symbol:sub(2) .. "}"
+end
+M.fd_path = fd_path
+
+-- A tmpfs for upper directories that nobody keeps. Unattached outside; inside it has to be attached somewhere,
+-- and "/" (below the future root, above the old one) hides nothing of the host's tree.
+local function scratch(c, why, size)
+  if not size and c.scratch then return c.scratch end
+  local options = { { "mode", "0755" } }
+  if size then options[2] = { "size", size } end
+  local fd = c.steps:open(c.source_place, why, "scratch", "new_mount",
+    { { type = "tmpfs", options = options, attrs = "nosuid, nodev" } })
+  if c.source_place == "guest" then
+    c.steps:add("guest", why, "move_mount", { fd, "", "fdcwd", "/", "f_empty_path" })
+  end
+  if not size then c.scratch = fd end
+  return fd
+end
+
+local function discarded_upper(c, mount, owner)
+  local steps, place = c.steps, c.source_place
+  local fd = scratch(c, mount.why, mount.size)
+  c.uppers = (c.uppers or 0) + 1
+  local upper, work = "upper" .. c.uppers, "work" .. c.uppers
+  steps:add(place, mount.why, "mkdirat", { fd, upper, "0755" })
+  steps:add(place, mount.why, "mkdirat", { fd, work, "0755" })
+  if owner.uid and place == "attach" then
+    steps:add(place, mount.why, "fchownat", { fd, upper, owner.uid, owner.gid })
+  end
+  if owner.perm then steps:add(place, mount.why, "fchmodat", { fd, upper, owner.perm }) end
+  return fd_path(fd) .. "/" .. upper, fd_path(fd) .. "/" .. work
+end
+
+-- A kept upper directory belongs to whom the source belongs; seen through the same map as the lower.
+local function kept_upper(c, mount, dir, userns)
+  local steps, place = c.steps, c.source_place
+  local st = mount.source and c.facts:stat(mount.source)
+  for _, name in ipairs { "", "/upper", "/work" } do
+    steps:add("host", mount.why, "ensure_directory", { dir .. name, st and st.perm or "0755", st and st.uid, st and st.gid, n = 4 })
+  end
+  if not userns then
+    local fd = steps:open(place, mount.why, "upper", "open", { dir, "path, directory, cloexec" })
+    return fd_path(fd) .. "/upper", fd_path(fd) .. "/work"
+  end
+  local fd = steps:open(place, mount.why, "upper", "open_tree", { "fdcwd", dir, "clone, cloexec" })
+  steps:add(place, mount.why, "mount_setattr", { fd, "", "empty_path", { attr_set = "nosuid, nodev", userns = userns } })
+  return fd_path(fd) .. "/upper", fd_path(fd) .. "/work"
+end
+
+--- Adds the steps of an overlay over the descriptors `lowers` (topmost first); returns the descriptor of the
+-- detached mount. `upper` is "discard", a directory or nil (read-only); `owner` is { uid, gid, perm } of the
+-- upper directory as it shall be seen from outside.
+function M.add(c, mount, lowers, upper, owner, userns)
+  local paths = {}
+  for i, fd in ipairs(lowers) do paths[i] = fd_path(fd) end
+  local options = { { "lowerdir", table.concat(paths, ":") } }
+  if upper then
+    local up, work
+    if upper == "discard" then
+      up, work = discarded_upper(c, mount, owner)
+    else
+      up, work = kept_upper(c, mount, upper, userns)
+    end
+    options[2], options[3] = { "upperdir", up }, { "workdir", work }
+  end
+  if c.source_place == "guest" then
+    options[#options + 1] = { "userxattr", true }
+  elseif upper then
+    options[#options + 1] = { "redirect_dir", "on" }
+  end
+  return c.steps:open(c.source_place, mount.why, "overlay", "new_mount",
+    { { type = "overlay", options = options, attrs = M.attrs(c, mount) } })
+end
+
+--- The mount attributes of a tree that comes from the host.
+function M.attrs(c, mount)
+  local attrs = {}
+  if not (mount.rw or mount.overlay or mount.upper or mount.view) then attrs[#attrs + 1] = "rdonly" end
+  if not mount.suid then attrs[#attrs + 1] = "nosuid" end
+  if not mount.dev then attrs[#attrs + 1] = "nodev" end
+  if mount.exec == false then attrs[#attrs + 1] = "noexec" end
+  return table.concat(attrs, ", ")
+end
+
+return M

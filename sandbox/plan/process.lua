@@ -1,0 +1,127 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan.process: what the command's process is: limits, ids, capabilities, filters; then exec.
+--
+-- These are the sealing steps, which the stage executes. Those before `init` hold for PID 1 as well.
+
+local seccomp = require "sandbox.plan.seccomp"
+
+local M = {}
+
+local RLIMITS = { "open_files", "file_size", "core", "stack", "address_space", "locked_memory" }
+local RLIMIT_NAMES = { open_files = "nofile", file_size = "fsize", core = "core", stack = "stack",
+  address_space = "as", locked_memory = "memlock" }
+
+local DEFAULT_PROCESSES = 1024
+
+-- Processes and threads of the user in its namespace. Where nobody wrote a number, this stands in for a pids
+-- limit; luge's own PID 1 does not count.
+local function processes(c)
+  local asked = c.spec.limits.processes
+  if asked == false then return end
+  local value = (asked or DEFAULT_PROCESSES) + (c.spec.init and 1 or 0)
+  local why = asked and "limits.processes" or "limits.pids"
+  c.steps:add("seal", why, "setrlimit", { "nproc", value, value }, { optional = not asked })
+end
+
+-- A limit above luge's own hard one: only the machine's root may give it, from outside.
+local function is_raise(c, name, value)
+  local hard = c.facts:rlimit(name).hard
+  if hard == "unlimited" then return false end
+  return value == "unlimited" or value > hard, hard
+end
+
+local function limit(c, field, value, why)
+  local name = RLIMIT_NAMES[field]
+  local raise, hard = is_raise(c, name, value)
+  if not raise then
+    c.steps:add("seal", why, "setrlimit", { name, value, value })
+  elseif c.facts.sys_resource then
+    c.steps:add("attach", why, "prlimit", { "$child", name, value, value })
+  elseif value ~= "unlimited" or c.spec.limits[field] then
+    c:fault(why, ("%s is above the hard limit of %s that luge runs under"):format(value, hard),
+      "raise it for luge (ulimit -H, or root with CAP_SYS_RESOURCE), or ask for less")
+  end
+end
+
+-- Limits of the process, set while they may still be raised up to the hard limit.
+local function limits(c)
+  local spec, steps = c.spec, c.steps
+  local asked = spec.limits
+  for _, field in ipairs(RLIMITS) do
+    local value = asked[field]
+    if value == nil and field == "core" then value = 0 end
+    if value ~= nil then limit(c, field, value or "unlimited", "limits." .. field) end
+  end
+  if asked.nice then steps:add("seal", "limits.nice", "setpriority", { "process", 0, asked.nice }) end
+  if asked.affinity then steps:add("seal", "limits.affinity", "sched_setaffinity", { 0, asked.affinity }) end
+  if asked.scheduler then
+    local how = type(asked.scheduler) == "table" and asked.scheduler or { policy = asked.scheduler }
+    steps:add("seal", "limits.scheduler", "sched_setscheduler", { 0, how.policy, how.priority or 0 })
+  end
+  if asked.oom_score then
+    steps:add("guest", "limits.oom_score", "writefile", { "/proc/self/oom_score_adj", tostring(asked.oom_score) })
+  end
+end
+
+local function missing_from(list, all)
+  local kept, missing = {}, {}
+  for _, name in ipairs(list) do kept[name] = true end
+  for _, name in ipairs(all) do
+    if not kept[name] then missing[#missing + 1] = name end
+  end
+  return missing
+end
+
+local function ids_and_capabilities(c)
+  local spec, steps = c.spec, c.steps
+  local caps = spec.capabilities
+  local dropped = missing_from(caps.bounding, c.facts.capabilities)
+  if #dropped > 0 then steps:add("seal", "capabilities", "cap_bounding_drop", { dropped }) end
+  local keeps = #caps.permitted > 0
+  if keeps then steps:add("seal", "capabilities", "prctl", { "set_keepcaps", 1 }) end
+  if c.ids.setgroups or not c.ids.userns then
+    steps:add("seal", "user", "setgroups", { "$user.groups" })
+  end
+  steps:add("seal", "user", "setresgid", { "$user.gid", "$user.gid", "$user.gid" })
+  steps:add("seal", "user", "setresuid", { "$user.uid", "$user.uid", "$user.uid" })
+  steps:add("seal", "capabilities", "capset",
+    { { effective = caps.effective, permitted = caps.permitted, inheritable = caps.inheritable } })
+  steps:add("seal", "capabilities", "cap_ambient_clear", {})
+  if #caps.ambient > 0 then steps:add("seal", "capabilities", "cap_ambient_raise", { caps.ambient }) end
+end
+
+local function filters(c)
+  local spec = c.spec.seccomp
+  if not spec then return end
+  c.filters = seccomp.filters(spec, { caps = c.spec.capabilities.bounding, setid_guard = c.setid_guard })
+  for _, filter in ipairs(c.filters) do
+    c.constants["filter." .. filter.name] = filter.bpf
+    c.steps:add("seal", "seccomp", "seccomp_load", { "$filter." .. filter.name })
+  end
+end
+
+--- Adds the sealing steps.
+function M.seal(c)
+  local spec, steps = c.spec, c.steps
+  steps:add("seal", "namespaces", "keyctl_join_session", {}, { optional = 38 })
+  steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
+  limits(c)
+  ids_and_capabilities(c)
+  steps:add("seal", "namespaces", "prctl", { "set_pdeathsig", "kill" })
+  steps:add("seal", "namespaces", "lifeline", {})
+  if spec.no_new_privs then steps:add("seal", "no_new_privs", "prctl", { "set_no_new_privs", 1 }) end
+  if spec.init then
+    steps:add("seal", "init", "init", {})
+    steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
+  end
+  processes(c)
+  steps:add("seal", "umask", "umask", { spec.umask })
+  steps:add("seal", "cwd", "chdir", { { literal = spec.cwd } })
+  steps:add("seal", "command", "reset_signals", {})
+  steps:add("seal", "command", "close_range", { "$keep" })
+  filters(c)
+  if c.options.report then steps:add("seal", "command", "wait", {}) end
+  steps:add("seal", "command", "exec", { "$argv", "$environment" })
+end
+
+return M

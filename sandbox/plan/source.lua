@@ -1,0 +1,103 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan.source: host trees as descriptors of detached mounts.
+--
+-- As root they are opened and idmapped outside, before the container can see anything; an ordinary user's
+-- child opens them itself, since a clone of a mount outside one's own user namespace is refused (EPERM).
+
+local overlay = require "sandbox.plan.overlay"
+
+local M = {}
+
+local CLONE = "clone, cloexec, recursive"
+
+-- One user namespace a distinct map; the container's own where the map is its own.
+local function userns_for(c, why, map)
+  local key = {}
+  for _, list in ipairs { map.uids, map.gids } do
+    for _, e in ipairs(list) do key[#key + 1] = ("%s:%s:%s"):format(e[1], e[2], e[3]) end
+    key[#key + 1] = "/"
+  end
+  key = table.concat(key, " ")
+  c.usernses = c.usernses or {}
+  if not c.usernses[key] then
+    c.usernses[key] = c.steps:open("attach", why, "map", "userns_open", { map })
+  end
+  return c.usernses[key]
+end
+
+-- The container's own user namespace: shows id n of the file system as id n of the container.
+local function own_userns(c, why)
+  if not c.own_userns then
+    c.own_userns = c.steps:open("attach", why, "userns", "open", { "/proc/${child}/ns/user", "rdonly, cloexec" })
+  end
+  return c.own_userns
+end
+
+local function can_idmap(c)
+  return c.facts.privileged and c.facts.initial_userns
+end
+
+-- The map through which a bind's files are seen, as a descriptor, or nil where they are seen as they are.
+local function map_of_bind(c, mount)
+  if mount.id_map == false or not can_idmap(c) then return nil end
+  if type(mount.id_map) == "table" then return userns_for(c, mount.why, mount.id_map) end
+  local st, ids = c.facts:stat(mount.source), c.ids
+  if not st then return nil end
+  if ids:host_uid(c.user.uid) == st.uid and ids:host_gid(c.user.gid) == st.gid then return nil end
+  local map = mount.overlay == "discard" and ids:full_map(st.uid, st.gid) or ids:single_map(st.uid, st.gid)
+  if mount.rw and st.uid == 0 then c.setid_guard = true end
+  return userns_for(c, mount.why, map)
+end
+
+-- The map of a root directory: its root is the container's root, where the container has a range.
+local function map_of_root(c, mount)
+  if not can_idmap(c) or not c.ids.userns or c.ids.kind == "self" or mount.kind == "host" then return nil end
+  if mount.rw or mount.overlay and mount.overlay ~= "discard" then c.setid_guard = true end
+  return own_userns(c, mount.why)
+end
+
+-- A detached copy of one host tree, with attributes and map; inside a lower layer of an overlay when lower.
+local function clone(c, mount, path, userns, lower)
+  local steps, place = c.steps, c.source_place
+  if lower and place == "guest" then
+    return steps:open(place, mount.why, "lower", "open", { path, "path, cloexec" })
+  end
+  local fd = steps:open(place, mount.why, "tree", "open_tree", { "fdcwd", path, lower and "clone, cloexec" or CLONE })
+  local attrs = { attr_set = lower and "nosuid, nodev" or overlay.attrs(c, mount) }
+  attrs.userns = userns
+  if attrs.attr_set ~= "" or userns then
+    local flags = (lower or mount.recursive == false) and "empty_path" or "empty_path, recursive"
+    steps:add(place, mount.why, "mount_setattr", { fd, "", flags, attrs })
+  end
+  return fd
+end
+
+-- Whom an upper directory must belong to, so that the overlay's top shows as the lower's does.
+local function upper_owner(c, mount, userns, is_root)
+  local st = c.facts:stat(mount.source or mount.lower[1])
+  if not st then return {} end
+  local ids = c.ids
+  local owner = { perm = st.perm & 511, uid = st.uid, gid = st.gid }
+  if userns and is_root then
+    owner.uid, owner.gid = ids:host_uid(st.uid) or 0, ids:host_gid(st.gid) or 0
+  elseif userns then
+    owner.uid, owner.gid = ids:host_uid(c.user.uid), ids:host_gid(c.user.gid)
+  end
+  return owner
+end
+
+--- The descriptor of a detached mount of `mount`'s tree: a plain bind, or an overlay over it.
+function M.open(c, mount, is_root)
+  local userns
+  if is_root then userns = map_of_root(c, mount) else userns = map_of_bind(c, mount) end
+  local upper = mount.overlay or mount.upper or mount.view and "discard" or nil
+  local sources = mount.lower or { mount.source }
+  if not upper and #sources == 1 then return clone(c, mount, sources[1], userns) end
+  local lowers = {}
+  for i, path in ipairs(sources) do lowers[i] = clone(c, mount, path, userns, true) end
+  local fd = overlay.add(c, mount, lowers, upper, upper_owner(c, mount, userns, is_root), userns)
+  if mount.view and not mount.overlay and not mount.upper then c.seal_readonly[#c.seal_readonly + 1] = { fd, mount.why } end
+  return fd
+end
+
+return M

@@ -1,0 +1,142 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan.special: /proc, /sys and /dev, the trees that talk to the kernel.
+
+local M = {}
+
+-- Hidden: they show or change the host, whatever their modes say.
+local HIDDEN_PROC = { "acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats",
+  "sched_debug", "scsi", "interrupts", "kpagecount", "kpageflags", "kpagecgroup", "vmallocinfo" }
+local READONLY_PROC = { "bus", "fs", "irq", "sys", "sysrq-trigger" }
+local HIDDEN_SYS = { "firmware", "devices/virtual/powercap", "kernel/debug", "kernel/tracing", "kernel/security" }
+
+-- Always there: name, major, minor.
+local NODES = { { "null", 1, 3 }, { "zero", 1, 5 }, { "full", 1, 7 }, { "random", 1, 8 }, { "urandom", 1, 9 },
+  { "tty", 5, 0 } }
+local LINKS = { { "fd", "/proc/self/fd" }, { "stdin", "/proc/self/fd/0" }, { "stdout", "/proc/self/fd/1" },
+  { "stderr", "/proc/self/fd/2" }, { "ptmx", "pts/ptmx" } }
+
+--- A detached read-only mount of the host's /dev/null, checked to be it: what hides a file.
+function M.null(c, why)
+  local place = c.source_place
+  local fd = c.steps:open(place, why, "null", "open_tree", { "fdcwd", "/dev/null", "clone, cloexec" })
+  c.steps:add(place, why, "expect_device", { fd, "char", 1, 3 })
+  return fd
+end
+
+--- A detached, empty, read-only directory: what hides a directory.
+function M.nothing(c, why)
+  return c.steps:open("guest", why, "nothing", "new_mount",
+    { { type = "tmpfs", options = { { "mode", "0755" }, { "nr_inodes", 2 } }, attrs = "rdonly, nosuid, nodev, noexec" } })
+end
+
+local function hide(c, why, tree, prefix, names)
+  for _, name in ipairs(names) do
+    local st = c.facts:stat(prefix .. name)
+    if st then
+      local cover = st.type == "directory" and M.nothing(c, why) or M.null(c, why)
+      c.steps:add("guest", why, "move_mount", { cover, "", tree, name, "f_empty_path" })
+    end
+  end
+end
+
+-- An own procfs, mounted by descriptor: what a hostile root has at /proc is never looked at.
+function M.proc(c, mount, attach)
+  local steps, why = c.steps, mount.why
+  local tree = steps:open("guest", why, "proc", "new_mount", { { type = "proc", attrs = "nosuid, nodev, noexec" } })
+  attach(c, mount, tree)
+  hide(c, why, tree, "/proc/", HIDDEN_PROC)
+  for _, name in ipairs(READONLY_PROC) do
+    if c.facts:stat("/proc/" .. name) then
+      local fd = steps:open("guest", why, "ro", "open_tree", { tree, name, "clone, cloexec, recursive" })
+      steps:add("guest", why, "mount_setattr", { fd, "", "empty_path, recursive", { attr_set = "rdonly" } })
+      steps:add("guest", why, "move_mount", { fd, "", tree, name, "f_empty_path" })
+    end
+  end
+end
+
+-- sysfs belongs to a network namespace: without an own one only the host's can be shown.
+function M.sysfs(c, mount, attach)
+  local steps, why = c.steps, mount.why
+  local attrs = "rdonly, nosuid, nodev, noexec"
+  local tree
+  if c.new_net or not c.ids.userns then
+    tree = steps:open("guest", why, "sys", "new_mount", { { type = "sysfs", attrs = attrs } })
+  else
+    tree = steps:open(c.source_place, why, "sys", "open_tree", { "fdcwd", "/sys", "clone, cloexec, recursive" })
+    steps:add(c.source_place, why, "mount_setattr", { tree, "", "empty_path, recursive", { attr_set = attrs } })
+  end
+  attach(c, mount, tree)
+  hide(c, why, tree, "/sys/", HIDDEN_SYS)
+end
+
+--- gid 5 is tty's on every Linux; a container with one mapped group does not have it (EINVAL).
+function M.devpts_options(c)
+  local options = "newinstance,ptmxmode=0666,mode=0620"
+  return c.ids:host_gid(5) and options .. ",gid=5" or options
+end
+
+-- The nodes everybody has, and what the profile adds.
+local function wanted_nodes(c)
+  local common, others, known = {}, {}, {}
+  for _, node in ipairs(NODES) do known["/dev/" .. node[1]] = node end
+  for _, device in ipairs(c.spec.devices) do
+    local node = known[device.path]
+    if node then common[#common + 1] = node else others[#others + 1] = device end
+  end
+  return common, others
+end
+
+-- Real root makes the nodes in a tmpfs of its own; nobody else may, and binds the host's.
+local function make_nodes(c, mount, nodes)
+  local steps, why = c.steps, mount.why
+  local tree = steps:open("attach", why, "dev", "new_mount",
+    { { type = "tmpfs", options = { { "mode", "0755" }, { "size", "64k" } }, attrs = "nosuid, noexec" } })
+  for _, node in ipairs(nodes) do
+    steps:add("attach", why, "mknodat", { tree, node[1], "0666", "char", { major = node[2], minor = node[3] } })
+  end
+  for _, link in ipairs(LINKS) do steps:add("attach", why, "symlinkat", { link[2], tree, link[1] }) end
+  for _, name in ipairs { "pts", "shm" } do steps:add("attach", why, "mkdirat", { tree, name, "0755" }) end
+  return tree
+end
+
+local function bind_node(c, why, tree, name, source, check)
+  local steps, place = c.steps, c.source_place
+  local maker = c.own_dev and "attach" or "guest"
+  local fd = steps:open(place, why, "node", "open_tree", { "fdcwd", source, "clone, cloexec" })
+  if check then steps:add(place, why, "expect_device", { fd, "char", check[2], check[3] }) end
+  steps:add(maker, why, "mknodat", { tree, name, "0644", "file" })
+  steps:add("guest", why, "move_mount", { fd, "", tree, name, "f_empty_path" })
+end
+
+local function make_directory(c, mount)
+  local steps, why = c.steps, mount.why
+  local tree = steps:open("guest", why, "dev", "new_mount",
+    { { type = "tmpfs", options = { { "mode", "0755" }, { "size", "64k" } }, attrs = "nosuid, noexec" } })
+  for _, link in ipairs(LINKS) do steps:add("guest", why, "symlinkat", { link[2], tree, link[1] }) end
+  for _, name in ipairs { "pts", "shm" } do steps:add("guest", why, "mkdirat", { tree, name, "0755" }) end
+  return tree
+end
+
+function M.dev(c, mount, attach)
+  local steps, why = c.steps, mount.why
+  local nodes, others = wanted_nodes(c)
+  c.own_dev = c.facts.privileged and c.facts.initial_userns
+  local tree = c.own_dev and make_nodes(c, mount, nodes) or make_directory(c, mount)
+  attach(c, mount, tree)
+  if not c.own_dev then
+    for _, node in ipairs(nodes) do bind_node(c, why, tree, node[1], "/dev/" .. node[1], node) end
+  end
+  for _, device in ipairs(others) do
+    bind_node(c, "devices", tree, device.path:match("([^/]+)$"), device.path)
+  end
+  local function below(name, how)
+    local target = mount.target .. "/" .. name
+    if c.written[target] then c.made[target] = true return end
+    how.target = "/proc/self/fd/${" .. tree:sub(2) .. "}/" .. name
+    steps:add("guest", why, "mount", { how })
+  end
+  below("pts", { source = "devpts", type = "devpts", flags = "nosuid, noexec", data = M.devpts_options(c) })
+  below("shm", { source = "tmpfs", type = "tmpfs", flags = "nosuid, nodev, noexec", data = "mode=1777" })
+end
+
+return M

@@ -1,0 +1,87 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan.steps: the list that a plan is.
+--
+-- A step is data: { op =, args =, where =, why =, save =, undo = }. `op` names a function of the syscall
+-- layer, `args` its arguments. What only the run knows is a symbol: "$name" alone is a value (a descriptor, a
+-- number), "${name}" inside a longer string is its text, "${name+5}" a number added to it.
+
+local M = {}
+M.__index = M
+
+function M.new()
+  return setmetatable({ list = {}, fds = 0 }, M)
+end
+
+--- Appends a step and returns it. `why` is the path of the field that asks for it.
+function M:add(where, why, op, args, more)
+  local step = { where = where, why = why, op = op, args = args }
+  if more then
+    step.save, step.undo, step.optional = more.save, more.undo, more.optional
+  end
+  local list = self.list
+  list[#list + 1] = step
+  return step
+end
+
+--- Appends a step whose result is a descriptor; returns its symbol, "$fd.HINTn".
+function M:open(where, why, hint, op, args)
+  self.fds = self.fds + 1
+  local symbol = "$fd." .. hint .. self.fds
+  self:add(where, why, op, args, { save = symbol })
+  return symbol
+end
+
+local function symbol_value(symbols, name)
+  local base, sum = name:match("^(.-)%+(%d+)$")
+  local value = symbols[base or name]
+  if value == nil then error("the plan uses $" .. name .. " before it is known") end
+  if base then return value + tonumber(sum) end
+  return value
+end
+
+local function resolve_string(text, symbols)
+  local whole = text:match("^%$([%w_.]+)$") or text:match("^%${([%w_.]+%+?%d*)}$")
+  if whole then return symbol_value(symbols, whole) end
+  return (text:gsub("%${([%w_.]+%+?%d*)}", function(name)
+    local value = symbol_value(symbols, name)
+    if type(value) == "userdata" then value = value:getfd() end
+    return tostring(value)
+  end))
+end
+
+--- The value with its symbols replaced. `{ literal = text }` is text in which no symbol is looked for.
+local function resolve(value, symbols)
+  local kind = type(value)
+  if kind == "string" then
+    if not value:find("$", 1, true) then return value end
+    return resolve_string(value, symbols)
+  elseif kind == "table" then
+    if value.literal then return value.literal end
+    local copy = {}
+    for k, v in pairs(value) do copy[k] = resolve(v, symbols) end
+    return copy
+  end
+  return value
+end
+M.resolve = resolve
+
+-- "mkdirat" is S.mkdirat, "nl.up" is S.nl.up.
+local function operation(S, op)
+  local area, name = op:match("^(%w+)%.(%w+)$")
+  if area then return S[area][name] end
+  return S[op]
+end
+
+--- Runs one step with the functions of `S`; returns its value, or nil and the error.
+function M.run(S, step, symbols)
+  local args = step.args
+  local resolved = {}
+  local n = args.n or #args
+  for i = 1, n do resolved[i] = resolve(args[i], symbols) end
+  local value, err, number = operation(S, step.op)(table.unpack(resolved, 1, n))
+  if value == nil then return nil, err, number end
+  if step.save then symbols[step.save:sub(2)] = value end
+  return value
+end
+
+return M

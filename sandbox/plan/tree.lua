@@ -1,0 +1,171 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan.tree: the container's file tree, decided before a step is written.
+--
+-- Standard mounts and the profile's become one list in path order. Then each target is looked up in what will
+-- lie below it: where a read-only host tree lacks it, that tree becomes the lower layer of a throw-away
+-- overlay (a "view"), so that nothing is ever made in the host's files.
+
+local M = {}
+
+-- What comes from the host under the root "system".
+local SYSTEM_DIRS = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt" }
+local ETC_BINDS = { "/etc/alternatives", "/etc/ssl/certs", "/etc/pki", "/etc/ld.so.conf.d" }
+local ETC_COPIES = { "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ssl/openssl.cnf", "/etc/timezone" }
+local ETC_NETWORK = { "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/services", "/etc/protocols" }
+
+local function standard(list, mount)
+  mount.standard = true
+  mount.why = mount.why or "root"
+  list[#list + 1] = mount
+end
+
+-- A host tree as it is: read-only, never idmapped.
+local function host_tree(list, path, target)
+  standard(list, { type = "bind", source = path, target = target or path, exec = true, recursive = true,
+    id_map = false })
+end
+
+local function add_etc(c, list)
+  local facts = c.facts
+  for _, path in ipairs(ETC_BINDS) do
+    if facts:stat(path) then host_tree(list, path) end
+  end
+  for _, path in ipairs(ETC_COPIES) do
+    if facts:stat(path) then standard(list, { type = "copy", source = path, target = path }) end
+  end
+  local zone = facts:link("/etc/localtime")
+  if zone then standard(list, { type = "symlink", target = "/etc/localtime", to = zone }) end
+  standard(list, { type = "symlink", target = "/etc/mtab", to = "/proc/self/mounts" })
+  standard(list, { type = "file", target = "/etc/passwd", text = c.accounts.passwd, mode = 420, why = "user" })
+  standard(list, { type = "file", target = "/etc/group", text = c.accounts.group, mode = 420, why = "user" })
+  if c.spec.network.type == "host" then
+    for _, path in ipairs(ETC_NETWORK) do
+      if facts:stat(path) then standard(list, { type = "copy", source = path, target = path, why = "network" }) end
+    end
+  else
+    standard(list, { type = "file", target = "/etc/hosts", mode = 420, why = "network",
+      text = "127.0.0.1\tlocalhost " .. c.hostname .. "\n::1\tlocalhost " .. c.hostname .. "\n" })
+    standard(list, { type = "file", target = "/etc/nsswitch.conf", mode = 420, why = "network",
+      text = "passwd: files\ngroup: files\nhosts: files dns\n" })
+  end
+end
+
+local function add_system(c, list)
+  for _, path in ipairs(SYSTEM_DIRS) do
+    local link = c.facts:link(path)
+    if link then
+      standard(list, { type = "symlink", target = path, to = link })
+    elseif c.facts:stat(path) then
+      host_tree(list, path)
+    end
+  end
+  add_etc(c, list)
+end
+
+-- Private writable places: a tmpfs each, or below one.
+local function add_scratch(list, paths)
+  for _, path in ipairs(paths) do
+    standard(list, { type = "tmpfs", target = path, mode = path:match("tmp$") and 1023 or 493,
+      owner = not path:match("tmp$") and path ~= "/run" })
+  end
+end
+
+local function add_standard(c, list)
+  local root = c.spec.root
+  if root.type == "system" then
+    add_system(c, list)
+    add_scratch(list, { "/run", "/var/tmp" })
+    if c.home ~= "/" then add_scratch(list, { c.home }) end
+  elseif root.type == "host" then
+    add_scratch(list, { "/run", "/var/tmp" })
+    for _, home in ipairs { "/home", "/root" } do
+      if c.facts:stat(home) then standard(list, { type = "tmpfs", target = home, mode = 493 }) end
+    end
+  end
+  standard(list, { type = "proc", target = "/proc", why = "mounts" })
+  standard(list, { type = "sysfs", target = "/sys", why = "mounts" })
+  standard(list, { type = "dev", target = "/dev", why = "devices" })
+  standard(list, { type = "tmpfs", target = "/tmp", mode = 1023, why = "mounts" })
+end
+
+-- The profile's mounts replace standard ones of the same target; `remove "…"` leaves one out.
+local function combined(c)
+  local list, written = {}, {}
+  for i, mount in ipairs(c.spec.mounts) do
+    written[mount.target] = true
+    mount.why = ("mounts[%d]"):format(mount.index or i)
+  end
+  local all = {}
+  add_standard(c, all)
+  local removed = c.spec.removed_mounts or {}
+  for _, mount in ipairs(all) do
+    if not written[mount.target] and not removed[mount.target] then list[#list + 1] = mount end
+  end
+  for _, mount in ipairs(c.spec.mounts) do list[#list + 1] = mount end
+  for i, mount in ipairs(list) do mount.order = i end
+  table.sort(list, function(a, b)
+    if a.target ~= b.target then return a.target < b.target end
+    return a.order < b.order
+  end)
+  return list
+end
+
+local BACKED = { bind = true, layers = true }
+local FRESH = { tmpfs = true, proc = true, sysfs = true, dev = true, devpts = true, mqueue = true, cgroup = true }
+
+local function is_below(path, above)
+  return above == "/" or path:sub(1, #above + 1) == above .. "/"
+end
+
+-- The mount (or the root) whose files lie at `path`.
+local function cover_of(list, upto, root, path)
+  for i = upto - 1, 1, -1 do
+    local mount = list[i]
+    if is_below(path, mount.target) and (BACKED[mount.type] or FRESH[mount.type]) then return mount end
+  end
+  return root
+end
+
+local function writable(cover)
+  return cover.overlay or cover.upper
+end
+
+-- Whether the target is there already, in a tree that comes from the host.
+local function found_below(c, cover, target)
+  local prefix = cover.target == "/" and "" or cover.target
+  local inside = target:sub(#prefix + 1)
+  for _, source in ipairs(cover.lower or { cover.source }) do
+    if c.facts:stat_in_root(source, inside) then return true end
+  end
+  return false
+end
+
+local MAKES_NAME = { dir = true, file = true, symlink = true, secret = true, copy = true }
+
+local function settle(c, mount, cover)
+  mount.cover = cover
+  if not (cover.source or cover.lower) or writable(cover) then return end
+  local found = found_below(c, cover, mount.target)
+  if found and not MAKES_NAME[mount.type] then return end
+  if found and mount.type == "dir" then return end
+  if cover.rw then
+    if found and (mount.type == "file" or mount.type == "secret") then return end
+    c:fault(mount.why, ("%s does not exist in %s, which is writable: luge does not make it there")
+      :format(mount.target, cover.source or "its root"), "create it, or leave out rw")
+    return
+  end
+  cover.view = true
+end
+
+--- Decides c.tree (the root) and c.mounts (in path order, each with `.cover`), adding faults.
+function M.decide(c)
+  local root = c.spec.root
+  c.tree = { type = "root", target = "/", why = "root", rw = root.rw, overlay = root.overlay, upper = root.upper,
+    size = root.size, lower = root.lower, source = root.type == "host" and "/" or root.path, kind = root.type }
+  c.mounts = combined(c)
+  for i, mount in ipairs(c.mounts) do
+    settle(c, mount, cover_of(c.mounts, i, c.tree, mount.target))
+  end
+end
+
+return M

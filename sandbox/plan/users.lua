@@ -1,0 +1,196 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.plan.users: who the container's users are on the host.
+--
+-- The result, `ids`, is what other parts of the plan ask: which host id stands behind an id of the container
+-- (a number, or "${range+5}" where the private range is found only at run time), and which maps show the
+-- files of one host user as those of the container's.
+
+local M = {}
+
+local RANGE = 65536
+
+local function extent(inside, outside, count)
+  return { inside, outside, count }
+end
+
+-- "${range+1000}": the range is locked by a step, so that two containers never share one.
+local function in_range(id)
+  return id == 0 and "${range}" or ("${range+%d}"):format(id)
+end
+
+-- The caller's own id stands behind `id`; the rest of a subordinate range behind the others.
+local function around(id, own, first)
+  local list = {}
+  if id > 0 then list[#list + 1] = extent(0, first, id) end
+  list[#list + 1] = extent(id, own, 1)
+  if id < RANGE - 1 then
+    list[#list + 1] = extent(id + 1, ("${range+%d}"):format(id), RANGE - 1 - id)
+  end
+  return list
+end
+
+local function maps_auto(c)
+  local facts, user = c.facts, c.user
+  if facts.privileged then
+    return { extent(0, "${range}", RANGE) }, { extent(0, "${range}", RANGE) }
+  end
+  if not (facts.newuidmap and facts.newgidmap) then
+    return c:fault("id_map", "\"auto\" needs newuidmap and newgidmap when luge runs as an ordinary user",
+      "install the package uidmap, or write id_map = \"self\"")
+  end
+  if not (facts.subuid[1] and facts.subgid[1]) then
+    return c:fault("id_map", "\"auto\" needs subordinate ids, and " .. facts.user .. " has none in /etc/subuid and /etc/subgid",
+      "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " .. facts.user ..
+      ", or write id_map = \"self\"")
+  end
+  return around(user.uid, facts.uid, "${range}"), around(user.gid, facts.gid, "${range}")
+end
+
+local function maps_self(c)
+  local facts, user = c.facts, c.user
+  return { extent(user.uid, facts.uid, 1) }, { extent(user.gid, facts.gid, 1) }
+end
+
+-- The host id behind `id` under a map, or nil when none is.
+local function outside(map, id)
+  if not map then return id end
+  for _, e in ipairs(map) do
+    local first, host, count = e[1], e[2], e[3]
+    if id >= first and id < first + count then
+      if type(host) == "number" then return host + (id - first) end
+      local base = tonumber(host:match("%+(%d+)")) or 0
+      return in_range(base + id - first)
+    end
+  end
+end
+
+local methods = {}
+methods.__index = methods
+
+function methods:host_uid(id) return outside(self.uids, id) end
+function methods:host_gid(id) return outside(self.gids, id) end
+
+--- Maps that show `owner`'s files as the container user's and nobody else's: what a writable bind takes,
+-- since then no file of another user can be made or changed on the host.
+function methods:single_map(owner_uid, owner_gid)
+  return {
+    uids = { extent(owner_uid, self:host_uid(self.user.uid), 1) },
+    gids = { extent(owner_gid, self:host_gid(self.user.gid), 1) },
+  }
+end
+
+-- Every id of the first 65,536 to itself, but `owner` and the container's user have changed places.
+local function swapped(map, owner, id)
+  local list = {}
+  local function keep(first, last)
+    if first <= last then list[#list + 1] = extent(first, outside(map, first), last - first + 1) end
+  end
+  local low, high = math.min(owner, id), math.max(owner, id)
+  if owner == id then
+    keep(0, RANGE - 1)
+  elseif owner >= RANGE then
+    keep(0, id - 1)
+    keep(id + 1, RANGE - 1)
+    list[#list + 1] = extent(owner, outside(map, id), 1)
+  else
+    keep(0, low - 1)
+    list[#list + 1] = extent(low, outside(map, high), 1)
+    keep(low + 1, high - 1)
+    list[#list + 1] = extent(high, outside(map, low), 1)
+    keep(high + 1, RANGE - 1)
+  end
+  return list
+end
+
+--- Maps that are one to one, for files whose changes are thrown away. Only a full range has them.
+function methods:full_map(owner_uid, owner_gid)
+  if not self.full then return nil end
+  return {
+    uids = swapped(self.uids, owner_uid, self.user.uid),
+    gids = swapped(self.gids, owner_gid, self.user.gid),
+  }
+end
+
+--- Decides c.ids from the spec's id_map, adding faults where the host cannot give it.
+function M.decide(c)
+  local spec, facts = c.spec, c.facts
+  local kind = spec.id_map.type
+  local ids = setmetatable({ kind = kind, user = c.user }, methods)
+  c.ids = ids
+  if kind == "host" then
+    if not facts.privileged then
+      c:fault("id_map", "\"host\" needs root: without a user namespace an ordinary user cannot make the others",
+        "leave id_map out, or run luge as root")
+    end
+    return ids
+  end
+  ids.userns = true
+  if kind == "auto" then
+    ids.uids, ids.gids = maps_auto(c)
+    ids.full = facts.privileged
+    ids.range = true
+  elseif kind == "self" then
+    ids.uids, ids.gids = maps_self(c)
+  else
+    ids.uids, ids.gids = spec.id_map.uids, spec.id_map.gids
+  end
+  -- One mapped group: the kernel forbids setgroups to whoever could drop a group that denies access.
+  ids.setgroups = facts.privileged or kind == "auto" or kind == "explicit" and facts.newgidmap
+  if ids.uids and not (ids:host_uid(c.user.uid) and ids:host_gid(c.user.gid)) then
+    c:fault("user", ("%d:%d is not in id_map"):format(c.user.uid, c.user.gid),
+      "add it to id_map, or choose a user within")
+  end
+  return ids
+end
+
+local function map_text(map)
+  local lines = {}
+  for i, e in ipairs(map) do lines[i] = ("%s %s %d\n"):format(e[1], e[2], e[3]) end
+  return table.concat(lines)
+end
+
+local function map_words(map)
+  local words = {}
+  for _, e in ipairs(map) do
+    for i = 1, 3 do words[#words + 1] = tostring(e[i]) end
+  end
+  return words
+end
+
+-- Whether the map needs the set-uid helpers: the kernel lets an ordinary user map only himself.
+local function needs_helper(c)
+  return not c.facts.privileged and c.ids.kind ~= "self"
+end
+
+local function with_helper(c, program, map)
+  c.steps:add("attach", "id_map", "spawn", { { program, "${child}", table.unpack(map_words(map)) } })
+end
+
+--- The steps that write the maps, and those by which the child becomes the container's root.
+function M.plan(c)
+  local steps, ids = c.steps, c.ids
+  if not ids.userns then return end
+  if needs_helper(c) then
+    with_helper(c, c.facts.newuidmap, ids.uids)
+    with_helper(c, c.facts.newgidmap, ids.gids)
+  else
+    if not ids.setgroups then
+      steps:add("attach", "id_map", "writefile", { "/proc/${child}/setgroups", "deny" })
+    end
+    steps:add("attach", "id_map", "writefile", { "/proc/${child}/uid_map", map_text(ids.uids) })
+    steps:add("attach", "id_map", "writefile", { "/proc/${child}/gid_map", map_text(ids.gids) })
+  end
+end
+
+--- Inside: the child still has the caller's ids, which the new namespace does not know.
+function M.become_root(c)
+  local ids = c.ids
+  if not ids.userns then return end
+  local uid = ids:host_uid(0) and 0 or c.user.uid
+  local gid = ids:host_gid(0) and 0 or c.user.gid
+  if ids.setgroups then c.steps:add("guest", "id_map", "setgroups", { {} }) end
+  c.steps:add("guest", "id_map", "setresgid", { gid, gid, gid })
+  c.steps:add("guest", "id_map", "setresuid", { uid, uid, uid })
+end
+
+return M
