@@ -1,0 +1,96 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.guest: the child's part of a run, from its birth to the stage.
+--
+-- It runs as a copy of luge inside the new namespaces, waits until the parent has written the id maps and sent
+-- the mount sources, takes the guest steps, and then executes the stage. Whatever fails is sent to the parent
+-- and ends the child: nothing is tried twice.
+
+local S = require "syscall"
+local Steps = require "sandbox.plan.steps"
+local orders = require "sandbox.container.orders"
+
+local M = {}
+
+local FAILED = 125
+
+local function fail(channel, index, err)
+  local text = type(err) == "string" and err or rawget(err, "text") or ""
+  local number = type(err) == "string" and 0 or err.errno
+  S.send(channel, ("<i4i4s4"):pack(index, number, text))
+  S.exit(FAILED)
+end
+
+-- The parent's word that the maps are written, and the descriptors of the attach steps, in their order.
+local function receive(channel, symbols, names)
+  local got = 0
+  repeat
+    local message = S.recvmsg(channel, { size = 16, max_fds = 250 })
+    if not message or message.data == "" then S.exit(FAILED) end -- luge is gone
+    for _, fd in ipairs(message.fds or {}) do
+      got = got + 1
+      symbols[names[got]] = fd
+    end
+  until message.data == "go"
+end
+
+-- What the command finds in its environment beside what the profile set.
+local function environment(run, user)
+  local env = {
+    HOME = user.home, USER = user.name or tostring(user.uid), LOGNAME = user.name or tostring(user.uid),
+  }
+  if run.term then env.TERM = run.term end
+  for name, value in pairs(run.spec.env) do env[name] = value end
+  return env
+end
+
+local function set_symbols(run, symbols)
+  local user = symbols.user
+  symbols["user.uid"], symbols["user.gid"], symbols["user.groups"] = user.uid, user.gid, user.groups
+  if run.home and not user.home_known then user.home = run.home end
+  symbols.argv = run.argv
+  symbols.environment = environment(run, user)
+  symbols.keep = run.keep
+end
+
+-- The descriptors that must survive the execution of the stage.
+local function inherit(...)
+  for _, fd in ipairs { ... } do S.fcntl(fd, "setfd", 0) end
+end
+
+local function execute_stage(run, sealing)
+  local image = orders.encode(sealing, run.descriptors)
+  local file = assert(S.memfd_create("luge-orders", "allow_sealing"))
+  assert(S.write(file, image) == #image)
+  assert(S.fcntl(file, "add_seals", "seal, shrink, grow, write"))
+  inherit(file, run.descriptors.status, run.descriptors.lifeline, run.descriptors.go)
+  local _, err = S.execveat(run.stage, "", orders.argv(file), {}, "empty_path")
+  error("the stage cannot be executed: " .. tostring(err))
+end
+
+local function take_steps(run, channel, symbols)
+  local sealing = {}
+  for index, step in ipairs(run.steps) do
+    if step.where == "guest" then
+      local ok, err = Steps.run(S, step, symbols)
+      if ok == nil then fail(channel, index, err) end
+      if step.save == "$user" then set_symbols(run, symbols) end
+    elseif step.where == "seal" then
+      sealing[#sealing + 1] = step
+    end
+  end
+  local resolved = {}
+  for i, step in ipairs(sealing) do
+    resolved[i] = { op = step.op, args = Steps.resolve(step.args, symbols), optional = step.optional }
+  end
+  execute_stage(run, resolved)
+end
+
+--- Never returns. run: spec, steps, stage, descriptors { status, lifeline, go }, argv, keep, term.
+function M.run(run, channel, symbols, received)
+  receive(channel, symbols, received)
+  local ok, message = pcall(take_steps, run, channel, symbols)
+  if not ok then fail(channel, 0, tostring(message)) end
+  S.exit(FAILED)
+end
+
+return M

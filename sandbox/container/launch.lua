@@ -1,0 +1,144 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.launch: takes the steps of a plan, in the parent.
+--
+-- host steps, the clone, attach steps, the descriptors to the child, then the monitor until the end. Undo is
+-- taken backwards for every host step that was taken, whatever happened after it.
+
+local S = require "syscall"
+local Steps = require "sandbox.plan.steps"
+local embedded = require "luge.embedded"
+
+local M = {}
+
+-- The stage, as a file that nobody can write again.
+local function stage_file()
+  local code = embedded("stage")
+  local file, err = S.memfd_create("luge-init", "allow_sealing")
+  if not file then return nil, err end
+  assert(S.write(file, code) == #code)
+  assert(S.fcntl(file, "add_seals", "seal, shrink, grow, write"))
+  return file
+end
+
+local function undo_all(undo, symbols)
+  for i = #undo, 1, -1 do
+    local step = undo[i]
+    S[step[1]](table.unpack(Steps.resolve(step[2], symbols)))
+  end
+end
+
+-- Takes the steps of one place; returns nil, index, err at the first that fails.
+local function take(steps, place, symbols, undo)
+  for index, step in ipairs(steps) do
+    if step.where == place then
+      if step.undo then undo[#undo + 1] = step.undo end
+      local ok, err = Steps.run(S, step, symbols)
+      if ok == nil then
+        -- A step that failed has nothing to undo: what is there belongs to somebody else.
+        if step.undo then undo[#undo] = nil end
+        return nil, index, err
+      end
+    end
+  end
+  return true
+end
+
+-- The names of the descriptors that attach steps make, in order: both sides know it from the plan.
+local function passed_names(steps)
+  local names = {}
+  for _, step in ipairs(steps) do
+    if step.where == "attach" and step.save then names[#names + 1] = step.save:sub(2) end
+  end
+  return names
+end
+
+-- One message carries 250 descriptors at most (SCM_MAX_FD is 253).
+local function send_descriptors(channel, names, symbols)
+  local fds = {}
+  for _, name in ipairs(names) do
+    fds[#fds + 1] = symbols[name]
+    if #fds == 250 then
+      local ok, err = S.sendmsg(channel, { data = "fds", fds = fds })
+      if not ok then return nil, err end
+      fds = {}
+    end
+  end
+  return S.sendmsg(channel, { data = "go", fds = #fds > 0 and fds or nil })
+end
+
+-- The descriptors between luge and its child.
+local function channels(with_report)
+  local c = {}
+  c.here, c.there = S.socketpair("unix", "seqpacket")
+  c.status_read, c.status_write = S.pipe()
+  c.lifeline_read, c.lifeline_write = S.pipe()
+  if with_report then c.go_read, c.go_write = S.pipe() end
+  return c
+end
+
+local function clone_step(steps)
+  for index, step in ipairs(steps) do
+    if step.where == "clone" then return step, index end
+  end
+end
+
+local function child(run, c, symbols, names)
+  c.here:close()
+  c.status_read:close()
+  c.lifeline_write:close()
+  if c.go_write then c.go_write:close() end
+  run.descriptors = { status = c.status_write, lifeline = c.lifeline_read, go = c.go_read }
+  require("sandbox.container.guest").run(run, c.there, symbols, names)
+end
+
+local function setup_failure(index, err, steps)
+  return { failed = true, index = index, err = err, step = steps[index] }
+end
+
+local function start(run, symbols, undo)
+  local steps = run.steps
+  local ok, index, err = take(steps, "host", symbols, undo)
+  if not ok then return nil, setup_failure(index, err, steps) end
+  run.stage, err = stage_file()
+  if not run.stage then return nil, setup_failure(0, err, steps) end
+  local c = channels(run.report)
+  local names = passed_names(steps)
+  local clone, clone_index = clone_step(steps)
+  local pid, pidfd = S.clone3(clone.args[1])
+  if not pid then return nil, setup_failure(clone_index, pidfd, steps) end
+  if pid == 0 then child(run, c, symbols, names) end
+  c.there:close()
+  c.status_write:close()
+  c.lifeline_read:close()
+  if c.go_read then c.go_read:close() end
+  symbols.child = pid
+  local process = { pid = pid, pidfd = pidfd, channels = c }
+  ok, index, err = take(steps, "attach", symbols, undo)
+  if ok then
+    -- The child may be gone already, and then says why on the same channel.
+    send_descriptors(c.here, names, symbols)
+    return process
+  end
+  S.pidfd_send_signal(pidfd, "kill")
+  S.waitid("pidfd", pidfd, "exited")
+  return nil, setup_failure(index, err, steps)
+end
+
+--- Runs a container to its end.
+-- run: spec, steps, constants, name, state, argv, keep, term, home, report, events (a function that hears of things
+-- as they happen).
+---@return table outcome  of the monitor, or { failed = true, index, err, step }
+function M.run(run)
+  local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
+    state = run.state, keep = run.keep }
+  for name, value in pairs(run.constants) do symbols[name] = value end
+  local monitor = require "sandbox.container.monitor"
+  local signals = monitor.block_signals()
+  local undo = {}
+  local process, outcome = start(run, symbols, undo)
+  if process then outcome = monitor.watch(run, process, signals) end
+  undo_all(undo, symbols)
+  return outcome
+end
+
+return M

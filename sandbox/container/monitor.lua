@@ -1,0 +1,199 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.monitor: watches one container until it ends.
+--
+-- One epoll loop over the child's channel (what went wrong before the stage), the stage's messages, the pidfd,
+-- luge's own signals and a timer. It says how the container ended and why.
+
+local S = require "syscall"
+local orders = require "sandbox.container.orders"
+
+local M = {}
+
+-- Passed on to the container; luge itself lives until the container has ended.
+local FORWARDED = "hup, int, quit, term, usr1, usr2, winch, alrm"
+
+--- Blocks the signals that luge passes on; returns the descriptor they are read from.
+function M.block_signals()
+  S.sigprocmask("block", FORWARDED)
+  return S.signalfd(FORWARDED, "nonblock")
+end
+
+local Watch = {}
+Watch.__index = Watch
+
+function Watch:send(signal)
+  S.pidfd_send_signal(self.process.pidfd, signal)
+end
+
+local function arm(self, seconds)
+  S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) })
+end
+
+-- The polite signal first, KILL after the grace.
+function Watch:stop(reason)
+  if self.stopping then return end
+  self.stopping = true
+  self.reason = self.reason or reason
+  local stop = self.run.spec.stop
+  self:send(stop.signal)
+  -- A stopped process handles no signal until it goes on.
+  self:send("cont")
+  arm(self, stop.grace)
+end
+
+function Watch:timer_expired()
+  S.timerfd_read(self.timer)
+  if self.stopping then
+    self:send("kill")
+  else
+    self:stop("wall")
+  end
+end
+
+-- Without a pty the first Ctrl-C is passed on, the second stops, the third kills.
+function Watch:interrupt()
+  self.interrupts = (self.interrupts or 0) + 1
+  if self.interrupts == 1 then
+    self:send("int")
+  elseif self.interrupts == 2 then
+    self:stop("stopped")
+  else
+    self.reason = self.reason or "stopped"
+    self:send("kill")
+  end
+end
+
+function Watch:signal_arrived()
+  local info = S.signalfd_read(self.signals)
+  if not info then return end
+  if info.name == "int" then
+    self:interrupt()
+  else
+    if info.name == "term" or info.name == "hup" or info.name == "quit" then self.asked = true end
+    self:send(info.name)
+  end
+end
+
+-- The child before the stage: a failure, or the end of file that says it became the stage.
+function Watch:channel_readable()
+  local data = S.recv(self.process.channels.here, 65536)
+  if data and data ~= "" then
+    local index, number, text = ("<i4i4s4"):unpack(data)
+    local err = number > 0 and S.error(number) or {}
+    if text ~= "" then err.text = text end
+    self.setup = { failed = true, index = index, err = err, step = self.run.steps[index] }
+  end
+  S.epoll_ctl(self.poll, "del", self.process.channels.here)
+end
+
+-- Steps of the stage are counted from 1 among the sealing steps.
+local function sealing_step(steps, wanted)
+  local n = 0
+  for index, step in ipairs(steps) do
+    if step.where == "seal" then
+      n = n + 1
+      if n == wanted then return step, index end
+    end
+  end
+end
+
+local function stage_failure(self, message)
+  local step, index = sealing_step(self.run.steps, message.index)
+  local err = message.errno > 0 and S.error(message.errno) or {}
+  return { failed = true, index = index, step = step, err = err, reason = message.reason,
+    exit_code = message.exit_code }
+end
+
+function Watch:sealed()
+  if self.run.sealed then self.run.sealed(self.process) end
+  S.write(self.process.channels.go_write, "g")
+end
+
+function Watch:message(message)
+  if message.kind == "error" then
+    self.setup = stage_failure(self, message)
+  elseif message.kind == "sealed" then
+    self:sealed()
+  elseif message.kind == "started" then
+    self.run.events { event = "started" }
+  else
+    self.ended = message
+  end
+end
+
+function Watch:status_readable()
+  local data = S.read(self.process.channels.status_read, orders.MESSAGE_SIZE)
+  if not data or data == "" then
+    S.epoll_ctl(self.poll, "del", self.process.channels.status_read)
+    self.status_closed = true
+    return
+  end
+  local message = orders.decode_status(data)
+  if message then self:message(message) end
+end
+
+local function watched(self)
+  local process = self.process
+  return {
+    [process.channels.here:getfd()] = self.channel_readable,
+    [process.channels.status_read:getfd()] = self.status_readable,
+    [self.signals:getfd()] = self.signal_arrived,
+    [self.timer:getfd()] = self.timer_expired,
+    [process.pidfd:getfd()] = function(watch) watch.gone = true end,
+  }
+end
+
+local function loop(self)
+  local handlers = watched(self)
+  for fd in pairs(handlers) do S.epoll_ctl(self.poll, "add", fd, "in") end
+  repeat
+    for _, event in ipairs(S.epoll_wait(self.poll, 16) or {}) do
+      handlers[event.fd](self)
+    end
+  until self.gone
+  -- What was said before the end may still lie in the pipes.
+  self:channel_readable()
+  while not self.status_closed do self:status_readable() end
+end
+
+-- How the container ended: the stage's word where it stayed as PID 1, else the exit status.
+local function ending(self, status)
+  if self.ended and self.ended.kind == "exit" then return { code = self.ended.code } end
+  if self.ended then return { signal = self.ended.signal, core = self.ended.core } end
+  if status.code == "exited" then return { code = status.status } end
+  return { signal = status.status, core = status.code == "dumped" }
+end
+
+local SIGSYS = 31
+
+local function outcome_of(self, status)
+  local outcome = self.setup or ending(self, status)
+  outcome.rusage = status.rusage
+  if outcome.failed then
+    outcome.reason_name = "setup"
+    return outcome
+  end
+  local reason = self.reason
+  if not reason and outcome.signal == SIGSYS then reason = "seccomp" end
+  if not reason and outcome.signal and self.asked then reason = "stopped" end
+  outcome.reason_name = reason or (outcome.signal and "signal" or "exit")
+  outcome.exit_code = reason == "wall" and 124 or outcome.code or 128 + outcome.signal
+  return outcome
+end
+
+--- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
+function M.watch(run, process, signals)
+  local self = setmetatable({ run = run, process = process, signals = signals }, Watch)
+  local began = S.clock_gettime("monotonic")
+  self.poll = S.epoll_create()
+  self.timer = S.timerfd_create("monotonic", "nonblock")
+  if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
+  run.events { event = "created", pid = process.pid }
+  loop(self)
+  local status = S.waitid("pidfd", process.pidfd, "exited")
+  local outcome = outcome_of(self, status)
+  outcome.wall_s = S.clock_gettime("monotonic") - began
+  return outcome
+end
+
+return M
