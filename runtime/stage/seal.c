@@ -113,6 +113,16 @@ static void wait_for_go(void)
 		stage_fail(rc < 0 ? -rc : 0, STAGE_NO_GO);
 }
 
+static void bound(uint64_t mask)
+{
+	for (int cap = 0; cap < 64; cap++) {
+		long rc = mask >> cap & 1 ? sys(prctl, PR_CAPBSET_DROP, cap) : 0;
+
+		if (rc < 0)
+			stage_fail(-rc, STAGE_FAILED);
+	}
+}
+
 static void make_call(const struct stage_record *r)
 {
 	const uint64_t *a = r->args;
@@ -150,6 +160,9 @@ static void run_record(const struct stage_record *record)
 		init_fork();
 	case STAGE_WAIT:
 		wait_for_go();
+		break;
+	case STAGE_BOUND:
+		bound(record->args[0]);
 		break;
 	case STAGE_EXEC:
 		exec_command(record);
@@ -195,11 +208,12 @@ static int orders_map(int fd)
 	if (seals < 0 || (seals & SEALS) != SEALS || size < STAGE_HEADER_SIZE ||
 	    size > STAGE_SIZE_MAX)
 		return 0;
-	long address = sys(mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	long address =
+		sys(mmap, STAGE_BASE, size, PROT_READ, MAP_PRIVATE | MAP_FIXED_NOREPLACE, fd, 0);
 
-	if (address < 0 && address >= -4095)
+	if (address != STAGE_BASE)
 		return 0;
-	stage.image = (unsigned char *)address;
+	stage.image = (const unsigned char *)address;
 	stage.size = (size_t)size;
 	stage.header = *(const struct stage_header *)stage.image;
 	return 1;
@@ -209,28 +223,10 @@ static int header_valid(void)
 {
 	const struct stage_header *h = &stage.header;
 	uint64_t records_end = h->records + (uint64_t)h->record_count * STAGE_RECORD_SIZE;
-	uint64_t relocs_end = h->relocs + (uint64_t)h->reloc_count * sizeof(uint32_t);
 
 	return h->magic == STAGE_MAGIC && h->size == stage.size && !stage.image[stage.size - 1] &&
-	       h->records % 8 == 0 && records_end <= h->size && h->relocs % 4 == 0 &&
-	       relocs_end <= h->size && h->status > 2 && h->lifeline > 2 &&
+	       h->records % 8 == 0 && records_end <= h->size && h->status > 2 && h->lifeline > 2 &&
 	       (h->go == -1 || h->go > 2);
-}
-
-static int relocate(void)
-{
-	const uint32_t *relocs = (const void *)(stage.image + stage.header.relocs);
-
-	for (uint32_t i = 0; i < stage.header.reloc_count; i++) {
-		if (relocs[i] % 8 || (uint64_t)relocs[i] + 8 > stage.size)
-			return 0;
-		uint64_t *field = (void *)(stage.image + relocs[i]);
-
-		if (*field >= stage.size)
-			return 0;
-		*field += (uint64_t)stage.image;
-	}
-	return 1;
 }
 
 /* The stage's own descriptors end at the command's execve; the orders end here. */
@@ -260,8 +256,6 @@ __attribute__((used)) _Noreturn void stage_main(long *stack)
 	if (rc < 0)
 		stage_fail(-rc, STAGE_SETUP);
 	own_descriptors(orders);
-	if (!relocate())
-		stage_fail(0, STAGE_BAD_ORDERS);
 	stage_run();
 }
 

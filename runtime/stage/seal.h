@@ -12,7 +12,7 @@
 #include "stage.h"
 
 struct stage {
-	unsigned char *image;
+	const unsigned char *image; /* at STAGE_BASE */
 	size_t size;
 	struct stage_header header; /* a copy: PID 1 unmaps the image */
 	uint32_t next;		    /* the record to run next */

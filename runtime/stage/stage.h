@@ -6,13 +6,13 @@
  * nothing of profiles: sandbox/container/orders.lua encodes each step as a raw system call. Its constants
  * are made from this file and the kernel's headers (constants.lua.in, the module luge.stage), so the two ends cannot differ.
  *
- * The orders are one image in a sealed memfd; the stage maps it privately:
+ * The orders are one image in a sealed memfd:
  *
- *	struct stage_header | data: strings, filters, vectors | struct stage_record[] | uint32_t relocs[]
+ *	struct stage_header | data: strings, filters, vectors | struct stage_record[] | zeros
  *
- * A reloc is the offset of an 8-byte field, in data or in a record, that holds the offset of something in
- * the image; the stage turns it into a pointer. The last byte of the image is zero. All is little-endian,
- * as the two architectures that luge runs on are.
+ * The stage maps it, for reading, at STAGE_BASE: an address that is free in every layout of the two
+ * architectures. So the encoder knows the address of everything and nothing has to be relocated. The last
+ * byte of the image is zero. All is little-endian.
  *
  * The stage takes exactly one word, argv[0] = "luge-init N" where N is the descriptor of the orders. The
  * kernel gives the interpreter of a script two words or more, so `#!/proc/self/exe` cannot have it read
@@ -23,7 +23,8 @@
 
 #define STAGE_ARGV0	  "luge-init "
 #define STAGE_MAGIC	  0x3153474c /* "LGS1": changes with the layout */
-#define STAGE_HEADER_SIZE 48
+#define STAGE_BASE	  0x200000000
+#define STAGE_HEADER_SIZE 32
 #define STAGE_RECORD_SIZE 64
 #define STAGE_SIZE_MAX	  0x1000000
 
@@ -35,7 +36,8 @@
 #define STAGE_LIFELINE 5 /* luge is still there */
 #define STAGE_INIT     6 /* fork: the parent stays as PID 1, the child goes on with the next record */
 #define STAGE_WAIT     7 /* say STAGE_SEALED, then read one byte from go */
-#define STAGE_EXEC     8 /* execute the first of the paths of args[0] that can be */
+#define STAGE_BOUND    8 /* the capabilities of the mask args[0] leave the bounding set */
+#define STAGE_EXEC     9 /* execute the first of the paths of args[0] that can be */
 
 #define STAGE_ANY_ERRNO 0xffff /* record.tolerate: no error of this call matters */
 
@@ -65,11 +67,10 @@ struct stage_header {
 	uint32_t magic;
 	uint32_t size; /* of the image */
 	uint32_t records, record_count;
-	uint32_t relocs, reloc_count;
 	int32_t status;	  /* messages go here; a pipe or a socket */
 	int32_t lifeline; /* hangs up when luge is gone: the reading end of a pipe */
 	int32_t go;	  /* what STAGE_WAIT reads, or -1 */
-	int32_t unused[3];
+	int32_t unused;
 };
 
 struct stage_record {

@@ -20,42 +20,48 @@ local DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 
 -- ---- the image ----
 
--- An offset in the image, to be made a pointer by the stage.
-local Pointer = {}
-
-local function pointer(offset) return setmetatable({ offset = offset }, Pointer) end
-
-local function is_pointer(value) return getmetatable(value) == Pointer end
-
--- Adds bytes to the data, aligned for any type; returns where they are.
-local function put(image, bytes)
+-- Adds bytes to the data; returns the address they will have.
+local function put_bytes(image, bytes)
   local at = image.size
-  local padded = bytes .. ("\0"):rep(-#bytes % 8)
-  image.data[#image.data + 1] = padded
-  image.size = at + #padded
-  return pointer(at)
+  image.data[#image.data + 1] = bytes
+  image.size = at + #bytes
+  return C.base + at
 end
 
-local function put_string(image, text)
+local PADDING = {}
+for i = 0, 7 do PADDING[i] = ("\0"):rep(i) end
+
+-- The same, aligned for any type.
+local function put(image, bytes)
+  local padding = -image.size % 8
+  return put_bytes(image, PADDING[padding] .. bytes) + padding
+end
+
+local function check_string(text)
   if type(text) ~= "string" or text:find("\0", 1, true) then
     error("a string without NUL bytes expected", 0)
   end
-  return put(image, text .. "\0")
+  return text
 end
+
+local function put_string(image, text) return put_bytes(image, check_string(text) .. "\0") end
 
 -- A NULL-ended vector of pointers to strings.
 local function put_vector(image, list)
-  local words = {}
-  for i, text in ipairs(list) do words[i] = ("<i8"):pack(put_string(image, text).offset) end
-  local vector = put(image, table.concat(words) .. ("<i8"):pack(0))
-  for i = 1, #words do image.relocs[#image.relocs + 1] = vector.offset + (i - 1) * 8 end
-  return vector
+  local words, address = {}, C.base + image.size
+  for i, text in ipairs(list) do
+    words[i] = ("<i8"):pack(address)
+    address = address + #check_string(text) + 1
+  end
+  put_bytes(image, table.concat(list, "\0") .. "\0")
+  words[#words + 1] = PADDING[7] .. "\0"
+  return put(image, table.concat(words))
 end
 
-local function add(image, kind, number, ...)
-  local record = { kind = C.kinds[kind], number = number, step = image.step, tolerate = image.tolerate, ... }
-  for i = 1, 6 do record[i] = record[i] or 0 end
-  image.records[#image.records + 1] = record
+-- A record; the arguments are integers.
+local function add(image, kind, number, a, b, c, d, e)
+  image.records[#image.records + 1] = ("<I2I2I4i8i8i8i8i8i8i8"):pack(C.kinds[kind], image.tolerate, image.step,
+    number or 0, a or 0, b or 0, c or 0, d or 0, e or 0, 0)
 end
 
 local function call(image, name, ...) add(image, "call", C.calls[name], ...) end
@@ -87,8 +93,8 @@ local function id(value) return value == nil and -1 or int(value) end
 -- A name of S.c[set], or an integer.
 local function constant(set, value)
   if math.type(value) == "integer" then return value end
-  local name = type(value) == "string" and value:upper()
-  local number = name and (S.c[set][name] or S.c[set][name:gsub("^" .. set .. "_?", "")])
+  local values, name = S.c[set], type(value) == "string" and value:upper()
+  local number = name and (values[name] or values[name:gsub("^" .. set .. "_?", "")])
   return number or error(("no %s is called '%s'"):format(set, tostring(value)), 0)
 end
 
@@ -106,6 +112,12 @@ local function flags(set, value)
 end
 
 local function list(value) return type(value) == "table" and value or { value } end
+
+local function mask_of(set, names)
+  local mask = 0
+  for _, name in ipairs(names) do mask = mask | 1 << constant(set, name) end
+  return mask
+end
 
 local function limit(value)
   return (value == nil or value == "unlimited") and -1 or int(value)
@@ -187,19 +199,14 @@ function steps.capset(image, args)
   local sets = args[1] or args
   local low, high = {}, {}
   for i, name in ipairs { "effective", "permitted", "inheritable" } do
-    local mask = 0
-    for _, cap in ipairs(sets[name] or {}) do mask = mask | 1 << constant("CAP", cap) end
+    local mask = mask_of("CAP", sets[name] or {})
     low[i], high[i] = mask & 0xffffffff, mask >> 32
   end
   local header = put(image, ("<I4i4"):pack(C.cap_version, 0))
   call(image, "capset", header, put(image, pack("I4", low) .. pack("I4", high)))
 end
 
-function steps.cap_bounding_drop(image, args)
-  for _, cap in ipairs(list(args[1])) do
-    call(image, "prctl", S.c.PR.CAPBSET_DROP, constant("CAP", cap))
-  end
-end
+function steps.cap_bounding_drop(image, args) add(image, "bound", 0, mask_of("CAP", list(args[1]))) end
 
 function steps.cap_ambient_raise(image, args)
   for _, cap in ipairs(list(args[1])) do
@@ -216,10 +223,8 @@ function steps.seccomp_load(image, args)
   if #filter == 0 or #filter % 8 ~= 0 or #filter > 4096 * 8 then
     error("a filter of 1 to 4096 instructions of 8 bytes expected", 0)
   end
-  local code = put(image, filter)
-  local program = put(image, ("<I8i8"):pack(#filter // 8, code.offset)) -- struct sock_fprog
-  image.relocs[#image.relocs + 1] = program.offset + 8
-  call(image, "seccomp", C.set_filter, flags("SECCOMP_FILTER_FLAG", args[2]), program)
+  local program = ("<I8i8"):pack(#filter // 8, put(image, filter)) -- struct sock_fprog
+  call(image, "seccomp", C.set_filter, flags("SECCOMP_FILTER_FLAG", args[2]), put(image, program))
 end
 
 -- args: first, last, flags as of S.close_range; or one list of what stays open, beside the stage's own.
@@ -337,27 +342,10 @@ local function add_step(image, index, step)
   if not ok then error(("orders: step %d, %s: %s"):format(index, step.op, message)) end
 end
 
--- Records end the image, so what was put before them knows its place.
-local function pack_records(image)
-  local packed = {}
-  for n, record in ipairs(image.records) do
-    local at = image.size + (n - 1) * C.record_size + 16
-    for i = 1, 6 do
-      if is_pointer(record[i]) then
-        record[i] = record[i].offset
-        image.relocs[#image.relocs + 1] = at + (i - 1) * 8
-      end
-    end
-    packed[n] = ("<I2I2I4i8i8i8i8i8i8i8"):pack(record.kind, record.tolerate, record.step, record.number or 0,
-      table.unpack(record, 1, 6))
-  end
-  return table.concat(packed)
-end
-
 --- The image of the steps. options: status, lifeline, go (descriptors, as the stage will have them, above 2);
 -- go only with a `wait` step. The steps are numbered from 1, as in the list.
 function M.encode(list_of_steps, options)
-  local image = { data = {}, size = C.header_size, records = {}, relocs = {}, step = 0, tolerate = 0 }
+  local image = { data = {}, size = C.header_size, records = {}, step = 0, tolerate = 0 }
   for _, name in ipairs { "status", "lifeline", "go" } do
     image[name] = options[name] and fd(options[name])
   end
@@ -366,15 +354,12 @@ function M.encode(list_of_steps, options)
   for _, step in ipairs(list_of_steps) do checked = checked or step.op == "chdir" or step.op == "check_cwd" end
   if not checked then add(image, "cwd") end
   for index, step in ipairs(list_of_steps) do add_step(image, index, step) end
-  local records = pack_records(image)
-  local relocs = {}
-  for i, offset in ipairs(image.relocs) do relocs[i] = ("<I4"):pack(offset) end
-  local relocs_at = image.size + #records
-  local size = relocs_at + #relocs * 4 + 4 -- the last byte is zero: no string runs over the end
+  put(image, "") -- the records are aligned too
+  local size = image.size + #image.records * C.record_size + 8 -- zeros: no string runs over the end
   if size > C.size_max then error("orders: the command and its environment are too long") end
-  local header = ("<I4I4I4I4I4I4i4i4i4i4i4i4"):pack(C.magic, size, image.size, #image.records, relocs_at, #relocs,
-    image.status, image.lifeline, image.go or -1, 0, 0, 0)
-  return header .. table.concat(image.data) .. records .. table.concat(relocs) .. "\0\0\0\0"
+  local header = ("<I4I4I4I4i4i4i4i4"):pack(C.magic, size, image.size, #image.records,
+    image.status, image.lifeline, image.go or -1, 0)
+  return table.concat { header, table.concat(image.data), table.concat(image.records), PADDING[7], "\0" }
 end
 
 --- The words the stage is executed with, when descriptor `number` holds the orders.

@@ -22,21 +22,12 @@
 #include "state.h"
 #include "stage/stage.h"
 
-enum {
-	DATA_MAX = 8192,
-	RECORDS_MAX = 32,
-	RELOCS_MAX = 64,
-	STATUS = 20,
-	LIFELINE = 21,
-	ORDERS = 22,
-	LOG = 23
-};
+enum { DATA_MAX = 8192, RECORDS_MAX = 32, STATUS = 20, LIFELINE = 21, ORDERS = 22, LOG = 23 };
 
 struct image {
 	struct stage_header header;
 	unsigned char data[DATA_MAX];
 	struct stage_record records[RECORDS_MAX];
-	uint32_t relocs[RELOCS_MAX];
 	uint32_t end; /* the zero that ends the image */
 	uint32_t used;
 };
@@ -50,14 +41,13 @@ static void image_start(void)
 		.magic = STAGE_MAGIC,
 		.size = offsetof(struct image, used),
 		.records = offsetof(struct image, records),
-		.relocs = offsetof(struct image, relocs),
 		.status = STATUS,
 		.lifeline = LIFELINE,
 		.go = -1,
 	};
 }
 
-/* The offset in the image of a copy of the bytes. */
+/* The address, in the stage, of a copy of the bytes. */
 static uint64_t put(const void *bytes, size_t size)
 {
 	uint32_t at = image.used;
@@ -65,17 +55,12 @@ static uint64_t put(const void *bytes, size_t size)
 	cr_assert(at + size <= DATA_MAX);
 	memcpy(image.data + at, bytes, size);
 	image.used += (uint32_t)((size + 7) & ~7UL);
-	return offsetof(struct image, data) + at;
+	return STAGE_BASE + offsetof(struct image, data) + at;
 }
 
 static uint64_t put_string(const char *text)
 {
 	return put(text, strlen(text) + 1);
-}
-
-static void reloc(uint64_t offset)
-{
-	image.relocs[image.header.reloc_count++] = (uint32_t)offset;
 }
 
 static uint64_t put_vector(const char *const *list)
@@ -85,37 +70,27 @@ static uint64_t put_vector(const char *const *list)
 
 	for (; list[n]; n++)
 		words[n] = put_string(list[n]);
-	uint64_t at = put(words, (n + 1) * 8);
-
-	for (size_t i = 0; i < n; i++)
-		reloc(at + i * 8);
-	return at;
+	return put(words, (n + 1) * 8);
 }
 
-/* Bit n of pointers: args[n] is an offset. */
-static void record(uint16_t kind, uint64_t nr, unsigned pointers, uint64_t a, uint64_t b,
-		   uint64_t c)
+static void record(uint16_t kind, uint64_t nr, uint64_t a, uint64_t b, uint64_t c)
 {
 	uint32_t i = image.header.record_count++;
 
 	image.records[i] =
 		(struct stage_record){.kind = kind, .step = i + 1, .nr = nr, .args = {a, b, c}};
-	for (unsigned n = 0; n < 3; n++)
-		if (pointers & 1U << n)
-			reloc(offsetof(struct image, records[0].args[0]) +
-			      i * sizeof(struct stage_record) + n * 8);
 }
 
 static void record_write(const char *text)
 {
-	record(STAGE_CALL_ALL, SYS_write, 2, LOG, put_string(text), strlen(text));
+	record(STAGE_CALL_ALL, SYS_write, LOG, put_string(text), strlen(text));
 }
 
 static void record_exec(const char *const *places, const char *const *argv)
 {
 	const char *const environment[] = {"LANG=C", NULL};
 
-	record(STAGE_EXEC, 0, 7, put_vector(places), put_vector(argv), put_vector(environment));
+	record(STAGE_EXEC, 0, put_vector(places), put_vector(argv), put_vector(environment));
 }
 
 static int memfd_of(const void *bytes, size_t size, bool sealed)
@@ -231,11 +206,11 @@ Test(stage, runs_records_in_order)
 
 	image_start();
 	record_write("1 ");
-	record(STAGE_CALL, SYS_umask, 0, 022, 0, 0);
+	record(STAGE_CALL, SYS_umask, 022, 0, 0);
 	record_write("2 ");
-	record(STAGE_SIGNALS, 0, 0, 0, 0, 0);
-	record(STAGE_CWD, 0, 0, 0, 0, 0);
-	record(STAGE_LIFELINE, 0, 0, 0, 0, 0);
+	record(STAGE_SIGNALS, 0, 0, 0, 0);
+	record(STAGE_CWD, 0, 0, 0, 0);
+	record(STAGE_LIFELINE, 0, 0, 0, 0);
 	record_exec(sh, argv);
 	struct outcome o = run();
 
@@ -248,7 +223,7 @@ Test(stage, stops_at_the_first_error)
 {
 	image_start();
 	record_write("1");
-	record(STAGE_CALL, SYS_close, 0, 12345, 0, 0);
+	record(STAGE_CALL, SYS_close, 12345, 0, 0);
 	record_write("2");
 	struct outcome o = run();
 
@@ -260,11 +235,11 @@ Test(stage, stops_at_the_first_error)
 Test(stage, tolerates_what_it_is_told_to)
 {
 	image_start();
-	record(STAGE_CALL, SYS_close, 0, 12345, 0, 0);
+	record(STAGE_CALL, SYS_close, 12345, 0, 0);
 	image.records[0].tolerate = EBADF;
-	record(STAGE_CALL, SYS_close, 0, 12345, 0, 0);
+	record(STAGE_CALL, SYS_close, 12345, 0, 0);
 	image.records[1].tolerate = STAGE_ANY_ERRNO;
-	record(STAGE_CALL, SYS_close, 0, 12345, 0, 0);
+	record(STAGE_CALL, SYS_close, 12345, 0, 0);
 	image.records[2].tolerate = EPERM;
 	cr_assert(is_error(run(), 3, EBADF, STAGE_FAILED));
 }
@@ -386,17 +361,12 @@ Test(stage, refuses_bad_orders)
 	BROKEN(image.header.records = 0xffffffc0);
 	BROKEN(image.header.record_count = 0x04000000);
 	BROKEN(image.header.record_count = 0xffffffff);
-	BROKEN(image.header.relocs = 0xfffffff0);
-	BROKEN(image.header.reloc_count = 0x40000000);
 	BROKEN(image.header.status = 0);
 	BROKEN(image.header.status = 100);
 	BROKEN(image.header.lifeline = -1);
 	BROKEN(image.header.lifeline = 100);
 	BROKEN(image.header.go = 0);
-	BROKEN(image.relocs[0] += 4);
-	BROKEN(image.relocs[0] = 0xfffffff8);
-	BROKEN(image.relocs[0] = image.header.size - 4);
-	BROKEN(image.records[0].args[1] = image.header.size);
+	BROKEN(image.records[0].args[1] = STAGE_BASE + 0x10000000);
 	BROKEN(image.records[0].args[1] = UINT64_MAX);
 	BROKEN(image.records[0].kind = 0);
 	BROKEN(image.records[0].kind = 77);
@@ -413,16 +383,16 @@ Test(stage, survives_random_orders)
 	struct image good;
 
 	image_start();
-	record(STAGE_CALL, SYS_umask, 0, 022, 0, 0);
-	record(STAGE_CWD, 0, 0, 0, 0, 0);
+	record(STAGE_CALL, SYS_umask, 022, 0, 0);
+	record(STAGE_CWD, 0, 0, 0, 0);
 	record_exec(places, places);
 	good = image;
 	for (int round = 0; round < 1000; round++) {
 		image = good;
 		for (int change = 0; change <= round % 8; change++) {
-			/* where something is: the header, the records or the relocs */
-			static const size_t starts[] = {0, offsetof(struct image, records),
-							offsetof(struct image, relocs)};
+			/* where something is: the header, the data or the records */
+			static const size_t starts[] = {0, offsetof(struct image, data),
+							offsetof(struct image, records)};
 			size_t at = starts[(size_t)rand_r(&seed) % 3] + (size_t)rand_r(&seed) % 128;
 
 			((unsigned char *)&image)[at] = (unsigned char)rand_r(&seed);
