@@ -78,25 +78,26 @@ static void check_to(lua_State *L, int arg, struct address *ret_to)
 	lua_pop(L, 1);
 }
 
-static long message_send(int fd, struct msghdr *m, const int *fds, size_t n, int flags)
+static long message_send(int fd, const struct msghdr *message, const int *fds, size_t n, int flags)
 {
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
 	} control;
+	struct msghdr m = *message;
 
 	if (n > 0) {
 		memset(&control, 0, CMSG_SPACE(n * sizeof(int)));
-		m->msg_control = &control;
-		m->msg_controllen = CMSG_SPACE(n * sizeof(int));
-		struct cmsghdr *c = CMSG_FIRSTHDR(m);
+		m.msg_control = &control;
+		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(n * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
 	}
-	return sys_result(sendmsg(fd, m, flags | MSG_NOSIGNAL));
+	return sys_result(sendmsg(fd, &m, flags | MSG_NOSIGNAL));
 }
 
 /*** S.sendmsg(fd, {data=, fds={...}, to=addr, flags=}) -> bytes sent
@@ -208,6 +209,7 @@ static long message_receive(int fd, struct msghdr *m, int max_fds, int flags, st
 			r->has_creds = true;
 		}
 	}
+	m->msg_control = NULL; /* ends with this frame */
 	return rc;
 }
 

@@ -6,6 +6,7 @@
 local M = {}
 
 local EXIT_FAILURE = 1
+local EXIT_USAGE = 125
 
 -- What an error object says: assert(S.open(…)) raises an object of the syscall layer.
 local function message_of(err)
@@ -56,7 +57,13 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.run(args)
-  if args[1] then return run_script(args[1], args) end
+  local script = args[1]
+  if script and script:find("^%-.") then
+    io.stderr:write(("luge: lua: %s is no option; luge lua [SCRIPT [ARG...]] (a file of that name: ./%s)\n")
+      :format(script, script))
+    return EXIT_USAGE
+  end
+  if script then return run_script(script, args) end
   if not require("syscall").isatty(0) then return run_script("-", args) end
   return require("sandbox.cli.prompt").run()
 end

@@ -1,0 +1,160 @@
+-- SPDX-License-Identifier: MIT
+-- luge lua: scripts, their modules, errors and exit codes, and what the prompt shows.
+
+local t = dofile "tests/integration/harness.lua"
+local S = require "syscall"
+
+local function lua(script, ...)
+  return t.run { "luge", "lua", script, ... }
+end
+
+local function script(text)
+  return t.write(t.dir() .. "/script.lua", text)
+end
+
+t.test("a script gets its words as lua(1) gives them", function()
+  local path = script "print(arg[-2], arg[-1], arg[0], arg[1], arg[2], #arg, ...)"
+  local r = lua(path, "one", "")
+  t.equal(r.code, 0)
+  t.equal(r.stdout, "luge\tlua\t" .. path .. "\tone\t\t2\tone\t\n")
+  t.equal(r.stderr, "")
+end)
+
+t.test("a script may start with #! and end with any code", function()
+  t.equal(lua(script "#!/usr/bin/env -S luge lua\nos.exit(7)").code, 7)
+  t.equal(lua(script "os.exit(true)").code, 0)
+  t.equal(lua(script "os.exit(false)").code, 1)
+  t.equal(lua(script "return 5").code, 0)
+end)
+
+t.test("the syscall layer and the network are there", function()
+  local r = lua(script 'local S = require "syscall" print(S.getpid() > 0, require "netns" == S.nl)')
+  t.equal(r.stdout, "true\ttrue\n")
+  t.equal(lua(script "print(S, nl, help)").stdout, "nil\tnil\tnil\n")
+end)
+
+t.test("require finds files beside the script, after luge's own", function()
+  local dir = t.dir()
+  t.write(dir .. "/beside.lua", "return { name = ... }")
+  t.write(dir .. "/syscall.lua", "error 'the wrong one'")
+  t.must(S.mkdir(dir .. "/sub", "0755"))
+  t.write(dir .. "/sub/init.lua", "return 'a folder'")
+  t.write(dir .. "/wrong.lua", "x x")
+  t.write(dir .. "/main.lua", [[
+    require "syscall"
+    print(require "beside".name, require "sub")
+    print(select(2, pcall(require, "nothing")))
+    print(select(2, pcall(require, "wrong")))]])
+  local r = t.run { "luge", "lua", "main.lua", cwd = dir }
+  t.equal(r.stderr, "")
+  t.contains(r.stdout, "beside\ta folder\n")
+  t.contains(r.stdout, "no file './nothing.lua'")
+  t.contains(r.stdout, "error loading module 'wrong':\n\t./wrong.lua:1: syntax error")
+  r = t.run { "luge", "lua", dir .. "/main.lua", cwd = "/" }
+  t.contains(r.stdout, "beside\ta folder\n")
+end)
+
+t.test("the environment changes nothing", function()
+  local dir = t.dir()
+  t.write(dir .. "/elsewhere.lua", "return 1")
+  local r = t.run { "luge", "lua", script 'print(pcall(require, "elsewhere"))',
+    env = { LUA_PATH = dir .. "/?.lua", LUA_INIT = "error 'LUA_INIT'", LUA_PATH_5_3 = dir .. "/?.lua" } }
+  t.contains(r.stdout, "false")
+  t.equal(r.code, 0)
+end)
+
+t.test("an error ends with a traceback of the script alone, and 1", function()
+  local path = script "local function f()\n  error 'broken'\nend\nf()\n"
+  local r = lua(path)
+  t.equal(r.code, 1)
+  t.contains(r.stderr, "luge: " .. path .. ":2: broken\nstack traceback:\n")
+  t.contains(r.stderr, path .. ":4: in main chunk")
+  t.lacks(r.stderr, "xpcall")
+  t.lacks(r.stderr, "sandbox")
+end)
+
+t.test("errors that are objects are told", function()
+  local r = lua(script [[
+    local S = require "syscall"
+    assert(S.connect(S.socket("unix", "stream"), { family = "unix", path = "/no/such" }))]])
+  t.equal(r.code, 1)
+  t.contains(r.stderr, "luge: No such file or directory (ENOENT)\nstack traceback:")
+  t.contains(lua(script "error { code = 5 }").stderr, "luge: { code = 5 }")
+  t.contains(lua(script "error(nil)").stderr, "luge: nil")
+  t.contains(lua(script 'error(setmetatable({}, { __tostring = function() return "mine" end }))').stderr,
+    "luge: mine")
+end)
+
+t.test("wrong scripts and words have one message", function()
+  local r = lua "/no/such/script.lua"
+  t.equal(r.code, 1)
+  t.contains(r.stderr, "luge: cannot open /no/such/script.lua: No such file or directory\n")
+  r = lua(script "x x")
+  t.equal(r.code, 1)
+  t.matches(r.stderr, "^luge: [^\n]*script.lua:1: syntax error near 'x'\n$")
+  r = lua(script(string.dump(function() end)))
+  t.equal(r.code, 1)
+  t.contains(r.stderr, "attempt to load a binary chunk")
+  r = lua "-e"
+  t.equal(r.code, 125)
+  t.contains(r.stderr, "-e is no option")
+end)
+
+t.test("standard input is a script for - and where it is no terminal", function()
+  local r = t.run { "luge", "lua", "-", "word", stdin = "#!skipped\nprint(arg[0], ...)\nos.exit(3)" }
+  t.equal(r.stdout, "-\tword\n")
+  t.equal(r.code, 3)
+  r = t.run { "luge", "lua", "-", stdin = "error 'here'" }
+  t.contains(r.stderr, "luge: stdin:1: here")
+  t.equal(r.code, 1)
+end)
+
+-- What the prompt answers to lines; the prompts themselves taken away.
+local function prompt(lines)
+  local r = t.run { "luge", "lua", script 'require("sandbox.cli.prompt").run()', stdin = lines }
+  t.equal(r.code, 0)
+  local answers = r.stdout:gsub("^[^\n]*\n", ""):gsub("\n$", "")
+  return answers:gsub("^[> ]*> ", ""):gsub("\n[> ]*> ", "\n"), r.stderr
+end
+
+t.test("the prompt shows values", function()
+  t.equal(prompt "1 + 1\n", "2\n")
+  t.equal(prompt "= 1, nil, true\n", "1, nil, true\n")
+  t.equal(prompt "'a\\nb\\0é'\n", '"a\\nb\\x00é"\n')
+  t.equal(prompt "{ 3, b = 1, a = { 'x' }, [true] = 0, ['end'] = 1 }\n",
+    '{ 3, a = { "x" }, b = 1, ["end"] = 1, [true] = 0 }\n')
+  t.equal(prompt "x = {} x.x = x\nx\n", "{ x = { already shown } }\n")
+  t.equal(prompt "S.connect(S.socket('unix', 'stream'), { family = 'unix', path = '/no/such' })\n",
+    "nil, No such file or directory (ENOENT)\n")
+  local wide = prompt "S.c.CLONE\n"
+  t.contains(wide, "{\n  CHILD_CLEARTID = 2097152,\n")
+  t.contains(wide, "  VM = 256\n}")
+end)
+
+t.test("the prompt takes statements of several lines and goes on after errors", function()
+  t.equal(prompt "for i = 1, 2 do\nprint(i)\nend\n", "1\n2\n")
+  local answers, errors = prompt "x x\nerror 'oops'\n7\n"
+  t.equal(answers, "7\n")
+  t.contains(errors, "syntax error near 'x'")
+  t.contains(errors, "luge: prompt:1: oops")
+end)
+
+t.test("the prompt documents", function()
+  t.contains(prompt "help(S.eventfd)\n", "S.eventfd([initial [, flags]]) -> fd\n")
+  t.contains(prompt "help 'S.eventfd'\n", "Source: eventfd(2).")
+  t.contains(prompt "help(nl.up)\n", "nl.up(name) -> true")
+  t.contains(prompt "help()\n", "S.timerfd_settime")
+  t.contains(prompt "help 'nothing'\n", 'no documentation of "nothing"')
+end)
+
+t.test("on a terminal luge lua is a prompt", function()
+  local master = t.must(S.open("/dev/ptmx", "rdwr, noctty"))
+  t.must(S.unlockpt(master))
+  local terminal = t.must(S.ptpeer(master, "rdwr, noctty"))
+  local process = t.start { "luge", "lua", timeout = 20, before = function() S.dup3(terminal, 0) end }
+  process:await "S is the syscall layer"
+  S.write(master, "'on ' .. 'a terminal'\n")
+  process:await '"on a terminal"'
+  S.write(master, "\4") -- Ctrl-D
+  t.equal(process:wait().code, 0)
+end)
