@@ -55,6 +55,7 @@ FNR == 1 { flush_text(); lua = FILENAME ~ /\.lua$/ }
 	next
 }
 
+lua { sub(/^[ \t]+/, "") }
 lua && /^--- (S|nl)\./ { flush_text(); sub(/^--- /, ""); start($0); next }
 lua && active && /^---@/ { next }
 lua && active && /^--/ { sub(/^---? ?/, ""); add($0); next }
