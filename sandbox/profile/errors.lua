@@ -1,0 +1,120 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.profile.errors: what goes wrong, said well: the nearest name, the exact line, the text of all faults.
+-- Loaded only when there is something to say.
+
+local M = {}
+
+-- Edits (insert, delete, replace, swap neighbours) that make a of b; more than `most` are not counted out.
+local function distance(a, b, most)
+  if math.abs(#a - #b) > most then return most + 1 end
+  local before, last = nil, {}
+  for j = 0, #b do last[j] = j end
+  for i = 1, #a do
+    local row = { [0] = i }
+    for j = 1, #b do
+      local same = a:byte(i) == b:byte(j)
+      row[j] = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (same and 0 or 1))
+      if before and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        row[j] = math.min(row[j], before[j - 2] + 1)
+      end
+    end
+    before, last = last, row
+  end
+  return last[#b]
+end
+
+-- The name of `list` (or key of a set) that `name` was meant to be, or nil.
+function M.nearest(name, list)
+  if type(name) ~= "string" or #name < 2 then return nil end
+  local written, best, best_distance = name:lower(), nil, nil
+  local most = math.max(1, #name // 3)
+  for key, value in pairs(list) do
+    local candidate = type(key) == "string" and key or value
+    if type(candidate) == "string" then
+      local d = distance(written, candidate:lower(), most)
+      if d > most and #written >= 3 and candidate:sub(1, #written):lower() == written then d = most end
+      if d <= most and (not best or d < best_distance or d == best_distance and candidate < best) then
+        best, best_distance = candidate, d
+      end
+    end
+  end
+  return best
+end
+
+-- Where a fault or a value is: { file, line, column, last, text = the line } as far as that can be told. The line of
+-- the innermost table that a constructor made is known; from there the source itself is read.
+function M.locate(where)
+  local layer = where.layer
+  if not layer then return { file = where.file, line = where.line } end
+  if layer.name then return { name = layer.name } end
+  local origin, depth = layer.origin, 0
+  for n = #where.at, 1, -1 do
+    local raw = where.raw[n]
+    local found = type(raw) == "table" and layer.origins[raw]
+    if found then origin, depth = found, n break end
+  end
+  local place = { file = origin.file, line = origin.line, chain = origin.chain }
+  local text = origin.file and layer.text[origin.file]
+  if not text or not origin.line then return place end
+  local keys = table.move(where.at, depth + 1, #where.at, 1, {})
+  local line, column, last = require "sandbox.profile.source".locate(text, origin.line, keys)
+  if line then place.line, place.column, place.last = line, column, last end
+  local number = 0
+  for source_line in (text .. "\n"):gmatch "(.-)\r?\n" do
+    number = number + 1
+    if number == place.line then place.text = source_line break end
+  end
+  return place
+end
+
+-- In the order of the files' lines; what comes from the command line is last.
+function M.sort(faults)
+  for i, fault in ipairs(faults) do
+    fault.origin = fault.origin or M.locate(fault)
+    fault.rank = { fault.layer and fault.layer.index or 0, fault.origin.line or 0, fault.origin.column or 0,
+      fault.path or "", i }
+  end
+  table.sort(faults, function(a, b)
+    for i = 1, 5 do
+      if a.rank[i] ~= b.rank[i] then return a.rank[i] < b.rank[i] end
+    end
+    return false
+  end)
+  return faults
+end
+
+local function clean(text)
+  return (text:gsub("[%c\127]", function(c) return c == "\n" and c or c == "\t" and " " or "?" end))
+end
+
+local function snippet(place, out, paint)
+  local column, last = place.column, place.last or place.column
+  local number = ("%5d"):format(place.line)
+  out[#out + 1] = number .. " | " .. clean(place.text)
+  if column and column <= #place.text then
+    local width = math.max(1, math.min(last, #place.text) - column + 1)
+    out[#out + 1] = "      | " .. (" "):rep(column - 1) .. paint("1;31", "^" .. ("~"):rep(width - 1))
+  end
+end
+
+-- All faults as text, the last line their number.
+function M.format(faults, options)
+  local function paint(code, text)
+    return options and options.color and "\27[" .. code .. "m" .. text .. "\27[0m" or text
+  end
+  local out = {}
+  for _, fault in ipairs(M.sort(faults)) do
+    local place = fault.origin
+    local where = place.name or place.file and place.file .. (place.line and ":" .. place.line or "")
+    local head = where and paint("1", clean(where) .. ":") .. " " or ""
+    if fault.path and fault.path ~= "" then head = head .. fault.path .. ": " end
+    out[#out + 1] = head .. clean(fault.message) .. (fault.near and " (did you mean '" .. fault.near .. "'?)" or "")
+    if place.text then snippet(place, out, paint) end
+    for _, line in ipairs(place.chain or fault.chain or {}) do out[#out + 1] = "      = called at " .. line end
+    if fault.hint then out[#out + 1] = "      = " .. clean(fault.hint) end
+  end
+  out[#out + 1] = #faults == 1 and "1 error; nothing was started." or #faults .. " errors; nothing was started."
+  return table.concat(out, "\n") .. "\n"
+end
+
+return M
