@@ -2,43 +2,24 @@
 -- sandbox.profile.errors: what goes wrong, said well: the nearest name, the exact line, the text of all faults.
 -- Loaded only when there is something to say.
 
+local cage = require "luge.cage"
+
 local M = {}
 
--- Edits (insert, delete, replace, swap neighbours) that make a of b; more than `most` are not counted out.
-local function distance(a, b, most)
-  if math.abs(#a - #b) > most then return most + 1 end
-  local before, last = nil, {}
-  for j = 0, #b do last[j] = j end
-  for i = 1, #a do
-    local row = { [0] = i }
-    for j = 1, #b do
-      local same = a:byte(i) == b:byte(j)
-      row[j] = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (same and 0 or 1))
-      if before and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
-        row[j] = math.min(row[j], before[j - 2] + 1)
-      end
-    end
-    before, last = last, row
-  end
-  return last[#b]
-end
-
--- The name of `list` (or key of a set) that `name` was meant to be, or nil.
+-- The name of `list` (or key of a set) that `name` was meant to be, or nil: a slip of a letter or two, or its start.
 function M.nearest(name, list)
-  if type(name) ~= "string" or #name < 2 then return nil end
-  local written, best, best_distance = name:lower(), nil, nil
-  local most = math.max(1, #name // 3)
+  if type(name) ~= "string" then return nil end
+  local names, starts = {}, nil
   for key, value in pairs(list) do
     local candidate = type(key) == "string" and key or value
     if type(candidate) == "string" then
-      local d = distance(written, candidate:lower(), most)
-      if d > most and #written >= 3 and candidate:sub(1, #written):lower() == written then d = most end
-      if d <= most and (not best or d < best_distance or d == best_distance and candidate < best) then
-        best, best_distance = candidate, d
+      names[#names + 1] = candidate
+      if #name >= 3 and candidate:sub(1, #name) == name:lower() and (not starts or candidate < starts) then
+        starts = candidate
       end
     end
   end
-  return best
+  return cage.nearest(name, names) or cage.nearest(name:lower(), names) or starts
 end
 
 -- Where a fault or a value is: { file, line, column, last, text = the line } as far as that can be told. The line of
@@ -57,7 +38,9 @@ function M.locate(where)
   local text = origin.file and layer.text[origin.file]
   if not text or not origin.line then return place end
   local keys = table.move(where.at, depth + 1, #where.at, 1, {})
-  local line, column, last = require "sandbox.profile.source".locate(text, origin.line, keys)
+  local constructor = type(where.raw[depth]) == "table" and where.raw[depth].type or nil
+  local line, column, last =
+    require "sandbox.profile.source".locate(text, origin.line, keys, where.part, constructor)
   if line then place.line, place.column, place.last = line, column, last end
   local number = 0
   for source_line in (text .. "\n"):gmatch "(.-)\r?\n" do

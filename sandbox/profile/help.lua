@@ -8,11 +8,14 @@ local M = {}
 
 -- Names of types as a reader of the manual meets them.
 local WORDS = {
-  text = "text", word = "text", boolean = "true or false", integer = "whole number", number = "number", any = "table",
+  text = "text", word = "text", boolean = "true or false", integer = "whole number", number = "number",
+    any = "table",
   size = "size: 512K, 64M, 2G or bytes", rlimit_size = 'size, or "unlimited"',
   rlimit_count = 'whole number, or "unlimited"', duration = "duration: 500ms, 30s, 10m, 2h or seconds",
-  offset = 'duration, also negative: "-1h"', mode = 'permissions as a string: "0755"', id = "number of a user or group",
-  cpu = "number of a CPU", cpus = 'CPUs: "0-3,6"', path = "absolute path in the container", hostpath = "path of the host",
+  offset = 'duration, also negative: "-1h"', mode = 'permissions as a string: "0755"',
+    id = "number of a user or group",
+  cpu = "number of a CPU", cpus = 'CPUs: "0-3,6"', path = "absolute path in the container",
+    hostpath = "path of the host",
   device_path = "path below /dev, or what follows /dev/", namespace = 'true, "host" or the path of a namespace',
   name = "name", hostname = "host name", user_name = "name of a user", env_name = "name of a variable",
   user = '"name", "name:group" or "uid:gid"', signal = 'signal: "TERM"', capability = "name of a capability",
@@ -32,8 +35,9 @@ local function type_words(type_)
     for i = 1, #type_ do out[i] = type(type_[i]) == "string" and '"' .. type_[i] .. '"' or tostring(type_[i]) end
     if type_.other then out[#out + 1] = "a " .. type_words(type_.other) end
   elseif kind == "either" then
-    out = { type_words(type_.scalar), type_.list and type_words(type_.list), type_.table and "a table" }
-    if type_.list == nil then out[2] = type_.table and "a table" or nil end
+    out[1] = type_words(type_.scalar)
+    if type_.list then out[#out + 1] = type_words(type_.list) end
+    if type_.table then out[#out + 1] = "a table" end
   else
     for _, word in ipairs(type_.words or {}) do out[#out + 1] = '"' .. word .. '"' end
     if type_.other then out[#out + 1] = "a " .. WORDS.hostpath end
@@ -69,7 +73,8 @@ end
 local function unenforced_note(f)
   if f.enforced == nil then return nil end
   local because = f.because and ": " .. f.because or ""
-  if f.enforced == false then return "Not enforced by this version of luge; written, it is an error" .. because .. "." end
+  if f.enforced == false then return "Not enforced by this version of luge; written, it is an error" .. because
+    .. "." end
   return "Not all values are enforced by this version of luge" .. because .. "."
 end
 
@@ -158,8 +163,11 @@ function M.field(name)
   if name == "container" then return M.list() end
   local f, paths, path = find(name)
   if f then return describe(path, f) end
-  local near = require "sandbox.profile.errors".nearest(name, paths)
-    or require "sandbox.profile.errors".nearest(name:match "[^.]*$", paths)
+  local nearest = require "sandbox.profile.errors".nearest
+  local near = nearest(name, paths)
+  for _, other in ipairs(near and {} or paths) do
+    near = near or nearest(name, { other:match "[^.]+$" }) and other
+  end
   return nil, "no field '" .. name .. "'" .. (near and " (did you mean '" .. near .. "'?)" or "")
     .. "; luge help container lists them"
 end
@@ -202,7 +210,8 @@ local INTRODUCTION = {
 }
 
 function M.man()
-  local out = { '.TH LUGE\\-PROFILE 5 "" luge "luge manual"', ".SH NAME", "luge\\-profile \\- a container in one Lua file",
+  local out = { '.TH LUGE\\-PROFILE 5 "" luge "luge manual"', ".SH NAME",
+    "luge\\-profile \\- a container in one Lua file",
     ".SH DESCRIPTION" }
   for _, line in ipairs(INTRODUCTION) do out[#out + 1] = (line:gsub("…", "...")) end
   out[#out + 1] = ".SH FIELDS"
@@ -236,7 +245,8 @@ end
 
 local STUBS = { boolean = "boolean", integer = "integer", number = "number", any = "table", id = "integer",
   size = "string|number", duration = "string|number", offset = "string|number", rlimit_size = "string|number",
-  rlimit_count = "integer|string", cpu = "integer", cpus = "string", namespace = "boolean|string", word = "string|number",
+  rlimit_count = "integer|string", cpu = "integer", cpus = "string", namespace = "boolean|string",
+    word = "string|number",
   sysctl = "string|number", comparison = "any[]", id_range = "integer[]", io = "table" }
 
 local function stub_type(type_)

@@ -175,7 +175,8 @@ end
 -- Returns the spec, or nil and the faults (M.format makes text of them).
 function M.load(request)
   local load = require "sandbox.profile.load"
-  local value, origins, info = load.evaluate { source = request.source, params = request.params, facts = request.facts,
+  local value, origins, info = load.evaluate { source = request.source, params = request.params,
+    facts = request.facts,
     constructors = schema.constructors(), exit_code = request.exit_code }
   if not value then return nil, origins end
   return M.build(value, origins, info, request)

@@ -121,7 +121,7 @@ M.kinds = {
     doc = "A system call whose arguments decide; all comparisons must hold.",
     { "call", "syscall", required = true, example = '"socket"', doc = "Its name." },
     { "args", list "comparison", example = '{ { 0, "==", "AF_UNIX" } }',
-      doc = "Comparisons { number, operator, value }: == != < <= > >=, or { number, \"masked_eq\", mask, value }." },
+      doc = "Comparisons { number, operator, value }: == != < <= > >= &, or { number, \"masked_eq\", mask, value }." },
     { "action", choice { "allow", "deny" }, default = "allow", example = '"deny"', doc = "What happens then." } },
   empty = record { doc = "A root that is an empty tmpfs.",
     example = "empty { size = \"16M\" }", overlay_size "the root" },
@@ -168,7 +168,7 @@ M.id_map = record { name = "id_map", { "uids", ids, required = true, example = "
   { "gids", ids, example = "{ { 0, 100000, 65536 } }", doc = "Ranges of groups; those of uids when left out." } }
 
 local function namespace(name, doc, default)
-  return { name, "namespace", default = default == nil and true or default, protection = true, example = '"host"',
+  return { name, "namespace", default = default == nil and true or default, protection = true, example = "true",
     doc = doc }
 end
 local namespaces = record { name = "namespaces",
@@ -321,9 +321,10 @@ M.container = record { name = "container", example = 'container { command = { "t
     doc = "The host's ids behind the container's: a private range, the caller's, the host's own, or a table." },
   { "namespaces", namespaces, example = '{ ipc = "host" }',
     doc = 'What is its own: true, or "host", or the path of a namespace.' },
-  { "capabilities", capabilities, off = true, example = '{ "chown", "fowner" }',
+  { "capabilities", capabilities, off = true, shown = "none is kept", example = '{ "chown", "fowner" }',
     doc = "The capabilities that are kept: names, \"oci\", \"all\", or a table of sets." },
-  { "seccomp", seccomp, off = true, protection = true, example = '{ base = "ci", deny = { "ptrace" } }',
+  { "seccomp", seccomp, off = true, protection = true, shown = '"default"',
+    example = '{ base = "ci", deny = { "ptrace" } }',
     doc = "The system calls that it may make: a tier, false for all, or a table." },
   { "landlock", "any", off = true, default = false, protection = true, enforced = false, because = LATER,
     example = '{ read = { "/usr" } }', doc = "Paths and ports that its programs are further restricted to." },

@@ -5,6 +5,7 @@
 -- A fault is { path, message, near, hint, layer, keys, at = the keys as written (a positional field's is its
 -- number), raw = the values on the way, the container first, at index 0 }.
 
+local cage = require "luge.cage"
 local schema = require "sandbox.profile.schema"
 local values = require "sandbox.profile.values"
 
@@ -37,7 +38,7 @@ local function fault(ctx, message, more)
   raw[ctx.n + 1] = more.raw
   if more.names then near = require "sandbox.profile.errors".nearest(more.names[1], more.names[2]) end
   ctx.faults[#ctx.faults + 1] = { path = M.path_text(keys), keys = keys, at = at, message = message,
-    near = near, hint = more.hint, layer = ctx.layer, raw = raw }
+    near = near, hint = more.hint, part = more.part or "value", layer = ctx.layer, raw = raw }
 end
 
 local function names_of(rec)
@@ -100,8 +101,8 @@ local function field_value(ctx, f, v, is_optional)
   local value = check(ctx, type_, v)
   if type(value) == "number" and (f.min and value < f.min or f.max and value > f.max) then
     local bounds = f.max and f.min .. " to " .. f.max or f.min .. " or more"
-    fault(ctx, show(v) .. " is out of bounds (" .. bounds .. ")", { hint = f.off and "write false for no limit"
-      or nil })
+    fault(ctx, show(v) .. " is out of bounds (" .. bounds .. ")", { hint = f.off and not f.max
+      and "write false for no limit" or nil })
   end
   if is_enforced(f, value) then return value end
   if is_optional then
@@ -133,6 +134,7 @@ local function takes(rec)
   local names = names_of(rec)
   local article = rec.name:find "^[aeiou]" and "an " or "a "
   if not schema.kinds[rec.name] and rec ~= schema.container and rec ~= schema.group then article = "" end
+  if #names > 16 then return "luge help " .. rec.name .. " lists the fields" end
   if #names == 0 then return article .. rec.name .. " takes no fields" end
   return article .. rec.name .. " takes: " .. table.concat(names, ", ")
 end
@@ -156,8 +158,9 @@ local function positional(ctx, rec, v, out)
   end
 end
 
--- What a record's fields say together: required ones, and its own check.
-local function whole_record(ctx, rec, v, out, kind)
+-- What a record's fields say together: required ones, and its own check when each of them is good (there were
+-- `before` faults when the record began).
+local function whole_record(ctx, rec, v, out, kind, before)
   for i = 1, #rec do
     local f = rec[i]
     local name = f[1]
@@ -171,7 +174,7 @@ local function whole_record(ctx, rec, v, out, kind)
       out[name] = f.default
     end
   end
-  if rec.check then
+  if rec.check and #ctx.faults == before then
     local key, message = rec.check(out)
     if message then fault(ctx, message, { key = key }) end
   end
@@ -185,7 +188,7 @@ function walk.record(ctx, rec, v, kind)
   if v.type and v.type ~= (kind or rec.name) then
     return fault(ctx, show(v) .. " has no place here", { hint = takes(rec) })
   end
-  local out = {}
+  local out, before = {}, #ctx.faults
   if v[1] ~= nil or length(v) > 0 then positional(ctx, rec, v, out) end
   for key, value in next, v do
     if type(key) == "string" and key ~= "type" then
@@ -193,13 +196,13 @@ function walk.record(ctx, rec, v, kind)
       if f then
         out[key] = check_field(ctx, f, value)
       else
-        fault(ctx, "no such field", { key = key, names = { key, names_of(rec) }, hint = takes(rec) })
+        fault(ctx, "no such field", { key = key, names = { key, names_of(rec) }, hint = takes(rec), part = "key" })
       end
     elseif math.type(key) ~= "integer" and key ~= "type" then
       fault(ctx, "no such field", { key = key, hint = takes(rec) })
     end
   end
-  whole_record(ctx, rec, v, out, kind)
+  whole_record(ctx, rec, v, out, kind, before)
   return out
 end
 
@@ -210,7 +213,7 @@ function walk.typed(ctx, node, v)
     local is_word = false
     for _, word in ipairs(words) do is_word = is_word or word == v end
     if is_word then return { type = v } end
-    local near = #words > 0 and require "sandbox.profile.errors".nearest(v, words)
+    local near = #words > 0 and not v:find("/", 1, true) and cage.nearest(v, words) or nil
     if not node.expand or near then
       return fault(ctx, show(v) .. " is no " .. node.name, { near = near,
         hint = node.expand and "a directory of that name is "
@@ -380,7 +383,7 @@ function walk.choice(ctx, node, v)
     if node[i] == v then return v end
     words[i] = show(node[i])
   end
-  local near = type(v) == "string" and require "sandbox.profile.errors".nearest(v, node)
+  local near = type(v) == "string" and not v:find("/", 1, true) and cage.nearest(v, node) or nil
   if node.other and type(v) == "string" and not near then return check(ctx, node.other, v) end
   if node.other then words[#words + 1] = "a path" end
   fault(ctx, show(v) .. " is not one of " .. table.concat(words, ", "), { near = near })

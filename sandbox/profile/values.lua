@@ -256,7 +256,7 @@ function M.syscall(v)
 end
 
 local OPERATORS = { ["=="] = true, ["!="] = true, ["<"] = true, ["<="] = true, [">"] = true, [">="] = true,
-  masked_eq = true }
+  ["&"] = true, masked_eq = true }
 -- { number, operator, value } or { number, "masked_eq", mask, value }; returned as { n, op, value, mask }.
 function M.comparison(v)
   if type(v) ~= "table" then return no(v, 'comparison (write { 0, "==", "AF_UNIX" })') end
@@ -266,7 +266,7 @@ function M.comparison(v)
     return math.type(x) == "integer" or type(x) == "string" and x:find "^%u[%u%d_]*$"
   end
   if math.type(n) ~= "integer" or n < 0 or n > 5 then return nil, show(n) .. " is no argument's number (0 to 5)" end
-  if not OPERATORS[op] then return nil, show(op) .. ' is no operator (write == != < <= > >= or "masked_eq")' end
+  if not OPERATORS[op] then return nil, show(op) .. ' is no operator (write == != < <= > >= & or "masked_eq")' end
   if not good(value) or (op == "masked_eq") ~= (mask ~= nil) or mask ~= nil and not good(mask) then
     return nil, 'a comparison is { number, operator, value } or { number, "masked_eq", mask, value }'
   end
