@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* compat.h – constants of kernels newer than the headers of the oldest supported system (Linux 6.1)
+/* compat.h – constants of kernels newer than the oldest supported headers (Linux 6.1)
  *
- * Values are those of the kernel's uapi headers, which never change. Nothing here when they have it.
+ * Values are those of the kernel's uapi headers, which never change. Nothing here when they have
+ * it.
  */
 #ifndef LUGE_COMPAT_H
 #define LUGE_COMPAT_H
@@ -66,8 +67,8 @@
 #define PID_FS_MAGIC 0x50494446 /* Linux 6.9 */
 #endif
 
-/* The flags of open_tree(2) are those of two families, and one of umount2(2) lacks its prefix: these give
- * each set of constants.list one prefix. */
+/* The flags of open_tree(2) are those of two families, and one of umount2(2) lacks its prefix:
+ * these give each set of constants.list one prefix. */
 #define OPEN_TREE_RECURSIVE	   AT_RECURSIVE
 #define OPEN_TREE_EMPTY_PATH	   AT_EMPTY_PATH
 #define OPEN_TREE_SYMLINK_NOFOLLOW AT_SYMLINK_NOFOLLOW

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* directory.c – names: mkdir, unlink, rename, links, nodes, listing, the working directory
  *
- * Devices and chroot() need privilege (mknod(2), chroot(2)); the rest needs the rights on the directory.
+ * Devices and chroot() need privilege (mknod(2), chroot(2)); the rest needs the rights on the
+ * directory.
  */
 #include "bind.h"
 
@@ -90,13 +91,15 @@ static void push_entry(lua_State *L, const struct dirent64 *entry)
 	lua_createtable(L, 0, 3);
 	bind_set_string(L, "name", entry->d_name);
 	bind_set_int(L, "ino", (lua_Integer)entry->d_ino);
-	/* Some file systems say DT_UNKNOWN; the others' value is the file type's bits of the mode. */
+	/* Some file systems say DT_UNKNOWN; the others' value is the file type's bits of the
+	 * mode. */
 	bind_set_string(L, "type", filetype_name((unsigned)DTTOIF(entry->d_type)));
 }
 
 /*** S.getdents(fd) -> list of {name=, ino=, type=}
- * All entries from the descriptor's position on, in the file system's order, without "." and "..". type
- * is as in stat(), or "unknown" where the file system does not say: ask fstatat(). getdents64(2) */
+ * All entries from the descriptor's position on, in the file system's order, without "." and
+ * "..". type is as in stat(), or "unknown" where the file system does not say: ask fstatat().
+ * getdents64(2) */
 static int directory_getdents(lua_State *L)
 {
 	_Alignas(struct dirent64) char space[32768];
@@ -281,8 +284,8 @@ static int make_node(lua_State *L, int dirfd, int arg)
 }
 
 /*** S.mknod(path, mode="0666", type, {major, minor}) -> true
- * type: "fifo", "file", "socket", "char", "block"; the device for the last two only. umask applies; EPERM
- * for devices without CAP_MKNOD in the initial user namespace. mknod(2) */
+ * type: "fifo", "file", "socket", "char", "block"; the device for the last two only. umask
+ * applies; EPERM for devices without CAP_MKNOD in the initial user namespace. mknod(2) */
 static int directory_mknod(lua_State *L)
 {
 	return make_node(L, AT_FDCWD, 1);
@@ -296,28 +299,17 @@ static int directory_mknodat(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{"mkdir", directory_mkdir},
-	{"mkdirat", directory_mkdirat},
-	{"rmdir", directory_rmdir},
-	{"chdir", directory_chdir},
-	{"fchdir", directory_fchdir},
-	{"chroot", directory_chroot},
-	{"getcwd", directory_getcwd},
-	{"umask", directory_umask},
-	{"getdents", directory_getdents},
-	{"unlink", directory_unlink},
-	{"unlinkat", directory_unlinkat},
-	{"rename", directory_rename},
-	{"renameat2", directory_renameat2},
-	{"link", directory_link},
-	{"linkat", directory_linkat},
-	{"symlink", directory_symlink},
-	{"symlinkat", directory_symlinkat},
-	{"readlink", directory_readlink},
-	{"readlinkat", directory_readlinkat},
-	{"mknod", directory_mknod},
-	{"mknodat", directory_mknodat},
-	{NULL, NULL},
+	{"mkdir", directory_mkdir},	      {"mkdirat", directory_mkdirat},
+	{"rmdir", directory_rmdir},	      {"chdir", directory_chdir},
+	{"fchdir", directory_fchdir},	      {"chroot", directory_chroot},
+	{"getcwd", directory_getcwd},	      {"umask", directory_umask},
+	{"getdents", directory_getdents},     {"unlink", directory_unlink},
+	{"unlinkat", directory_unlinkat},     {"rename", directory_rename},
+	{"renameat2", directory_renameat2},   {"link", directory_link},
+	{"linkat", directory_linkat},	      {"symlink", directory_symlink},
+	{"symlinkat", directory_symlinkat},   {"readlink", directory_readlink},
+	{"readlinkat", directory_readlinkat}, {"mknod", directory_mknod},
+	{"mknodat", directory_mknodat},	      {NULL, NULL},
 };
 
 void syscall_directory(lua_State *L)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* file.c – descriptors: open, read, write, pipes, memfd, copying, locks
  *
- * Needs no privilege of its own. Every descriptor made here is close-on-exec from birth, whatever the
- * flags say: what a program is to inherit is passed on by dup3() or fcntl(), on purpose.
+ * Needs no privilege of its own. Every descriptor made here is close-on-exec from birth, whatever
+ * the flags say: what a program is to inherit is passed on by dup3() or fcntl(), on purpose.
  */
 #include "bind.h"
 
@@ -31,8 +31,8 @@ static bool flags_create(uint64_t flags)
 }
 
 /*** S.open(path, flags="rdonly", mode="0666") -> fd
- * Flags are names of S.c.O; cloexec is always added. The mode counts with creat and tmpfile, and umask
- * applies. Errors and flags: open(2). */
+ * Flags are names of S.c.O; cloexec is always added. The mode counts with creat and tmpfile, and
+ * umask applies. Errors and flags: open(2). */
 static int file_open(lua_State *L)
 {
 	const char *path = bind_check_path(L, 1);
@@ -55,9 +55,9 @@ static int file_openat(lua_State *L)
 }
 
 /*** S.openat2(dirfd, path, {flags="rdonly", mode="0666", resolve=""}) -> fd
- * resolve: names of S.c.RESOLVE; with "in_root" dirfd is / for the whole resolution. EXDEV or ELOOP when
- * the path leaves what resolve allows; EAGAIN when a rename raced "in_root" or "beneath": try again.
- * Unknown flags are EINVAL. openat2(2) */
+ * resolve: names of S.c.RESOLVE; with "in_root" dirfd is / for the whole resolution. EXDEV or
+ * ELOOP when the path leaves what resolve allows; EAGAIN when a rename raced "in_root" or
+ * "beneath": try again. Unknown flags are EINVAL. openat2(2) */
 static int file_openat2(lua_State *L)
 {
 	static const char *const fields[] = {"flags", "mode", "resolve", NULL};
@@ -80,7 +80,8 @@ static int file_openat2(lua_State *L)
 }
 
 /*** S.memfd_create(name, flags="") -> fd
- * A file in memory; name shows in /proc only. Flags: S.c.MFD; cloexec is always added. memfd_create(2) */
+ * A file in memory; name shows in /proc only. Flags: S.c.MFD; cloexec is always added.
+ * memfd_create(2) */
 static int file_memfd_create(lua_State *L)
 {
 	const char *name = bind_check_path(L, 1);
@@ -215,7 +216,8 @@ static int file_fdatasync(lua_State *L)
 
 /* ---- copying in the kernel ---- */
 
-/* An offset for a call that takes a pointer to one; nil is NULL: the file position counts and moves. */
+/* An offset for a call that takes a pointer to one; nil is NULL: the file position counts and
+ * moves. */
 static off_t *opt_offset(lua_State *L, int arg, off_t *space)
 {
 	if (lua_isnoneornil(L, arg))
@@ -249,7 +251,8 @@ static int file_copy_file_range(lua_State *L)
 	off_t *out_offset = opt_offset(L, 4, &out_space);
 	size_t count = (size_t)bind_check_range(L, 5, 0, TRANSFER_MAX);
 
-	return bind_return_int(L, sys_result(copy_file_range(in, in_offset, out, out_offset, count, 0)));
+	return bind_return_int(
+		L, sys_result(copy_file_range(in, in_offset, out, out_offset, count, 0)));
 }
 
 /* ---- descriptors themselves ---- */
@@ -262,8 +265,9 @@ static int file_dup(lua_State *L)
 }
 
 /*** S.dup3(fd, number, flags="") -> number
- * Makes number a copy of fd, closing what it was; it stays open over exec unless flags say "cloexec".
- * The result is a plain number: who chose it closes it. EINVAL when both are the same. dup3(2) */
+ * Makes number a copy of fd, closing what it was; it stays open over exec unless flags say
+ * "cloexec". The result is a plain number: who chose it closes it. EINVAL when both are the same.
+ * dup3(2) */
 static int file_dup3(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);
@@ -274,13 +278,13 @@ static int file_dup3(lua_State *L)
 }
 
 /*** S.close_range(first, last, flags="") -> true
- * Closes the numbers first to last (nil: all from first on); "cloexec" marks them instead. Descriptor
- * objects are not told: their numbers are gone. close_range(2) */
+ * Closes the numbers first to last (nil: all from first on); "cloexec" marks them instead.
+ * Descriptor objects are not told: their numbers are gone. close_range(2) */
 static int file_close_range(lua_State *L)
 {
 	unsigned first = (unsigned)bind_check_range(L, 1, 0, UINT_MAX);
-	unsigned last = lua_isnoneornil(L, 2) ? UINT_MAX
-					      : (unsigned)bind_check_range(L, 2, 0, UINT_MAX);
+	unsigned last =
+		lua_isnoneornil(L, 2) ? UINT_MAX : (unsigned)bind_check_range(L, 2, 0, UINT_MAX);
 	uint64_t flags = bind_opt_flags(L, 3, &bind_set_CLOSE_RANGE, 0);
 
 	return bind_return_ok(L, sys_result(syscall(SYS_close_range, first, last, flags)));
@@ -316,8 +320,8 @@ static long fcntl_argument(lua_State *L, int cmd)
 }
 
 /*** S.fcntl(fd, cmd, arg) -> integer, or fd for dupfd and dupfd_cloexec
- * cmd: a name of S.c.F. arg: flags of S.c.FD for setfd, of S.c.O for setfl, of S.c.SEAL for add_seals,
- * else an integer. The result of a get is an integer of the same flags. fcntl(2) */
+ * cmd: a name of S.c.F. arg: flags of S.c.FD for setfd, of S.c.O for setfl, of S.c.SEAL for
+ * add_seals, else an integer. The result of a get is an integer of the same flags. fcntl(2) */
 static int file_fcntl(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);
@@ -330,17 +334,18 @@ static int file_fcntl(lua_State *L)
 }
 
 /*** S.flock(fd, operation) -> true
- * operation: "sh", "ex" or "un", with "nb" not to wait (then EAGAIN when taken). The lock belongs to the
- * open file: it ends when all copies of the descriptor are closed. flock(2) */
+ * operation: "sh", "ex" or "un", with "nb" not to wait (then EAGAIN when taken). The lock belongs
+ * to the open file: it ends when all copies of the descriptor are closed. flock(2) */
 static int file_flock(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);
 
-	return bind_return_ok(L, sys_result(flock(fd, (int)bind_check_flags(L, 2, &bind_set_LOCK))));
+	return bind_return_ok(L,
+			      sys_result(flock(fd, (int)bind_check_flags(L, 2, &bind_set_LOCK))));
 }
 
-/* A request that takes memory: the kernel sees a copy of the string with room behind it for the most that
- * a request's number can say it writes (14 bits), so a string too short is no overflow. */
+/* A request that takes memory: the kernel sees a copy of the string with room behind it for the
+ * most that a request's number can say it writes (14 bits): a string too short is no overflow. */
 static int ioctl_buffer(lua_State *L, int fd, unsigned long request)
 {
 	char page[16384] = {0};
@@ -359,9 +364,9 @@ static int ioctl_buffer(lua_State *L, int fd, unsigned long request)
 }
 
 /*** S.ioctl(fd, request, arg=0) -> integer [, string]
- * request: a name of S.c.IOCTL or a number. An integer arg is passed as it is; a string is passed as
- * memory (at most 4096 bytes), and its new content is the second result. A descriptor that a request
- * returns is a plain integer: the caller owns it. ioctl(2) */
+ * request: a name of S.c.IOCTL or a number. An integer arg is passed as it is; a string is passed
+ * as memory (at most 4096 bytes), and its new content is the second result. A descriptor that a
+ * request returns is a plain integer: the caller owns it. ioctl(2) */
 static int file_ioctl(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);

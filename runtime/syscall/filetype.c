@@ -11,7 +11,7 @@
 #include "bind.h"
 
 static const struct bind_const types[] = {
-	{"directory", S_IFDIR}, {"file", S_IFREG},  {"symlink", S_IFLNK}, {"fifo", S_IFIFO},
+	{"directory", S_IFDIR}, {"file", S_IFREG}, {"symlink", S_IFLNK}, {"fifo", S_IFIFO},
 	{"socket", S_IFSOCK},	{"char", S_IFCHR}, {"block", S_IFBLK},	 {NULL, 0},
 };
 

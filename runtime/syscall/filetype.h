@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* filetype.h – the words for types of files: "directory", "file", "symlink", "fifo", "socket", "char", "block" */
+/* filetype.h – the words for types of files: "directory", "file", "symlink" and so on */
 #ifndef LUGE_FILETYPE_H
 #define LUGE_FILETYPE_H
 

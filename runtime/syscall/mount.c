@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* mount.c – attach, bind and remount file systems, old calls and new
  *
- * All of it needs CAP_SYS_ADMIN in the user namespace that owns the mount namespace. The new calls are
- * made through syscall(2): not every libc in use has wrappers, and the descriptors they return are
- * close-on-exec always.
+ * All of it needs CAP_SYS_ADMIN in the user namespace that owns the mount namespace. The new
+ * calls are made through syscall(2): not every libc in use has wrappers, and the descriptors they
+ * return are close-on-exec always.
  */
 #include "bind.h"
 
@@ -17,8 +17,9 @@
 /* ---- the old calls ---- */
 
 /*** S.mount{source=, target=, type=, flags="", data=} -> true
- * flags: names of S.c.MS. Every field but target may be left out. A bind mount ignores all other flags
- * but "rec": rdonly and the like need a second call with "remount, bind", or mount_setattr(). mount(2) */
+ * flags: names of S.c.MS. Every field but target may be left out. A bind mount ignores all other
+ * flags but "rec": rdonly and the like need a second call with "remount, bind", or
+ * mount_setattr(). mount(2) */
 static int mount_mount(lua_State *L)
 {
 	static const char *const fields[] = {"source", "target", "type", "flags", "data", NULL};
@@ -59,8 +60,9 @@ static int mount_pivot_root(lua_State *L)
 /* ---- mounts as descriptors ---- */
 
 /*** S.open_tree(dirfd, path, flags="") -> fd
- * flags: names of S.c.OPEN_TREE. With "clone" the result is a detached copy of the mount ("recursive": of
- * all below it too), which goes away with its descriptor unless move_mount() attaches it. open_tree(2) */
+ * flags: names of S.c.OPEN_TREE. With "clone" the result is a detached copy of the mount
+ * ("recursive": of all below it too), which goes away with its descriptor unless move_mount()
+ * attaches it. open_tree(2) */
 static int mount_open_tree(lua_State *L)
 {
 	int dirfd = bind_opt_dirfd(L, 1);
@@ -72,8 +74,9 @@ static int mount_open_tree(lua_State *L)
 }
 
 /*** S.move_mount(from_dirfd, from_path, to_dirfd, to_path, flags="") -> true
- * flags: names of S.c.MOVE_MOUNT; a path "" with f_empty_path or t_empty_path means the descriptor
- * itself. Links at the end of a path are followed only with f_symlinks, t_symlinks. move_mount(2) */
+ * flags: names of S.c.MOVE_MOUNT; a path "" with f_empty_path or t_empty_path means the
+ * descriptor itself. Links at the end of a path are followed only with f_symlinks, t_symlinks.
+ * move_mount(2) */
 static int mount_move_mount(lua_State *L)
 {
 	int from_dirfd = bind_opt_dirfd(L, 1);
@@ -87,8 +90,9 @@ static int mount_move_mount(lua_State *L)
 }
 
 /*** S.fsopen(type, flags="") -> fd
- * A file system being configured by fsconfig(). What went wrong with it can be read from the descriptor,
- * one message each read(): "e overlay: …"; ENODATA when there is none. ENODEV: unknown type. fsopen(2) */
+ * A file system being configured by fsconfig(). What went wrong with it can be read from the
+ * descriptor, one message each read(): "e overlay: …"; ENODATA when there is none. ENODEV:
+ * unknown type. fsopen(2) */
 static int mount_fsopen(lua_State *L)
 {
 	const char *type = bind_check_path(L, 1);
@@ -116,7 +120,8 @@ struct fsconfig_args {
 	int aux;
 };
 
-/* What each command takes; an argument it does not take is wrong use (the kernel would say EINVAL). */
+/* What each command takes; an argument it does not take is wrong use (the kernel would say
+ * EINVAL). */
 static struct fsconfig_args fsconfig_check(lua_State *L, unsigned cmd)
 {
 	struct fsconfig_args args = {0};
@@ -145,9 +150,9 @@ static struct fsconfig_args fsconfig_check(lua_State *L, unsigned cmd)
 }
 
 /*** S.fsconfig(fd, cmd, key, value, aux) -> true
- * cmd: a name of S.c.FSCONFIG. set_flag takes key; set_string and set_binary key and a string; set_path
- * and set_path_empty key, path and a directory's descriptor; set_fd key and a descriptor; cmd_create and
- * cmd_reconfigure nothing. fsconfig(2) */
+ * cmd: a name of S.c.FSCONFIG. set_flag takes key; set_string and set_binary key and a string;
+ * set_path and set_path_empty key, path and a directory's descriptor; set_fd key and a
+ * descriptor; cmd_create and cmd_reconfigure nothing. fsconfig(2) */
 static int mount_fsconfig(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);
@@ -172,11 +177,11 @@ static int mount_fsmount(lua_State *L)
 		L, sys_result(syscall(SYS_fsmount, fd, (unsigned)flags, (unsigned)attrs)));
 }
 
-/*** S.mount_setattr(dirfd, path, flags, {attr_set="", attr_clr="", propagation=, userns=fd}) -> true
- * flags: of S.c.AT, "recursive" for the whole tree (all of it or nothing), "empty_path" for dirfd itself.
- * attr_*: names of S.c.MOUNT_ATTR; changing the access time mode needs attr_clr="_atime". propagation: one
- * of private, slave, shared, unbindable. userns: an id map, for a detached mount; sets "idmap".
- * mount_setattr(2) */
+/*** S.mount_setattr(dirfd, path, flags, {attr_set=, attr_clr=, propagation=, userns=fd}) -> true
+ * flags: of S.c.AT, "recursive" for the whole tree (all of it or nothing), "empty_path" for dirfd
+ * itself. attr_*: names of S.c.MOUNT_ATTR; changing the access time mode needs attr_clr="_atime".
+ * propagation: one of private, slave, shared, unbindable. userns: an id map, for a detached
+ * mount; sets "idmap". mount_setattr(2) */
 static int mount_mount_setattr(lua_State *L)
 {
 	static const char *const fields[] = {"attr_set", "attr_clr", "propagation", "userns", NULL};

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* mountinfo.c – what is mounted, as the kernel says: statmount(2), listmount(2)
  *
- * Both need Linux 6.8 (else ENOSYS: read /proc/self/mountinfo) and no privilege for mounts below the
- * caller's root. Mounts are named by the 64-bit numbers that statx() gives with "mnt_id_unique": they are
- * never used again, unlike those of /proc/self/mountinfo.
+ * Both need Linux 6.8 (else ENOSYS: read /proc/self/mountinfo) and no privilege for mounts below
+ * the caller's root. Mounts are named by the 64-bit numbers that statx() gives with
+ * "mnt_id_unique": they are never used again, unlike those of /proc/self/mountinfo.
  */
 #include "bind.h"
 
@@ -23,7 +23,8 @@ struct request {
 	uint64_t param;
 };
 
-/* struct statmount: its fields are fixed, its size is 512 bytes, text follows; later fields are not used. */
+/* struct statmount: its fields are fixed, its size is 512 bytes, text follows; later fields are
+ * not used. */
 struct answer {
 	uint32_t size;
 	uint32_t mnt_opts; /* this and other texts: offsets into text */
@@ -106,10 +107,11 @@ static void push_answer(lua_State *L, const struct answer *a)
 	set_text(L, a, STATMOUNT_MNT_OPTS, "options", a->mnt_opts);
 }
 
-/*** S.statmount(mnt_id, mask=all but propagate_from, mnt_ns_id) -> {mnt_id=, parent_id=, point=, type=, …}
- * mask: names of S.c.STATMOUNT. Also root, source, options (texts), attr={rdonly=true…} of S.c.MOUNT_ATTR,
- * propagation and sb_flags likewise of S.c.MS, peer_group, master, dev, magic, mnt_id_old, parent_id_old.
- * What an older kernel does not know is absent; ENOSYS before Linux 6.8. statmount(2) */
+/*** S.statmount(mnt_id, mask=nearly all) -> {mnt_id=, parent_id=, point=, type=, …}
+ * mask: names of S.c.STATMOUNT, all by default but propagate_from and mnt_ns_id. Also root,
+ * source, options (texts), attr={rdonly=true…} of S.c.MOUNT_ATTR, propagation and sb_flags
+ * likewise of S.c.MS, peer_group, master, dev, magic, mnt_id_old, parent_id_old. What an older
+ * kernel does not know is absent; ENOSYS before Linux 6.8. statmount(2) */
 static int mountinfo_statmount(lua_State *L)
 {
 	struct request request = {.size = sizeof(request)};
@@ -126,8 +128,8 @@ static int mountinfo_statmount(lua_State *L)
 }
 
 /*** S.listmount(mnt_id=root) -> list of mount numbers
- * The mounts below a mount at any depth, in the order of mounting; without a number, below the root of the
- * mount namespace. ENOSYS before Linux 6.8. listmount(2) */
+ * The mounts below a mount at any depth, in the order of mounting; without a number, below the
+ * root of the mount namespace. ENOSYS before Linux 6.8. listmount(2) */
 static int mountinfo_listmount(lua_State *L)
 {
 	struct request request = {.size = sizeof(request), .mnt_id = LIST_ROOT};

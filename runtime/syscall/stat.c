@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* stat.c – what files are: stat, statx, statfs, modes, owners, times
  *
- * All forms of stat are statx(2), so that one table is always filled from one structure. Changing owners
- * needs CAP_CHOWN over the ids concerned.
+ * All forms of stat are statx(2), so that one table is always filled from one structure. Changing
+ * owners needs CAP_CHOWN over the ids concerned.
  */
 #include "bind.h"
 
@@ -74,10 +74,11 @@ static int return_statx(lua_State *L, int dirfd, const char *path, uint64_t flag
 
 enum { STATX_DEFAULT = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID };
 
-/*** S.stat(path) -> {dev=, ino=, mode=, type=, perm=, nlink=, uid=, gid=, rdev={major=, minor=}, size=, …}
- * Links are followed. mode has type and permissions, perm the latter only; type is "directory", "file",
- * "symlink", "fifo", "socket", "char" or "block"; size in bytes, blocks of 512 bytes, blksize; atime,
- * mtime, ctime, btime in seconds (float); mnt_id; attributes={NAME=true…} of S.c.STATX_ATTR. statx(2) */
+/*** S.stat(path) -> {dev=, ino=, mode=, type=, perm=, nlink=, uid=, gid=, rdev=, size=, …}
+ * Links are followed. rdev={major=, minor=}; mode has type and permissions, perm the latter only;
+ * type is "directory", "file", "symlink", "fifo", "socket", "char" or "block"; size in bytes,
+ * blocks of 512 bytes, blksize; atime, mtime, ctime, btime in seconds (float); mnt_id;
+ * attributes={NAME=true…} of S.c.STATX_ATTR. statx(2) */
 static int stat_stat(lua_State *L)
 {
 	return return_statx(L, AT_FDCWD, bind_check_path(L, 1), AT_NO_AUTOMOUNT, STATX_DEFAULT);
@@ -110,8 +111,9 @@ static int stat_fstatat(lua_State *L)
 }
 
 /*** S.statx(dirfd, path, flags="", mask="basic_stats, btime, mnt_id") -> as stat()
- * flags: of S.c.AT; mask: names of S.c.STATX. Fields not asked for are 0; btime and mnt_id are absent
- * when not asked for or unknown. With mnt_id_unique mnt_id is the number statmount() takes. statx(2) */
+ * flags: of S.c.AT; mask: names of S.c.STATX. Fields not asked for are 0; btime and mnt_id are
+ * absent when not asked for or unknown. With mnt_id_unique mnt_id is the number statmount()
+ * takes. statx(2) */
 static int stat_statx(lua_State *L)
 {
 	int dirfd = bind_opt_dirfd(L, 1);
@@ -214,7 +216,8 @@ static int stat_fchmodat(lua_State *L)
 }
 
 /*** S.chown(path, uid, gid) -> true
- * nil or -1 leaves an id as it is. EINVAL when an id has no mapping in the user namespace. chown(2) */
+ * nil or -1 leaves an id as it is. EINVAL when an id has no mapping in the user namespace.
+ * chown(2) */
 static int stat_chown(lua_State *L)
 {
 	const char *path = bind_check_path(L, 1);
@@ -265,8 +268,8 @@ static const struct bind_const access_names[] = {
 static const struct bind_set access_set = {"ACCESS", access_names};
 
 /*** S.access(path, mode="f") -> true
- * mode: "r", "w", "x" (more than one: "r, w") or "f" (is there), for the real user and group. EACCES when
- * not. access(2) */
+ * mode: "r", "w", "x" (more than one: "r, w") or "f" (is there), for the real user and group.
+ * EACCES when not. access(2) */
 static int stat_access(lua_State *L)
 {
 	const char *path = bind_check_path(L, 1);
@@ -301,15 +304,16 @@ static struct timespec field_time(lua_State *L, int arg, const char *key)
 		t.tv_sec = (time_t)whole;
 		t.tv_nsec = (long)((value - whole) * 1e9);
 	} else if (type != LUA_TNIL) {
-		luaL_argerror(L, arg, lua_pushfstring(L, "field '%s': seconds or \"now\" expected", key));
+		luaL_argerror(L, arg,
+			      lua_pushfstring(L, "field '%s': seconds or \"now\" expected", key));
 	}
 	lua_pop(L, 1);
 	return t;
 }
 
 /*** S.utimensat(dirfd, path, {atime=, mtime=}, flags="") -> true
- * Each time: seconds since 1970 (a float), "now", or nil (left as it is). nil for the table: both now.
- * flags: symlink_nofollow, empty_path. utimensat(2) */
+ * Each time: seconds since 1970 (a float), "now", or nil (left as it is). nil for the table: both
+ * now. flags: symlink_nofollow, empty_path. utimensat(2) */
 static int stat_utimensat(lua_State *L)
 {
 	static const char *const fields[] = {"atime", "mtime", NULL};
@@ -327,24 +331,12 @@ static int stat_utimensat(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{"stat", stat_stat},
-	{"lstat", stat_lstat},
-	{"fstat", stat_fstat},
-	{"fstatat", stat_fstatat},
-	{"statx", stat_statx},
-	{"statfs", stat_statfs},
-	{"fstatfs", stat_fstatfs},
-	{"chmod", stat_chmod},
-	{"fchmod", stat_fchmod},
-	{"fchmodat", stat_fchmodat},
-	{"chown", stat_chown},
-	{"lchown", stat_lchown},
-	{"fchown", stat_fchown},
-	{"fchownat", stat_fchownat},
-	{"access", stat_access},
-	{"faccessat", stat_faccessat},
-	{"utimensat", stat_utimensat},
-	{NULL, NULL},
+	{"stat", stat_stat},	       {"lstat", stat_lstat},	      {"fstat", stat_fstat},
+	{"fstatat", stat_fstatat},     {"statx", stat_statx},	      {"statfs", stat_statfs},
+	{"fstatfs", stat_fstatfs},     {"chmod", stat_chmod},	      {"fchmod", stat_fchmod},
+	{"fchmodat", stat_fchmodat},   {"chown", stat_chown},	      {"lchown", stat_lchown},
+	{"fchown", stat_fchown},       {"fchownat", stat_fchownat},   {"access", stat_access},
+	{"faccessat", stat_faccessat}, {"utimensat", stat_utimensat}, {NULL, NULL},
 };
 
 void syscall_stat(lua_State *L)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* terminal.c – terminals: attributes, sizes, pseudo-terminals
  *
- * Needs no privilege. Pseudo-terminals are opened through their master (TIOCGPTPEER), because the name of
- * the slave means something else in another mount namespace.
+ * Needs no privilege. Pseudo-terminals are opened through their master (TIOCGPTPEER), because the
+ * name of the slave means something else in another mount namespace.
  */
 #include "bind.h"
 
@@ -80,7 +80,7 @@ static int terminal_isatty(lua_State *L)
 }
 
 /*** S.tcgetattr(fd) -> {iflag=, oflag=, cflag=, lflag=, cc={intr=3…}}
- * The flags are integers: bits of S.c.IFLAG, OFLAG, CFLAG, LFLAG; cc: names of S.c.CC. termios(3) */
+ * Flags are integers: bits of S.c.IFLAG, OFLAG, CFLAG, LFLAG. cc: names of S.c.CC. termios(3) */
 static int terminal_tcgetattr(lua_State *L)
 {
 	struct termios t;
@@ -93,8 +93,8 @@ static int terminal_tcgetattr(lua_State *L)
 }
 
 /*** S.tcsetattr(fd, when, {iflag=, oflag=, cflag=, lflag=, cc={…}}) -> true
- * when: "now", "drain", "flush". Flags are integers or names; fields and characters that are left out stay
- * as they are. A stopped background process gets SIGTTOU. termios(3) */
+ * when: "now", "drain", "flush". Flags are integers or names; fields and characters that are left
+ * out stay as they are. A stopped background process gets SIGTTOU. termios(3) */
 static int terminal_tcsetattr(lua_State *L)
 {
 	struct termios t;
@@ -173,7 +173,8 @@ static int terminal_tcgetpgrp(lua_State *L)
 }
 
 /*** S.tcsetpgrp(fd, process group) -> true
- * From the background it stops the caller by SIGTTOU unless that is blocked or ignored. tcsetpgrp(3) */
+ * From the background it stops the caller by SIGTTOU unless that is blocked or ignored.
+ * tcsetpgrp(3) */
 static int terminal_tcsetpgrp(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);
@@ -223,7 +224,8 @@ static int terminal_ptsname(lua_State *L)
 }
 
 /*** S.ptpeer(fd, flags="rdwr, noctty") -> fd
- * The slave of this master, whatever is mounted on /dev/pts. EIO while locked. TIOCGPTPEER: ioctl_tty(2) */
+ * The slave of this master, whatever is mounted on /dev/pts. EIO while locked. TIOCGPTPEER:
+ * ioctl_tty(2) */
 static int terminal_ptpeer(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);

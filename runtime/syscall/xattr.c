@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* xattr.c – extended attributes of files
  *
- * Each call has three forms: by path, by path without following a link at its end (l), by descriptor (f).
- * user.* needs the rights of the file; security.* and trusted.* need capabilities. xattr(7)
+ * Each call has three forms: by path, by path without following a link at its end (l), by
+ * descriptor (f). user.* needs the rights of the file; security.* and trusted.* need
+ * capabilities. xattr(7)
  */
 #include "bind.h"
 
@@ -143,7 +144,8 @@ static int remove_attribute(lua_State *L, enum form form)
 /*** S.getxattr(path, name) -> string
  * S.lgetxattr(path, name) -> string
  * S.fgetxattr(fd, name) -> string
- * The value as bytes; ENODATA when there is none, EOPNOTSUPP where the file system has none. getxattr(2) */
+ * The value as bytes; ENODATA when there is none, EOPNOTSUPP where the file system has none.
+ * getxattr(2) */
 static int xattr_getxattr(lua_State *L)
 {
 	return get(L, FOLLOW);
@@ -162,7 +164,7 @@ static int xattr_fgetxattr(lua_State *L)
 /*** S.setxattr(path, name, value, flags="") -> true
  * S.lsetxattr(path, name, value, flags="") -> true
  * S.fsetxattr(fd, name, value, flags="") -> true
- * flags: "create" (EEXIST when there is one), "replace" (ENODATA when there is none). setxattr(2) */
+ * flags: "create" (EEXIST when there is one), "replace" (ENODATA when none). setxattr(2) */
 static int xattr_setxattr(lua_State *L)
 {
 	return set(L, FOLLOW);

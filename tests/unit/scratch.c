@@ -15,19 +15,18 @@
 
 static char directory[256];
 
-static const char helpers[] =
-	"local skipped = skip\n"
-	"function skip(reason)\n"
-	"  remove_scratch()\n"
-	"  skipped(reason)\n"
-	"end\n"
-	"function newns(f)\n"
-	"  userns(function()\n"
-	"    assert(S.unshare('newns'))\n"
-	"    assert(S.mount { target = '/', flags = 'rec, private' })\n"
-	"    f()\n"
-	"  end)\n"
-	"end\n";
+static const char helpers[] = "local skipped = skip\n"
+			      "function skip(reason)\n"
+			      "  remove_scratch()\n"
+			      "  skipped(reason)\n"
+			      "end\n"
+			      "function newns(f)\n"
+			      "  userns(function()\n"
+			      "    assert(S.unshare('newns'))\n"
+			      "    assert(S.mount { target = '/', flags = 'rec, private' })\n"
+			      "    f()\n"
+			      "  end)\n"
+			      "end\n";
 
 /* Criterion leaves .fini out when a test skips itself. */
 static int remove_scratch(lua_State *L)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* scratch.h – unit tests that need a directory: a new one is the working directory of the state's test
+/* scratch.h – unit tests that need a directory: a new one is their working directory
  *
  * Besides the helpers of lua_state.h a chunk sees
- *   newns(f)   runs f as userns() does, in a mount namespace of its own from which nothing propagates
+ *   newns(f)   runs f as userns() does, in a mount namespace of its own, all private
  */
 #ifndef LUGE_TEST_SCRATCH_H
 #define LUGE_TEST_SCRATCH_H

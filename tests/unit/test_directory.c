@@ -22,10 +22,9 @@ Test(directory, mkdir_and_rmdir, .fini = scratch_remove)
 
 Test(directory, umask_gives_the_old_one, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "S.umask('027')\n"
-		 "assert(S.umask(0) == 23 and S.umask('022') == 0)\n"
-		 "raises('bad argument', S.umask)\n");
+	test_lua(scratch_state(), "S.umask('027')\n"
+				  "assert(S.umask(0) == 23 and S.umask('022') == 0)\n"
+				  "raises('bad argument', S.umask)\n");
 }
 
 Test(directory, chdir_moves, .fini = scratch_remove)
@@ -43,13 +42,12 @@ Test(directory, chdir_moves, .fini = scratch_remove)
 
 Test(directory_ns, chroot_changes_the_root, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "userns(function()\n"
-		 "  assert(S.mkdir('r') and S.mkdir('r/inside'))\n"
-		 "  assert(S.chroot('r') and S.chdir('/'))\n"
-		 "  assert(S.dir('/')[1] == 'inside')\n"
-		 "  fails('NOENT', S.chroot('/none'))\n"
-		 "end)\n");
+	test_lua(scratch_state(), "userns(function()\n"
+				  "  assert(S.mkdir('r') and S.mkdir('r/inside'))\n"
+				  "  assert(S.chroot('r') and S.chdir('/'))\n"
+				  "  assert(S.dir('/')[1] == 'inside')\n"
+				  "  fails('NOENT', S.chroot('/none'))\n"
+				  "end)\n");
 }
 
 Test(directory, listing_has_names_types_and_numbers, .fini = scratch_remove)

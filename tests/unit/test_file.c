@@ -7,27 +7,25 @@
 
 Test(file, open_makes_reads_and_writes, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local f = assert(S.open('a', 'creat, excl, rdwr', '0640'))\n"
-		 "assert(S.write(f, 'hello') == 5)\n"
-		 "assert(S.lseek(f, 1) == 1 and S.read(f, 3) == 'ell')\n"
-		 "assert(S.read(f) == 'o' and S.read(f) == '')\n"
-		 "assert(S.stat('a').perm == 416 & ~S.umask(18))\n"
-		 "fails('EXIST', S.open('a', 'creat, excl, rdwr'))\n"
-		 "fails('NOENT', S.open('none'))\n"
-		 "assert(S.open('a'):read() == 'hello')\n"
-		 "assert(f:close())\n"
-		 "raises('closed', f.read, f)\n");
+	test_lua(scratch_state(), "local f = assert(S.open('a', 'creat, excl, rdwr', '0640'))\n"
+				  "assert(S.write(f, 'hello') == 5)\n"
+				  "assert(S.lseek(f, 1) == 1 and S.read(f, 3) == 'ell')\n"
+				  "assert(S.read(f) == 'o' and S.read(f) == '')\n"
+				  "assert(S.stat('a').perm == 416 & ~S.umask(18))\n"
+				  "fails('EXIST', S.open('a', 'creat, excl, rdwr'))\n"
+				  "fails('NOENT', S.open('none'))\n"
+				  "assert(S.open('a'):read() == 'hello')\n"
+				  "assert(f:close())\n"
+				  "raises('closed', f.read, f)\n");
 }
 
 Test(file, open_takes_flags_in_every_form, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local O = S.c.O\n"
-		 "assert(S.open('a', O.CREAT | O.WRONLY, 384))\n"
-		 "assert(S.open('a', {'wronly', 'append'}):write('x') == 1)\n"
-		 "assert(S.open('a', 'O_WRONLY|O_APPEND'):write('y') == 1)\n"
-		 "assert(S.open('a'):read(10) == 'xy')\n");
+	test_lua(scratch_state(), "local O = S.c.O\n"
+				  "assert(S.open('a', O.CREAT | O.WRONLY, 384))\n"
+				  "assert(S.open('a', {'wronly', 'append'}):write('x') == 1)\n"
+				  "assert(S.open('a', 'O_WRONLY|O_APPEND'):write('y') == 1)\n"
+				  "assert(S.open('a'):read(10) == 'xy')\n");
 }
 
 Test(file, open_is_always_close_on_exec, .fini = scratch_remove)
@@ -58,12 +56,11 @@ Test(file, open_refuses_wrong_arguments, .fini = scratch_remove)
 
 Test(file, openat_starts_at_the_directory, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "assert(S.mkdir('d'))\n"
-		 "local d = assert(S.open('d', 'path, directory'))\n"
-		 "assert(S.openat(d, 'a', 'creat, wronly', '0600'))\n"
-		 "assert(S.lstat('d/a').perm == 384)\n"
-		 "assert(d:openat('a'))\n");
+	test_lua(scratch_state(), "assert(S.mkdir('d'))\n"
+				  "local d = assert(S.open('d', 'path, directory'))\n"
+				  "assert(S.openat(d, 'a', 'creat, wronly', '0600'))\n"
+				  "assert(S.lstat('d/a').perm == 384)\n"
+				  "assert(d:openat('a'))\n");
 }
 
 Test(file, openat2_keeps_to_what_resolve_allows, .fini = scratch_remove)
@@ -95,54 +92,49 @@ Test(file, tmpfile_takes_a_mode, .fini = scratch_remove)
 
 Test(file, pread_and_pwrite_leave_the_position, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local f = assert(S.memfd_create('m'))\n"
-		 "assert(f:pwrite('hello', 2) == 5)\n"
-		 "assert(f:pread(3, 4) == 'llo' and f:pread(3, 100) == '')\n"
-		 "assert(f:lseek(0, 'cur') == 0)\n"
-		 "raises('is not within', f.pread, f, 1, -1)\n");
+	test_lua(scratch_state(), "local f = assert(S.memfd_create('m'))\n"
+				  "assert(f:pwrite('hello', 2) == 5)\n"
+				  "assert(f:pread(3, 4) == 'llo' and f:pread(3, 100) == '')\n"
+				  "assert(f:lseek(0, 'cur') == 0)\n"
+				  "raises('is not within', f.pread, f, 1, -1)\n");
 }
 
 Test(file, lseek_knows_its_whences, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local f = assert(S.memfd_create('m'))\n"
-		 "f:write('hello')\n"
-		 "assert(f:lseek(-1, 'end') == 4 and f:lseek(-2, 'cur') == 2)\n"
-		 "assert(f:lseek(0, 'hole') == 5 and f:lseek() == 0)\n"
-		 "fails('INVAL', f:lseek(-1))\n"
-		 "raises(\"did you mean 'cur'\", f.lseek, f, 0, 'curr')\n");
+	test_lua(scratch_state(), "local f = assert(S.memfd_create('m'))\n"
+				  "f:write('hello')\n"
+				  "assert(f:lseek(-1, 'end') == 4 and f:lseek(-2, 'cur') == 2)\n"
+				  "assert(f:lseek(0, 'hole') == 5 and f:lseek() == 0)\n"
+				  "fails('INVAL', f:lseek(-1))\n"
+				  "raises(\"did you mean 'cur'\", f.lseek, f, 0, 'curr')\n");
 }
 
 Test(file, read_and_write_report_errors, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "fails('BADF', S.read(1000))\n"
-		 "fails('ISDIR', S.open('.'):read())\n"
-		 "local r, w = S.pipe('nonblock')\n"
-		 "fails('AGAIN', r:read(1))\n"
-		 "raises('bad argument', S.write, w)\n"
-		 "raises('is not within', r.read, r, -1)\n");
+	test_lua(scratch_state(), "fails('BADF', S.read(1000))\n"
+				  "fails('ISDIR', S.open('.'):read())\n"
+				  "local r, w = S.pipe('nonblock')\n"
+				  "fails('AGAIN', r:read(1))\n"
+				  "raises('bad argument', S.write, w)\n"
+				  "raises('is not within', r.read, r, -1)\n");
 }
 
 Test(file, truncate_cuts_and_extends, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local f = assert(S.open('a', 'creat, rdwr'))\n"
-		 "f:write('hello')\n"
-		 "assert(S.truncate('a', 2) and f:pread(10, 0) == 'he')\n"
-		 "assert(S.ftruncate(f, 4) and f:pread(10, 0) == 'he\\0\\0')\n"
-		 "assert(f:truncate(0) and f:stat().size == 0)\n"
-		 "fails('NOENT', S.truncate('none', 1))\n"
-		 "fails('INVAL', S.ftruncate(f, -1))\n");
+	test_lua(scratch_state(), "local f = assert(S.open('a', 'creat, rdwr'))\n"
+				  "f:write('hello')\n"
+				  "assert(S.truncate('a', 2) and f:pread(10, 0) == 'he')\n"
+				  "assert(S.ftruncate(f, 4) and f:pread(10, 0) == 'he\\0\\0')\n"
+				  "assert(f:truncate(0) and f:stat().size == 0)\n"
+				  "fails('NOENT', S.truncate('none', 1))\n"
+				  "fails('INVAL', S.ftruncate(f, -1))\n");
 }
 
 Test(file, fsync_works_on_files_only, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local f = assert(S.open('a', 'creat, wronly'))\n"
-		 "assert(f:fsync() and f:fdatasync())\n"
-		 "fails('INVAL', (S.pipe()):fsync())\n");
+	test_lua(scratch_state(), "local f = assert(S.open('a', 'creat, wronly'))\n"
+				  "assert(f:fsync() and f:fdatasync())\n"
+				  "fails('INVAL', (S.pipe()):fsync())\n");
 }
 
 Test(file, sendfile_copies_from_an_offset, .fini = scratch_remove)
@@ -158,62 +150,57 @@ Test(file, sendfile_copies_from_an_offset, .fini = scratch_remove)
 
 Test(file, copy_file_range_copies_between_files, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local from = assert(S.open('a', 'creat, rdwr'))\n"
-		 "local to = assert(S.open('b', 'creat, rdwr'))\n"
-		 "from:write('hello')\n"
-		 "assert(S.copy_file_range(from, 1, to, 2, 3) == 3)\n"
-		 "assert(to:pread(9, 0) == '\\0\\0ell')\n"
-		 "assert(S.copy_file_range(from, nil, to, 0, 3) == 0)\n"
-		 "fails('BADF', S.copy_file_range(from, 0, S.open('b'), 0, 1))\n");
+	test_lua(scratch_state(), "local from = assert(S.open('a', 'creat, rdwr'))\n"
+				  "local to = assert(S.open('b', 'creat, rdwr'))\n"
+				  "from:write('hello')\n"
+				  "assert(S.copy_file_range(from, 1, to, 2, 3) == 3)\n"
+				  "assert(to:pread(9, 0) == '\\0\\0ell')\n"
+				  "assert(S.copy_file_range(from, nil, to, 0, 3) == 0)\n"
+				  "fails('BADF', S.copy_file_range(from, 0, S.open('b'), 0, 1))\n");
 }
 
 Test(file, dup_shares_the_open_file, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local f = assert(S.memfd_create('m'))\n"
-		 "local g = assert(f:dup())\n"
-		 "g:write('hello')\n"
-		 "assert(f:lseek(0, 'cur') == 5 and f:getfd() ~= g:getfd())\n"
-		 "fails('BADF', S.dup(1000))\n");
+	test_lua(scratch_state(), "local f = assert(S.memfd_create('m'))\n"
+				  "local g = assert(f:dup())\n"
+				  "g:write('hello')\n"
+				  "assert(f:lseek(0, 'cur') == 5 and f:getfd() ~= g:getfd())\n"
+				  "fails('BADF', S.dup(1000))\n");
 }
 
 Test(file, dup3_takes_a_number_and_stays_open_over_exec, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local f = assert(S.memfd_create('m'))\n"
-		 "assert(f:dup3(100) == 100)\n"
-		 "assert(S.fcntl(100, 'getfd') == 0)\n"
-		 "assert(S.dup3(f, 100, 'cloexec') == 100)\n"
-		 "assert(S.fcntl(100, 'getfd') == S.c.FD.CLOEXEC)\n"
-		 "fails('INVAL', f:dup3(f:getfd()))\n"
-		 "assert(S.close(100))\n"
-		 "fails('BADF', S.close(100))\n");
+	test_lua(scratch_state(), "local f = assert(S.memfd_create('m'))\n"
+				  "assert(f:dup3(100) == 100)\n"
+				  "assert(S.fcntl(100, 'getfd') == 0)\n"
+				  "assert(S.dup3(f, 100, 'cloexec') == 100)\n"
+				  "assert(S.fcntl(100, 'getfd') == S.c.FD.CLOEXEC)\n"
+				  "fails('INVAL', f:dup3(f:getfd()))\n"
+				  "assert(S.close(100))\n"
+				  "fails('BADF', S.close(100))\n");
 }
 
 Test(file, close_range_closes_a_range, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "child(function()\n"
-		 "  local f = S.memfd_create('m')\n"
-		 "  for n = 200, 205 do assert(f:dup3(n)) end\n"
-		 "  assert(S.close_range(200, 203))\n"
-		 "  fails('BADF', S.fcntl(203, 'getfd'))\n"
-		 "  assert(S.close_range(204, nil, 'cloexec'))\n"
-		 "  assert(S.fcntl(205, 'getfd') == S.c.FD.CLOEXEC)\n"
-		 "  fails('INVAL', S.close_range(5, 4))\n"
-		 "end)\n");
+	test_lua(scratch_state(), "child(function()\n"
+				  "  local f = S.memfd_create('m')\n"
+				  "  for n = 200, 205 do assert(f:dup3(n)) end\n"
+				  "  assert(S.close_range(200, 203))\n"
+				  "  fails('BADF', S.fcntl(203, 'getfd'))\n"
+				  "  assert(S.close_range(204, nil, 'cloexec'))\n"
+				  "  assert(S.fcntl(205, 'getfd') == S.c.FD.CLOEXEC)\n"
+				  "  fails('INVAL', S.close_range(5, 4))\n"
+				  "end)\n");
 }
 
 Test(file, pipe_has_two_ends, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local r, w = assert(S.pipe('nonblock'))\n"
-		 "assert(w:write('x') == 1 and r:read() == 'x')\n"
-		 "fails('AGAIN', r:read())\n"
-		 "w:close()\n"
-		 "assert(r:read() == '')\n"
-		 "fails('INVAL', S.pipe('creat'))\n");
+	test_lua(scratch_state(), "local r, w = assert(S.pipe('nonblock'))\n"
+				  "assert(w:write('x') == 1 and r:read() == 'x')\n"
+				  "fails('AGAIN', r:read())\n"
+				  "w:close()\n"
+				  "assert(r:read() == '')\n"
+				  "fails('INVAL', S.pipe('creat'))\n");
 }
 
 Test(file, fcntl_seals_a_memfd, .fini = scratch_remove)
@@ -308,12 +295,11 @@ Test(file, errors_can_be_made_from_numbers, .fini = scratch_remove)
 
 Test(file, descriptors_are_closed_when_collected, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local number = S.memfd_create('m'):getfd()\n"
-		 "collectgarbage()\n"
-		 "collectgarbage()\n"
-		 "fails('BADF', S.fcntl(number, 'getfd'))\n"
-		 "local kept = S.memfd_create('m'):release()\n"
-		 "collectgarbage()\n"
-		 "assert(S.close(kept))\n");
+	test_lua(scratch_state(), "local number = S.memfd_create('m'):getfd()\n"
+				  "collectgarbage()\n"
+				  "collectgarbage()\n"
+				  "fails('BADF', S.fcntl(number, 'getfd'))\n"
+				  "local kept = S.memfd_create('m'):release()\n"
+				  "collectgarbage()\n"
+				  "assert(S.close(kept))\n");
 }

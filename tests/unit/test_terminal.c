@@ -18,21 +18,19 @@ Test(terminal, openpty_gives_both_ends, .fini = scratch_remove)
 
 Test(terminal, slave_is_locked_at_first, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local master = assert(S.posix_openpt())\n"
-		 "fails('IO', S.ptpeer(master))\n"
-		 "assert(S.unlockpt(master))\n"
-		 "assert(S.ptpeer(master, 'rdwr, noctty, nonblock'))\n"
-		 "fails('NOTTY', S.ptsname(S.open('/dev/null')))\n"
-		 "fails('NOTTY', S.unlockpt(S.open('/dev/null')))\n"
-		 "fails('NOTTY', S.ptpeer(S.open('/dev/null')))\n");
+	test_lua(scratch_state(), "local master = assert(S.posix_openpt())\n"
+				  "fails('IO', S.ptpeer(master))\n"
+				  "assert(S.unlockpt(master))\n"
+				  "assert(S.ptpeer(master, 'rdwr, noctty, nonblock'))\n"
+				  "fails('NOTTY', S.ptsname(S.open('/dev/null')))\n"
+				  "fails('NOTTY', S.unlockpt(S.open('/dev/null')))\n"
+				  "fails('NOTTY', S.ptpeer(S.open('/dev/null')))\n");
 }
 
 Test(terminal, isatty_says_why_not, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "fails('NOTTY', S.isatty(S.open('/dev/null')))\n"
-		 "fails('BADF', S.isatty(1000))\n");
+	test_lua(scratch_state(), "fails('NOTTY', S.isatty(S.open('/dev/null')))\n"
+				  "fails('BADF', S.isatty(1000))\n");
 }
 
 Test(terminal, attributes_are_set_in_part, .fini = scratch_remove)
