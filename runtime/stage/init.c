@@ -76,7 +76,8 @@ static void need(long rc)
 		stage_fail(-rc, STAGE_SETUP);
 }
 
-/* Moves what the loop needs to 0, 1 and 2 and closes the rest, the command's stdout above all. */
+/* Moves what the loop needs to 0, 1 and 2 and closes the rest, the command's stdout above all. It takes no
+ * number above 2: the profile's limit on open files may be that low. */
 static void keep_descriptors(void)
 {
 	uint64_t mask = FORWARDED;
@@ -84,11 +85,8 @@ static void keep_descriptors(void)
 	need(sys(dup3, stage.header.lifeline, LIFELINE_FD, O_CLOEXEC));
 	need(sys(dup3, stage.header.status, STATUS_FD, O_CLOEXEC));
 	stage.header.status = STATUS_FD;
-	long fd = sys(signalfd4, -1, &mask, sizeof(mask), O_CLOEXEC | O_NONBLOCK);
-
-	need(fd);
-	if (fd != SIGNALS_FD)
-		need(sys(dup3, fd, SIGNALS_FD, O_CLOEXEC));
+	(void)sys(close, SIGNALS_FD); /* the lowest free number is then this one */
+	need(sys(signalfd4, -1, &mask, sizeof(mask), O_CLOEXEC | O_NONBLOCK));
 	need(sys(close_range, FIRST_FREE_FD, ~0U, 0));
 }
 

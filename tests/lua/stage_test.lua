@@ -440,6 +440,14 @@ local function in_pid_namespace()
     t.equal(stage:finish().code, 6)
   end)
 
+  t.test("tight limits leave PID 1 alone", function()
+    local limits = { { op = "setrlimit", args = { "nofile", 4 } }, { op = "setrlimit", args = { "stack", 131072 } },
+      { op = "setrlimit", args = { "fsize", 0 } }, { op = "setrlimit", args = { "as", 8 << 20 } } }
+    local all = table.move(BEFORE, 1, #BEFORE, #limits + 1, limits)
+    all[#all + 1] = sh "exit 5"
+    t.equal(start(all, { flags = NAMESPACES }):finish().messages, { { kind = "started" }, { kind = "exit", code = 5 } })
+  end)
+
   t.test("without luge everything in the container ends", function()
     local stage = contained(sh [[trap '' HUP INT TERM; (trap '' HUP TERM; setsid sleep 1000 &) ; echo ready
       while :; do sleep 1; done]])
