@@ -248,40 +248,38 @@ function Process:feed()
   if self.input == "" and not self.keep_input then self:close_input() end
 end
 
+function Process:drain(name)
+  local data = S.read(self.open[name], 65536)
+  if data and data ~= "" then
+    self[name] = self[name] .. data
+  else
+    self.open[name]:close()
+    self.open[name] = nil
+  end
+end
+
 -- One round: what can be read is read, what can be written is written. False when nothing came in time.
 function Process:pump(seconds)
-  local list = { { fd = self.pidfd, events = "in" } }
-  local names = { "pidfd" }
-  for name, fd in pairs(self.open) do
-    list[#list + 1], names[#names + 1] = { fd = fd, events = "in" }, name
+  local list, names = {}, {}
+  local function watch(name, fd, events)
+    list[#list + 1] = { fd = fd, events = events }
+    names[fd:getfd()] = name
   end
-  if self.in_w and self.input ~= "" then
-    list[#list + 1], names[#names + 1] = { fd = self.in_w, events = "out" }, "input"
-  end
+  if not self.ended then watch("pidfd", self.pidfd, "in") end
+  for name, fd in pairs(self.open) do watch(name, fd, "in") end
+  if self.in_w and self.input ~= "" then watch("input", self.in_w, "out") end
   local ready = M.must(S.poll(list, math.max(0, math.floor(seconds * 1000))))
-  local any = false
   for _, r in ipairs(ready) do
-    local number = type(r.fd) == "number" and r.fd or r.fd:getfd()
-    for i, entry in ipairs(list) do
-      if entry.fd:getfd() == number then
-        any = true
-        if names[i] == "pidfd" then
-          self.ended = true
-        elseif names[i] == "input" then
-          self:feed()
-        else
-          local data = S.read(self.open[names[i]], 65536)
-          if data and data ~= "" then
-            self[names[i]] = self[names[i]] .. data
-          else
-            self.open[names[i]]:close()
-            self.open[names[i]] = nil
-          end
-        end
-      end
+    local name = names[type(r.fd) == "number" and r.fd or r.fd:getfd()]
+    if name == "pidfd" then
+      self.ended = true
+    elseif name == "input" then
+      self:feed()
+    else
+      self:drain(name)
     end
   end
-  return any
+  return #ready > 0
 end
 
 -- Waits until the output so far has the pattern; raises when the program ends or time is up first.
@@ -316,11 +314,11 @@ function Process:wait()
       self.timed_out = true
       self:kill()
       self.deadline = S.clock_gettime "monotonic" + 10
-    elseif self.ended and not self:pump(2) then
-      held = next(self.open) ~= nil
-      break
-    else
+    elseif not self.ended then
       self:pump(left)
+    elseif not self:pump(2) then
+      held = true
+      break
     end
   end
   self:close_input()
@@ -404,7 +402,9 @@ end
 
 local function message(err)
   if getmetatable(err) == SKIP then return err end
-  return debug.traceback(tostring(err), 2):gsub("\n%s*%[C%].-%f[\n\0]", "")
+  local text = debug.traceback(tostring(err), 2)
+  -- Frames of the harness and of luge below the test's own say nothing.
+  return (text:gsub("\n%s*tests/integration/harness%.lua:%d+: in field 'test'.*", ""))
 end
 
 function M.test(name, body)

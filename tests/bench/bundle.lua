@@ -1,0 +1,36 @@
+-- SPDX-License-Identifier: MIT
+-- Prints the config.json of an OCI bundle: bundle.lua ROOT COMMAND…. No filter, no masks, no user namespace; the
+-- mounts that the bare floor makes.
+
+local json = require "luge.json"
+
+local none = json.array {}
+
+local function mount(type, target, ...)
+  return { type = type, source = type, destination = target, options = { "nosuid", ... } }
+end
+
+local namespaces = {}
+for i, kind in ipairs { "pid", "network", "ipc", "uts", "mount", "cgroup" } do namespaces[i] = { type = kind } end
+
+io.write(json.encode({
+  ociVersion = "1.0.2",
+  hostname = "bench",
+  root = { path = arg[1], readonly = true },
+  process = {
+    args = { table.unpack(arg, 2) },
+    cwd = "/",
+    env = { "PATH=/" },
+    user = { uid = 0, gid = 0 },
+    noNewPrivileges = true,
+    capabilities = { bounding = none, effective = none, permitted = none, inheritable = none, ambient = none },
+  },
+  mounts = {
+    mount("proc", "/proc", "nodev", "noexec"),
+    mount("tmpfs", "/dev", "mode=755"),
+    mount("devpts", "/dev/pts", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
+    mount("tmpfs", "/dev/shm", "nodev", "mode=1777"),
+    mount("tmpfs", "/tmp", "nodev", "mode=1777"),
+  },
+  linux = { namespaces = namespaces },
+}, { pretty = true }), "\n")
