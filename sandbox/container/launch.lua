@@ -132,6 +132,7 @@ function M.run(run)
   local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
     state = run.state, keep = run.keep }
   for name, value in pairs(run.constants) do symbols[name] = value end
+  run.symbols = symbols
   local monitor = require "sandbox.container.monitor"
   local signals = monitor.block_signals()
   local undo = {}

@@ -105,7 +105,7 @@ local function stage_failure(self, message)
 end
 
 function Watch:sealed()
-  if self.run.sealed then self.run.sealed(self.process) end
+  if self.run.sealed then self.run.sealed(self.process, self.run.symbols) end
   S.write(self.process.channels.go_write, "g")
 end
 

@@ -145,7 +145,7 @@ function M.compile(spec, facts, options)
   process.seal(c)
   if #c.faults > 0 then return nil, c.faults end
   return { steps = steps.list, ids = c.ids, user = c.user, home = c.home, constants = c.constants,
-    new_pid = c.new_pid }
+    new_pid = c.new_pid, setid_guard = c.setid_guard }
 end
 
 return M

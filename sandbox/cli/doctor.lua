@@ -1,0 +1,153 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.doctor: `luge doctor`: what this host supports, found by trying, and how to get the rest.
+--
+-- What is tried is undone at once: a user namespace lives only as long as its descriptor.
+
+local S = require "syscall"
+local facts = require "sandbox.plan.facts"
+
+local M = {}
+
+local function sysctl(path)
+  local text = S.readfile("/proc/sys/" .. path)
+  return text and text:match("%S+")
+end
+
+-- Runs `try` in a child in new user and mount namespaces; its exit code 0 is success.
+local function in_namespaces(host, try)
+  local pid = S.clone3 { flags = "newuser, newns", exit_signal = "chld" }
+  if not pid then return false end
+  if pid == 0 then
+    S.writefile("/proc/self/setgroups", "deny")
+    S.writefile("/proc/self/uid_map", ("0 %d 1"):format(host.uid))
+    S.writefile("/proc/self/gid_map", ("0 %d 1"):format(host.gid))
+    local ok, result = pcall(try)
+    S.exit(ok and result and 0 or 1)
+  end
+  local status = S.waitid("pid", pid, "exited")
+  return status.code == "exited" and status.status == 0
+end
+
+local function tmpfs(options)
+  return S.new_mount { type = "tmpfs", options = options or {} }
+end
+
+local function overlay_inside()
+  local fd = tmpfs()
+  if not fd then return false end
+  for _, name in ipairs { "lower", "upper", "work" } do S.mkdirat(fd, name, "0755") end
+  S.mount { target = "/", flags = "rec, private" }
+  if not S.move_mount(fd, "", "fdcwd", "/", "f_empty_path") then return false end
+  local base = "/proc/self/fd/" .. fd:getfd()
+  return S.new_mount { type = "overlay", options = { { "lowerdir", base .. "/lower" }, { "upperdir", base .. "/upper" },
+    { "workdir", base .. "/work" }, { "userxattr", true } } } ~= nil
+end
+
+local checks = {}
+
+local function check(name, try)
+  checks[#checks + 1] = { name = name, try = try }
+end
+
+check("kernel", function(host)
+  local major, minor = host.kernel:match("^(%d+)%.(%d+)")
+  local enough = tonumber(major) > 5 or tonumber(major) == 5 and tonumber(minor) >= 12
+  return enough, host.kernel, "luge needs Linux 5.12 (mount_setattr)"
+end)
+
+check("user namespaces", function(host)
+  if in_namespaces(host, function() return true end) then return true, "work" end
+  local why = "closed"
+  local way = "is luge inside a container that forbids them?"
+  if sysctl("kernel/unprivileged_userns_clone") == "0" then
+    way = "sysctl kernel.unprivileged_userns_clone=1"
+  elseif sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1" then
+    way = "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile that allows userns"
+  elseif sysctl("user/max_user_namespaces") == "0" then
+    way = "sysctl user.max_user_namespaces=10000"
+  end
+  return false, why, way
+end)
+
+check("id_map auto", function(host)
+  if host.privileged then return true, "private ranges of 65,536 ids from 524288" end
+  if not host.newuidmap or not host.newgidmap then return false, "newuidmap and newgidmap are missing", "install the package uidmap" end
+  if not (host.subuid[1] and host.subgid[1]) then
+    return false, host.user .. " has no subordinate ids", "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " .. host.user
+  end
+  return true, ("from %d, %d ids"):format(host.subuid[1].first, host.subuid[1].count)
+end)
+
+check("idmapped mounts", function(host)
+  if not (host.privileged and host.initial_userns) then
+    return nil, "not for ordinary users", "their own files appear as the container user's without"
+  end
+  local map = S.userns_open { uids = { { 0, 1000, 1 } }, gids = { { 0, 1000, 1 } } }
+  local tree = map and S.open_tree("fdcwd", host.cwd, "clone, cloexec")
+  local ok = tree and S.mount_setattr(tree, "", "empty_path", { userns = map })
+  return ok ~= nil, ok and "work on " .. host.cwd or "refused on " .. host.cwd, "use a file system that has them (ext4, xfs, btrfs, tmpfs)"
+end)
+
+check("overlay", function(host)
+  if host.privileged then
+    return (S.readfile("/proc/filesystems") or ""):find("\toverlay\n", 1, true) ~= nil, "mounted by root", "modprobe overlay"
+  end
+  return in_namespaces(host, overlay_inside), "inside user namespaces", "Linux 6.6 has user xattrs on tmpfs, which it needs"
+end)
+
+check("seccomp", function()
+  local actions = S.readfile("/proc/sys/kernel/seccomp/actions_avail") or ""
+  return actions:find("errno") ~= nil and actions:find("kill_process") ~= nil, actions:gsub("\n", ""), "a kernel with CONFIG_SECCOMP_FILTER"
+end)
+
+check("new proc and sysfs", function(host)
+  local covered = 0
+  for line in (S.readfile("/proc/self/mountinfo") or ""):gmatch("[^\n]+") do
+    if line:match("^%d+ %d+ %S+ %S+ /proc/%S+ ") then covered = covered + 1 end
+  end
+  if covered > 0 and not (host.privileged and host.initial_userns) then
+    return false, covered .. " mounts cover parts of /proc", "luge runs inside a container that masks /proc: run it outside, or with /proc unmasked"
+  end
+  return true, "can be mounted"
+end)
+
+check("state directory", function(host)
+  local directory, why = require("sandbox.container.state").directory(host)
+  return directory ~= nil, directory or why, "set LUGE_STATE to a directory of yours"
+end)
+
+check("cgroups", function()
+  local v1, v2 = {}, nil
+  for line in (S.readfile("/proc/self/mountinfo") or ""):gmatch("[^\n]+") do
+    local target, kind, options = line:match("^%d+ %d+ %S+ %S+ (%S+) .- %- (%S+) %S+ (%S+)")
+    if kind == "cgroup2" then v2 = target end
+    if kind == "cgroup" then v1[#v1 + 1] = target:match("([^/]+)$") or options end
+  end
+  local layout = v2 and #v1 > 0 and "hybrid" or v2 and "v2" or #v1 > 0 and "v1" or "none"
+  return nil, layout, "this version sets no cgroup limits: processes by RLIMIT_NPROC, the rest by rlimits and wall time"
+end)
+
+local WORDS = { [true] = "yes", [false] = "NO" }
+
+function M.run(options)
+  local host = facts.gather()
+  local rows, code = {}, 0
+  for i, entry in ipairs(checks) do
+    local ok, text, way = entry.try(host)
+    if ok == false then code = 1 end
+    rows[i] = { name = entry.name, ok = ok, found = text, way_out = ok ~= true and way or nil }
+  end
+  if options.json then
+    local json = require "luge.json"
+    for _, row in ipairs(rows) do if row.ok == nil then row.ok = json.null end end
+    print(json.encode({ schema = 1, checks = json.array(rows) }, { pretty = true }))
+    return code
+  end
+  for _, row in ipairs(rows) do
+    print(("%-20s %-4s %s"):format(row.name, WORDS[row.ok] or "-", row.found or ""))
+    if row.way_out then print((" "):rep(25) .. "= " .. row.way_out) end
+  end
+  return code
+end
+
+return M

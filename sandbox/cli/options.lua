@@ -1,0 +1,80 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.options: every command and option, once. Parsing, usage, the manual page and shell completion are
+-- made from this table.
+--
+-- An option: { long, short =, arg = what it takes (nil: a flag), list = may be repeated, help = }.
+
+local M = {}
+
+local PARAMETER = { "param", short = "D", arg = "NAME=VALUE", list = true, help = "set the profile's param.NAME" }
+local SET = { "set", arg = "FIELD=VALUE", list = true, help = "set a field over what the profile says; a table is a Lua expression" }
+local JSON = { "json", help = "as JSON" }
+
+-- What run and plan share: everything that shapes the container.
+local SHAPE = {
+  { "name", arg = "NAME", help = "the container's name (default: the profile's name and four characters)" },
+  { "env", short = "e", arg = "NAME[=VALUE]", list = true, help = "set a variable, or pass on luge's own" },
+  { "workdir", short = "w", arg = "DIR", help = "the working directory, in the container" },
+  { "user", short = "u", arg = "USER", help = "a name of the container's passwd file, or uid:gid" },
+  { "bind", arg = "SRC[:DST][:rw]", list = true, help = "bind a host path, read-only unless :rw" },
+  { "timeout", arg = "DURATION", help = "end the container after this time: 30s, 10m, 2h" },
+  { "tty", short = "t", help = "a pseudo-terminal" },
+  { "interactive", short = "i", help = "accepted; standard input is always passed on" },
+  PARAMETER,
+  SET,
+  { "report", arg = "FILE", help = "write how it ended, figures and the receipt, as JSON" },
+  { "status-fd", arg = "N", help = "write events to descriptor N as they happen, a line of JSON each" },
+  { "pass-fd", arg = "N", list = true, help = "leave descriptor N open in the container" },
+}
+
+local function with(list, ...)
+  local all = table.move(list, 1, #list, 1, {})
+  for _, option in ipairs { ... } do all[#all + 1] = option end
+  return all
+end
+
+M.commands = {
+  { "run", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "run a container in the foreground",
+    stops_at_profile = true, options = SHAPE },
+  { "check", usage = "[OPTION…] PROFILE…", summary = "validate profiles; needs no privilege, changes nothing",
+    options = { { "pure", help = "refuse profiles that run code on the host (hooks)" }, PARAMETER, SET } },
+  { "plan", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "print the steps that run would take",
+    stops_at_profile = true,
+    options = with(SHAPE, JSON, { "origins", help = "where each value of the profile came from" },
+      { "seccomp", help = "what the filters allow and deny" }) },
+  { "lua", usage = "[SCRIPT [ARG…]]", summary = "the syscall layer: a script, or a prompt", raw = true, options = {} },
+  { "doctor", usage = "[--json]", summary = "what this host supports, and how to get the rest", options = { JSON } },
+  { "help", usage = "[COMMAND|FIELD]", summary = "about a command, or a field of a profile", options = {} },
+  { "completion", usage = "bash|zsh|fish", summary = "a completion script for the shell", options = {} },
+  { "version", usage = "", summary = "the version", options = {} },
+}
+
+--- The command of that name, or nil.
+function M.command(name)
+  for _, command in ipairs(M.commands) do
+    if command[1] == name then return command end
+  end
+end
+
+--- Options of other launchers, and the way to say it here.
+M.elsewhere = {
+  ["-v"] = "--bind SRC[:DST][:rw]", ["--volume"] = "--bind SRC[:DST][:rw]", ["--mount"] = "--bind SRC[:DST][:rw]",
+  ["--ro-bind"] = "--bind SRC:DST (read-only unless :rw)", ["--ro-bind-try"] = "--set mounts=… with optional(bind { … })",
+  ["--dev-bind"] = "--set devices='{ \"NAME\" }'", ["--tmpfs"] = "--set 'mounts={ tmpfs { \"/path\" } }'",
+  ["--symlink"] = "--set 'mounts={ symlink { … } }'", ["--chdir"] = "--workdir DIR", ["--setenv"] = "--env NAME=VALUE",
+  ["--unsetenv"] = "nothing: no variable is inherited unless named", ["--clearenv"] = "nothing: the environment starts empty",
+  ["--unshare-all"] = "nothing: every namespace is new", ["--unshare-net"] = "nothing: there is no network unless asked for",
+  ["--unshare-pid"] = "nothing: every namespace is new", ["--unshare-user"] = "nothing: every namespace is new",
+  ["--share-net"] = "--set network=host", ["--net"] = "--set network=host or none", ["--network"] = "--set network=host or none",
+  ["--die-with-parent"] = "nothing: a container always ends with its luge", ["--new-session"] = "nothing: there always is one",
+  ["--cap-add"] = "--set 'capabilities=append { \"NAME\" }'", ["--cap-drop"] = "nothing: no capability is kept unless named",
+  ["--privileged"] = "the fields you need: capabilities, devices, seccomp (luge help capabilities)",
+  ["--security-opt"] = "--set seccomp=… (luge help seccomp)", ["--hostname"] = "--set hostname=NAME",
+  ["--uid"] = "--user UID:GID", ["--gid"] = "--user UID:GID", ["--read-only"] = "nothing: the root is read-only",
+  ["--rm"] = "nothing: what run made goes when it ends", ["--ulimit"] = "--set limits.open_files=N (luge help limits)",
+  ["--entrypoint"] = "--set 'entrypoint={ \"…\" }'", ["-p"] = "network.publish in the profile", ["--publish"] = "network.publish in the profile",
+  ["--init"] = "nothing: init is true by default", ["--userns"] = "--set id_map=auto, self or host",
+  ["--rootfs"] = "--set root=DIR", ["--cwd"] = "--workdir DIR",
+}
+
+return M

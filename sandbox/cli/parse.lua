@@ -1,0 +1,102 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.parse: words to options, by the one table. What is wrong comes back as a message and a hint.
+
+local catalogue = require "sandbox.cli.options"
+
+local M = {}
+
+local function find(options, kind, name)
+  for _, option in ipairs(options) do
+    if (kind == "short" and option.short or kind == "long" and option[1]) == name then return option end
+  end
+end
+
+local function nearest(options, name)
+  local best, found = 3, nil
+  for _, option in ipairs(options) do
+    local long = option[1]
+    if long:sub(1, #name) == name then return long end
+    local common = 0
+    for i = 1, math.min(#long, #name) do
+      if long:byte(i) == name:byte(i) then common = common + 1 end
+    end
+    local distance = math.max(#long, #name) - common
+    if distance < best then best, found = distance, long end
+  end
+  return found
+end
+
+local function unknown(command, word)
+  local elsewhere = catalogue.elsewhere[word:match("^[^=]+")]
+  local near = word:sub(1, 2) == "--" and nearest(command.options, word:match("^%-%-([^=]*)"))
+  local hint = elsewhere and (elsewhere:match("^nothing") and "leave it out: " .. elsewhere:gsub("^nothing: ", "")
+    or "in luge: " .. elsewhere) or near and "did you mean --" .. near .. "?"
+    or ("luge help %s lists its options"):format(command[1])
+  return nil, ("%s: no such option"):format(word), hint
+end
+
+local function store(found, option, value)
+  local name = option[1]
+  if option.list then
+    found[name] = found[name] or {}
+    table.insert(found[name], value)
+  else
+    found[name] = value
+  end
+end
+
+-- One word that starts with "-": { option, value, needs_value } or nil, message, hint.
+local function take_option(command, word)
+  local name, value = word:match("^%-%-([^=]+)=(.*)$")
+  local option
+  if name or word:sub(1, 2) == "--" then
+    option = find(command.options, "long", name or word:sub(3))
+  else
+    option, value = find(command.options, "short", word:sub(2, 2)), word:sub(3)
+    if value == "" then value = nil end
+  end
+  if not option then return unknown(command, word) end
+  if value and not option.arg then return nil, ("%s: --%s takes no value"):format(word, option[1]) end
+  return { option = option, value = value }
+end
+
+--- Parses the words after a command's name: options by long name, and the other words.
+---@return table|nil options
+---@return string[]|string words or the message
+---@return string|nil hint
+function M.parse(command, argv)
+  local found, words = {}, {}
+  local i = 1
+  while i <= #argv do
+    local word = argv[i]
+    if word == "--" then
+      table.move(argv, i + 1, #argv, #words + 1, words)
+      break
+    elseif word:sub(1, 1) ~= "-" or word == "-" then
+      words[#words + 1] = word
+      if command.stops_at_profile then
+        if argv[i + 1] == "--" then i = i + 1
+        elseif (argv[i + 1] or ""):match("^%-") then
+          return nil, ("%s: options go before PROFILE"):format(argv[i + 1]),
+            ("luge %s %s %s …; for a word of the command: luge %s %s -- %s"):format(command[1], argv[i + 1], word,
+              command[1], word, argv[i + 1])
+        end
+        table.move(argv, i + 1, #argv, #words + 1, words)
+        break
+      end
+    else
+      local taken, message, hint = take_option(command, word)
+      if not taken then return nil, message, hint end
+      if taken.option.arg and not taken.value then
+        i = i + 1
+        taken.value = argv[i]
+        if not taken.value then return nil, ("--%s needs %s"):format(taken.option[1], taken.option.arg) end
+      end
+      store(found, taken.option, taken.option.arg and taken.value or true)
+    end
+    i = i + 1
+  end
+  return found, words
+end
+
+return M

@@ -1,0 +1,146 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.plan: `luge plan`: the steps that run would take, each as the call it is.
+
+local cli = require "sandbox.cli"
+local request = require "sandbox.cli.request"
+
+local M = {}
+
+local WIDTH = 100
+
+local function quote(text)
+  return '"' .. text:gsub('[\\"]', "\\%0"):gsub("\n", "\\n"):gsub("[%c\128-\255]", function(c)
+    return ("\\x%02x"):format(c:byte())
+  end) .. '"'
+end
+
+local function sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  return keys
+end
+
+-- A value as Lua text; a symbol stands as it is, since only the run knows it.
+local function text_of(value)
+  if type(value) == "string" then
+    if value:match("^%$[%w_.]+$") then return value end
+    return quote(value)
+  elseif type(value) ~= "table" then
+    return tostring(value)
+  elseif value.literal then
+    return quote(value.literal)
+  end
+  local parts = {}
+  for _, item in ipairs(value) do parts[#parts + 1] = text_of(item) end
+  for _, key in ipairs(sorted_keys(value)) do
+    if type(key) == "string" then parts[#parts + 1] = key .. " = " .. text_of(value[key]) end
+  end
+  return #parts == 0 and "{}" or "{ " .. table.concat(parts, ", ") .. " }"
+end
+
+local function call_of(step)
+  local args = {}
+  for i = 1, step.args.n or #step.args do args[i] = text_of(step.args[i]) end
+  local call = ("S.%s(%s)"):format(step.op, table.concat(args, ", "))
+  return step.save and step.save .. " = " .. call or call
+end
+
+local function why_of(spec, step)
+  local profile = require "sandbox.profile"
+  local origin = profile.origin(spec, step.why)
+  return origin == "default" and step.why or step.why .. " " .. origin
+end
+
+local function print_steps(spec, plan)
+  local place
+  for index, step in ipairs(plan.steps) do
+    if step.where ~= place then
+      place = step.where
+      print(("%s-- %s"):format(index > 1 and "\n" or "", place))
+    end
+    local call = call_of(step)
+    local room = WIDTH - #call
+    print(("%s%s-- %s"):format(call, room > 2 and (" "):rep(math.max(2, 60 - #call)) or "\n      ", why_of(spec, step)))
+  end
+end
+
+-- The wrapper of literal text is the plan's own matter.
+local function plain(value)
+  if type(value) ~= "table" then return value end
+  if value.literal then return value.literal end
+  local copy = {}
+  for key, item in pairs(value) do
+    if key ~= "n" then copy[key] = plain(item) end
+  end
+  return copy
+end
+
+local function print_json(spec, plan)
+  local json = require "luge.json"
+  local steps = {}
+  for i, step in ipairs(plan.steps) do
+    local args = {}
+    for n = 1, step.args.n or #step.args do
+      args[n] = step.args[n] == nil and json.null or plain(step.args[n])
+    end
+    steps[i] = { op = step.op, args = json.array(args), where = step.where, why = why_of(spec, step), save = step.save,
+      undo = step.undo and { op = step.undo[1], args = json.array(plain(step.undo[2])) } }
+  end
+  print(json.encode({ schema = 1, steps = json.array(steps) }, { pretty = true }))
+end
+
+local function print_origins(spec)
+  local profile = require "sandbox.profile"
+  local function walk(path, value)
+    local origin = profile.origin(spec, path)
+    local is_map = type(value) == "table" and #value == 0 and next(value) ~= nil
+    if is_map and not value.type then
+      for _, key in ipairs(sorted_keys(value)) do
+        walk(path .. (key:match("^[%a_][%w_]*$") and "." .. key or "[" .. quote(key) .. "]"), value[key])
+      end
+    elseif path == "mounts" then
+      for i, item in ipairs(value) do walk(("mounts[%d]"):format(i), item) end
+    else
+      print(("%-28s %-44s %s"):format(path, text_of(value), origin))
+    end
+  end
+  for _, field in ipairs(sorted_keys(spec)) do
+    if field ~= "removed_mounts" and field ~= "optional" and field ~= "profile_name" then walk(field, spec[field]) end
+  end
+end
+
+local function print_notes(plan, spec)
+  if spec.root.type == "host" then
+    print("\n-- root = \"/\": the container sees the host's world-readable files and reaches its world-writable")
+    print("-- sockets and FIFOs.")
+  end
+  if plan.ids.userns and not plan.ids.full then
+    print("\n-- One host id stands behind the container's user: files of other owners appear as nobody's (65534),")
+    print("-- and chown to another id fails (EOVERFLOW or EINVAL).")
+  end
+end
+
+function M.run(options, words)
+  local word = table.remove(words, 1)
+  if not word then return cli.complain("which profile?", "luge plan default -- COMMAND") end
+  local spec, host = request.load(word, options, words)
+  if not spec then return host end
+  local plan, code = request.plan(spec, host, options)
+  if not plan then return code end
+  if options.origins then
+    print_origins(spec)
+  elseif options.seccomp then
+    local seccomp = require "sandbox.plan.seccomp"
+    for _, line in ipairs(seccomp.describe(spec.seccomp, { caps = spec.capabilities.bounding,
+      setid_guard = plan.setid_guard })) do print(line) end
+  elseif options.json then
+    print_json(spec, plan)
+  else
+    print_steps(spec, plan)
+    print_notes(plan, spec)
+  end
+  return 0
+end
+
+return M

@@ -1,0 +1,134 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.request: from the words of `run`, `plan` and `check` to a spec and its plan.
+
+local cli = require "sandbox.cli"
+local facts = require "sandbox.plan.facts"
+local profile = require "sandbox.profile"
+local search = require "sandbox.profile.search"
+
+local M = {}
+
+local FAILED = 125
+
+local function add(list, override)
+  list[#list + 1] = override
+end
+
+-- "SRC[:DST][:rw]"; a colon in a path is written in the profile.
+local function parse_bind(text)
+  local parts = {}
+  for part in (text .. ":"):gmatch("([^:]*):") do parts[#parts + 1] = part end
+  local bind = { type = "bind" }
+  if #parts > 1 and (parts[#parts] == "rw" or parts[#parts] == "ro") then
+    bind.rw = table.remove(parts) == "rw" or nil
+  end
+  if #parts > 2 or parts[1] == "" then
+    return nil, ("--bind %s: SRC[:DST][:rw] expected"):format(text)
+  end
+  bind.source, bind.target = parts[1], parts[2]
+  return bind
+end
+
+-- Each returns nil or a message.
+local adders = {}
+
+function adders.env(list, text, host)
+  local name, value = text:match("^([^=]+)=(.*)$")
+  if not name then name, value = text, host.env[text] end
+  if value == nil then return ("--env %s: the variable is not set here"):format(text) end
+  add(list, { field = "env", value = { [name] = value }, origin = "--env " .. name })
+end
+
+function adders.bind(list, text)
+  local bind, message = parse_bind(text)
+  if not bind then return message end
+  add(list, { field = "mounts", append = bind, origin = "--bind " .. text })
+end
+
+function adders.set(list, text)
+  local field, value = text:match("^([^=]+)=(.*)$")
+  if not field then return ("--set %s: FIELD=VALUE expected"):format(text) end
+  add(list, { field = field, text = value, origin = "--set " .. field })
+end
+
+local FIELDS = { name = "name", workdir = "cwd", user = "user", timeout = "limits.wall" }
+
+-- The options as a last layer over the profile.
+local function overrides_of(options, words, host)
+  local list = {}
+  for option, field in pairs(FIELDS) do
+    if options[option] then add(list, { field = field, value = options[option], origin = "--" .. option }) end
+  end
+  if options.tty then add(list, { field = "terminal", value = true, origin = "--tty" }) end
+  for _, name in ipairs { "env", "bind", "set" } do
+    for _, text in ipairs(options[name] or {}) do
+      local message = adders[name](list, text, host)
+      if message then return nil, message end
+    end
+  end
+  if #words > 0 then add(list, { field = "command", value = words, origin = "command line" }) end
+  return list
+end
+
+local function params_of(options)
+  local params = {}
+  for _, text in ipairs(options.param or {}) do
+    local name, value = text:match("^([%a_][%w_]*)=(.*)$")
+    if not name then return nil, ("-D %s: NAME=VALUE expected"):format(text) end
+    params[name] = value
+  end
+  return params
+end
+
+--- Prints faults of a profile or a plan.
+function M.show_faults(faults)
+  local S = require "syscall"
+  local color = S.isatty(2) == true and not os.getenv("NO_COLOR")
+  io.stderr:write(profile.format(faults, { color = color }))
+end
+
+--- Loads the profile that `word` names, with the options over it. Returns the spec and the facts, or nil and the
+-- exit code after the message was printed.
+function M.load(word, options, words, exit_code)
+  local host = facts.gather()
+  local overrides, message = overrides_of(options, words, host)
+  local params
+  if overrides then params, message = params_of(options) end
+  if message then return nil, cli.complain(message) end
+  local source, container = search.parse(word)
+  local spec, faults = profile.load { source = source, container = container, params = params,
+    overrides = overrides, facts = host, exit_code = exit_code or FAILED }
+  if not spec then
+    M.show_faults(faults)
+    return nil, exit_code or FAILED
+  end
+  if source.stdin and spec.stdin == "inherit" then spec.stdin = "null" end
+  return spec, host
+end
+
+-- What the host cannot give, shown as faults of the profile's fields.
+local function plan_faults(spec, faults)
+  local lines = {}
+  for _, fault in ipairs(faults) do
+    lines[#lines + 1] = ("%s: %s: %s\n"):format(profile.origin(spec, fault.path), fault.path, fault.message)
+    if fault.hint then lines[#lines + 1] = "      = " .. fault.hint .. "\n" end
+  end
+  io.stderr:write(table.concat(lines),
+    ("%d error%s; nothing was started.\n"):format(#faults, #faults == 1 and "" or "s"))
+end
+
+--- The plan of a spec, or nil and the exit code after the faults were printed.
+function M.plan(spec, host, options)
+  local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil })
+  if plan then return plan end
+  plan_faults(spec, faults)
+  return nil, FAILED
+end
+
+--- The command: the entrypoint, then the profile's command or the words that replaced it.
+function M.argv(spec)
+  local argv = table.move(spec.entrypoint, 1, #spec.entrypoint, 1, {})
+  return table.move(spec.command, 1, #spec.command, #argv + 1, argv)
+end
+
+return M

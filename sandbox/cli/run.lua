@@ -1,0 +1,94 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.run: `luge run`: a container in the foreground.
+
+local S = require "syscall"
+local cli = require "sandbox.cli"
+local launch = require "sandbox.container.launch"
+local request = require "sandbox.cli.request"
+local state = require "sandbox.container.state"
+require "netns"
+
+local M = {}
+
+local FAILED = 125
+
+local function descriptor(text, option)
+  local number = math.tointeger(tonumber(text))
+  if not number or number < 0 then return nil, ("--%s %s: the number of a descriptor expected"):format(option, text) end
+  if not S.fcntl(number, "getfd") then return nil, ("--%s %s: that descriptor is not open"):format(option, text) end
+  return number
+end
+
+local function descriptors(options)
+  local keep = { 0, 1, 2 }
+  for _, text in ipairs(options["pass-fd"] or {}) do
+    local number, message = descriptor(text, "pass-fd")
+    if not number then return nil, message end
+    keep[#keep + 1] = number
+  end
+  local status
+  if options["status-fd"] then
+    local number, message = descriptor(options["status-fd"], "status-fd")
+    if not number then return nil, message end
+    status = number
+  end
+  return keep, status
+end
+
+-- What hears of events as they happen: a line of JSON each.
+local function event_writer(fd, name)
+  if not fd then return function() end end
+  local json = require "luge.json"
+  return function(event)
+    event.name = name
+    S.write(fd, json.encode(event) .. "\n")
+  end
+end
+
+local function no_command()
+  return cli.complain("the profile has no command, and no words were given",
+    "luge run PROFILE -- COMMAND, or command = { … } in the profile")
+end
+
+local function term(host, spec)
+  return spec.env.TERM == nil and host.stdin_is_terminal and host.env.TERM or nil
+end
+
+local function state_directory(host)
+  local directory, message = state.directory(host)
+  if not directory then return nil, message end
+  state.collect(directory, 32)
+  return directory
+end
+
+function M.run(options, words)
+  local word = table.remove(words, 1)
+  if not word then return cli.complain("which profile?", "luge run default -- COMMAND") end
+  local keep, status = descriptors(options)
+  if not keep then return cli.complain(status) end
+  local spec, host = request.load(word, options, words)
+  if not spec then return host end
+  local argv = request.argv(spec)
+  if #argv == 0 then return no_command() end
+  local plan, code = request.plan(spec, host, options)
+  if not plan then return code end
+  local directory, message = state_directory(host)
+  if not directory then return cli.complain(message, "set LUGE_STATE to a directory of yours") end
+  local name = spec.name == "$name" and state.generate_name(spec.profile_name or "luge") or spec.name
+  local run = { spec = spec, steps = plan.steps, constants = plan.constants, name = name, state = directory,
+    argv = argv, keep = keep, term = term(host, spec), home = plan.home, report = options.report ~= nil,
+    events = event_writer(status, name) }
+  local report = options.report and require "sandbox.container.report"
+  if report then report.prepare(run, plan, options.report) end
+  local outcome = launch.run(run)
+  local exit_code = outcome.exit_code or FAILED
+  outcome.exit_code = exit_code
+  run.events { event = "ended", reason = outcome.reason_name or "setup", exit_code = exit_code, signal = outcome.signal }
+  if outcome.failed or outcome.reason_name ~= "exit" then
+    require("sandbox.container.explain").show(run, outcome)
+  end
+  if report then report.write(run, outcome) end
+  return exit_code
+end
+
+return M

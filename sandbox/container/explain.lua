@@ -1,0 +1,151 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.explain: why a container did not start, or was ended, in words: field, cause, way out.
+--
+-- Loaded only when there is something to say.
+
+local profile = require "sandbox.profile"
+local S = require "syscall"
+
+local M = {}
+
+local function sysctl(path)
+  local text = S.readfile("/proc/sys/" .. path)
+  return text and text:match("%S+")
+end
+
+local function no_user_namespaces()
+  if sysctl("kernel/unprivileged_userns_clone") == "0" then
+    return "this host closes user namespaces to ordinary users: sysctl kernel.unprivileged_userns_clone=1, or run luge as root"
+  elseif sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1" then
+    return "AppArmor closes user namespaces to this program: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile that allows userns"
+  end
+  return "user namespaces are closed here, perhaps by the container or sandbox that luge runs in (luge doctor)"
+end
+
+-- The way out, by the step's function and the error.
+local hints = {
+  clone3 = function(_, err)
+    if err.PERM then return no_user_namespaces() end
+    if err.NOSPC or err.USERS then return "a limit of namespaces is reached: sysctl user.max_user_namespaces and its neighbours" end
+    if err.AGAIN then return "the limit of processes is reached (ulimit -u, or the cgroup's pids.max)" end
+  end,
+  new_mount = function(step, err)
+    local kind = step.args[1].type
+    if err.PERM and (kind == "proc" or kind == "sysfs") then
+      return ("a new %s needs one that is not covered: parts of luge's own are masked, as in a nested container"):format(kind)
+    elseif kind == "overlay" and (err.INVAL or err.PERM or err.OPNOTSUPP) then
+      return "an overlay inside a user namespace needs Linux 5.11, and its upper directory on tmpfs Linux 6.6 (luge doctor)"
+    end
+  end,
+  mount_setattr = function(step, err)
+    local how = step.args[4]
+    if how and how.userns and (err.INVAL or err.PERM) then
+      return "this file system cannot be idmapped: write id_map = false in the bind to see its owners as they are"
+    end
+  end,
+  take_lock = function() return "choose another --name, or wait until it has ended" end,
+  take_slot = function() return "every private range of ids is in use: end a container, or write id_map = \"self\"" end,
+  spawn = function() return "is the range in /etc/subuid and /etc/subgid, and are newuidmap and newgidmap set-uid?" end,
+  writefile = function(step, err)
+    if step.why == "id_map" and err.PERM then return "the kernel refused the map: an ordinary user maps only himself without newuidmap" end
+    if step.why:match("^sysctl") then return "only sysctls of the container's own namespaces can be set" end
+  end,
+  open_tree = function(_, err)
+    if err.ACCES then return "luge itself cannot reach it: a directory on the way is closed to this user" end
+  end,
+  open_in_root = function(_, err)
+    if err.LOOP or err.XDEV then return "a symbolic link in the root file system leads out of it" end
+    if err.ROFS or err.ACCES then return "make the mount point in that tree, or mount elsewhere" end
+  end,
+  setrlimit = function(_, err)
+    if err.PERM then return "above the hard limit that luge runs under (ulimit -H)" end
+  end,
+  chdir = function(_, err)
+    if err.NOENT then return "the working directory does not exist in the container: mount or make it (dir { … })" end
+    if err.ACCES then return "the container's user may not enter it" end
+  end,
+}
+
+local REASONS = {
+  not_found = "not found in the container",
+  not_executable = "cannot be executed",
+  no_interpreter = "exists, but the interpreter or loader it asks for does not",
+  outside = "lies outside the container's root",
+}
+
+local function reason_hint(run, outcome)
+  if outcome.reason == "not_found" then
+    if run.argv[1]:find("/", 1, true) then return "the path is one inside the container (luge plan shows its mounts)" end
+    return "PATH in the container is " .. (run.spec.env.PATH or "unset")
+  elseif outcome.reason == "not_executable" and outcome.err.ACCES then
+    return "is it executable for this user, and on a mount without noexec?"
+  elseif outcome.reason == "not_executable" and outcome.err.NOEXEC then
+    return "a script needs a #! line, a binary this machine's architecture"
+  end
+end
+
+local function error_text(err)
+  local text = rawget(err, "errno") and tostring(err) or rawget(err, "text")
+  return text or "failed"
+end
+
+-- What the step was about: its path or name, where it has one.
+local function subject(run, step)
+  if step.op == "exec" then return run.argv[1] end
+  if step.op == "take_lock" then return "the name '" .. run.name .. "'" end
+  for _, arg in ipairs(step.args) do
+    if type(arg) == "string" and arg:match("^/[^$]*$") and not arg:match("^/proc/") then return arg end
+    if type(arg) == "table" and arg.literal and arg.literal:match("^/") and #arg.literal < 200 then return arg.literal end
+    if type(arg) == "table" and arg.target and not arg.target:find("$", 1, true) then return arg.target end
+  end
+  return step.op
+end
+
+local function place(run, why)
+  local origin = profile.origin(run.spec, why)
+  return origin == "default" and why or origin .. ": " .. why
+end
+
+local function setup_lines(run, outcome)
+  local step = outcome.step
+  if not step then return { "luge: the start failed: " .. error_text(outcome.err) } end
+  local what = REASONS[outcome.reason]
+  local message = what or error_text(outcome.err)
+  if outcome.reason == "not_executable" then message = what .. ": " .. error_text(outcome.err) end
+  local lines = { ("luge: %s: %s: %s"):format(place(run, step.why), subject(run, step), message) }
+  local hint = what and reason_hint(run, outcome)
+  if not hint and rawget(outcome.err, "errno") and hints[step.op] then hint = hints[step.op](step, outcome.err) end
+  if hint then lines[2] = "      = " .. hint end
+  return lines
+end
+
+local function duration(seconds)
+  if seconds % 60 == 0 and seconds >= 60 then return ("%dm"):format(seconds // 60) end
+  return ("%gs"):format(seconds)
+end
+
+local endings = {}
+
+function endings.wall(run)
+  return { ("luge: %s: time was up after %s; the container was stopped"):format(place(run, "limits.wall"),
+    duration(run.spec.limits.wall)) }
+end
+
+function endings.seccomp(run)
+  return { ("luge: %s: the kernel ended the command for a system call of a foreign ABI"):format(place(run, "seccomp")),
+    "      = 32-bit programs and x32 do not run under a filter; luge plan --seccomp shows what is allowed" }
+end
+
+--- Says on stderr how a container ended, where that needs words.
+function M.show(run, outcome)
+  local lines
+  if outcome.failed then
+    lines = setup_lines(run, outcome)
+  elseif endings[outcome.reason_name] then
+    lines = endings[outcome.reason_name](run)
+  end
+  if lines then io.stderr:write(table.concat(lines, "\n"), "\n") end
+  outcome.message = lines and table.concat(lines, "\n") or nil
+end
+
+return M

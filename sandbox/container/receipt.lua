@@ -1,0 +1,154 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.receipt: what the kernel says holds, read between the seal and the execution of the command.
+--
+-- Each row is one requested protection: { field, asked, got, ok }. Nothing here comes from the plan but `asked`.
+
+local S = require "syscall"
+
+local M = {}
+
+local function status_of(pid)
+  local fields = {}
+  for name, value in (S.readfile(("/proc/%d/status"):format(pid)) or ""):gmatch("([%w_]+):%s*([^\n]*)\n") do
+    fields[name] = value
+  end
+  return fields
+end
+
+-- With init the sealed process is the only child of luge's PID 1.
+local function sealed_pid(process, spec)
+  if not spec.init then return process.pid end
+  local text = S.readfile(("/proc/%d/task/%d/children"):format(process.pid, process.pid))
+  local pid = text and tonumber(text:match("%d+"))
+  if pid then return pid end
+  for _, name in ipairs(S.dir("/proc") or {}) do
+    local candidate = tonumber(name)
+    local ppid = candidate and (S.readfile("/proc/" .. name .. "/status") or ""):match("PPid:%s*(%d+)")
+    if tonumber(ppid) == process.pid then return candidate end
+  end
+end
+
+local function row(rows, field, asked, got, ok)
+  rows[#rows + 1] = { field = field, asked = asked, got = got, ok = ok and true or false }
+end
+
+local KINDS = { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time" }
+local FIELD = { mnt = "mount" }
+
+local function namespaces(rows, spec, pid)
+  for _, kind in ipairs(KINDS) do
+    local field = FIELD[kind] or kind
+    local asked = spec.namespaces[field]
+    if field == "net" and spec.network.type == "host" then asked = "host" end
+    if field == "user" and spec.id_map.type == "host" then asked = "host" end
+    if field == "time" and type(asked) == "table" then asked = true end
+    if asked == true or asked == "host" then
+      local own, its = S.readlink("/proc/self/ns/" .. kind), S.readlink(("/proc/%d/ns/%s"):format(pid, kind))
+      row(rows, "namespaces." .. field, asked == true and "new" or "host", its or "unreadable",
+        its and (its ~= own) == (asked == true))
+    end
+  end
+end
+
+local function capabilities(rows, spec, status)
+  for _, pair in ipairs { { "bounding", "CapBnd" }, { "permitted", "CapPrm" }, { "effective", "CapEff" },
+    { "inheritable", "CapInh" }, { "ambient", "CapAmb" } } do
+    local got = tonumber(status[pair[2]] or "", 16)
+    local asked = S.cap_mask(spec.capabilities[pair[1]])
+    row(rows, "capabilities." .. pair[1], ("%016x"):format(asked), got and ("%016x"):format(got) or "unreadable",
+      got == asked)
+  end
+end
+
+local function id_map(rows, plan, symbols, pid)
+  if not plan.ids.userns then return end
+  local Steps = require "sandbox.plan.steps"
+  local asked = {}
+  for i, e in ipairs(plan.ids.uids) do
+    asked[i] = ("%d %s %d"):format(e[1], tostring(Steps.resolve(e[2], symbols)), e[3])
+  end
+  local got = (S.readfile(("/proc/%d/uid_map"):format(pid)) or ""):gsub("[ \t]+", " "):gsub("^ ", ""):gsub("\n ", "\n"):gsub("\n$", "")
+  local text = table.concat(asked, "\n")
+  row(rows, "id_map", text, got, got == text)
+end
+
+local function unescape(text)
+  return (text:gsub("\\(%d%d%d)", function(octal) return string.char(tonumber(octal, 8)) end))
+end
+
+-- The mount that is on top at `target` in the container: its options as a set, and its type.
+local function mounts_of(pid)
+  local found = {}
+  for line in (S.readfile(("/proc/%d/mountinfo"):format(pid)) or ""):gmatch("[^\n]+") do
+    local target, options, rest = line:match("^%d+ %d+ %S+ %S+ (%S+) (%S+) (.*)$")
+    if target then found[unescape(target)] = { options = options, type = rest:match("%- (%S+)") } end
+  end
+  return found
+end
+
+local function has_option(options, name)
+  return ("," .. options .. ","):find("," .. name .. ",", 1, true) ~= nil
+end
+
+local function mounts(rows, spec, pid)
+  local found = mounts_of(pid)
+  local root = found["/"]
+  if not spec.root.rw and not spec.root.overlay and not spec.root.upper then
+    row(rows, "root", "ro", root and root.options or "missing", root and has_option(root.options, "ro"))
+  end
+  for i, mount in ipairs(spec.mounts) do
+    if mount.type == "bind" or mount.type == "layers" then
+      local got = found[mount.target]
+      local writable = mount.rw or mount.overlay or mount.upper
+      local asked = (writable and "rw" or "ro") .. (mount.suid and "" or ",nosuid") .. (mount.dev and "" or ",nodev")
+      local ok = got ~= nil
+      for option in asked:gmatch("[^,]+") do ok = ok and has_option(got.options, option) end
+      if mount.optional and not got then ok, asked = true, asked .. " (optional)" end
+      row(rows, ("mounts[%d]"):format(mount.index or i), mount.target .. " " .. asked, got and got.options or "absent", ok)
+    end
+  end
+  local proc = found["/proc"]
+  if proc then row(rows, "mounts./proc", "proc", proc.type, proc.type == "proc") end
+end
+
+local LIMITS = { open_files = "Max open files", file_size = "Max file size", core = "Max core file size",
+  stack = "Max stack size", address_space = "Max address space", locked_memory = "Max locked memory",
+  processes = "Max processes" }
+
+local function limits(rows, spec, pid)
+  local text = S.readfile(("/proc/%d/limits"):format(pid)) or ""
+  for field, title in pairs(LIMITS) do
+    local asked = spec.limits[field]
+    if asked ~= nil then
+      local got = text:match(title .. "%s+(%S+)")
+      local want = asked == false and "unlimited" or tostring(math.tointeger(asked) or asked)
+      if field == "processes" and asked and spec.init then want = tostring(math.tointeger(asked) + 1) end
+      row(rows, "limits." .. field, want, got or "unreadable", got == want)
+    end
+  end
+end
+
+--- Reads the receipt of the sealed process.
+function M.read(run, plan, process, symbols)
+  local spec, rows = run.spec, {}
+  local pid = sealed_pid(process, spec)
+  if not pid then
+    row(rows, "receipt", "readable", "the sealed process was not found", false)
+    return rows
+  end
+  local status = status_of(pid)
+  namespaces(rows, spec, pid)
+  id_map(rows, plan, symbols, pid)
+  if spec.no_new_privs then row(rows, "no_new_privs", "1", status.NoNewPrivs, status.NoNewPrivs == "1") end
+  if spec.seccomp then
+    row(rows, "seccomp", "2 filters", ("mode %s, %s filters"):format(status.Seccomp, status.Seccomp_filters or "?"),
+      status.Seccomp == "2" and (status.Seccomp_filters == nil or tonumber(status.Seccomp_filters) >= 2))
+  end
+  capabilities(rows, spec, status)
+  mounts(rows, spec, pid)
+  limits(rows, spec, pid)
+  table.sort(rows, function(a, b) return a.field < b.field end)
+  return rows
+end
+
+return M

@@ -1,0 +1,53 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.report: how a container ended, as one JSON file. Written whole or not at all.
+
+local S = require "syscall"
+local json = require "luge.json"
+local receipt = require "sandbox.container.receipt"
+
+local M = {}
+
+--- Arranges that the receipt is read when the container is sealed.
+function M.prepare(run, plan, path)
+  run.report_path = path
+  run.receipt = json.array {}
+  run.sealed = function(process, symbols)
+    run.receipt = json.array(receipt.read(run, plan, process, symbols))
+  end
+end
+
+local function or_null(value)
+  if value == nil then return json.null end
+  return value
+end
+
+local function figures(outcome)
+  local usage = outcome.rusage or {}
+  return { wall_s = or_null(outcome.wall_s), user_s = or_null(usage.utime), sys_s = or_null(usage.stime),
+    memory_peak_bytes = json.null, pids_peak = json.null, processes_peak = json.null,
+    io_read_bytes = json.null, io_write_bytes = json.null }
+end
+
+local function document(run, outcome)
+  return { schema = 1, name = run.name, reason = outcome.reason_name or "setup", exit_code = outcome.exit_code,
+    signal = or_null(outcome.signal), figures = figures(outcome), events = json.array {}, receipt = run.receipt,
+    message = outcome.message }
+end
+
+--- Writes the report beside its final name, then renames it there.
+function M.write(run, outcome)
+  local path = run.report_path
+  local temporary = ("%s.%d.new"):format(path, S.getpid())
+  local fd, err = S.open(temporary, "creat, excl, wronly", "0644")
+  local text = json.encode(document(run, outcome), { pretty = true }) .. "\n"
+  local ok = fd
+  if fd then ok, err = S.write(fd, text) end
+  if fd then fd:close() end
+  if ok then ok, err = S.rename(temporary, path) end
+  if not ok then
+    if fd then S.unlink(temporary) end
+    require("sandbox.cli").complain(("--report %s: %s"):format(path, tostring(err)), "the container's exit code is passed on all the same")
+  end
+end
+
+return M
