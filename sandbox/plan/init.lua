@@ -115,6 +115,19 @@ local function take_names(c)
     { save = "$range", undo = { "unlink", { "${state}/range.${range}" } } })
 end
 
+local PLACES = { "host", "clone", "attach", "guest", "seal" }
+
+-- The parts of a plan add steps of several places side by side; the run takes one place after the other.
+local function in_order(list)
+  local sorted = {}
+  for _, place in ipairs(PLACES) do
+    for _, step in ipairs(list) do
+      if step.where == place then sorted[#sorted + 1] = step end
+    end
+  end
+  return sorted
+end
+
 --- The steps of a container. options: report (the receipt is wanted), state (a state directory is made).
 ---@return table|nil plan { steps =, ids =, user =, constants = } or nil
 ---@return table|nil faults list of { path =, message =, hint = }
@@ -144,7 +157,7 @@ function M.compile(spec, facts, options)
   steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
   process.seal(c)
   if #c.faults > 0 then return nil, c.faults end
-  return { steps = steps.list, ids = c.ids, user = c.user, home = c.home, constants = c.constants,
+  return { steps = in_order(steps.list), ids = c.ids, user = c.user, home = c.home, constants = c.constants,
     new_pid = c.new_pid, setid_guard = c.setid_guard }
 end
 
