@@ -6,6 +6,9 @@ local cage = require "luge.cage"
 
 local M = {}
 
+-- A longer text is not searched for the place of a fault; the line of the constructor is known all the same.
+local TEXT_LIMIT = 128 * 1024
+
 -- The name of `list` (or key of a set) that `name` was meant to be, or nil: a slip of a letter or two, or its start.
 function M.nearest(name, list)
   if type(name) ~= "string" then return nil end
@@ -36,8 +39,9 @@ function M.locate(where)
   end
   local place = { file = origin.file, line = origin.line, chain = origin.chain }
   local text = origin.file and layer.text[origin.file]
-  if not text or not origin.line then return place end
-  local keys = table.move(where.at, depth + 1, #where.at, 1, {})
+  if not text or not origin.line or #text > TEXT_LIMIT then return place end
+  local keys = depth == 0 and layer.prefix and table.move(layer.prefix, 1, #layer.prefix, 1, {}) or {}
+  table.move(where.at, depth + 1, #where.at, #keys + 1, keys)
   local constructor = type(where.raw[depth]) == "table" and where.raw[depth].type or nil
   local line, column, last =
     require "sandbox.profile.source".locate(text, origin.line, keys, where.part, constructor)

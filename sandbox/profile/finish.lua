@@ -148,7 +148,9 @@ local function identity(spec, facts, complain)
   if map.type == "explicit" then
     map.gids = map.gids or copy(map.uids)
     for _, side in ipairs { "uids", "gids" } do
-      if overlap(map[side]) then complain({ "id_map", side }, "two ranges overlap") end
+      if #map[side] > 340 then
+        complain({ "id_map", side }, "the kernel takes 340 ranges, these are " .. #map[side])
+      elseif overlap(map[side]) then complain({ "id_map", side }, "two ranges overlap") end
     end
   end
   spec.id_map = map

@@ -107,21 +107,28 @@ local function merge_marks(marks, value, added)
   for path, keys in next, added do marks[path] = keys end
 end
 
--- The directory that relative paths of a file start in, and how messages call the file.
-local function new_layer(source, raw, child)
-  local origin = source.origins[raw] or child and child.origin or {}
-  local layer = { origin = origin, origins = source.origins, text = source.text, places = source.places }
+-- What one container says. A plain table as parent (entry `i` of its child) has no line of its own: it is found from
+-- the child's.
+local function new_layer(source, raw, child, i)
+  local origin, prefix = source.origins[raw], nil
+  if not origin and child then
+    origin, prefix = child.origin, table.move(child.prefix or {}, 1, #(child.prefix or {}), 1, {})
+    prefix[#prefix + 1] = i
+  end
+  origin = origin or {}
+  local layer = { origin = origin, prefix = prefix, origins = source.origins, text = source.text,
+    places = source.places }
   layer.dir = source.dir[origin.file]
   return layer
 end
 
 -- Adds the parents of `raw`, then itself, to the list of layers.
-local function unfold(source, raw, child, layers, faults)
-  local layer = new_layer(source, raw, child)
+local function unfold(source, raw, child, at, layers, faults)
+  local layer = new_layer(source, raw, child, at)
   for i = 1, validate.length(raw) do
     local parent = raw[i]
     if type(parent) == "table" and (parent.type == nil or parent.type == "container") then
-      unfold(source, parent, layer, layers, faults)
+      unfold(source, parent, layer, i, layers, faults)
     elseif parent then
       local what = validate.show(parent)
       faults[#faults + 1] = { path = "[" .. i .. "]", keys = { i }, at = { i }, layer = layer, raw = { [0] = raw,
@@ -138,7 +145,7 @@ end
 -- come last. Returns { value, origins, optional, unenforced, layers }; faults are added.
 function M.merge(source, extra, faults)
   local layers = {}
-  unfold(source, source.raw, nil, layers, faults)
+  unfold(source, source.raw, nil, nil, layers, faults)
   for _, layer in ipairs(extra) do layers[#layers + 1] = layer end
   local merged = { value = {}, origins = {}, optional = {}, unenforced = {}, layers = layers }
   for i, layer in ipairs(layers) do

@@ -281,7 +281,7 @@ M.container = record { name = "container", example = 'container { command = { "t
     doc = "Its name among running containers." },
   { "hostname", "hostname", shown = "the name", example = '"builder"', doc = "The host name inside." },
   { "description", "text", example = '"Builds a checkout."', doc = "What the profile is for." },
-  { "annotations", map("text", "word"), default = {}, example = '{ team = "infra" }',
+  { "annotations", map("word", "text"), default = {}, example = '{ team = "infra" }',
     doc = "Notes for other programs." },
   { "entrypoint", list "word", default = {}, example = '{ "/usr/bin/env", "-i" }',
     doc = "The first words of what is executed; words on the command line leave them." },

@@ -13,6 +13,9 @@ local M = {}
 local show, field_of = values.show, schema.field
 local walk = {}
 
+-- Who makes more than these has made one mistake in a loop.
+local MOST_FAULTS = 100
+
 -- "mounts[2].sise" of { "mounts", 2, "sise" }.
 function M.path_text(keys)
   local out = {}
@@ -31,6 +34,7 @@ end
 -- `more`: hint, near, key and raw (of the value meant, below the present one), names = { written, list } to find the
 -- nearest in.
 local function fault(ctx, message, more)
+  if #ctx.faults >= MOST_FAULTS then return end
   local keys, at = table.move(ctx.keys, 1, ctx.n, 1, {}), table.move(ctx.at, 1, ctx.n, 1, {})
   more = more or {}
   keys[#keys + 1], at[#at + 1] = more.key, more.key
@@ -47,11 +51,16 @@ local function names_of(rec)
   return names
 end
 
+-- An index of a list: a key like 2^40 is none, so that nobody counts up to it.
+local function is_index(key)
+  return math.type(key) == "integer" and key >= 1 and key <= 100000
+end
+
 -- How many positional entries there are, holes included: `#` may stop at any hole.
 local function length(v)
-  local n = #v
+  local n = 0
   for key in next, v do
-    if math.type(key) == "integer" and key > n then n = key end
+    if is_index(key) and key > n then n = key end
   end
   return n
 end
@@ -198,7 +207,7 @@ function walk.record(ctx, rec, v, kind)
       else
         fault(ctx, "no such field", { key = key, names = { key, names_of(rec) }, hint = takes(rec), part = "key" })
       end
-    elseif math.type(key) ~= "integer" and key ~= "type" then
+    elseif not is_index(key) and key ~= "type" then
       fault(ctx, "no such field", { key = key, hint = takes(rec) })
     end
   end
@@ -307,7 +316,7 @@ function walk.list(ctx, node, v)
     end
   end
   for key in next, v do
-    if math.type(key) ~= "integer" and key ~= "type" and key ~= "n" then
+    if not is_index(key) and key ~= "type" and key ~= "n" then
       fault(ctx, "no such field", { key = key, hint = "this is a list: its entries have no names" })
     end
   end
@@ -322,7 +331,7 @@ function walk.map(ctx, node, v)
   local out = {}
   for key, value in next, v do
     local name, message
-    if math.type(key) == "integer" and type(value) == "table" and value.type == "remove" then
+    if is_index(key) and type(value) == "table" and value.type == "remove" then
       name, value = value.value, false
     elseif node.key then
       name, message = values[node.key](key, ctx.layer)
@@ -330,7 +339,7 @@ function walk.map(ctx, node, v)
       name = key
     end
     if name == nil then
-      fault(ctx, math.type(key) == "integer" and show(value) .. " has no name here" or message, { key = key })
+      fault(ctx, is_index(key) and show(value) .. " has no name here" or message, { key = key })
     elseif value == false then
       out[name] = false
     else
@@ -342,7 +351,7 @@ end
 
 -- NAME = text is set, NAME = false left out, a positional "NAME" or "CI_*" (true here) inherited.
 local function env_entry(ctx, key, value, out)
-  if math.type(key) ~= "integer" then
+  if not is_index(key) then
     local name = values.env_name(key)
     if not name then return fault(ctx, show(key) .. " is no name of a variable", { key = key }) end
     out[name] = value ~= false and check_at(ctx, key, "word", value)
@@ -369,7 +378,7 @@ function walk.env(ctx, _, v)
     if v[i] then env_entry(ctx, i, v[i], out) end
   end
   for key, value in next, v do
-    if math.type(key) ~= "integer" and not (key == "type" and type(value) == "string" and v[1] == nil
+    if not is_index(key) and not (key == "type" and type(value) == "string" and v[1] == nil
       and (value == "append" or value == "without")) then
       env_entry(ctx, key, value, out)
     end
@@ -410,7 +419,7 @@ function M.layer(layer, rec, raw, faults)
   local ctx = { layer = layer, faults = faults, keys = {}, at = {}, raw = { [0] = raw }, n = 0 }
   local own = {}
   for key, value in next, raw do
-    if math.type(key) ~= "integer" then own[key] = value end
+    if not is_index(key) then own[key] = value end
   end
   return walk.record(ctx, rec, own)
 end

@@ -439,3 +439,12 @@ t.test("messages show no control characters", function()
   t.lacks(text_of 'return container { cwd = "\27[2J" }', "\27")
   t.lacks(text_of 'return container { ["\27x"] = 1 }', "\27")
 end)
+
+t.test("keys far away and faults without end take no time", function()
+  t.equal(p.faults "mounts = { [1 << 40] = tmpfs { '/x' } }",
+    { "mounts[1099511627776]: no such field [this is a list: its entries have no names]" })
+  t.equal(p.faults "[1 << 40] = 1", { "[1099511627776]: no such field [luge help container lists the fields]" })
+  t.equal(p.faults "[1.5] = 1", { "[1.5]: no such field [luge help container lists the fields]" })
+  t.ok(#p.faults "mounts = { tmpfs { [1e6] = 1, [0] = 1, [-1] = 2 } }" > 1)
+  t.equal(#p.faults [[command = (function() local l = {} for i = 1, 20000 do l[i] = {} end return l end)()]], 100)
+end)
