@@ -206,7 +206,7 @@ static void add_clean(luaL_Buffer *b, const char *text, size_t len)
 		}
 		char escape[8];
 
-		snprintf(escape, sizeof(escape), "\\%u", c1 ? (unsigned char)text[++i] : c);
+		snprintf(escape, sizeof(escape), "\\%d", c1 ? (unsigned char)text[++i] : c);
 		luaL_addstring(b, escape);
 	}
 }

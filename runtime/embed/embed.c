@@ -26,13 +26,18 @@ static int fail(const char *what, const char *why)
 static int compile(const char *source, const char *target)
 {
 	lua_State *L = luaL_newstate();
-	FILE *out = fopen(target, "wb");
 
-	if (!L || !out)
-		return fail(target, "cannot write");
+	if (!L)
+		return fail(source, "no memory");
 	if (luaL_loadfile(L, source) != LUA_OK)
 		return fail(source, lua_tostring(L, -1));
-	if (lua_dump(L, write_chunk, out, 0) != 0 || fclose(out) != 0)
+	FILE *out = fopen(target, "wb");
+
+	if (!out)
+		return fail(target, "cannot write");
+	int failed = lua_dump(L, write_chunk, out, 0);
+
+	if (fclose(out) != 0 || failed)
 		return fail(target, "cannot write");
 	lua_close(L);
 	return 0;
@@ -58,13 +63,14 @@ int main(int argc, char **argv)
 		snprintf(binary, sizeof(binary), "%s", path);
 		size_t len = strlen(path);
 
-		if (strncmp(argv[i], "file:", 5) != 0 && len > 4 && !strcmp(path + len - 4, ".lua")) {
+		if (strncmp(argv[i], "file:", 5) != 0 && len > 4 &&
+		    !strcmp(path + len - 4, ".lua")) {
 			snprintf(binary, sizeof(binary), "%s/%s.luac", argv[2], argv[i]);
 			if (compile(path, binary))
 				return 1;
 		}
-		fprintf(out, "name%d:\t.asciz \"%s\"\ndata%d:\t.incbin \"%s\"\nend%d:\n\t.byte 0\n", i,
-			argv[i], i, binary, i);
+		fprintf(out, "name%d:\t.asciz \"%s\"\ndata%d:\t.incbin \"%s\"\nend%d:\n\t.byte 0\n",
+			i, argv[i], i, binary, i);
 	}
 	fprintf(out, "\t.section .data.rel.ro,\"aw\"\n\t.balign 8\n\t.globl embedded_files\n"
 		     "embedded_files:\n");

@@ -171,7 +171,7 @@ static uint64_t probe_mask(int (*probe)(cap_value_t))
 static int l_capget(lua_State *L)
 {
 	pid_t pid = lua_isnoneornil(L, 1) ? 0 : (pid_t)bind_check_range(L, 1, 0, INT32_MAX);
-	struct cap_sets sets;
+	struct cap_sets sets = {0};
 	int rc = sets_get(pid, &sets);
 
 	if (rc < 0)
@@ -209,7 +209,7 @@ static uint64_t field_mask(lua_State *L, const char *key, uint64_t def)
  * permitted, inheritable beyond bounding). capset(2). */
 static int l_capset(lua_State *L)
 {
-	struct cap_sets sets;
+	struct cap_sets sets = {0};
 
 	bind_check_fields(L, 1, capset_fields);
 	int rc = sets_get(0, &sets);

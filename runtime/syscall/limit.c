@@ -285,6 +285,7 @@ static int l_sched_setaffinity(lua_State *L)
 		if (!is_integer || cpu < 0 || cpu >= CPUS_MAX)
 			bind_raise(L, 2, "a list of CPU numbers expected",
 				   luaL_tolstring(L, -1, NULL), NULL);
+		/* cppcheck-suppress arrayIndexOutOfBoundsCond ; bind_raise never returns */
 		mask.words[cpu / WORD_BITS] |= 1UL << (cpu % WORD_BITS);
 		lua_pop(L, 1);
 	}

@@ -26,7 +26,7 @@ return function(S)
   function S.new_mount(how)
     local context, err, number = S.fsopen(how.type, "cloexec")
     if not context then return nil, err, number end
-    local ok, has_upper = true, false
+    local ok, has_upper
     ok, err, number = S.fsconfig(context, "set_string", "source", how.source or how.type)
     for _, option in ipairs(how.options or {}) do
       if not ok then return failed(context, err, number) end

@@ -304,7 +304,7 @@ static struct rule *read_rules(lua_State *L, uint32_t def, size_t *ret_count)
 }
 
 /* Pushes what the file holds. */
-static int push_file(lua_State *L, int *fd)
+static int push_file(lua_State *L, const int *fd)
 {
 	off_t size = lseek(*fd, 0, SEEK_END);
 

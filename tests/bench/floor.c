@@ -134,13 +134,15 @@ static void mask_proc(void)
 	}
 }
 
+/* ROOT's mount is the new root: the parent's idmapped tree, or a bind of itself. */
 static void make_root(void)
 {
 	MUST(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
-	if (floor_job.matched)
+	if (floor_job.tree >= 0)
 		MUST(syscall(SYS_move_mount, floor_job.tree, "", AT_FDCWD, floor_job.root,
 			     MOVE_MOUNT_F_EMPTY_PATH));
 	else
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): main has set it */
 		MUST(mount(floor_job.root, floor_job.root, NULL, MS_BIND | MS_REC, NULL));
 	MUST(chdir(floor_job.root));
 	mount_new("proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
