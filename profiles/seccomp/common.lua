@@ -12,6 +12,7 @@ M.start = {
   { "what the stage still does: its report, its wait for the go-ahead, closing", "read write close close_range" },
   { "mapping the program and its libraries",
     "open openat access faccessat readlink pread64 fstat stat lstat newfstatat fstatfs mmap mprotect munmap brk" },
+  { "static programs of glibc before 2.37 end without it", "uname" },
   { "thread setup of the C library",
     "arch_prctl set_tid_address set_robust_list rseq prlimit64 getrlimit getrandom futex gettid getpid" },
   { "returning from a signal, going on after a stop", "rt_sigreturn rt_sigaction rt_sigprocmask restart_syscall" },

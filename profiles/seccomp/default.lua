@@ -45,7 +45,7 @@ M.allow = {
   { "processes", "clone fork vfork execveat unshare wait4 waitid waitpid personality" },
   { "processes: about themselves",
     "getppid getpgid getpgrp getsid setpgid setsid prctl capget capset getcpu getrusage setrlimit times sysinfo "
-    .. "uname get_thread_area set_thread_area get_robust_list ugetrlimit" },
+    .. "get_thread_area set_thread_area get_robust_list ugetrlimit" },
   { "processes: ids",
     "getuid geteuid getgid getegid getresuid getresgid getgroups setuid setgid setreuid setregid setresuid setresgid "
     .. "setgroups setfsuid setfsgid" },

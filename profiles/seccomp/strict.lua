@@ -23,7 +23,7 @@ M.allow = {
 
   { "processes", "clone fork vfork wait4 waitid" },
   { "processes: about themselves",
-    "getppid getpgid getpgrp getsid setpgid setsid getcpu getrusage setrlimit times sysinfo uname" },
+    "getppid getpgid getpgrp getsid setpgid setsid getcpu getrusage setrlimit times sysinfo" },
   { "processes: ids, to be read",
     "getuid geteuid getgid getegid getresuid getresgid getgroups" },
   { "processes: scheduling, to be read and given way to", "sched_yield sched_getaffinity getpriority" },

@@ -70,8 +70,8 @@ function M.filters(spec, options)
   return require("sandbox.plan.seccomp_compile").filters(policy)
 end
 
---- What is wrong with a `seccomp` field: all of it.
----@return { path: string, message: string, near: string? }[]  path is relative to the field: "allow[2]"
+--- What is wrong with a `seccomp` field of a spec: all of it.
+---@return { keys: (string|integer)[], path: string, message: string, hint: string? }[]
 function M.check(spec)
   if not spec then return {} end
   return require("sandbox.plan.seccomp_check").check(spec)

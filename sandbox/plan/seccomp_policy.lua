@@ -126,13 +126,16 @@ end
 
 -- An allowed condition that is exactly one that a tier refuses takes that refusal away.
 local function lift_never(policy, call, condition)
+  local lifted = false
   for _, row in ipairs(policy.never) do
-    if row.call == call then
-      for i = #row.when, 1, -1 do
-        if same(row.when[i], condition) then table.remove(row.when, i) end
+    for i = row.call == call and #row.when or 0, 1, -1 do
+      if same(row.when[i], condition) then
+        table.remove(row.when, i)
+        lifted = true
       end
     end
   end
+  return lifted
 end
 
 local function allow_rule(policy, rule, condition)
@@ -156,12 +159,22 @@ local function allow_but(policy, rule, c)
   }
 end
 
+local function condition_of(rule)
+  local condition = {}
+  for i, c in ipairs(rule.args or {}) do condition[i] = values.condition(rule.action, rule.call, c) end
+  table.sort(condition, function(a, b) return a[1] < b[1] end)
+  return condition
+end
+
+--- Does this allowing rule take back a refusal? It does so in `policy`.
+function M.lifts(policy, rule)
+  return lift_never(policy, rule.call, condition_of(rule))
+end
+
 local function put_rule(policy, rule)
   local args = rule.args or {}
   if rule.action ~= "deny" and #args == 1 and args[1][2] == "!=" then return allow_but(policy, rule, args[1]) end
-  local condition = {}
-  for i, c in ipairs(args) do condition[i] = values.condition(rule.action, rule.call, c) end
-  table.sort(condition, function(a, b) return a[1] < b[1] end)
+  local condition = condition_of(rule)
   if rule.action ~= "deny" then return allow_rule(policy, rule, condition) end
   if not condition[1] then
     policy.calls[rule.call] = { verdict = "deny", theme = "the profile's rules" }

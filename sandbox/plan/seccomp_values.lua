@@ -42,7 +42,26 @@ function M.lookup(value)
   return sum, value
 end
 
---- The same, of values that were checked.
+-- Where the values of an argument have names: the title of their set, or of the whole names'. For texts only.
+local TITLES = {
+  ["socket 0"] = "AF", ["socketpair 0"] = "AF", ["clone 0"] = "CLONE", ["unshare 0"] = "CLONE",
+  ["ioctl 1"] = "RULE", ["prctl 0"] = "PR", ["open 1"] = "O", ["openat 2"] = "O",
+}
+
+--- The name of an argument's value, or its number in hexadecimal.
+function M.name(call, argument, value)
+  local title = TITLES[call .. " " .. argument]
+  local best
+  for name, number in pairs(title and S.c[title] or {}) do
+    if number == value and (title ~= "RULE" or name:find "^T" or name:find "^FIO") and (not best or name > best) then
+      best = name
+    end
+  end
+  if best then return title == "RULE" and best or title .. "_" .. best end
+  return value >= 0 and value < 10 and tostring(value) or ("%#x"):format(value)
+end
+
+--- The number of a value that was checked.
 function M.number(value)
   local number, unknown = M.lookup(value)
   return number or error("seccomp: no constant is named " .. tostring(unknown))
@@ -87,7 +106,7 @@ local SAFE = { allow = { ["<"] = true, ["<="] = true }, deny = { [">"] = true, [
 --- Is this comparison sound in a rule of this action? nil when it is, else why not.
 function M.unsound(action, c, alone)
   local op = c[2]
-  if op == "==" or op == "&" or SAFE[action][op] then return nil end
+  if op == "==" or op == "&" or op == "masked_eq" or SAFE[action][op] then return nil end
   if op == "!=" and alone then return nil end
   return ("'%s' in a rule that %ss can be passed by: it compares 64 bits, and a program may set the upper half "
     .. "of a 32-bit argument; name the values with '=='"):format(op, action == "deny" and "denie" or "allow")
@@ -97,7 +116,7 @@ end
 ---@param c table  { argument, op, value [, mask] }
 function M.condition(action, call, c)
   local argument, op, value = c[1], c[2], M.number(c[3])
-  if op == "&" then return { argument, c[4] and M.number(c[4]) or value, value } end
+  if op == "&" or op == "masked_eq" then return { argument, c[4] and M.number(c[4]) or value, value } end
   if op == "==" then
     -- A refusal covers the lower half whatever the width: too much is refused rather than too little.
     local masked = fits_low(value) and (action == "deny" or is_short(call, argument))
