@@ -76,6 +76,31 @@ local function check_comparisons(rule, action, at, add)
   return good
 end
 
+local function has_order(rule)
+  for _, c in ipairs(rule.args or {}) do
+    if c[2] ~= "==" and c[2] ~= "&" and c[2] ~= "masked_eq" then return true end
+  end
+  return false
+end
+
+-- libseccomp takes a 64-bit comparison by order apart into halves, and where another rule of the call shares the
+-- upper half, it loses the one or the other. So such a rule has to be alone, the tier's own rows included.
+local function check_alone(spec, rule, at, add)
+  local policy = require("sandbox.plan.seccomp_policy").build({ base = spec.base }, {}, true)
+  local entry, others = policy.calls[rule.call], 0
+  if entry and entry.verdict == "only" then others = others + 1 end
+  for _, row in ipairs(policy.never) do
+    if row.call == rule.call then others = others + 1 end
+  end
+  for i, other in ipairs(spec.rules) do
+    if i ~= at and other.call == rule.call and (other.args or {})[1] then others = others + 1 end
+  end
+  if others > 0 then
+    add({ "rules", at }, ("'%s' has other rules beside this one, which compares by order"):format(rule.call),
+      "name the values with == or masked_eq")
+  end
+end
+
 -- Does the tier already allow the call with any argument?
 local function wholly_allowed(spec, call)
   local policy = require("sandbox.plan.seccomp_policy").build({ base = spec.base, allow = spec.allow,
@@ -100,6 +125,7 @@ local function check_rule(spec, rule, at, add)
   local action = rule.action == "deny" and "deny" or "allow"
   if not check_name(rule.call, { "rules", at }, add) then return end
   if not check_comparisons(rule, action, at, add) then return end
+  if has_order(rule) then check_alone(spec, rule, at, add) end
   if action == "allow" then return check_effect(spec, rule, at, add) end
   if NEEDED[rule.call] and not (rule.args or {})[1] then
     add({ "rules", at }, ("'%s' is needed to start the command"):format(rule.call), "leave it out")

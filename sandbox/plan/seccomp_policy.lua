@@ -210,7 +210,12 @@ function M.build(spec, kept, setid_guard)
   for _, name in ipairs(spec.allow or {}) do
     policy.calls[name] = { verdict = "allow", theme = "the profile's allow" }
   end
-  for _, rule in ipairs(spec.rules or {}) do put_rule(policy, rule) end
+  -- Denials last: denial wins, an allowed condition takes back only what a tier refuses.
+  for _, action in ipairs { "allow", "deny" } do
+    for _, rule in ipairs(spec.rules or {}) do
+      if (rule.action == "deny") == (action == "deny") then put_rule(policy, rule) end
+    end
+  end
   if setid_guard then put_never(policy, common.setid, {}) end
   for _, entry in pairs(policy.calls) do
     if entry.verdict == "only" then entry.otherwise = expand_otherwise(entry.rows, entry.when) end

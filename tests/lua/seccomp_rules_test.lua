@@ -13,8 +13,8 @@ local NATIVE = S.seccomp_resolve "read" == 0 and 0xc000003e or 0xc00000b7
 local function asker(spec, options)
   local programs = {}
   for i, filter in ipairs(seccomp.filters(spec, options)) do programs[i] = bpf.decode(filter.bpf) end
-  return function(call, a0, a1, a2, a3)
-    local data = { nr = S.seccomp_resolve(call), arch = NATIVE, [0] = a0 or 0, a1 or 0, a2 or 0, a3 or 0, 0, 0 }
+  return function(call, a0, a1, a2, a3, a4)
+    local data = { nr = S.seccomp_resolve(call), arch = NATIVE, [0] = a0 or 0, a1 or 0, a2 or 0, a3 or 0, a4 or 0, 0 }
     return (bpf.run_all(programs, data))
   end
 end
@@ -158,6 +158,9 @@ t.test("unsound and useless rules are faults", function()
   t.contains(faults { rules = { denial("kill", { 1, "==", 9 }, { 1, "==", 15 }) } }, "compared twice")
   t.contains(faults { rules = { rule("read", { 0, "==", 0 }) } }, "already allowed, with any argument")
   t.contains(faults { rules = { denial("seccomp", { 0, "==", 1 }) } }, "needed to load the filters")
+  t.contains(faults { rules = { denial("lseek", { 1, ">", 5 }), denial("lseek", { 2, "==", 1 }) } },
+    "seccomp.rules[1]: 'lseek' has other rules beside this one")
+  t.contains(faults { rules = { denial("clone", { 1, ">", 5 }) } }, "has other rules")
   t.contains(faults { rules = { denial "write" } }, "needed to start the command")
   t.equal(faults { rules = { rule("personality", { 0, "==", "ADDR_NO_RANDOMIZE|UNAME26" }) } }, "")
 end)
@@ -244,8 +247,8 @@ t.test("random rules: a denial always holds, and what one rule allows and none d
           denied = denied or hit and made.action == "deny"
           allowed = allowed or hit and made.action == "allow"
         end
-        local answer = ask(call, args[0], args[1], args[2], args[3])
-        local tier = before(call, args[0], args[1], args[2], args[3])
+        local answer = ask(call, args[0], args[1], args[2], args[3], args[4])
+        local tier = before(call, args[0], args[1], args[2], args[3], args[4])
         if denied then
           t.ok(answer ~= ALLOW, call .. ": a denial was lost")
         elseif s.base and not allowed then
