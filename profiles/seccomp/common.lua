@@ -18,7 +18,7 @@ M.start = {
   { "returning from a signal, going on after a stop", "rt_sigreturn rt_sigaction rt_sigprocmask restart_syscall" },
 }
 
--- Known to be dangerous or useless in a container: EPERM, which says "not allowed" where ENOSYS would say "not there".
+-- Known to be dangerous or useless in a container: EPERM, "not allowed", where ENOSYS says "not there".
 M.deny = {
   { "loads code into the kernel", "bpf create_module delete_module finit_module init_module" },
   { "replaces or stops the kernel", "kexec_file_load kexec_load reboot" },

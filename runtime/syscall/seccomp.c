@@ -39,12 +39,15 @@ struct filter {
 
 /* Calls younger than libseccomp 2.5. From 424 on, one number serves every architecture but alpha. */
 static const struct bind_const young_calls[] = {
-	{"cachestat", 451},	    {"fchmodat2", 452},	     {"map_shadow_stack", 453},
-	{"futex_wake", 454},	    {"futex_wait", 455},     {"futex_requeue", 456},
-	{"statmount", 457},	    {"listmount", 458},	     {"lsm_get_self_attr", 459},
-	{"lsm_set_self_attr", 460}, {"lsm_list_modules", 461}, {"mseal", 462},
-	{"setxattrat", 463},	    {"getxattrat", 464},     {"listxattrat", 465},
-	{"removexattrat", 466},	    {"open_tree_attr", 467}, {"file_getattr", 468},
+	{"cachestat", 451},	    {"fchmodat2", 452},
+	{"map_shadow_stack", 453},  {"futex_wake", 454},
+	{"futex_wait", 455},	    {"futex_requeue", 456},
+	{"statmount", 457},	    {"listmount", 458},
+	{"lsm_get_self_attr", 459}, {"lsm_set_self_attr", 460},
+	{"lsm_list_modules", 461},  {"mseal", 462},
+	{"setxattrat", 463},	    {"getxattrat", 464},
+	{"listxattrat", 465},	    {"removexattrat", 466},
+	{"open_tree_attr", 467},    {"file_getattr", 468},
 	{"file_setattr", 469},	    {NULL, 0},
 };
 
@@ -200,15 +203,15 @@ static uint32_t pop_action(lua_State *L, const char *what)
 static enum scmp_compare compare_named(lua_State *L, const char *op)
 {
 	static const char *const names[] = {"!=", "<", "<=", "==", ">=", ">", "masked_eq"};
-	static const enum scmp_compare values[] = {SCMP_CMP_NE, SCMP_CMP_LT, SCMP_CMP_LE,
-						   SCMP_CMP_EQ, SCMP_CMP_GE, SCMP_CMP_GT,
+	static const enum scmp_compare values[] = {SCMP_CMP_NE,	      SCMP_CMP_LT, SCMP_CMP_LE,
+						   SCMP_CMP_EQ,	      SCMP_CMP_GE, SCMP_CMP_GT,
 						   SCMP_CMP_MASKED_EQ};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i], op) == 0)
 			return values[i];
-	return (enum scmp_compare)bind_raise(
-		L, 1, "a comparison is == != < <= > >= or masked_eq", op, NULL);
+	return (enum scmp_compare)bind_raise(L, 1, "a comparison is == != < <= > >= or masked_eq",
+					     op, NULL);
 }
 
 /* Element i of the table at the top of the stack, as an integer. */
@@ -328,7 +331,8 @@ static int push_file(lua_State *L, const int *fd)
  * gets badarch. seccomp_init(3), seccomp_rule_add(3). */
 static int l_filter(lua_State *L)
 {
-	static const char *const fields[] = {"default", "badarch", "arches", "optimize", "rules", NULL};
+	static const char *const fields[] = {"default",	 "badarch", "arches",
+					     "optimize", "rules",   NULL};
 	struct filter filter = {0};
 
 	luaL_checktype(L, 1, LUA_TTABLE);

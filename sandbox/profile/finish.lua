@@ -250,11 +250,10 @@ local function seccomp(spec, optional, complain)
   s = s or {}
   if s.base == nil then s.base = "default" end
   s.allow, s.deny, s.rules, s.optional = s.allow or {}, s.deny or {}, s.rules or {}, optional.seccomp ~= nil
-  local denied = {}
-  for _, call in ipairs(s.deny) do denied[call] = true end
-  for _, call in ipairs(s.allow) do
-    if denied[call] then complain({ "seccomp", "allow" }, call .. " is also denied",
-      "leave it out of one of the lists") end
+  if s.allow[1] or s.deny[1] or s.rules[1] then
+    for _, fault in ipairs(require "sandbox.plan.seccomp".check(s)) do
+      complain(fault.keys, fault.message, fault.hint)
+    end
   end
   spec.seccomp = s
 end

@@ -241,7 +241,7 @@ function M.capability_preset(v)
   return nil, show(v) .. " is no preset of capabilities", 'write "oci", "all" or a list: { "chown" }'
 end
 
--- The names that libseccomp knows, for this machine; without the library every well-formed name is taken.
+-- The names that libseccomp knows, for whatever machine; without the library every well-formed name is taken.
 local resolve, all_calls
 function M.syscall(v)
   if type(v) ~= "string" or not v:find "^[%l_][%l%d_]*$" then return no(v, "name of a system call") end
@@ -250,7 +250,7 @@ function M.syscall(v)
     resolve = ok and S.seccomp_resolve or false
     all_calls = ok and S.seccomp_syscalls
   end
-  if not resolve or resolve(v) then return v end
+  if not resolve or resolve(v) ~= nil then return v end
   local names = all_calls and all_calls()
   return nil, show(v) .. " is no system call", nil, type(names) == "table" and { v, names } or nil
 end

@@ -180,7 +180,7 @@ local function find_program(name)
   if M[name] and (name == "luge" or name == "guest") then return M[name] end
   if name:find "/" then return name end
   for dir in (os.getenv "PATH" or "/usr/bin:/bin"):gmatch "[^:]+" do
-    if S.access(dir .. "/" .. name, "x_ok") then return dir .. "/" .. name end
+    if S.access(dir .. "/" .. name, "x") then return dir .. "/" .. name end
   end
   error("no program " .. name, 3)
 end

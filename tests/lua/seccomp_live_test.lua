@@ -20,14 +20,19 @@ end
 local function try(before, call, ...)
   local words = { "guest", "try", "syscall", tostring(S.seccomp_resolve(call)), before = before }
   for _, argument in ipairs { ... } do words[#words + 1] = tostring(argument) end
-  return t.decoded(words).errno or "ok"
+  local answer = t.decoded(words)
+  return answer.result >= 0 and "ok" or answer.errno
 end
 
 -- ---- calls ----
 
+-- Inside a container whose own filter refuses as much, a call without ours shows nothing.
+local filtered = t.read("/proc/self/status"):match "\nSeccomp:%s*(%d)" == "2"
+
 local function refused(spec, errno, call, ...)
-  local bare = try(nil, call, ...)
-  t.ok(bare ~= errno, ("%s answers %s without a filter too"):format(call, errno))
+  if not filtered then
+    t.ok(try(nil, call, ...) ~= errno, ("%s answers %s without a filter too"):format(call, errno))
+  end
   t.equal(try(wear(spec), call, ...), errno, call)
 end
 
@@ -87,7 +92,7 @@ t.test("the set-id guard refuses the bits, by every way in", function()
   local before = wear("default", nil)
   local guarded = wear("default", { setid_guard = true })
   local path = t.write(dir .. "/f", "", "0644")
-  t.equal(try(before, "fchmodat", -100, "s:" .. path, 2541), "ok")
+  if not filtered then t.equal(try(before, "fchmodat", -100, "s:" .. path, 2541), "ok") end
   t.equal(try(guarded, "fchmodat", -100, "s:" .. path, 2541), "EPERM")
   t.equal(try(guarded, "fchmodat", -100, "s:" .. path, 493), "ok")
   t.equal(try(guarded, "openat", -100, "s:" .. dir .. "/g", 0x42, 2541), "EPERM")
@@ -114,13 +119,13 @@ end
 
 local function has(program)
   for dir in os.getenv("PATH"):gmatch "[^:]+" do
-    if S.access(dir .. "/" .. program, "x_ok") then return true end
+    if S.access(dir .. "/" .. program, "x") then return true end
   end
   return false
 end
 
-local PIPELINE = "i=0; while [ $i -lt 200 ]; do echo $i; i=$((i + 1)); done | sort -rn | awk '{ s += $1 } END { print s }' "
-  .. "| cat | tee out && mkfifo p && (cat p & echo x > p; wait) && ls -l out | wc -l && rm out p"
+local PIPELINE = "i=0; while [ $i -lt 200 ]; do echo $i; i=$((i + 1)); done | sort -rn "
+  .. "| awk '{ s += $1 } END { print s }' | cat | tee out && mkfifo p && (cat p & echo x > p; wait) && ls -l out | wc -l && rm out p"
 
 local PROGRAM = [[
 #include <pthread.h>
@@ -156,14 +161,15 @@ end
 for _, tier in ipairs { "default", "ci" } do
   t.test("compilers, make and interpreters run under " .. tier, function()
     local before = wear(tier)
-    local command = sh("cc -O1 -pthread -o pi pi.c && ./pi && printf 'all:\\n\\t@echo made\\n' > m && make -f m", before)
+    local command = sh("cc -O1 -pthread -o pi pi.c && ./pi && printf 'all:\\n\\t@echo made\\n' > m && make -f m",
+      before)
     t.write(command.cwd .. "/pi.c", PROGRAM)
     t.equal(t.succeed(command).stdout, "3.1416\nmade\n")
     for program, script in pairs {
       perl = "perl -MSocket -e 'socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or die; print `echo ok`'",
       python3 = "python3 -c 'import subprocess, threading, socket; socket.socket(); "
         .. "threading.Thread(target=int).start(); print(subprocess.check_output([\"echo\", \"ok\"]).decode())'",
-      git = "git init -q . && git -c user.name=a -c user.email=a commit -q --allow-empty -m x && git log --format=ok",
+      git = "git init -q . && git -c user.name=a -c user.email=a commit -q --allow-empty -m ok && git log --format=%s",
       ["apt-get"] = "apt-get --version > /dev/null && dpkg -l > /dev/null && echo ok",
       bash = "bash -c 'cat <(echo ok)'",
     } do
