@@ -105,15 +105,24 @@ function methods:link(path)
   return (S.readlink(path))
 end
 
---- What a path below a root directory is, resolved as the container will see it; nil when it is missing.
-function methods:stat_in_root(root, path)
+local function look_in_root(root, path, flags)
   local dir = S.open(root, "path, directory, cloexec")
   if not dir then return nil end
-  local fd = S.openat2(dir, path, { flags = "path, cloexec", resolve = "in_root, no_magiclinks" })
+  local fd = S.openat2(dir, path, { flags = flags, resolve = "in_root, no_magiclinks" })
   local st = fd and S.fstat(fd)
   if fd then fd:close() end
   dir:close()
   return st
+end
+
+--- What a path below a root directory is, resolved as the container will see it; nil when it is missing.
+function methods.stat_in_root(_, root, path)
+  return look_in_root(root, path, "path, cloexec")
+end
+
+--- The same, of a symbolic link at the end itself.
+function methods.lstat_in_root(_, root, path)
+  return look_in_root(root, path, "path, nofollow, cloexec")
 end
 
 local meta = {

@@ -38,6 +38,12 @@ local function discarded_upper(c, mount, owner)
     steps:add(place, mount.why, "fchownat", { fd, upper, owner.uid, owner.gid })
   end
   if owner.perm then steps:add(place, mount.why, "fchmodat", { fd, upper, owner.perm }) end
+  for _, dir in ipairs(mount.adopted and mount.adopted.list or {}) do
+    steps:add(place, mount.why, "mkdirat", { fd, upper .. dir.path, dir.mode })
+    if place == "attach" then
+      steps:add(place, mount.why, "fchownat", { fd, upper .. dir.path, c.ids:host_uid(0) or 0, c.ids:host_gid(0) or 0 })
+    end
+  end
   return fd_path(fd) .. "/" .. upper, fd_path(fd) .. "/" .. work
 end
 

@@ -78,7 +78,9 @@ local function upper_owner(c, mount, userns, is_root)
   if not st then return {} end
   local ids = c.ids
   local owner = { perm = st.perm & 511, uid = st.uid, gid = st.gid }
-  if userns and is_root then
+  if mount.adopted then
+    owner.uid, owner.gid = ids:host_uid(0) or 0, ids:host_gid(0) or 0
+  elseif userns and is_root then
     owner.uid, owner.gid = ids:host_uid(st.uid) or 0, ids:host_gid(st.gid) or 0
   elseif userns then
     owner.uid, owner.gid = ids:host_uid(c.user.uid), ids:host_gid(c.user.gid)

@@ -140,6 +140,37 @@ local function found_below(c, cover, target)
   return false
 end
 
+-- Whether the container's root has no power over the tree's owners, so that even in a copy-on-write view it could
+-- not make a name there.
+local function is_foreign(c, cover)
+  if cover.standard or cover.kind == "host" then return true end
+  local st = c.facts:stat(cover.source or cover.lower[1])
+  return not c.facts.privileged and st and st.uid ~= c.facts.uid
+end
+
+-- Directories of a foreign tree in which a name will be made: they are made beforehand in the view's upper
+-- directory, as the container's own, where the overlay merges them with those below.
+local function adopt_parents(c, mount, cover)
+  if not is_foreign(c, cover) then return end
+  cover.adopted = cover.adopted or { list = {}, known = {} }
+  local path = ""
+  local prefix = cover.target == "/" and "" or cover.target
+  for name in mount.target:sub(#prefix + 1):gmatch("/([^/]+)") do
+    path = path .. "/" .. name
+    local st = c.facts:lstat_in_root(cover.source or cover.lower[1], path)
+    if not st then return end
+    if st.type == "symlink" then
+      c:fault(mount.why, ("%s is a symbolic link, and %s is missing behind it"):format(prefix .. path, mount.target),
+        "write the path that the link leads to")
+      return
+    end
+    if not cover.adopted.known[path] then
+      cover.adopted.known[path] = true
+      cover.adopted.list[#cover.adopted.list + 1] = { path = path, mode = ("%04o"):format(st.perm & 1023) }
+    end
+  end
+end
+
 local MAKES_NAME = { dir = true, file = true, symlink = true, secret = true, copy = true }
 
 local function settle(c, mount, cover)
@@ -155,6 +186,7 @@ local function settle(c, mount, cover)
     return
   end
   cover.view = true
+  adopt_parents(c, mount, cover)
 end
 
 --- Decides c.tree (the root) and c.mounts (in path order, each with `.cover`), adding faults.
