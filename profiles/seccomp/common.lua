@@ -104,6 +104,7 @@ M.setid = {
   { "open", why = "set-id files", when = mode_bits(2, 1) },
   { "openat", why = "set-id files", when = mode_bits(3, 2) },
   { "openat2", why = "its mode lies behind a pointer, which a filter cannot read", errno = "ENOSYS", when = { {} } },
+  { "io_uring_setup", why = "it opens files too, with modes that no filter sees", when = { {} } },
 }
 
 return M

@@ -105,6 +105,10 @@ function M.lines(spec, policy)
   section(lines, policy, "allow", "allowed (%d calls):")
   conditional(lines, policy)
   refused(lines, policy)
+  local clone3 = policy.calls.clone3
+  if policy.default == "allow" and not clone3 or clone3 and clone3.verdict ~= "deny" then
+    lines[#lines + 1] = "clone3 is allowed: no filter sees its flags, so it can make new namespaces"
+  end
   section(lines, policy, "deny", "denied with EPERM (%d calls):")
   lines[#lines + 1] = policy.default == "allow" and "every other call: allowed"
     or policy.calls.clone3 and "every other call: ENOSYS" or "every other call, clone3 among them: ENOSYS"

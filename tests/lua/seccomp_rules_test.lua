@@ -101,6 +101,9 @@ t.test("nothing lifts the set-id guard", function()
   t.equal(ask "openat2", ENOSYS)
   ask = asker(spec(false, { deny = { "ptrace" } }), { setid_guard = true })
   t.equal(ask("fchmodat", 0, 0, 0x5ff), EPERM)
+  t.equal(ask "io_uring_setup", EPERM)
+  ask = asker(spec("ci", { allow = { "io_uring_setup" } }), { setid_guard = true })
+  t.equal(ask "io_uring_setup", EPERM)
 end)
 
 t.test("without a tier: only denials leave the rest, an allow-list allows nothing else", function()
@@ -173,6 +176,7 @@ t.test("the description says what the filters do", function()
   t.equal(seccomp.describe(false), { "no seccomp filter" })
   text = table.concat(seccomp.describe(spec(false, { deny = { "ptrace" } })), "\n")
   t.contains(text, "every other call: allowed")
+  t.contains(text, "clone3 is allowed")
 end)
 
 -- ---- many rules ----
