@@ -146,6 +146,8 @@ lua_State *state_new(void)
 {
 	lua_State *L = luaL_newstate();
 
+	if (L)
+		lua_gc(L, LUA_GCSTOP, 0);
 	if (!L)
 		return NULL;
 	lua_pushcfunction(L, setup);

@@ -119,12 +119,13 @@ local PLACES = { "host", "clone", "attach", "guest", "seal" }
 
 -- The parts of a plan add steps of several places side by side; the run takes one place after the other.
 local function in_order(list)
-  local sorted = {}
-  for _, place in ipairs(PLACES) do
-    for _, step in ipairs(list) do
-      if step.where == place then sorted[#sorted + 1] = step end
-    end
+  local places, sorted = {}, {}
+  for _, place in ipairs(PLACES) do places[place] = {} end
+  for _, step in ipairs(list) do
+    local steps = places[step.where]
+    steps[#steps + 1] = step
   end
+  for _, place in ipairs(PLACES) do table.move(places[place], 1, #places[place], #sorted + 1, sorted) end
   return sorted
 end
 

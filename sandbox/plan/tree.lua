@@ -110,18 +110,16 @@ local function combined(c)
   return list
 end
 
-local BACKED = { bind = true, layers = true }
-local FRESH = { tmpfs = true, proc = true, sysfs = true, dev = true, devpts = true, mqueue = true, cgroup = true }
+-- What has files below which other mounts may go.
+local HAS_FILES = { bind = true, layers = true, tmpfs = true, proc = true, sysfs = true, dev = true, devpts = true,
+  mqueue = true, cgroup = true }
 
-local function is_below(path, above)
-  return above == "/" or path:sub(1, #above + 1) == above .. "/"
-end
-
--- The mount (or the root) whose files lie at `path`.
-local function cover_of(list, upto, root, path)
-  for i = upto - 1, 1, -1 do
-    local mount = list[i]
-    if is_below(path, mount.target) and (BACKED[mount.type] or FRESH[mount.type]) then return mount end
+-- The mount (or the root) whose files lie at `path`: the nearest one above it.
+local function cover_of(trees, root, path)
+  local above = path:match("^(.*)/[^/]*$")
+  while above ~= "" do
+    if trees[above] then return trees[above] end
+    above = above:match("^(.*)/[^/]*$")
   end
   return root
 end
@@ -195,8 +193,10 @@ function M.decide(c)
   c.tree = { type = "root", target = "/", why = "root", rw = root.rw, overlay = root.overlay, upper = root.upper,
     size = root.size, lower = root.lower, source = root.type == "host" and "/" or root.path, kind = root.type }
   c.mounts = combined(c)
-  for i, mount in ipairs(c.mounts) do
-    settle(c, mount, cover_of(c.mounts, i, c.tree, mount.target))
+  local trees = {}
+  for _, mount in ipairs(c.mounts) do
+    settle(c, mount, cover_of(trees, c.tree, mount.target))
+    if HAS_FILES[mount.type] then trees[mount.target] = mount end
   end
 end
 
