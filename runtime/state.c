@@ -146,10 +146,9 @@ lua_State *state_new(void)
 {
 	lua_State *L = luaL_newstate();
 
-	if (L)
-		lua_gc(L, LUA_GCSTOP, 0);
 	if (!L)
 		return NULL;
+	lua_gc(L, LUA_GCSTOP, 0);
 	lua_pushcfunction(L, setup);
 	if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
 		lua_close(L);

@@ -17,7 +17,8 @@ struct embedded_file {
 const struct embedded_file *embedded_find(const char *name);
 
 /* A state with the standard libraries whose `require` knows the embedded modules, the C modules of
- * modules.c and nothing on disk; NULL without memory. */
+ * modules.h and nothing on disk; NULL without memory. Its collector is stopped: a start makes its garbage
+ * once, and collecting costs a third of it. What runs for long turns it on (collectgarbage "restart"). */
 lua_State *state_new(void);
 
 #endif

@@ -57,6 +57,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.run(args)
+  collectgarbage "restart" -- luge's own start does without
   local script = args[1]
   if script and script:find("^%-.") then
     io.stderr:write(("luge: lua: %s is no option; luge lua [SCRIPT [ARG...]] (a file of that name: ./%s)\n")

@@ -144,6 +144,7 @@ local function watched(self)
 end
 
 local function loop(self)
+  collectgarbage "restart" -- stopped for the start; from here on luge may live for days
   local handlers = watched(self)
   for fd in pairs(handlers) do S.epoll_ctl(self.poll, "add", fd, "in") end
   repeat
