@@ -89,8 +89,8 @@ end)
 
 t.test("any text is survived", function()
   local pieces = { "{", "}", "(", ")", "[", "]", "[[", "]]", "[==[", "]==]", "'", '"', "\\", "\n", "--", "--[[", ",",
-    ";", "=", "==", "a", "bind", "local ", "function ", "end ", "if ", "do ", "repeat ", "until ", "and ", "or ", "1", "0x", "1e",
-    "...", ".", "\\z", "\0", "\255", " " }
+    ";", "=", "==", "a", "bind", "local ", "function ", "end ", "if ", "do ", "repeat ", "until ", "and ", "or ", "1",
+    "0x", "1e", "...", ".", "\\z", "\0", "\255", " " }
   local seed = 12345
   local function random(n)
     seed = (seed * 1103515245 + 12345) % 2147483648

@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: MIT; ends with 1 no function of string 'dump'
+return container { name = string.dump(print) }

@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: MIT; ends with 1 itself.lua needs itself
+return profile "./itself.lua"

@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: MIT; ends with 1 itself_required.lua needs itself
+return { require "itself_required" }

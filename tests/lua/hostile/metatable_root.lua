@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: MIT; ends with 1 a table with a metatable is no data
+return setmetatable({ type = "container" }, { __index = { command = { "x" } } })
