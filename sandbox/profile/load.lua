@@ -13,7 +13,7 @@ local HOST = { "cwd", "home", "user", "uid", "gid", "arch", "cpus", "memory", "k
 
 -- Lua shortens long names of chunks in its messages; this is the same rule.
 local function shown_in_messages(label)
-  return #label <= 58 and label or "..." .. label:sub(-56)
+  return #label <= 59 and label or "..." .. label:sub(-56)
 end
 
 -- Splits "ci.lua:7: text" where the file is one that was read.
@@ -66,6 +66,7 @@ local function place_fault(fault, files)
     fault.line = at or fault.line
   end
   local snippet = line_of(source, fault.line)
+  if snippet == "" then snippet = nil end
   local near = not column and fault.message:match(" near '(.+)'$") or fault.message:match("^no %a[%a ]* '([^']+)'")
     or fault.message:match("^host has no field '([^']+)'") or fault.message:match("global '([^']+)'")
   if snippet and near and not column then column, last = find_word(snippet, near) end
