@@ -202,46 +202,13 @@ end
 
 -- Protections --------------------------------------------------------------------------------------------
 
-local function ordered(names)
-  local set, out = {}, {}
-  for _, name in ipairs(names) do set[name] = true end
-  for _, name in ipairs(schema.capabilities) do
-    if set[name] then out[#out + 1] = name end
-  end
-  return out
-end
-
-local function missing_from(whole, part)
-  local set = {}
-  for _, name in ipairs(whole) do set[name] = true end
-  for _, name in ipairs(part) do
-    if not set[name] then return name end
-  end
-end
-
--- A list means: kept. For a user other than root that takes the ambient set, which exec leaves alone.
 local function capabilities(spec, complain)
-  local c = spec.capabilities or {}
-  if c.op or c[1] or next(c) == nil then
-    local names = ordered(c)
-    local ambient = spec.user.uid == 0 and {} or names
-    spec.capabilities = { bounding = names, permitted = names, effective = names, inheritable = ambient,
-      ambient = ambient }
-    return
+  local c = spec.capabilities
+  if c and next(c) ~= nil then
+    spec.capabilities = require "sandbox.profile.capabilities".sets(c, spec.user, complain)
+  else
+    spec.capabilities = { bounding = {}, permitted = {}, effective = {}, inheritable = {}, ambient = {} }
   end
-  local ambient = c.ambient or {}
-  local bounding = c.bounding or c.permitted or c.effective or ambient
-  local out = { bounding = bounding, permitted = c.permitted or bounding, inheritable = c.inheritable or ambient,
-    ambient = ambient }
-  out.effective = c.effective or out.permitted
-  for _, pair in ipairs { { "permitted", "bounding" }, { "effective", "permitted" }, { "inheritable", "bounding" },
-    { "ambient", "permitted" }, { "ambient", "inheritable" } } do
-    local name = missing_from(out[pair[2]], out[pair[1]])
-    if name then complain({ "capabilities", pair[1] }, name .. " is not in the " .. pair[2] .. " set",
-      "add it there") end
-  end
-  for key, names in next, out do out[key] = ordered(names) end
-  spec.capabilities = out
 end
 
 local function seccomp(spec, optional, complain)

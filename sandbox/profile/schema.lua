@@ -369,20 +369,6 @@ M.group = record { name = "group", example = 'group { containers = { a = contain
   { "parallel", "integer", enforced = false, because = GROUP, example = "2", doc = "How many start at once." },
 }
 
--- Capabilities in the kernel's order (linux/capability.h), and the presets.
-M.capabilities = { "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid",
-  "setpcap",
-  "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner",
-    "sys_module",
-  "sys_rawio", "sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice", "sys_resource",
-    "sys_time",
-  "sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin",
-    "syslog",
-  "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf", "checkpoint_restore" }
-M.capability_presets = { all = M.capabilities, oci = { "chown", "dac_override", "fowner", "fsetid", "kill",
-  "setgid", "setuid",
-  "setpcap", "net_bind_service", "net_raw", "sys_chroot", "mknod", "audit_write", "setfcap" } }
-
 M.devices = { "null", "zero", "full", "random", "urandom", "tty" }
 
 -- The names that make tables in a profile: what has an example of its own, and the two outermost ones.
