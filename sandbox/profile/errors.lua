@@ -3,8 +3,13 @@
 -- Loaded only when there is something to say.
 
 local cage = require "luge.cage"
+local schema = require "sandbox.profile.schema"
+local values = require "sandbox.profile.values"
 
 local M = {}
+
+-- Who makes more faults than these has made one mistake in a loop.
+local MOST_FAULTS = 100
 
 -- A longer text is not searched for the place of a fault; the line of the constructor is known all the same.
 local TEXT_LIMIT = 128 * 1024
@@ -23,6 +28,49 @@ function M.nearest(name, list)
     end
   end
   return cage.nearest(name, names) or cage.nearest(name:lower(), names) or starts
+end
+
+-- "mounts[2].sise" of { "mounts", 2, "sise" }.
+function M.path_text(keys)
+  local out = {}
+  for i, key in ipairs(keys) do
+    if math.type(key) == "integer" then
+      out[i] = "[" .. key .. "]"
+    elseif type(key) == "string" and key:find "^[%a_][%w_*-]*$" then
+      out[i] = i > 1 and "." .. key or key
+    else
+      out[i] = "[" .. values.show(key) .. "]"
+    end
+  end
+  return table.concat(out)
+end
+
+-- "a tmpfs takes: target, size, …"; a longer list is help's.
+local function takes(rec, names)
+  local article = rec.name:find "^[aeiou]" and "an " or "a "
+  if not schema.kinds[rec.name] and rec ~= schema.container and rec ~= schema.group then article = "" end
+  if #names > 16 then return "luge help " .. rec.name .. " lists the fields" end
+  if #names == 0 then return article .. rec.name .. " takes no fields" end
+  return article .. rec.name .. " takes: " .. table.concat(names, ", ")
+end
+
+-- Adds a fault of the field where validation is (ctx). `more`: hint; near, or names = { written, list } to find it in;
+-- key and raw, of the value meant, below the present one; record, whose fields are the hint; part ("key" or "value").
+function M.add(ctx, message, more)
+  if #ctx.faults >= MOST_FAULTS then return end
+  local keys, at = table.move(ctx.keys, 1, ctx.n, 1, {}), table.move(ctx.at, 1, ctx.n, 1, {})
+  local raw = table.move(ctx.raw, 0, ctx.n, 0, {})
+  keys[#keys + 1], at[#at + 1], raw[ctx.n + 1] = more.key, more.key, more.raw
+  local near, hint = more.near, more.hint
+  if more.names then near = M.nearest(more.names[1], more.names[2]) end
+  if more.record then
+    local names = {}
+    for i, f in ipairs(more.record) do names[i] = f[1] end
+    hint = takes(more.record, names)
+    if more.part == "key" then near = M.nearest(more.key, names) end
+  end
+  ctx.faults[#ctx.faults + 1] = { path = M.path_text(keys), keys = keys, at = at, message = message,
+    near = near, hint = hint, part = more.part or "value", layer = ctx.layer, raw = raw }
 end
 
 -- Where a fault or a value is: { file, line, column, last, text = the line } as far as that can be told. The line of

@@ -13,42 +13,15 @@ local M = {}
 local show, field_of = values.show, schema.field
 local walk = {}
 
--- Who makes more than these has made one mistake in a loop.
-local MOST_FAULTS = 100
-
--- "mounts[2].sise" of { "mounts", 2, "sise" }.
-function M.path_text(keys)
-  local out = {}
-  for i, key in ipairs(keys) do
-    if math.type(key) == "integer" then
-      out[i] = "[" .. key .. "]"
-    elseif type(key) == "string" and key:find "^[%a_][%w_*-]*$" then
-      out[i] = i > 1 and "." .. key or key
-    else
-      out[i] = "[" .. show(key) .. "]"
-    end
-  end
-  return table.concat(out)
-end
-
--- `more`: hint, near, key and raw (of the value meant, below the present one), names = { written, list } to find the
--- nearest in.
+-- `more` as errors.add says.
 local function fault(ctx, message, more)
-  if #ctx.faults >= MOST_FAULTS then return end
-  local keys, at = table.move(ctx.keys, 1, ctx.n, 1, {}), table.move(ctx.at, 1, ctx.n, 1, {})
-  more = more or {}
-  keys[#keys + 1], at[#at + 1] = more.key, more.key
-  local raw, near = table.move(ctx.raw, 0, ctx.n, 0, {}), more.near
-  raw[ctx.n + 1] = more.raw
-  if more.names then near = require "sandbox.profile.errors".nearest(more.names[1], more.names[2]) end
-  ctx.faults[#ctx.faults + 1] = { path = M.path_text(keys), keys = keys, at = at, message = message,
-    near = near, hint = more.hint, part = more.part or "value", layer = ctx.layer, raw = raw }
+  require "sandbox.profile.errors".add(ctx, message, more or {})
 end
 
-local function names_of(rec)
-  local names = {}
-  for i = 1, #rec do names[i] = rec[i][1] end
-  return names
+-- Notes the present field in a set of the layer.
+local function mark(ctx, set)
+  local keys = table.move(ctx.keys, 1, ctx.n, 1, {})
+  set[require "sandbox.profile.errors".path_text(keys)] = keys
 end
 
 -- An index of a list: a key like 2^40 is none, so that nobody counts up to it.
@@ -115,8 +88,7 @@ local function field_value(ctx, f, v, is_optional)
   end
   if is_enforced(f, value) then return value end
   if is_optional then
-    local keys = table.move(ctx.keys, 1, ctx.n, 1, {})
-    ctx.layer.unenforced[M.path_text(keys)] = keys
+    mark(ctx, ctx.layer.unenforced)
     return nil
   end
   fault(ctx, describe(ctx, v) .. " is not enforced by this version of luge", { hint = f.because })
@@ -131,21 +103,9 @@ local function check_field(ctx, f, v, position)
     fault(ctx, "optional() is for protections and mounts", { hint = "leave optional() out" })
   end
   local value = field_value(ctx, f, v, is_optional)
-  if is_optional and value ~= nil then
-    local keys = table.move(ctx.keys, 1, n, 1, {})
-    ctx.layer.optional[M.path_text(keys)] = keys
-  end
+  if is_optional and value ~= nil then mark(ctx, ctx.layer.optional) end
   ctx.n = n - 1
   return value
-end
-
-local function takes(rec)
-  local names = names_of(rec)
-  local article = rec.name:find "^[aeiou]" and "an " or "a "
-  if not schema.kinds[rec.name] and rec ~= schema.container and rec ~= schema.group then article = "" end
-  if #names > 16 then return "luge help " .. rec.name .. " lists the fields" end
-  if #names == 0 then return article .. rec.name .. " takes no fields" end
-  return article .. rec.name .. " takes: " .. table.concat(names, ", ")
 end
 
 local function positional(ctx, rec, v, out)
@@ -163,7 +123,7 @@ local function positional(ctx, rec, v, out)
   if rest and count > last and v[rest] == nil then
     out[rest] = check_field(ctx, field_of(rec, rest), table.move(v, last + 1, count, 1, {}))
   elseif count > last then
-    fault(ctx, show(v[count]) .. " has no place here", { key = count, hint = takes(rec) })
+    fault(ctx, show(v[count]) .. " has no place here", { key = count, record = rec })
   end
 end
 
@@ -192,10 +152,10 @@ end
 -- `kind` is the type of a typed table: it is complete by itself, so its defaults go in here.
 function walk.record(ctx, rec, v, kind)
   if type(v) ~= "table" then
-    return fault(ctx, show(v) .. " is no table", { hint = takes(rec) })
+    return fault(ctx, show(v) .. " is no table", { record = rec })
   end
   if v.type and v.type ~= (kind or rec.name) then
-    return fault(ctx, show(v) .. " has no place here", { hint = takes(rec) })
+    return fault(ctx, show(v) .. " has no place here", { record = rec })
   end
   local out, before = {}, #ctx.faults
   if v[1] ~= nil or length(v) > 0 then positional(ctx, rec, v, out) end
@@ -205,10 +165,10 @@ function walk.record(ctx, rec, v, kind)
       if f then
         out[key] = check_field(ctx, f, value)
       else
-        fault(ctx, "no such field", { key = key, names = { key, names_of(rec) }, hint = takes(rec), part = "key" })
+        fault(ctx, "no such field", { key = key, record = rec, part = "key" })
       end
     elseif not is_index(key) and key ~= "type" then
-      fault(ctx, "no such field", { key = key, hint = takes(rec) })
+      fault(ctx, "no such field", { key = key, record = rec })
     end
   end
   whole_record(ctx, rec, v, out, kind, before)
