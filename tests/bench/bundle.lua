@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Prints the config.json of an OCI bundle: bundle.lua ROOT COMMAND…. No filter, no masks, no user namespace; the
--- mounts that the bare floor makes.
+-- Prints the config.json of an OCI bundle: bundle.lua RUNTIME ROOT COMMAND…. What is compared with a luge
+-- that was asked for as little: no user namespace, no filter, no /proc and no /sys
+-- (runc cannot do without /proc).
 
 local json = require "luge.json"
 
@@ -13,24 +14,26 @@ end
 local namespaces = {}
 for i, kind in ipairs { "pid", "network", "ipc", "uts", "mount", "cgroup" } do namespaces[i] = { type = kind } end
 
+local mounts = {
+  mount("tmpfs", "/dev", "mode=755"),
+  mount("devpts", "/dev/pts", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
+  mount("tmpfs", "/dev/shm", "nodev", "mode=1777"),
+  mount("tmpfs", "/tmp", "nodev", "mode=1777"),
+}
+if arg[1] == "runc" then table.insert(mounts, 1, mount("proc", "/proc", "nodev", "noexec")) end
+
 io.write(json.encode({
   ociVersion = "1.0.2",
   hostname = "bench",
-  root = { path = arg[1], readonly = true },
+  root = { path = arg[2], readonly = true },
   process = {
-    args = { table.unpack(arg, 2) },
+    args = { table.unpack(arg, 3) },
     cwd = "/",
     env = { "PATH=/" },
     user = { uid = 0, gid = 0 },
     noNewPrivileges = true,
     capabilities = { bounding = none, effective = none, permitted = none, inheritable = none, ambient = none },
   },
-  mounts = {
-    mount("proc", "/proc", "nodev", "noexec"),
-    mount("tmpfs", "/dev", "mode=755"),
-    mount("devpts", "/dev/pts", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
-    mount("tmpfs", "/dev/shm", "nodev", "mode=1777"),
-    mount("tmpfs", "/tmp", "nodev", "mode=1777"),
-  },
+  mounts = mounts,
   linux = { namespaces = namespaces },
 }, { pretty = true }), "\n")

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/mount.h>
@@ -27,6 +28,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,7 +48,8 @@ static struct {
 	struct sock_fprog filters[FILTERS_MAX];
 	int n_filters;
 	int tree; /* the root as a detached mount, idmapped by the parent while the child waits */
-} floor_job = {.tree = -1};
+	int dev;  /* /dev as a detached mount */
+} floor_job = {.tree = -1, .dev = -1};
 
 static long must(long rc, const char *what)
 {
@@ -72,55 +75,94 @@ static void mount_new(const char *type, const char *target, unsigned long flags,
 	MUST(mount(type, target, type, flags, data));
 }
 
-static void bind_device(const char *name)
-{
-	char source[64], target[64];
+static const struct device {
+	const char *name;
+	unsigned major, minor;
+} devices[] = {{"null", 1, 3},	 {"zero", 1, 5},    {"full", 1, 7},
+	       {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
 
-	snprintf(source, sizeof(source), "/dev/%s", name);
-	snprintf(target, sizeof(target), "dev/%s", name);
-	close((int)MUST(open(target, O_CREAT | O_WRONLY | O_CLOEXEC, 0666)));
-	MUST(mount(source, target, NULL, MS_BIND, NULL));
+enum { N_DEVICES = sizeof(devices) / sizeof(devices[0]) };
+
+static void bind_devices(void)
+{
+	for (int i = 0; i < N_DEVICES; i++) {
+		char source[64], target[64];
+
+		snprintf(source, sizeof(source), "/dev/%s", devices[i].name);
+		snprintf(target, sizeof(target), "dev/%s", devices[i].name);
+		close((int)MUST(open(target, O_CREAT | O_WRONLY | O_CLOEXEC, 0666)));
+		MUST(mount(source, target, NULL, MS_BIND, NULL));
+	}
+}
+
+/* The parent's privilege makes device nodes, which spares six mounts: /dev as a detached tmpfs. */
+static int make_detached_dev(void)
+{
+	static const char *const links[][2] = {{"/proc/self/fd", "fd"},
+					       {"/proc/self/fd/0", "stdin"},
+					       {"/proc/self/fd/1", "stdout"},
+					       {"/proc/self/fd/2", "stderr"},
+					       {"pts/ptmx", "ptmx"}};
+	int fs = (int)MUST(syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC));
+
+	MUST(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "mode", "0755", 0));
+	MUST(syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
+	int dev = (int)MUST(
+		syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+
+	close(fs);
+	umask(0);
+	for (int i = 0; i < N_DEVICES; i++)
+		MUST(mknodat(dev, devices[i].name, S_IFCHR | 0666,
+			     makedev(devices[i].major, devices[i].minor)));
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+		MUST(symlinkat(links[i][0], dev, links[i][1]));
+	MUST(mkdirat(dev, "pts", 0755));
+	MUST(mkdirat(dev, "shm", 0755));
+	return dev;
 }
 
 static void make_dev(void)
 {
-	static const char *const devices[] = {"null", "zero", "full", "random", "urandom", "tty"};
-	static const char *const links[][2] = {{"/proc/self/fd", "dev/fd"},
-					       {"/proc/self/fd/0", "dev/stdin"},
-					       {"/proc/self/fd/1", "dev/stdout"},
-					       {"/proc/self/fd/2", "dev/stderr"},
-					       {"pts/ptmx", "dev/ptmx"}};
-
-	mount_new("tmpfs", "dev", MS_NOSUID | MS_NOEXEC, "mode=755");
-	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
-		bind_device(devices[i]);
-	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
-		MUST(symlink(links[i][0], links[i][1]));
-	MUST(mkdir("dev/pts", 0755));
+	if (floor_job.dev >= 0) {
+		MUST(syscall(SYS_move_mount, floor_job.dev, "", AT_FDCWD, "dev",
+			     MOVE_MOUNT_F_EMPTY_PATH));
+	} else {
+		mount_new("tmpfs", "dev", MS_NOSUID | MS_NOEXEC, "mode=755");
+		bind_devices();
+		MUST(mkdir("dev/pts", 0755));
+		MUST(mkdir("dev/shm", 0755));
+	}
 	mount_new("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620");
-	MUST(mkdir("dev/shm", 01777));
 	mount_new("tmpfs", "dev/shm", MS_NOSUID | MS_NODEV, "mode=1777");
 }
 
-/* What Docker, podman and luge hide of /proc, and what they show read-only. */
-static void mask_proc(void)
+/* What luge hides of /proc and /sys, and what it shows read-only. */
+static void mask(void)
 {
-	static const char *const files[] = {"proc/kcore", "proc/keys", "proc/latency_stats",
-					    "proc/timer_list", "proc/sched_debug"};
-	static const char *const dirs[] = {"proc/acpi", "proc/scsi", "sys/firmware"};
+	static const char *const files[] = {"kcore",	   "keys",	  "latency_stats",
+					    "timer_list",  "timer_stats", "sched_debug",
+					    "interrupts",  "kpagecount",  "kpageflags",
+					    "kpagecgroup", "vmallocinfo"};
+	static const char *const dirs[] = {"proc/acpi",		 "proc/scsi",
+					   "sys/firmware",	 "sys/kernel/debug",
+					   "sys/kernel/tracing", "sys/kernel/security"};
 	static const char *const read_only[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys",
 						"proc/sysrq-trigger"};
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		if (access(files[i], F_OK) == 0)
-			MUST(mount("dev/null", files[i], NULL, MS_BIND, NULL));
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "proc/%s", files[i]);
+		if (access(path, F_OK) == 0)
+			MUST(mount("/dev/null", path, NULL, MS_BIND, NULL));
+	}
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
 		if (access(dirs[i], F_OK) == 0)
-			mount_new("tmpfs", dirs[i], MS_RDONLY, "size=0");
+			mount_new("tmpfs", dirs[i], MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+				  "nr_inodes=2");
 	for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
-		struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-						      MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
-
 		if (access(read_only[i], F_OK) != 0)
 			continue;
 		int fd = (int)MUST(syscall(SYS_open_tree, AT_FDCWD, read_only[i],
@@ -135,27 +177,28 @@ static void mask_proc(void)
 }
 
 /* ROOT's mount is the new root: the parent's idmapped tree, or a bind of itself. */
-static void make_root(void)
+static void make_root(const char *root)
 {
 	MUST(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 	if (floor_job.tree >= 0)
-		MUST(syscall(SYS_move_mount, floor_job.tree, "", AT_FDCWD, floor_job.root,
+		MUST(syscall(SYS_move_mount, floor_job.tree, "", AT_FDCWD, root,
 			     MOVE_MOUNT_F_EMPTY_PATH));
 	else
-		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): main has set it */
-		MUST(mount(floor_job.root, floor_job.root, NULL, MS_BIND | MS_REC, NULL));
-	MUST(chdir(floor_job.root));
+		MUST(mount(root, root, NULL, MS_BIND | MS_REC, NULL));
+	MUST(chdir(root));
 	mount_new("proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	make_dev();
 	mount_new("tmpfs", "tmp", MS_NOSUID | MS_NODEV, "mode=1777");
 	if (floor_job.matched) {
 		mount_new("sysfs", "sys", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-		mask_proc();
+		mask();
 	}
 	MUST(syscall(SYS_pivot_root, ".", "."));
 	MUST(umount2(".", DETACH));
 	MUST(chdir("/"));
-	MUST(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL));
+	if (!floor_job.matched)
+		MUST(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV,
+			   NULL));
 }
 
 static void raise_loopback(void)
@@ -226,12 +269,16 @@ static void run_child(int go)
 		MUST(setresuid(0, 0, 0));
 		MUST(prctl(PR_SET_PDEATHSIG, SIGKILL));
 	}
-	make_root();
+	if (floor_job.matched) {
+		raise_loopback();
+		write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+	}
+	make_root(floor_job.root);
 	MUST(sethostname("floor", 5));
 	if (floor_job.matched) {
 		struct rlimit none = {0, 0}, many = {1024, 1024};
 
-		raise_loopback();
+		MUST(setgroups(0, NULL));
 		MUST(syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL));
 		MUST(setrlimit(RLIMIT_CORE, &none));
 		MUST(setrlimit(RLIMIT_NPROC, &many));
@@ -261,7 +308,9 @@ static void map_ids(pid_t child)
 	write_file(path, map);
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", child);
 	int fd = (int)MUST(open(path, O_RDONLY | O_CLOEXEC));
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)fd};
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY |
+					      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+				  .userns_fd = (uint64_t)fd};
 
 	MUST(syscall(SYS_mount_setattr, floor_job.tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
 	close(fd);
@@ -309,6 +358,7 @@ int main(int argc, char **argv)
 		args.flags |= CLONE_NEWUSER;
 		floor_job.tree = (int)MUST(syscall(SYS_open_tree, AT_FDCWD, floor_job.root,
 						   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+		floor_job.dev = make_detached_dev();
 	}
 	pid_t pid = (pid_t)MUST(syscall(SYS_clone3, &args, sizeof(args)));
 

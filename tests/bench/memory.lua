@@ -52,7 +52,7 @@ local null = assert(S.open("/dev/null", "rdwr, cloexec"))
 local _, status, usage = assert(S.wait4(start({ "luge", "run", dir .. "/full.lua" }, null, null)))
 print()
 if status.code == "exited" and status.status == 0 then
-  show("peak resident set of a run", usage.maxrss)
+  show("peak resident set of a run", usage.maxrss // 1024)
 end
 
 local in_r, in_w = S.pipe "cloexec"
