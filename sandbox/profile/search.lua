@@ -128,8 +128,9 @@ function M.distrust(path, trusted)
     if part == ".." then
       done = done:match("^(.*)/[^/]*$") or ""
     elseif part ~= "." then
-      local stat, err = S.lstat(entry)
-      if not stat then return ("%s: %s"):format(entry, tostring(err)) end
+      local stat = S.lstat(entry)
+      -- Whoever opens it will say so; nobody else can put something there, as far as we came.
+      if not stat then return nil end
       why = weakness(entry, stat, trusted)
       if stat.type == "symlink" then
         links = links + 1
@@ -279,8 +280,8 @@ function files:open_profile(name, from)
   local first = again and from.place and from.place + 1 or 1
   local file, message = open_on_path(self, name .. ".lua", first, again and from)
   if file or message then return file, message end
-  local further = again and from.place and " further down the profile path" or ""
-  return nil, ("no profile '%s'%s%s"):format(name, further, suggest(self.facts, name) or "")
+  if again then return nil, ("no profile '%s' further down the profile path"):format(name) end
+  return nil, ("no profile '%s'%s"):format(name, suggest(self.facts, name) or "")
 end
 
 --- The file that `require "a.b"` means in the file `from`: beside it, beside the profile, on the profile path.

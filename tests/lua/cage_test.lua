@@ -200,7 +200,7 @@ end)
 
 t.test("syntax errors: file, line, and where on it", function()
   local f = fault "return container {\n  cwd : '/x',\n}"
-  t.equal({ f.message, f.line, f.column, f.length }, { "'}' expected (to close '{' at line 1) near ':'", 2, 7, 1 })
+  t.equal({ f.message, f.line, f.column, f.length }, { "<name> expected near ''/x''", 2, 9, 4 })
   t.equal(f.snippet, "  cwd : '/x',")
   f = fault "return container {"
   t.equal({ f.file, f.line }, { "ci.lua", 1 })
