@@ -58,7 +58,7 @@ end
 
 -- optional(x) is { type = "optional", value = x }, remove(x) likewise.
 local function unwrap(v)
-  if type(v) == "table" and v.type == "optional" then return v.value, true end
+  if type(v) == "table" and v.type == "optional" then return v.value or false, true end
   return v, false
 end
 
