@@ -47,6 +47,12 @@ const char *cage_tostring(lua_State *P, int index, size_t *ret_len);
  * used up. */
 bool cage_exhausted(lua_State *P, int status);
 
+/* ---- cage_order.c ---- */
+
+int cage_next(lua_State *P);
+int cage_pairs(lua_State *P);
+int cage_sort(lua_State *P);
+
 /* ---- cage_vocabulary.c: what a profile has beyond Lua ---- */
 
 /* Adds constructors, host, param, require and profile to the table at the top of the stack. */

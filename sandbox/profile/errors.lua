@@ -118,17 +118,40 @@ function M.sort(faults)
   return faults
 end
 
+-- Names and texts come from whoever wrote the profile: nothing of them may act on the terminal, or look like a line
+-- of ours. The second range is the same control characters' longer form in UTF-8.
 local function clean(text)
-  return (text:gsub("[%c\127]", function(c) return c == "\n" and c or c == "\t" and " " or "?" end))
+  return (text:gsub("\r?\n", "\n      "):gsub("[%c\127]", function(c) return c == "\n" and c or c == "\t" and " " or "?" end)
+    :gsub("\xc2[\x80-\x9f]", "?"))
+end
+
+local LINE_LIMIT = 160 -- bytes of a source line that are shown
+
+-- The part of a long line around the columns, and the columns in it; both ends at characters.
+local function window(text, column, last)
+  if #text <= LINE_LIMIT then return text, column, last end
+  local first = math.max(1, (column or 1) - LINE_LIMIT // 2)
+  while first > 1 and text:find("^[\x80-\xbf]", first) do first = first - 1 end
+  local final = math.min(#text, first + LINE_LIMIT)
+  while final < #text and text:find("^[\x80-\xbf]", final + 1) do final = final + 1 end
+  local left = first > 1 and "..." or ""
+  local shift = #left - first + 1
+  local shown = left .. text:sub(first, final) .. (final < #text and "..." or "")
+  return shown, column and column + shift, last and math.min(last, final) + shift
+end
+
+-- How many columns a terminal needs for it.
+local function columns(text)
+  return utf8.len(text) or #text
 end
 
 local function snippet(place, out, paint)
-  local column, last = place.column, place.last or place.column
-  local number = ("%5d"):format(place.line)
-  out[#out + 1] = number .. " | " .. clean(place.text)
-  if column and column <= #place.text then
-    local width = math.max(1, math.min(last, #place.text) - column + 1)
-    out[#out + 1] = "      | " .. (" "):rep(column - 1) .. paint("1;31", "^" .. ("~"):rep(width - 1))
+  local text, column, last = window(place.text, place.column, place.last or place.column)
+  out[#out + 1] = ("%5d"):format(place.line) .. " | " .. clean(text)
+  if column and column <= #text then
+    local width = math.max(1, columns(text:sub(column, last)))
+    out[#out + 1] = "      | " .. (" "):rep(columns(text:sub(1, column - 1)))
+      .. paint("1;31", "^" .. ("~"):rep(width - 1))
   end
 end
 
@@ -142,10 +165,10 @@ function M.format(faults, options)
     local place = fault.origin
     local where = place.name or place.file and place.file .. (place.line and ":" .. place.line or "")
     local head = where and paint("1", clean(where) .. ":") .. " " or ""
-    if fault.path and fault.path ~= "" then head = head .. fault.path .. ": " end
+    if fault.path and fault.path ~= "" then head = head .. clean(fault.path) .. ": " end
     out[#out + 1] = head .. clean(fault.message) .. (fault.near and " (did you mean '" .. fault.near .. "'?)" or "")
     if place.text then snippet(place, out, paint) end
-    for _, line in ipairs(place.chain or fault.chain or {}) do out[#out + 1] = "      = called at " .. line end
+    for _, line in ipairs(place.chain or fault.chain or {}) do out[#out + 1] = "      = called at " .. clean(line) end
     if fault.hint then out[#out + 1] = "      = " .. clean(fault.hint) end
   end
   out[#out + 1] = #faults == 1 and "1 error; nothing was started." or #faults .. " errors; nothing was started."

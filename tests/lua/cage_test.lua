@@ -288,3 +288,19 @@ t.test("the cage gives its memory back, and its signal", function()
   local now = S.sigprocmask("setmask", old)
   t.contains(table.concat(now, " "), "prof")
 end)
+
+t.test("what a fault shows cannot act on the terminal, and stays short", function()
+  local errors = require "sandbox.profile.errors"
+  local function text(source) return errors.format(select(2, fault(source))) end
+  local shown = text "error('a\\27[31m\\nb\\xc2\\x9bc\\x7f')"
+  t.equal(shown, "ci.lua:1: a?[31m\n      b?c?\n    1 | error('a\\27[31m\\nb\\xc2\\x9bc\\x7f')\n1 error; nothing was started.\n")
+  shown = text("local x = '" .. ("ä"):rep(500) .. "' return container { cwd = print } --" .. ("y"):rep(5000))
+  local line, caret = shown:match "    1 | ([^\n]*)\n      | ([^\n]*)\n"
+  t.ok(#line < 200)
+  t.ok(utf8.len(line))
+  local column, last = caret:find "%^~*"
+  t.equal(line:sub(utf8.offset(line, column), utf8.offset(line, last + 1) - 1), "print")
+  t.equal(text "return container {\n\tcwd = 'ä' .. host.cdw }",
+    "ci.lua:2: host has no field 'cdw' (did you mean 'cwd'?)\n    2 |  cwd = 'ä' .. host.cdw }\n"
+    .. "      |                    ^~~\n1 error; nothing was started.\n")
+end)
