@@ -132,7 +132,8 @@ static int setup(lua_State *L)
 	lua_setfield(L, -2, "path");
 	lua_pushliteral(L, "");
 	lua_setfield(L, -2, "cpath");
-	lua_getfield(L, -1, "searchers"); /* [1] is preload; ours replaces the three that read the disk */
+	/* [1] is preload; ours replaces the three that read the disk */
+	lua_getfield(L, -1, "searchers");
 	lua_pushcfunction(L, search_embedded);
 	lua_rawseti(L, -2, 2);
 	for (int i = 3; i <= 4; i++) {
