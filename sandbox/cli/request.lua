@@ -106,22 +106,11 @@ function M.load(word, options, words, exit_code)
   return spec, host
 end
 
--- What the host cannot give, shown as faults of the profile's fields.
-local function plan_faults(spec, faults)
-  local lines = {}
-  for _, fault in ipairs(faults) do
-    lines[#lines + 1] = ("%s: %s: %s\n"):format(profile.origin(spec, fault.path), fault.path, fault.message)
-    if fault.hint then lines[#lines + 1] = "      = " .. fault.hint .. "\n" end
-  end
-  io.stderr:write(table.concat(lines),
-    ("%d error%s; nothing was started.\n"):format(#faults, #faults == 1 and "" or "s"))
-end
-
 --- The plan of a spec, or nil and the exit code after the faults were printed.
 function M.plan(spec, host, options)
   local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil })
   if plan then return plan end
-  plan_faults(spec, faults)
+  M.show_faults(profile.place(spec, faults))
   return nil, FAILED
 end
 

@@ -75,7 +75,7 @@ function M.run(options, words)
   local directory, message = state_directory(host)
   if not directory then return cli.complain(message, "set LUGE_STATE to a directory of yours") end
   local name = spec.name == "$name" and state.generate_name(spec.profile_name or "luge") or spec.name
-  local run = { spec = spec, steps = plan.steps, constants = plan.constants, name = name, state = directory,
+  local run = { spec = spec, steps = plan.steps, constants = plan.constants, userns = plan.ids.userns, name = name, state = directory,
     argv = argv, keep = keep, term = term(host, spec), home = plan.home, report = options.report ~= nil,
     events = event_writer(status, name) }
   local report = options.report and require "sandbox.container.report"

@@ -20,17 +20,32 @@ local function fail(channel, index, err)
   S.exit(FAILED)
 end
 
--- The parent's word that the maps are written, and the descriptors of the attach steps, in their order.
-local function receive(channel, symbols, names)
-  local got = 0
-  repeat
-    local message = S.recvmsg(channel, { size = 16, max_fds = 250 })
-    if not message or message.data == "" then S.exit(FAILED) end -- luge is gone
-    for _, fd in ipairs(message.fds or {}) do
-      got = got + 1
-      symbols[names[got]] = fd
+-- The next message of the parent; without one luge is gone, and so is the reason to go on.
+local function hear(channel)
+  local message = S.recvmsg(channel, { size = 16, max_fds = 250 })
+  if not message or message.data == "" then S.exit(FAILED) end
+  return message
+end
+
+-- The descriptors of the attach steps, in their order. They are waited for only when the first is needed, so that
+-- both sides work at once; `complete` waits for the word that every attach step was taken.
+local function expect(channel, symbols, names)
+  local got, done = 0, false
+  local function complete()
+    while not done do
+      local message = hear(channel)
+      for _, fd in ipairs(message.fds or {}) do
+        got = got + 1
+        rawset(symbols, names[got], fd)
+      end
+      done = message.data == "go"
     end
-  until message.data == "go"
+  end
+  setmetatable(symbols, { __index = function(_, name)
+    complete()
+    return rawget(symbols, name)
+  end })
+  return complete
 end
 
 -- What the command finds in its environment beside what the profile set.
@@ -67,7 +82,7 @@ local function execute_stage(run, sealing)
   error("the stage cannot be executed: " .. tostring(err))
 end
 
-local function take_steps(run, channel, symbols)
+local function take_steps(run, channel, symbols, complete)
   local sealing = {}
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
@@ -78,6 +93,7 @@ local function take_steps(run, channel, symbols)
       sealing[#sealing + 1] = step
     end
   end
+  complete()
   local resolved = {}
   for i, step in ipairs(sealing) do
     resolved[i] = { op = step.op, args = Steps.resolve(step.args, symbols), optional = step.optional }
@@ -87,8 +103,9 @@ end
 
 --- Never returns. run: spec, steps, stage, descriptors { status, lifeline, go }, argv, keep, term.
 function M.run(run, channel, symbols, received)
-  receive(channel, symbols, received)
-  local ok, message = pcall(take_steps, run, channel, symbols)
+  hear(channel) -- the id maps are written
+  local complete = expect(channel, symbols, received)
+  local ok, message = pcall(take_steps, run, channel, symbols, complete)
   if not ok then fail(channel, 0, tostring(message)) end
   S.exit(FAILED)
 end

@@ -27,8 +27,9 @@ local function undo_all(undo, symbols)
   end
 end
 
--- Takes the steps of one place; returns nil, index, err at the first that fails.
-local function take(steps, place, symbols, undo)
+-- Takes the steps of one place; returns nil, index, err at the first that fails. `release` is called after the step
+-- that says so.
+local function take(steps, place, symbols, undo, release)
   for index, step in ipairs(steps) do
     if step.where == place then
       if step.undo then undo[#undo + 1] = step.undo end
@@ -38,6 +39,7 @@ local function take(steps, place, symbols, undo)
         if step.undo then undo[#undo] = nil end
         return nil, index, err
       end
+      if step.releases then release() end
     end
   end
   return true
@@ -113,7 +115,9 @@ local function start(run, symbols, undo)
   if c.go_read then c.go_read:close() end
   symbols.child = pid
   local process = { pid = pid, pidfd = pidfd, channels = c }
-  ok, index, err = take(steps, "attach", symbols, undo)
+  local function release() S.send(c.here, "maps") end
+  if not run.userns then release() end
+  ok, index, err = take(steps, "attach", symbols, undo, release)
   if ok then
     -- The child may be gone already, and then says why on the same channel.
     send_descriptors(c.here, names, symbols)
@@ -125,7 +129,7 @@ local function start(run, symbols, undo)
 end
 
 --- Runs a container to its end.
--- run: spec, steps, constants, name, state, argv, keep, term, home, report, events (a function that hears of things
+-- run: spec, steps, constants, userns, name, state, argv, keep, term, home, report, events (a function that hears of things
 -- as they happen).
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)

@@ -11,16 +11,15 @@ local RLIMITS = { "open_files", "file_size", "core", "stack", "address_space", "
 local RLIMIT_NAMES = { open_files = "nofile", file_size = "fsize", core = "core", stack = "stack",
   address_space = "as", locked_memory = "memlock" }
 
-local DEFAULT_PROCESSES = 1024
-
--- Processes and threads of the user in its namespace. Where nobody wrote a number, this stands in for a pids
+-- Processes and threads of the user in its namespace. Where nobody wrote a number, this stands in for the pids
 -- limit; luge's own PID 1 does not count.
 local function processes(c)
-  local asked = c.spec.limits.processes
-  if asked == false then return end
-  local value = (asked or DEFAULT_PROCESSES) + (c.spec.init and 1 or 0)
-  local why = asked and "limits.processes" or "limits.pids"
-  c.steps:add("seal", why, "setrlimit", { "nproc", value, value }, { optional = not asked })
+  local limits = c.spec.limits
+  local value, why = limits.processes, "limits.processes"
+  if value == nil then value, why = limits.pids, "limits.pids" end
+  if not value or value == "unlimited" then return end
+  value = value + (c.spec.init and 1 or 0)
+  c.steps:add("seal", why, "setrlimit", { "nproc", value, value }, { optional = why == "limits.pids" })
 end
 
 -- A limit above luge's own hard one: only the machine's root may give it, from outside.
@@ -50,7 +49,7 @@ local function limits(c)
   for _, field in ipairs(RLIMITS) do
     local value = asked[field]
     if value == nil and field == "core" then value = 0 end
-    if value ~= nil then limit(c, field, value or "unlimited", "limits." .. field) end
+    if value then limit(c, field, value, "limits." .. field) end
   end
   if asked.nice then steps:add("seal", "limits.nice", "setpriority", { "process", 0, asked.nice }) end
   if asked.affinity then steps:add("seal", "limits.affinity", "sched_setaffinity", { 0, asked.affinity }) end
@@ -100,12 +99,27 @@ local function filters(c)
   end
 end
 
+-- Without no_new_privs the kernel takes filters only from a process with CAP_SYS_ADMIN over its user namespace, so
+-- they are loaded before the capabilities go, and must let the rest of the seal through.
+local function filters_first(c)
+  local spec = c.spec
+  if spec.no_new_privs or not spec.seccomp then return false end
+  local base = spec.seccomp.base
+  if base == "strict" or base == "compute" then
+    c:fault("no_new_privs", ("false does not go with the tier '%s', which forbids what setting ids takes"):format(base),
+      "leave no_new_privs out, or choose seccomp = \"default\"")
+  end
+  return true
+end
+
 --- Adds the sealing steps.
 function M.seal(c)
   local spec, steps = c.spec, c.steps
   steps:add("seal", "namespaces", "keyctl_join_session", {}, { optional = 38 })
   steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
   limits(c)
+  local early = filters_first(c)
+  if early then filters(c) end
   ids_and_capabilities(c)
   steps:add("seal", "namespaces", "prctl", { "set_pdeathsig", "kill" })
   steps:add("seal", "namespaces", "lifeline", {})
@@ -119,7 +133,7 @@ function M.seal(c)
   steps:add("seal", "cwd", "chdir", { { literal = spec.cwd } })
   steps:add("seal", "command", "reset_signals", {})
   steps:add("seal", "command", "close_range", { "$keep" })
-  filters(c)
+  if not early then filters(c) end
   if c.options.report then steps:add("seal", "command", "wait", {}) end
   steps:add("seal", "command", "exec", { "$argv", "$environment" })
 end

@@ -163,23 +163,27 @@ local function needs_helper(c)
 end
 
 local function with_helper(c, program, map)
-  c.steps:add("attach", "id_map", "spawn", { { program, "${child}", table.unpack(map_words(map)) } })
+  return c.steps:add("attach", "id_map", "spawn", { { program, "${child}", table.unpack(map_words(map)) } })
 end
 
---- The steps that write the maps, and those by which the child becomes the container's root.
+local function directly(c, file, text)
+  return c.steps:add("attach", "id_map", "writefile", { "/proc/${child}/" .. file, text })
+end
+
+--- The steps that write the maps. With the last of them the child is let go on: it works beside the other attach
+-- steps until it needs a descriptor of theirs.
 function M.plan(c)
-  local steps, ids = c.steps, c.ids
+  local ids, last = c.ids, nil
   if not ids.userns then return end
   if needs_helper(c) then
     with_helper(c, c.facts.newuidmap, ids.uids)
-    with_helper(c, c.facts.newgidmap, ids.gids)
+    last = with_helper(c, c.facts.newgidmap, ids.gids)
   else
-    if not ids.setgroups then
-      steps:add("attach", "id_map", "writefile", { "/proc/${child}/setgroups", "deny" })
-    end
-    steps:add("attach", "id_map", "writefile", { "/proc/${child}/uid_map", map_text(ids.uids) })
-    steps:add("attach", "id_map", "writefile", { "/proc/${child}/gid_map", map_text(ids.gids) })
+    if not ids.setgroups then directly(c, "setgroups", "deny") end
+    directly(c, "uid_map", map_text(ids.uids))
+    last = directly(c, "gid_map", map_text(ids.gids))
   end
+  last.releases = true
 end
 
 --- Inside: the child still has the caller's ids, which the new namespace does not know.
