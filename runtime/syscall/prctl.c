@@ -46,6 +46,13 @@ static unsigned long second_word(lua_State *L, int option)
 	}
 }
 
+/* S.c.PR names these too, for filters that look at the number. */
+static bool takes_pointer(int option)
+{
+	return option == PR_SET_SECCOMP || option == PR_SET_MM || option == PR_SET_VMA ||
+	       option == PR_SCHED_CORE;
+}
+
 static int prctl_get_name(lua_State *L)
 {
 	char name[NAME_SIZE + 1] = "";
@@ -76,7 +83,9 @@ static int l_prctl(lua_State *L)
 	const char *name = bind_const_name(&bind_set_PR, (uint64_t)option);
 
 	if (!name)
-		luaL_argerror(L, 1, "an operation that S.c.PR names expected");
+		return luaL_argerror(L, 1, "an operation that S.c.PR names expected");
+	if (takes_pointer(option))
+		return luaL_argerror(L, 1, "an operation without pointers expected");
 	if (option == PR_GET_NAME)
 		return prctl_get_name(L);
 	if (option == PR_GET_PDEATHSIG || option == PR_GET_CHILD_SUBREAPER)

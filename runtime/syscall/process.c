@@ -198,6 +198,8 @@ static int l_waitid(lua_State *L)
 	struct rusage usage;
 	int id = 0;
 
+	if (!(options & (WEXITED | WSTOPPED | WCONTINUED)))
+		options |= WEXITED; /* "nohang" alone: the kernel wants to be told of what */
 	if (type == P_PIDFD)
 		id = bind_check_fd(L, 2);
 	else if (type != P_ALL)
