@@ -5,6 +5,7 @@
  *   fails('PERM', S.call(…))   the call has to give nil and that error
  *   raises('text', f, …)       f(…) has to raise a message that contains text
  *   child(f)                   runs f in a forked copy, which has to end well; for what cannot be taken back
+ *   stopped(f)                 pid and pidfd of a forked copy that ran f (optional) and stopped itself
  *   userns(f)                  the same, as root of a user namespace of its own
  *   skip(reason)               ends the test as skipped
  */
