@@ -98,6 +98,29 @@ Test(process_ns, clone3_makes_namespaces)
 		 "assert(S.uname().nodename ~= 'inside')\n");
 }
 
+Test(process_ns, clone3_is_born_in_a_cgroup)
+{
+	test_lua(
+		state(),
+		"if S.geteuid() ~= 0 then skip('not-root: mounting cgroup2') end\n"
+		"child(function()\n"
+		"  assert(S.unshare('newns') and S.mount{ target = '/', flags = 'rec, private' })\n"
+		"  local ok, err = S.mount{ source = 'none', target = '/mnt', type = 'cgroup2' }\n"
+		"  if not ok then skip('no-cgroup2: ' .. tostring(err)) end\n"
+		"  local name = 'luge.unit.' .. S.getpid()\n"
+		"  assert(S.mkdir('/mnt/' .. name))\n"
+		"  local dir = S.open('/mnt/' .. name, 'rdonly, directory, cloexec')\n"
+		"  local pid = clone3{ cgroup = dir }\n"
+		"  if pid == 0 then\n"
+		"    local where = io.open('/proc/self/cgroup'):read('a')\n"
+		"    S.exit(where:match('0::[^\\n]*/' .. name .. '\\n') and 0 or 1)\n"
+		"  end\n"
+		"  local ended = pid and S.waitid('pid', pid)\n"
+		"  assert(S.rmdir('/mnt/' .. name))\n"
+		"  assert(ended and ended.status == 0)\n"
+		"end)\n");
+}
+
 Test(process, execve_replaces_the_program)
 {
 	test_lua(test_state(),
