@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* test_lock.c – names that one process at a time can hold
+ *
+ * A lock has to end with its holder, and the file that it leaves has to be free for the next.
+ */
+#include <criterion/criterion.h>
+
+#include "lua_state.h"
+#include "scratch.h"
+
+Test(lock, one_holder_at_a_time, .fini = scratch_remove)
+{
+	test_lua(scratch_state(), "local fd = assert(S.take_lock('name'))\n"
+				  "assert(S.readfile('name') == S.getpid() .. '\\n' and "
+				  "S.stat('name').perm == tonumber('600', 8))\n"
+				  "local none, err = S.take_lock('name')\n"
+				  "assert(not none and err.BUSY and "
+				  "err.text:find(tostring(S.getpid()), 1, true), tostring(err))\n"
+				  "fd:close()\n"
+				  "assert(S.take_lock('name'))\n"
+				  "fails('NOENT', S.take_lock('no/such/dir'))\n"
+				  "assert(S.symlink('elsewhere', 'trap'))\n"
+				  "fails('LOOP', S.take_lock('trap'))\n");
+}
+
+Test(lock, ends_with_its_holder, .fini = scratch_remove)
+{
+	test_lua(scratch_state(), "child(function() assert(S.take_lock('name')) end)\n"
+				  "assert(S.stat('name'))\n"
+				  "assert(S.take_lock('name'))\n");
+}
+
+Test(lock, slots_are_distinct_until_none_is_left, .fini = scratch_remove)
+{
+	test_lua(scratch_state(),
+		 "local pool = { first = 1000, step = 10, count = 3 }\n"
+		 "local seen = {}\n"
+		 "for _ = 1, 3 do\n"
+		 "  local slot = assert(S.take_slot('slot.', pool))\n"
+		 "  assert(not seen[slot] and slot >= 1000 and slot <= 1020 and slot % 10 == 0)\n"
+		 "  seen[slot] = true\n"
+		 "end\n"
+		 "fails('NOSPC', S.take_slot('slot.', pool))\n"
+		 "fails('NOSPC', S.take_slot('slot.', { first = 0, step = 1, count = 0 }))\n"
+		 "fails('NOENT', S.take_slot('no/such/', pool))\n");
+}
+
+Test(lock, failure_getenv_spawn, .fini = scratch_remove)
+{
+	test_lua(scratch_state(),
+		 "local none, err, number = S.failure('NOENT', 'why')\n"
+		 "assert(none == nil and err.NOENT and err.text == 'why' and number == "
+		 "S.c.E.NOENT)\n"
+		 "assert(tostring(err) == 'No such file or directory: why')\n"
+		 "assert(S.getenv('PATH') == os.getenv('PATH'))\n"
+		 "fails('NOENT', S.getenv('NO_SUCH_VARIABLE_HERE'))\n"
+		 "assert(S.spawn { '/bin/sh', '-c', 'exit 0' })\n"
+		 "none, err = S.spawn { '/bin/sh', '-c', 'echo bad luck >&2; exit 3' }\n"
+		 "assert(not none and err.CHILD and err.text == 'bad luck', tostring(err))\n"
+		 "fails('CHILD', S.spawn { '/no/such/program' })\n");
+}
