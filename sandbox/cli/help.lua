@@ -14,7 +14,8 @@ end
 local function overview()
   print("luge runs a program in a container that one Lua file describes.\n")
   for _, command in ipairs(catalogue.commands) do
-    print(("  luge %-38s %s"):format(command[1] .. " " .. command.usage, command.summary))
+    local text = command[1] .. " " .. command.usage
+    print(("  luge %s%s  %s"):format(text, (" "):rep(42 - utf8.len(text)), command.summary))
   end
   print("\nPROFILE: a path (with / or ending in .lua), FILE.lua:NAME of a group, - for standard input, or a name")
   print("that is looked up in $LUGE_PATH, $XDG_CONFIG_HOME/luge/profiles, /etc/luge/profiles and those that came with luge.")
