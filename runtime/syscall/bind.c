@@ -232,9 +232,9 @@ const char *bind_const_name(const struct bind_set *set, uint64_t value)
 
 int bind_raise(lua_State *L, int arg, const char *what, const char *got, const char *near)
 {
-	const char *text = near ? lua_pushfstring(L, "%s, got '%s' (did you mean '%s'?)", what, got,
-						  near)
-				: lua_pushfstring(L, "%s, got '%s'", what, got);
+	const char *text =
+		near ? lua_pushfstring(L, "%s, got '%s' (did you mean '%s'?)", what, got, near)
+		     : lua_pushfstring(L, "%s, got '%s'", what, got);
 
 	return luaL_argerror(L, arg, text);
 }
@@ -253,7 +253,8 @@ static bool const_lookup(const struct bind_set *set, const char *name, size_t le
 
 /* The value of the first len characters of name in set, with or without the set's prefix: "rdonly",
  * "O_RDONLY", "SIGTERM". */
-static bool const_find(const struct bind_set *set, const char *name, size_t len, uint64_t *ret_value)
+static bool const_find(const struct bind_set *set, const char *name, size_t len,
+		       uint64_t *ret_value)
 {
 	size_t prefix = strlen(set->title);
 
@@ -394,7 +395,8 @@ lua_Integer bind_check_range(lua_State *L, int arg, lua_Integer min, lua_Integer
 	lua_Integer value = luaL_checkinteger(L, arg);
 
 	if (value < min || value > max)
-		luaL_argerror(L, arg, lua_pushfstring(L, "%I is not within %I and %I", value, min, max));
+		luaL_argerror(L, arg,
+			      lua_pushfstring(L, "%I is not within %I and %I", value, min, max));
 	return value;
 }
 
@@ -511,7 +513,8 @@ const char **bind_push_strings(lua_State *L, int arg)
 
 		lua_geti(L, arg, (lua_Integer)i + 1);
 		if (lua_type(L, -1) != LUA_TSTRING)
-			bind_raise(L, arg, "a list of strings expected", luaL_typename(L, -1), NULL);
+			bind_raise(L, arg, "a list of strings expected", luaL_typename(L, -1),
+				   NULL);
 		list[i] = lua_tolstring(L, -1, &len);
 		if (strlen(list[i]) != len)
 			luaL_argerror(L, arg, "a string of the list has a NUL byte inside");

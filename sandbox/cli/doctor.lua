@@ -71,9 +71,12 @@ end)
 
 check("id_map auto", function(host)
   if host.privileged then return true, "private ranges of 65,536 ids from 524288" end
-  if not host.newuidmap or not host.newgidmap then return false, "newuidmap and newgidmap are missing", "install the package uidmap" end
+  if not (host.newuidmap and host.newgidmap) then
+    return false, "newuidmap and newgidmap are missing", "install the package uidmap"
+  end
   if not (host.subuid[1] and host.subgid[1]) then
-    return false, host.user .. " has no subordinate ids", "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " .. host.user
+    return false, host.user .. " has no subordinate ids",
+      "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " .. host.user
   end
   return true, ("from %d, %d ids"):format(host.subuid[1].first, host.subuid[1].count)
 end)
@@ -85,19 +88,23 @@ check("idmapped mounts", function(host)
   local map = S.userns_open { uids = { { 0, 1000, 1 } }, gids = { { 0, 1000, 1 } } }
   local tree = map and S.open_tree("fdcwd", host.cwd, "clone, cloexec")
   local ok = tree and S.mount_setattr(tree, "", "empty_path", { userns = map })
-  return ok ~= nil, ok and "work on " .. host.cwd or "refused on " .. host.cwd, "use a file system that has them (ext4, xfs, btrfs, tmpfs)"
+  return ok ~= nil, (ok and "work on " or "refused on ") .. host.cwd,
+    "use a file system that has them (ext4, xfs, btrfs, tmpfs)"
 end)
 
 check("overlay", function(host)
   if host.privileged then
-    return (S.readfile("/proc/filesystems") or ""):find("\toverlay\n", 1, true) ~= nil, "mounted by root", "modprobe overlay"
+    local known = (S.readfile("/proc/filesystems") or ""):find("\toverlay\n", 1, true)
+    return known ~= nil, "mounted by root", "modprobe overlay"
   end
-  return in_namespaces(host, overlay_inside), "inside user namespaces", "Linux 6.6 has user xattrs on tmpfs, which it needs"
+  return in_namespaces(host, overlay_inside), "inside user namespaces",
+    "Linux 6.6 has user xattrs on tmpfs, which it needs"
 end)
 
 check("seccomp", function()
   local actions = S.readfile("/proc/sys/kernel/seccomp/actions_avail") or ""
-  return actions:find("errno") ~= nil and actions:find("kill_process") ~= nil, actions:gsub("\n", ""), "a kernel with CONFIG_SECCOMP_FILTER"
+  local enough = actions:find("errno") ~= nil and actions:find("kill_process") ~= nil
+  return enough, actions:match("[^\n]*"), "a kernel with CONFIG_SECCOMP_FILTER"
 end)
 
 check("new proc and sysfs", function(host)
@@ -106,7 +113,8 @@ check("new proc and sysfs", function(host)
     if line:match("^%d+ %d+ %S+ %S+ /proc/%S+ ") then covered = covered + 1 end
   end
   if covered > 0 and not (host.privileged and host.initial_userns) then
-    return false, covered .. " mounts cover parts of /proc", "luge runs inside a container that masks /proc: run it outside, or with /proc unmasked"
+    return false, covered .. " mounts cover parts of /proc",
+      "luge runs inside a container that masks /proc: run it outside, or with /proc unmasked"
   end
   return true, "can be mounted"
 end)
@@ -124,7 +132,8 @@ check("cgroups", function()
     if kind == "cgroup" then v1[#v1 + 1] = target:match("([^/]+)$") or options end
   end
   local layout = v2 and #v1 > 0 and "hybrid" or v2 and "v2" or #v1 > 0 and "v1" or "none"
-  return nil, layout, "this version sets no cgroup limits: processes by RLIMIT_NPROC, the rest by rlimits and wall time"
+  return nil, layout,
+    "this version sets no cgroup limits: processes by RLIMIT_NPROC, the rest by rlimits and wall time"
 end)
 
 local WORDS = { [true] = "yes", [false] = "NO" }

@@ -7,7 +7,8 @@
 local M = {}
 
 local PARAMETER = { "param", short = "D", arg = "NAME=VALUE", list = true, help = "set the profile's param.NAME" }
-local SET = { "set", arg = "FIELD=VALUE", list = true, help = "set a field over what the profile says; a table is a Lua expression" }
+local SET = { "set", arg = "FIELD=VALUE", list = true,
+  help = "set a field over what the profile says; a table is a Lua expression" }
 local JSON = { "json", help = "as JSON" }
 
 -- What run and plan share: everything that shapes the container.
@@ -72,7 +73,8 @@ M.elsewhere = {
   ["--security-opt"] = "--set seccomp=… (luge help seccomp)", ["--hostname"] = "--set hostname=NAME",
   ["--uid"] = "--user UID:GID", ["--gid"] = "--user UID:GID", ["--read-only"] = "nothing: the root is read-only",
   ["--rm"] = "nothing: what run made goes when it ends", ["--ulimit"] = "--set limits.open_files=N (luge help limits)",
-  ["--entrypoint"] = "--set 'entrypoint={ \"…\" }'", ["-p"] = "network.publish in the profile", ["--publish"] = "network.publish in the profile",
+  ["--entrypoint"] = "--set 'entrypoint={ \"…\" }'",
+  ["-p"] = "network.publish in the profile", ["--publish"] = "network.publish in the profile",
   ["--init"] = "nothing: init is true by default", ["--userns"] = "--set id_map=auto, self or host",
   ["--rootfs"] = "--set root=DIR", ["--cwd"] = "--workdir DIR",
 }

@@ -14,8 +14,13 @@ local FAILED = 125
 
 local function descriptor(text, option)
   local number = math.tointeger(tonumber(text))
-  if not number or number < 0 then return nil, ("--%s %s: the number of a descriptor expected"):format(option, text) end
-  if not S.fcntl(number, "getfd") then return nil, ("--%s %s: that descriptor is not open"):format(option, text) end
+  local wrong
+  if not number or number < 0 then
+    wrong = "the number of a descriptor expected"
+  elseif not S.fcntl(number, "getfd") then
+    wrong = "that descriptor is not open"
+  end
+  if wrong then return nil, ("--%s %s: %s"):format(option, text, wrong) end
   return number
 end
 
@@ -75,7 +80,8 @@ function M.run(options, words)
   local directory, message = state_directory(host)
   if not directory then return cli.complain(message, "set LUGE_STATE to a directory of yours") end
   local name = spec.name == "$name" and state.generate_name(spec.profile_name or "luge") or spec.name
-  local run = { spec = spec, steps = plan.steps, constants = plan.constants, userns = plan.ids.userns, name = name, state = directory,
+  local run = { spec = spec, steps = plan.steps, constants = plan.constants, userns = plan.ids.userns,
+    name = name, state = directory,
     argv = argv, keep = keep, term = term(host, spec), home = plan.home, report = options.report ~= nil,
     events = event_writer(status, name) }
   local report = options.report and require "sandbox.container.report"
@@ -83,7 +89,8 @@ function M.run(options, words)
   local outcome = launch.run(run)
   local exit_code = outcome.exit_code or FAILED
   outcome.exit_code = exit_code
-  run.events { event = "ended", reason = outcome.reason_name or "setup", exit_code = exit_code, signal = outcome.signal }
+  run.events { event = "ended", reason = outcome.reason_name or "setup", exit_code = exit_code,
+    signal = outcome.signal }
   if outcome.failed or outcome.reason_name ~= "exit" then
     require("sandbox.container.explain").show(run, outcome)
   end

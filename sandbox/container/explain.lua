@@ -15,9 +15,11 @@ end
 
 local function no_user_namespaces()
   if sysctl("kernel/unprivileged_userns_clone") == "0" then
-    return "this host closes user namespaces to ordinary users: sysctl kernel.unprivileged_userns_clone=1, or run luge as root"
+    return "this host closes user namespaces to ordinary users: sysctl kernel.unprivileged_userns_clone=1, "
+      .. "or run luge as root"
   elseif sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1" then
-    return "AppArmor closes user namespaces to this program: sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile that allows userns"
+    return "AppArmor closes user namespaces to this program: sysctl kernel.apparmor_restrict_unprivileged_userns=0, "
+      .. "or a profile that allows userns"
   end
   return "user namespaces are closed here, perhaps by the container or sandbox that luge runs in (luge doctor)"
 end
@@ -47,7 +49,9 @@ local hints = {
   take_slot = function() return "every private range of ids is in use: end a container, or write id_map = \"self\"" end,
   spawn = function() return "is the range in /etc/subuid and /etc/subgid, and are newuidmap and newgidmap set-uid?" end,
   writefile = function(step, err)
-    if step.why == "id_map" and err.PERM then return "the kernel refused the map: an ordinary user maps only himself without newuidmap" end
+    if step.why == "id_map" and err.PERM then
+      return "the kernel refused the map: an ordinary user maps only himself without newuidmap"
+    end
     if step.why:match("^sysctl") then return "only sysctls of the container's own namespaces can be set" end
   end,
   open_tree = function(_, err)

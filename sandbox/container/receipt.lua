@@ -60,6 +60,15 @@ local function capabilities(rows, spec, status)
   end
 end
 
+-- As the plan writes a map: one blank between the numbers of a line.
+local function normal_map(text)
+  local lines = {}
+  for inside, outside, count in text:gmatch("(%d+)%s+(%d+)%s+(%d+)") do
+    lines[#lines + 1] = ("%s %s %s"):format(inside, outside, count)
+  end
+  return table.concat(lines, "\n")
+end
+
 local function id_map(rows, plan, symbols, pid)
   if not plan.ids.userns then return end
   local Steps = require "sandbox.plan.steps"
@@ -67,7 +76,7 @@ local function id_map(rows, plan, symbols, pid)
   for i, e in ipairs(plan.ids.uids) do
     asked[i] = ("%d %s %d"):format(e[1], tostring(Steps.resolve(e[2], symbols)), e[3])
   end
-  local got = (S.readfile(("/proc/%d/uid_map"):format(pid)) or ""):gsub("[ \t]+", " "):gsub("^ ", ""):gsub("\n ", "\n"):gsub("\n$", "")
+  local got = normal_map(S.readfile(("/proc/%d/uid_map"):format(pid)) or "")
   local text = table.concat(asked, "\n")
   row(rows, "id_map", text, got, got == text)
 end
@@ -104,7 +113,8 @@ local function mounts(rows, spec, pid)
       local ok = got ~= nil
       for option in asked:gmatch("[^,]+") do ok = ok and has_option(got.options, option) end
       if mount.optional and not got then ok, asked = true, asked .. " (optional)" end
-      row(rows, ("mounts[%d]"):format(mount.index or i), mount.target .. " " .. asked, got and got.options or "absent", ok)
+      row(rows, ("mounts[%d]"):format(mount.index or i), mount.target .. " " .. asked,
+        got and got.options or "absent", ok)
     end
   end
   local proc = found["/proc"]

@@ -46,7 +46,8 @@ function M.write(run, outcome)
   if ok then ok, err = S.rename(temporary, path) end
   if not ok then
     if fd then S.unlink(temporary) end
-    require("sandbox.cli").complain(("--report %s: %s"):format(path, tostring(err)), "the container's exit code is passed on all the same")
+    require("sandbox.cli").complain(("--report %s: %s"):format(path, tostring(err)),
+      "the container's exit code is passed on all the same")
   end
 end
 

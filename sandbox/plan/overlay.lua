@@ -85,11 +85,11 @@ function M.add(c, mount, lowers, upper, owner, userns)
     options[#options + 1] = { "redirect_dir", "on" }
   end
   return c.steps:open(c.source_place, mount.why, "overlay", "new_mount",
-    { { type = "overlay", options = options, attrs = M.attrs(c, mount) } })
+    { { type = "overlay", options = options, attrs = M.attrs(mount) } })
 end
 
 --- The mount attributes of a tree that comes from the host.
-function M.attrs(c, mount)
+function M.attrs(mount)
   local attrs = {}
   if not (mount.rw or mount.overlay or mount.upper or mount.view) then attrs[#attrs + 1] = "rdonly" end
   if not mount.suid then attrs[#attrs + 1] = "nosuid" end

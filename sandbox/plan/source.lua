@@ -63,7 +63,7 @@ local function clone(c, mount, path, userns, lower)
     return steps:open(place, mount.why, "lower", "open", { path, "path, cloexec" })
   end
   local fd = steps:open(place, mount.why, "tree", "open_tree", { "fdcwd", path, lower and "clone, cloexec" or CLONE })
-  local attrs = { attr_set = lower and "nosuid, nodev" or overlay.attrs(c, mount) }
+  local attrs = { attr_set = lower and "nosuid, nodev" or overlay.attrs(mount) }
   attrs.userns = userns
   if attrs.attr_set ~= "" or userns then
     local flags = (lower or mount.recursive == false) and "empty_path" or "empty_path, recursive"

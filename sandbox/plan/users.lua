@@ -173,8 +173,9 @@ end
 --- The steps that write the maps. With the last of them the child is let go on: it works beside the other attach
 -- steps until it needs a descriptor of theirs.
 function M.plan(c)
-  local ids, last = c.ids, nil
+  local ids = c.ids
   if not ids.userns then return end
+  local last
   if needs_helper(c) then
     with_helper(c, c.facts.newuidmap, ids.uids)
     last = with_helper(c, c.facts.newgidmap, ids.gids)
