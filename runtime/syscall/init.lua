@@ -40,16 +40,18 @@ function S.getenv(name)
 end
 
 --- S.spawn(argv) -> true
---- Runs a program to its end, with an empty environment; argv[1] is its path. Anything but exit code 0 is
+--- Runs a program to its end, with an empty environment; argv[1] is its path, numbers become text. Anything but exit code 0 is
 --- ECHILD, whose text is what it wrote on stderr.
 function S.spawn(argv)
+  local words = {} -- nothing may raise in the child, which would go on as a second luge
+  for i, word in ipairs(argv) do words[i] = tostring(word) end
   local r, w = S.pipe("cloexec")
   if not r then return nil, w end
   local pid, err, errno = S.fork()
   if not pid then return nil, err, errno end
   if pid == 0 then
     S.dup3(w, 2)
-    S.execve(argv[1], argv, {})
+    S.execve(words[1], words, {})
     S.exit(127)
   end
   w:close()

@@ -196,6 +196,8 @@ function M.become_root(c)
   if ids.setgroups then c.steps:add("guest", "id_map", "setgroups", { {} }) end
   c.steps:add("guest", "id_map", "setresgid", { gid, gid, gid })
   c.steps:add("guest", "id_map", "setresuid", { uid, uid, uid })
+  -- The change of ids gave the files of /proc/self to the host's root; the stage is not dumpable again.
+  c.steps:add("guest", "id_map", "prctl", { "set_dumpable", 1 })
 end
 
 return M
