@@ -62,6 +62,51 @@ function S.spawn(argv)
   return S.failure("CHILD", (said or ""):gsub("%s+$", ""))
 end
 
+-- Writes the id maps of process `pid`, for which the parent of its user namespace asked.
+local function write_maps(pid, maps)
+  local base = "/proc/" .. pid
+  local ok, err, errno = true, nil, nil
+  if maps.setgroups == false then ok, err, errno = S.writefile(base .. "/setgroups", "deny") end
+  for _, kind in ipairs { "uid", "gid" } do
+    local lines = {}
+    for i, e in ipairs(maps[kind .. "s"]) do lines[i] = ("%d %d %d\n"):format(e[1], e[2], e[3]) end
+    if ok then ok, err, errno = S.writefile(("%s/%s_map"):format(base, kind), table.concat(lines)) end
+  end
+  return ok, err, errno
+end
+
+--- S.unshare_mapped(flags, { uids =, gids =, setgroups = }) -> true
+--- unshare(2) with a new user namespace whose maps ({ inside, outside, count } each) are written by a child that
+--- stays behind: the caller itself could map only one id then. Needs CAP_SETUID and CAP_SETGID where it starts.
+function S.unshare_mapped(flags, maps)
+  local go_read, go_write = S.pipe()
+  if not go_read then return nil, go_write end
+  local own = S.getpid()
+  local helper, err, errno = S.fork()
+  if not helper then return nil, err, errno end
+  if helper == 0 then
+    go_write:close()
+    local ok, number = pcall(function()
+      if S.read(go_read, 1) ~= "g" then return 1 end
+      local written, _, code = write_maps(own, maps)
+      return written and 0 or code
+    end)
+    S.exit(ok and number or 1)
+  end
+  go_read:close()
+  local ok
+  ok, err, errno = S.unshare(flags)
+  if ok then S.write(go_write, "g") end
+  go_write:close()
+  local status = S.waitid("pid", helper, "exited")
+  if not ok then return nil, err, errno end
+  if status.status ~= 0 then
+    err = S.error(status.status)
+    return nil, err, status.status
+  end
+  return true
+end
+
 --- S.readfile(path) -> string
 --- The whole of a file, also of those of /proc and /sys, whose size is 0.
 function S.readfile(path)

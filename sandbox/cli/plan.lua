@@ -110,7 +110,17 @@ local function print_origins(spec)
   end
 end
 
+local function has_overlay(plan)
+  for _, step in ipairs(plan.steps) do
+    if step.op == "new_mount" and step.args[1].type == "overlay" and step.where == "guest" then return true end
+  end
+end
+
 local function print_notes(plan, spec)
+  if has_overlay(plan) then
+    print("\n-- An overlay inside a user namespace: renaming a directory of the lower layer fails (EXDEV), and files of")
+    print("-- owners that are not mapped cannot be changed. As root neither is so.")
+  end
   if spec.root.type == "host" then
     print("\n-- root = \"/\": the container sees the host's world-readable files and reaches its world-writable")
     print("-- sockets and FIFOs.")

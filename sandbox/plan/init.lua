@@ -156,6 +156,7 @@ function M.compile(spec, facts, options)
   mounts.plan(c)
   mounts.pivot(c)
   steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
+  users.lock_mounts(c)
   process.seal(c)
   if #c.faults > 0 then return nil, c.faults end
   return { steps = in_order(steps.list), ids = c.ids, user = c.user, home = c.home, constants = c.constants,

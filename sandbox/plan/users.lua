@@ -200,4 +200,22 @@ function M.become_root(c)
   c.steps:add("guest", "id_map", "prctl", { "set_dumpable", 1 })
 end
 
+local function identity(map)
+  local list = {}
+  for i, e in ipairs(map) do list[i] = { e[1], e[1], e[3] } end
+  return list
+end
+
+--- Whoever holds CAP_SYS_ADMIN over the namespace in which the mounts were made can undo them: uncover a mask, make
+-- a read-only bind writable. In a further user and mount namespace they are locked together.
+function M.lock_mounts(c)
+  if not c.ids.userns then return end
+  for _, name in ipairs(c.spec.capabilities.bounding) do
+    if name == "sys_admin" then
+      c.steps:add("guest", "capabilities", "unshare_mapped", { "newuser, newns",
+        { uids = identity(c.ids.uids), gids = identity(c.ids.gids), setgroups = c.ids.setgroups and true or false } })
+    end
+  end
+end
+
 return M
