@@ -189,3 +189,26 @@ Test(namespace, userns_open_refuses_wrong_use)
 		 "raises('extent 1 is not', S.userns_open, { gids = { { -1, 1, 1 } } })\n"
 		 "raises('extent 1 is not', S.userns_open, { gids = { { 0, 1 << 32, 1 } } })\n");
 }
+
+Test(namespace_ns, unshare_mapped_has_its_maps_written)
+{
+	test_lua(test_state(),
+		 "userns(function()\n"
+		 "  local maps = { uids = { { 0, 0, 1 } }, gids = { { 0, 0, 1 } }, setgroups = "
+		 "false }\n"
+		 "  local before = S.readlink('/proc/self/ns/user')\n"
+		 "  assert(S.unshare_mapped('newuser, newns', maps))\n"
+		 "  assert(S.readlink('/proc/self/ns/user') ~= before)\n"
+		 "  assert(S.readfile('/proc/self/uid_map'):match('^%s*0%s+0%s+1%s*$'))\n"
+		 "  fails('CHILD', S.waitid('all', 0, 'exited'))\n"
+		 "end)\n");
+}
+
+Test(namespace_ns, unshare_mapped_tells_why_a_map_was_refused)
+{
+	test_lua(test_state(), "userns(function()\n"
+			       "  local maps = { uids = { { 0, 5, 1 } }, gids = { { 0, 0, 1 } }, "
+			       "setgroups = false }\n"
+			       "  fails('PERM', S.unshare_mapped('newuser', maps))\n"
+			       "end)\n");
+}
