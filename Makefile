@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 # luge: `make help` lists the targets. Everything built goes to $(BUILD); V=1 shows commands.
 
-VERSION := 0.1.0
 BUILD   ?= build
 PREFIX  ?= /usr/local
 CC      ?= gcc
@@ -128,7 +127,7 @@ check: tests ## the tests that need no privilege and make no namespace
 	$(Q)BUILD=$(BUILD) LUGE_CHECK=1 tests/run unit lua profiles
 
 test: ## every test; installs what is missing when root
-	$(Q)tests/install build test
+	$(Q)tests/packages build test
 	$(Q)$(MAKE) tests
 	$(Q)BUILD=$(BUILD) tests/run all
 
@@ -136,12 +135,12 @@ test: ## every test; installs what is missing when root
 
 .PHONY: demo bench soak fuzz asan coverage lint format install dist clean help
 demo: ## luge builds and checks its own source in a container
-	$(Q)tests/install build check
+	$(Q)tests/packages build check
 	$(Q)$(MAKE) all
 	$(Q)$(BUILD)/luge lua tests/demo.lua
 
 bench: ## start-up time and memory beside the kernel's floor and other launchers
-	$(Q)tests/install build bench
+	$(Q)tests/packages build bench
 	$(Q)$(MAKE) all
 	$(Q)BUILD=$(BUILD) tests/bench/run
 
@@ -160,15 +159,26 @@ coverage: ## which lines of C the tests of `make check` reach
 	$(Q)BUILD=$(BUILD)/coverage tests/coverage/run
 
 lint: all ## clang-tidy, cppcheck, luacheck, shellcheck, layers, format
-	$(Q)tests/install lint
+	$(Q)tests/packages lint
 	$(Q)BUILD=$(BUILD) CPPFLAGS="$(CPPFLAGS)" tests/lint/run
 
 format: ## lay out the C files as .clang-format says
 	clang-format -i $$(find runtime netns tests -name '*.[ch]')
 
+SHARE = $(DESTDIR)$(PREFIX)/share
 install: all ## DESTDIR= PREFIX=: the binary, manual pages, completions, profiles
-	$(Q)BUILD=$(BUILD) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) tests/install-tree
+	install -D -m 0755 $(BUILD)/luge $(DESTDIR)$(PREFIX)/bin/luge
+	install -D -m 0644 -t $(SHARE)/luge/profiles $(PROFILES)
+	install -d $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/bash-completion/completions \
+		$(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	$(BUILD)/luge help luge.1 > $(SHARE)/man/man1/luge.1
+	$(BUILD)/luge help luge-profile.5 > $(SHARE)/man/man5/luge-profile.5
+	$(BUILD)/luge help stubs > $(SHARE)/luge/profile.meta.lua
+	$(BUILD)/luge completion bash > $(SHARE)/bash-completion/completions/luge
+	$(BUILD)/luge completion zsh > $(SHARE)/zsh/site-functions/_luge
+	$(BUILD)/luge completion fish > $(SHARE)/fish/vendor_completions.d/luge.fish
 
+VERSION = $(shell sed -n 's/.*VERSION = "\([0-9.]*\)".*/\1/p' sandbox/cli/version.lua)
 dist: ## the source of the last commit as $(BUILD)/luge-VERSION.tar.gz
 	@mkdir -p $(BUILD)
 	git archive --prefix=luge-$(VERSION)/ -o $(BUILD)/luge-$(VERSION).tar.gz HEAD
