@@ -137,7 +137,7 @@ test: ## every test; installs what is missing when root
 demo: ## luge builds and checks its own source in a container
 	$(Q)tests/packages build check
 	$(Q)$(MAKE) all
-	$(Q)$(BUILD)/luge lua tests/demo.lua
+	$(Q)$(BUILD)/luge lua tests/demo.lua $(BUILD)/luge
 
 bench: ## start-up time and memory beside the kernel's floor and other launchers
 	$(Q)tests/packages build bench
@@ -173,7 +173,7 @@ install: all ## DESTDIR= PREFIX=: the binary, manual pages, completions, profile
 		$(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
 	$(BUILD)/luge help luge.1 > $(SHARE)/man/man1/luge.1
 	$(BUILD)/luge help luge-profile.5 > $(SHARE)/man/man5/luge-profile.5
-	$(BUILD)/luge help stubs > $(SHARE)/luge/profile.meta.lua
+	$(BUILD)/luge help stubs > $(SHARE)/luge/profile-stubs.lua
 	$(BUILD)/luge completion bash > $(SHARE)/bash-completion/completions/luge
 	$(BUILD)/luge completion zsh > $(SHARE)/zsh/site-functions/_luge
 	$(BUILD)/luge completion fish > $(SHARE)/fish/vendor_completions.d/luge.fish
