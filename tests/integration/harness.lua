@@ -389,7 +389,7 @@ function M.needs_root()
 end
 
 function M.needs_user()
-  if M.root then error(setmetatable({}, SKIP), 0) end
+  if S.geteuid() == 0 then error(setmetatable({}, SKIP), 0) end
 end
 
 local function note(outcome, name)
