@@ -106,7 +106,8 @@ function M.load(word, options, words, exit_code)
   return spec, host
 end
 
---- The plan of a spec, or nil and the exit code after the faults were printed.
+--- The plan of a spec, or nil and the exit code after the faults were printed:
+-- what the host cannot give is shown as faults of the profile's fields.
 function M.plan(spec, host, options)
   local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil })
   if plan then return plan end

@@ -119,6 +119,9 @@ local function setup_lines(run, outcome)
   local lines = { ("luge: %s: %s: %s"):format(place(run, step.why), subject(run, step), message) }
   local hint = what and reason_hint(run, outcome)
   if not hint and rawget(outcome.err, "errno") and hints[step.op] then hint = hints[step.op](step, outcome.err) end
+  if not hint and rawget(outcome.err, "errno") and outcome.err.MFILE then
+    hint = "luge itself may open too few files: raise ulimit -n"
+  end
   if hint then lines[2] = "      = " .. hint end
   return lines
 end

@@ -87,7 +87,7 @@ local function take_steps(run, channel, symbols, complete)
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
       local ok, err = Steps.run(S, step, symbols)
-      if ok == nil then fail(channel, index, err) end
+      if ok == nil and not step.optional then fail(channel, index, err) end
       if step.save == "$user" then set_symbols(run, symbols) end
     elseif step.where == "seal" then
       sealing[#sealing + 1] = step

@@ -14,6 +14,8 @@ local FORWARDED = "hup, int, quit, term, usr1, usr2, winch, alrm"
 
 --- Blocks the signals that luge passes on; returns the descriptor they are read from.
 function M.block_signals()
+  -- Ignored, as a caller may leave it, the kernel would reap the container before we hear how it ended.
+  S.sigaction("chld", "default")
   S.sigprocmask("block", FORWARDED)
   return S.signalfd(FORWARDED, "nonblock")
 end

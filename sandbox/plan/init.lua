@@ -115,6 +115,18 @@ local function take_names(c)
     { save = "$range", undo = { "unlink", { "${state}/range.${range}" } } })
 end
 
+-- Steps by which a protection comes into force; optional(…) accepts that the kernel refuses one.
+local PROTECTS = { setrlimit = true, prlimit = true, setpriority = true, sched_setaffinity = true,
+  sched_setscheduler = true, writefile = true, seccomp_load = true }
+
+local function mark_optional(steps, optional)
+  if not next(optional) then return end
+  for _, step in ipairs(steps.list) do
+    local field = step.why:match("^sysctl") or step.why
+    if optional[field] and PROTECTS[step.op] then step.optional = true end
+  end
+end
+
 local PLACES = { "host", "clone", "attach", "guest", "seal" }
 
 -- The parts of a plan add steps of several places side by side; the run takes one place after the other.
@@ -153,11 +165,13 @@ function M.compile(spec, facts, options)
   users.become_root(c)
   namespaces.join(c)
   namespaces.settings(c)
+  process.stdin(c)
   mounts.plan(c)
   mounts.pivot(c)
   steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
   users.lock_mounts(c)
   process.seal(c)
+  mark_optional(steps, spec.optional)
   if #c.faults > 0 then return nil, c.faults end
   return { steps = in_order(steps.list), ids = c.ids, user = c.user, home = c.home, constants = c.constants,
     new_pid = c.new_pid, setid_guard = c.setid_guard }

@@ -21,6 +21,19 @@ local function join(c, kind, path)
   c.steps:add(kind == "pid" and "host" or "guest", why, "setns", { fd, CLONE[kind] })
 end
 
+-- The kernel's names of the kinds, in /proc/PID/ns.
+local FILE = { mount = "mnt" }
+
+-- A kernel may be built without a kind: a fault, unless the profile accepts that.
+local function has_kind(c, kind)
+  if c.facts:link("/proc/self/ns/" .. (FILE[kind] or kind)) then return true end
+  if not c.spec.optional["namespaces." .. kind] then
+    c:fault("namespaces." .. kind, "this kernel has no such namespaces",
+      ("write namespaces = { %s = optional(true) }"):format(kind))
+  end
+  return false
+end
+
 --- The clone step. The child is a copy of luge, in the new namespaces.
 function M.clone(c)
   local namespaces = c.spec.namespaces
@@ -33,7 +46,7 @@ function M.clone(c)
       c.joins = c.joins or {}
       c.joins[#c.joins + 1] = { kind, value }
       if kind == "pid" then join(c, kind, value) end
-    elseif value ~= "host" and value ~= false then
+    elseif value ~= "host" and value ~= false and has_kind(c, kind) then
       flags[#flags + 1] = CLONE[kind]
       if kind == "net" then c.new_net = true end
       if kind == "uts" then c.new_uts = true end
@@ -62,6 +75,7 @@ local function set_clocks(c)
     steps:add("guest", why, "setns", { fd, "newtime" })
     return
   end
+  if not has_kind(c, "time") then return end
   steps:add("guest", why, "unshare", { "newtime" })
   for _, clock in ipairs { "monotonic", "boottime" } do
     local offset = type(time) == "table" and time[clock]

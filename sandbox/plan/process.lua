@@ -4,6 +4,7 @@
 -- These are the sealing steps, which the stage executes. Those before `init` hold for PID 1 as well.
 
 local seccomp = require "sandbox.plan.seccomp"
+local users = require "sandbox.plan.users"
 
 local M = {}
 
@@ -36,6 +37,8 @@ local function limit(c, field, value, why)
     c.steps:add("seal", why, "setrlimit", { name, value, value })
   elseif c.facts.sys_resource then
     c.steps:add("attach", why, "prlimit", { "$child", name, value, value })
+  elseif c.spec.optional[why] then
+    c.steps:add("seal", why, "setrlimit", { name, hard, hard })
   elseif value ~= "unlimited" or c.spec.limits[field] then
     c:fault(why, ("%s is above the hard limit of %s that luge runs under"):format(value, hard),
       "raise it for luge (ulimit -H, or root with CAP_SYS_RESOURCE), or ask for less")
@@ -58,7 +61,8 @@ local function limits(c)
     steps:add("seal", "limits.scheduler", "sched_setscheduler", { 0, how.policy, how.priority or 0 })
   end
   if asked.oom_score then
-    steps:add("guest", "limits.oom_score", "writefile", { "/proc/self/oom_score_adj", tostring(asked.oom_score) })
+    -- By luge: the child is not dumpable any more once it has changed its ids, and its files in /proc are closed to it.
+    steps:add("attach", "limits.oom_score", "writefile", { "/proc/${child}/oom_score_adj", tostring(asked.oom_score) })
   end
 end
 
@@ -71,18 +75,39 @@ local function missing_from(list, all)
   return missing
 end
 
-local function ids_and_capabilities(c)
+local function has(list, name)
+  for _, entry in ipairs(list) do
+    if entry == name then return true end
+  end
+  return false
+end
+
+-- PID 1 passes signals on to a command that may have become another user: CAP_KILL is for that.
+local function init_needs_kill(spec)
+  return spec.init and (has(spec.capabilities.bounding, "setuid") or not spec.no_new_privs)
+end
+
+local function with_kill(caps)
+  local permitted = table.move(caps.permitted, 1, #caps.permitted, 1, {})
+  if not has(permitted, "kill") then permitted[#permitted + 1] = "kill" end
+  return { effective = permitted, permitted = permitted, inheritable = caps.inheritable }
+end
+
+local function ids_and_bounding(c)
   local spec, steps = c.spec, c.steps
   local caps = spec.capabilities
   local dropped = missing_from(caps.bounding, c.facts.capabilities)
   if #dropped > 0 then steps:add("seal", "capabilities", "cap_bounding_drop", { dropped }) end
-  local keeps = #caps.permitted > 0
+  local keeps = #caps.permitted > 0 or init_needs_kill(spec)
   if keeps then steps:add("seal", "capabilities", "prctl", { "set_keepcaps", 1 }) end
-  if c.ids.setgroups or not c.ids.userns then
-    steps:add("seal", "user", "setgroups", { "$user.groups" })
-  end
+  if users.sets_groups(c) then steps:add("seal", "user", "setgroups", { "$user.groups" }) end
   steps:add("seal", "user", "setresgid", { "$user.gid", "$user.gid", "$user.gid" })
   steps:add("seal", "user", "setresuid", { "$user.uid", "$user.uid", "$user.uid" })
+  if init_needs_kill(spec) then steps:add("seal", "init", "capset", { with_kill(caps) }) end
+end
+
+local function capabilities(c)
+  local steps, caps = c.steps, c.spec.capabilities
   steps:add("seal", "capabilities", "capset",
     { { effective = caps.effective, permitted = caps.permitted, inheritable = caps.inheritable } })
   steps:add("seal", "capabilities", "cap_ambient_clear", {})
@@ -112,6 +137,27 @@ local function filters_first(c)
   return true
 end
 
+--- Standard input from elsewhere: a host file is opened by luge itself, with its caller's rights. A FIFO that nobody
+-- writes to must not hold luge up, so none is waited for.
+function M.stdin(c)
+  local steps, from = c.steps, c.spec.stdin
+  if from == "inherit" then return end
+  local fd
+  if from == "null" then
+    fd = steps:open("guest", "stdin", "stdin", "open", { "/dev/null", "rdonly, cloexec" })
+  else
+    local st = c.facts:stat(from)
+    if not st then
+      return c:fault("stdin", ("%s does not exist"):format(from), "name a file, or write \"null\" or \"inherit\"")
+    elseif st.type == "directory" or st.type == "socket" then
+      return c:fault("stdin", ("%s is a %s"):format(from, st.type), "name a file that can be read")
+    end
+    fd = steps:open("attach", "stdin", "stdin", "open", { { literal = from }, "rdonly, nonblock, noctty, cloexec" })
+    steps:add("attach", "stdin", "fcntl", { fd, "setfl", 0 })
+  end
+  steps:add("guest", "stdin", "dup3", { fd, 0 })
+end
+
 --- Adds the sealing steps.
 function M.seal(c)
   local spec, steps = c.spec, c.steps
@@ -120,7 +166,8 @@ function M.seal(c)
   limits(c)
   local early = filters_first(c)
   if early then filters(c) end
-  ids_and_capabilities(c)
+  ids_and_bounding(c)
+  if not init_needs_kill(spec) then capabilities(c) end
   steps:add("seal", "namespaces", "prctl", { "set_pdeathsig", "kill" })
   steps:add("seal", "namespaces", "lifeline", {})
   if spec.no_new_privs then steps:add("seal", "no_new_privs", "prctl", { "set_no_new_privs", 1 }) end
@@ -128,6 +175,7 @@ function M.seal(c)
     steps:add("seal", "init", "init", {})
     steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
   end
+  if init_needs_kill(spec) then capabilities(c) end
   processes(c)
   steps:add("seal", "umask", "umask", { spec.umask })
   steps:add("seal", "cwd", "chdir", { { literal = spec.cwd } })

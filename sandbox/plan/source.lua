@@ -45,7 +45,7 @@ local function map_of_bind(c, mount)
   if not st then return nil end
   if ids:host_uid(c.user.uid) == st.uid and ids:host_gid(c.user.gid) == st.gid then return nil end
   local map = mount.overlay == "discard" and ids:full_map(st.uid, st.gid) or ids:single_map(st.uid, st.gid)
-  if mount.rw and st.uid == 0 then c.setid_guard = true end
+  if mount.rw and (st.uid == 0 or st.gid == 0) then c.setid_guard = true end
   return userns_for(c, mount.why, map)
 end
 
@@ -62,11 +62,12 @@ local function clone(c, mount, path, userns, lower)
   if lower and place == "guest" then
     return steps:open(place, mount.why, "lower", "open", { path, "path, cloexec" })
   end
-  local fd = steps:open(place, mount.why, "tree", "open_tree", { "fdcwd", path, lower and "clone, cloexec" or CLONE })
+  local whole = not lower and mount.recursive ~= false
+  local fd = steps:open(place, mount.why, "tree", "open_tree", { "fdcwd", path, whole and CLONE or "clone, cloexec" })
   local attrs = { attr_set = lower and "nosuid, nodev" or overlay.attrs(mount) }
   attrs.userns = userns
   if attrs.attr_set ~= "" or userns then
-    local flags = (lower or mount.recursive == false) and "empty_path" or "empty_path, recursive"
+    local flags = whole and "empty_path, recursive" or "empty_path"
     steps:add(place, mount.why, "mount_setattr", { fd, "", flags, attrs })
   end
   return fd

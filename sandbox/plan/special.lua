@@ -103,6 +103,13 @@ local function bind_node(c, why, tree, name, source, check)
   local steps, place = c.steps, c.source_place
   local maker = c.own_dev and "attach" or "guest"
   local fd = steps:open(place, why, "node", "open_tree", { "fdcwd", source, "clone, cloexec" })
+  for above in name:gmatch("()/") do
+    local dir = name:sub(1, above - 1)
+    if not c.dev_dirs[dir] then
+      c.dev_dirs[dir] = true
+      steps:add(maker, why, "mkdirat", { tree, dir, "0755" })
+    end
+  end
   if check then steps:add(place, why, "expect_device", { fd, "char", check[2], check[3] }) end
   steps:add(maker, why, "mknodat", { tree, name, "0644", "file" })
   steps:add("guest", why, "move_mount", { fd, "", tree, name, "f_empty_path" })
@@ -120,6 +127,7 @@ end
 function M.dev(c, mount, attach)
   local steps, why = c.steps, mount.why
   local nodes, others = wanted_nodes(c)
+  c.dev_dirs = { pts = true, shm = true }
   c.own_dev = c.facts.privileged and c.facts.initial_userns
   local tree = c.own_dev and make_nodes(c, mount, nodes) or make_directory(c, mount)
   attach(c, mount, tree)
@@ -127,7 +135,13 @@ function M.dev(c, mount, attach)
     for _, node in ipairs(nodes) do bind_node(c, why, tree, node[1], "/dev/" .. node[1], node) end
   end
   for _, device in ipairs(others) do
-    bind_node(c, "devices", tree, device.path:match("([^/]+)$"), device.path)
+    local st = c.facts:stat(device.path)
+    if st and (st.type == "char" or st.type == "block") then
+      bind_node(c, "devices", tree, device.path:match("^/dev/(.+)$"), device.path)
+    elseif st or not device.optional then
+      c:fault("devices", ("%s %s"):format(device.path, st and "is no device" or "does not exist"),
+        st and "bind { … } is for files and directories" or "leave it out, or write optional(device { … })")
+    end
   end
   local function below(name, how)
     local target = mount.target .. "/" .. name

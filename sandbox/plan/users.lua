@@ -187,17 +187,30 @@ function M.plan(c)
   last.releases = true
 end
 
+--- Whether supplementary groups are set at all: "keep" leaves those of the caller, and with one mapped group the
+-- kernel refuses.
+function M.sets_groups(c)
+  return c.spec.user.groups ~= "keep" and (c.ids.setgroups or not c.ids.userns)
+end
+
 --- Inside: the child still has the caller's ids, which the new namespace does not know.
 function M.become_root(c)
   local ids = c.ids
   if not ids.userns then return end
-  local uid = ids:host_uid(0) and 0 or c.user.uid
+  local steps, has_root = c.steps, ids:host_uid(0)
+  local uid = has_root and 0 or c.user.uid
   local gid = ids:host_gid(0) and 0 or c.user.gid
-  if ids.setgroups then c.steps:add("guest", "id_map", "setgroups", { {} }) end
-  c.steps:add("guest", "id_map", "setresgid", { gid, gid, gid })
-  c.steps:add("guest", "id_map", "setresuid", { uid, uid, uid })
+  if M.sets_groups(c) then steps:add("guest", "id_map", "setgroups", { {} }) end
+  steps:add("guest", "id_map", "setresgid", { gid, gid, gid })
+  steps:add("guest", "id_map", "setresuid", { uid, uid, uid })
   -- The change of ids gave the files of /proc/self to the host's root; the stage is not dumpable again.
-  c.steps:add("guest", "id_map", "prctl", { "set_dumpable", 1 })
+  steps:add("guest", "id_map", "prctl", { "set_dumpable", 1 })
+  if has_root then return end
+  -- Executing the stage would cost a user other than root the capabilities that sealing takes: the ambient set
+  -- survives, until the stage's capset empties it.
+  local all = c.facts.capabilities
+  steps:add("guest", "id_map", "capset", { { effective = all, permitted = all, inheritable = all } })
+  steps:add("guest", "id_map", "cap_ambient_raise", { all })
 end
 
 local function identity(map)

@@ -164,7 +164,7 @@ function M.format(faults, options)
   for _, fault in ipairs(M.sort(faults)) do
     local place = fault.origin
     local where = place.name or place.file and place.file .. (place.line and ":" .. place.line or "")
-    local head = where and paint("1", clean(where) .. ":") .. " " or ""
+    local head = paint("1", clean(where or "luge") .. ":") .. " "
     if fault.path and fault.path ~= "" then head = head .. clean(fault.path) .. ": " end
     out[#out + 1] = head .. clean(fault.message) .. (fault.near and " (did you mean '" .. fault.near .. "'?)" or "")
     if place.text then snippet(place, out, paint) end

@@ -129,12 +129,10 @@ end
 
 local function identity(spec, facts, complain)
   local ns, map = spec.namespaces, spec.id_map
-  local written = map ~= nil
   map = map or { type = facts.uid == 0 and "auto" or "self" }
   if type(ns.user) == "string" and ns.user ~= "host" then
-    if written then complain({ "id_map" }, "the user namespace " .. ns.user .. " has its map already",
-      "leave id_map out") end
-    map = { type = "host" }
+    complain({ "namespaces", "user" }, "a container always has a user namespace of its own, or the host's",
+      "leave it out; id_map says which ids it has")
   elseif map.type == "host" then
     if ns.user == true and spec.written_user_namespace then
       complain({ "namespaces", "user" }, 'disagrees with id_map = "host", which makes no user namespace',
@@ -185,9 +183,9 @@ local function namespaces(spec, complain)
       or "leave it out: network decides")
   end
   ns.net = net
-  if ns.mount == "host" then
+  if ns.mount ~= true then
     complain({ "namespaces", "mount" }, "a container always has its own view of the file systems",
-      'to see the host\'s write root = "/"')
+      ns.mount == "host" and 'to see the host\'s write root = "/"' or "leave it out")
   end
   if spec.hostname and ns.uts ~= true then
     complain({ "hostname" }, "would rename the host: namespaces.uts is not the container's own",

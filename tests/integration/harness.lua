@@ -208,7 +208,7 @@ local Process = {}
 Process.__index = Process
 
 -- Starts a program: the words are the list part; fields: stdin = text (default: /dev/null), env = { NAME = value or
--- false }, cwd, uid, fds = { [number] = fd }, before = function run in the child. Returns a process; see t.run.
+-- false }, keep_input = true (not closed after the text), cwd, uid, fds = { [number] = fd }, before = function run in the child. Returns a process; see t.run.
 function M.start(command)
   local path = find_program(command[1])
   local out_r, out_w = S.pipe "cloexec"
@@ -231,6 +231,8 @@ function M.start(command)
     stdout = "", stderr = "", open = { stdout = out_r, stderr = err_r }, input = command.stdin, in_w = in_w,
   }, Process)
   if in_w then S.fcntl(in_w, "setfl", "nonblock") end
+  self.keep_input = command.keep_input
+  if command.stdin == "" and not command.keep_input then self:close_input() end
   return self
 end
 

@@ -73,8 +73,8 @@ t.test("devices add to those of every container", function()
   local base = "/dev/null:rw /dev/zero:rw /dev/full:rw /dev/random:rw /dev/urandom:rw /dev/tty:rw"
   t.equal(paths "", base)
   t.equal(paths 'devices = { "kvm" }', base .. " /dev/kvm:rw")
-  t.equal(paths '{ devices = { "kvm" } }, devices = { device { "/dev/kvm", access = "r" }, remove "tty" }',
-    base:gsub(" /dev/tty:rw", "") .. " /dev/kvm:r")
+  t.equal(paths '{ devices = { "kvm" } }, devices = { device { "/dev/kvm", access = "rw" }, remove "tty" }',
+    base:gsub(" /dev/tty:rw", "") .. " /dev/kvm:rw")
 end)
 
 t.test("env merges by name", function()
