@@ -110,4 +110,17 @@ return function(S)
     if st.type == kind and rdev.major == major and rdev.minor == minor then return true end
     return S.failure("NODEV")
   end
+
+  --- S.expect_bare_root() -> true
+  -- Succeeds when nothing is mounted over the root directory of the process; otherwise EBUSY. A lookup of "/"
+  -- itself stays below such a mount, one of "/.." steps onto it. Source: path_resolution(7), fs/namei.c.
+  function S.expect_bare_root()
+    local root, err, number = S.statx(nil, "/", nil, "basic_stats, mnt_id")
+    if not root then return nil, err, number end
+    local over
+    over, err, number = S.statx(nil, "/..", nil, "basic_stats, mnt_id")
+    if not over then return nil, err, number end
+    if over.mnt_id == root.mnt_id and over.ino == root.ino then return true end
+    return S.failure("BUSY")
+  end
 end

@@ -124,7 +124,7 @@ local function put(c, mount, text, mode, owner)
     local fd = c.steps:open("guest", mount.why, "file", "new_mount",
       { { type = "tmpfs", options = { { "mode", "0755" } }, attrs = "nosuid, nodev" } })
     c.steps:add("guest", mount.why, "put_file", { fd, "/file", text, { mode = mode } })
-    c.steps:add("guest", mount.why, "move_mount", { fd, "", "fdcwd", "/", "f_empty_path" })
+    overlay.hang(c, fd, mount.why)
     local copy = c.steps:open("guest", mount.why, "file", "open_tree", { fd, "file", "clone, cloexec" })
     return attach(c, mount, copy, "file")
   end
@@ -180,6 +180,7 @@ local function emit_root(c)
       { { type = "tmpfs", options = options, attrs = "nosuid, nodev" } })
     c.seal_readonly[#c.seal_readonly + 1] = { c.root, "root" }
   end
+  overlay.release(c)
   steps:add("guest", "root", "move_mount", { c.root, "", "fdcwd", "/", "f_empty_path" })
   steps:add("guest", "root", "fchdir", { c.root })
 end
@@ -203,10 +204,12 @@ end
 --- The old root goes; what was only a view becomes read-only.
 function M.pivot(c)
   local steps = c.steps
+  overlay.release(c)
   steps:add("guest", "root", "fchdir", { c.root })
   steps:add("guest", "root", "pivot_root", { ".", "." })
   steps:add("guest", "root", "umount2", { ".", "detach" })
   steps:add("guest", "root", "chdir", { "/" })
+  steps:add("guest", "root", "expect_bare_root", {})
   for _, sealed in ipairs(c.seal_readonly) do
     steps:add("guest", sealed[2], "mount_setattr", { sealed[1], "", "empty_path", { attr_set = "rdonly" } })
   end

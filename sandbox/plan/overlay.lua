@@ -12,8 +12,26 @@ local function fd_path(symbol)
 end
 M.fd_path = fd_path
 
--- A tmpfs for upper directories that nobody keeps. Unattached outside; inside it has to be attached somewhere,
--- and "/" (below the future root, above the old one) hides nothing of the host's tree.
+--- Attaches the mount `fd` over "/" in the child: what has to be attached somewhere to be used hides nothing of
+-- the host's tree there, since the process's own root lies below. `release` takes it off again.
+function M.hang(c, fd, why)
+  c.hung = c.hung or {}
+  c.hung[#c.hung + 1] = { fd, why }
+  c.steps:add("guest", why, "move_mount", { fd, "", "fdcwd", "/", "f_empty_path" })
+end
+
+--- Takes off what hangs over "/", the last first. To be planned before the new root is attached there and before
+-- the pivot: a mount over the container's root, or one above the old root that umount2 meets first, would lead
+-- out of the container by "/..".
+function M.release(c)
+  for i = #(c.hung or {}), 1, -1 do
+    local fd, why = c.hung[i][1], c.hung[i][2]
+    c.steps:add("guest", why, "umount2", { fd_path(fd), "detach" })
+  end
+  c.hung, c.scratch = nil, nil
+end
+
+-- A tmpfs for upper directories that nobody keeps; an overlay takes none that is unattached in a user namespace.
 local function scratch(c, why, size)
   if not size and c.scratch then return c.scratch end
   local options = { { "mode", "0755" } }
@@ -21,7 +39,7 @@ local function scratch(c, why, size)
   local fd = c.steps:open(c.source_place, why, "scratch", "new_mount",
     { { type = "tmpfs", options = options, attrs = "nosuid, nodev" } })
   if c.source_place == "guest" then
-    c.steps:add("guest", why, "move_mount", { fd, "", "fdcwd", "/", "f_empty_path" })
+    M.hang(c, fd, why)
   end
   if not size then c.scratch = fd end
   return fd
