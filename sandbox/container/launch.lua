@@ -45,11 +45,12 @@ local function take(steps, place, symbols, undo, release)
   return true
 end
 
--- The names of the descriptors that attach steps make, in order: both sides know it from the plan.
+-- The names of the descriptors that attach steps make for the child, "$fd.…", in order: both sides know it from
+-- the plan.
 local function passed_names(steps)
   local names = {}
   for _, step in ipairs(steps) do
-    if step.where == "attach" and step.save then names[#names + 1] = step.save:sub(2) end
+    if step.where == "attach" and step.save and step.save:match("^%$fd%.") then names[#names + 1] = step.save:sub(2) end
   end
   return names
 end
@@ -142,6 +143,9 @@ function M.run(run)
   local undo = {}
   local process, outcome = start(run, symbols, undo)
   if process then outcome = monitor.watch(run, process, signals) end
+  if process and run.spec.keep and not outcome.failed then
+    outcome.kept = require("sandbox.container.keep").copy(run.spec.keep, symbols)
+  end
   undo_all(undo, symbols)
   return outcome
 end

@@ -127,6 +127,16 @@ local function mark_optional(steps, optional)
   end
 end
 
+-- What `keep` copies out at the end is reached through the container's mount namespace, which these descriptors keep
+-- alive after its last process.
+local function keep_namespaces(c)
+  if not c.spec.keep then return end
+  if c.ids.userns then
+    c.steps:add("attach", "keep", "open", { "/proc/${child}/ns/user", "rdonly, cloexec" }, { save = "$keep.user" })
+  end
+  c.steps:add("attach", "keep", "open", { "/proc/${child}/ns/mnt", "rdonly, cloexec" }, { save = "$keep.mount" })
+end
+
 local PLACES = { "host", "clone", "attach", "guest", "seal" }
 
 -- The parts of a plan add steps of several places side by side; the run takes one place after the other.
@@ -161,6 +171,7 @@ function M.compile(spec, facts, options)
   take_names(c)
   namespaces.clone(c)
   users.plan(c)
+  keep_namespaces(c)
   tree.decide(c)
   users.become_root(c)
   namespaces.join(c)

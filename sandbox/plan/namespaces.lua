@@ -99,9 +99,6 @@ function M.settings(c)
   local names = {}
   for name in pairs(spec.sysctl) do names[#names + 1] = name end
   table.sort(names)
-  if c.new_net and spec.sysctl["net.ipv4.ip_unprivileged_port_start"] == nil then
-    steps:add("guest", "sysctl", "writefile", { "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0" })
-  end
   for _, name in ipairs(names) do
     local path = "/proc/sys/" .. name:gsub("%.", "/")
     steps:add("guest", "sysctl[\"" .. name .. "\"]", "writefile", { path, tostring(spec.sysctl[name]) })

@@ -306,6 +306,7 @@ function M.finish(merged, profile_name, facts, complain)
   environment(spec, env, facts.env or {}, complain)
   spec.hostname, spec.annotations = spec.hostname or spec.name, strip(spec.annotations)
   spec.landlock, spec.hooks = false, {}
+  if not spec.keep.to then spec.keep = nil end
   spec.written_user_namespace, spec.written_net_namespace = nil, nil
   spec.optional, spec.unenforced = {}, {}
   for path in next, merged.optional do spec.optional[path] = true end

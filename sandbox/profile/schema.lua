@@ -357,8 +357,13 @@ M.container = record { name = "container", example = 'container { command = { "t
     doc = "The log of a detached container." },
   { "hooks", "any", off = true, enforced = false, because = LATER, example = '{ started = "started.lua" }',
     doc = "Lua scripts with the syscall layer: prepare, guest, started, stopped." },
-  { "keep", "any", off = true, enforced = false, because = LATER .. "; a bind with rw keeps files",
-    example = '{ artifacts = { "*.log" }, to = "out" }', doc = "Files copied out at the end." },
+  { "keep", record { name = "keep",
+      { "artifacts", list "path", required = true, example = '{ "/src/build/*.log" }',
+        doc = "Paths in the container, with * and ? within a name; directories are copied whole." },
+      { "to", "hostpath", required = true, example = '"out"',
+        doc = "The host's directory that they are copied to; made when it is missing." } },
+    example = '{ artifacts = { "/src/build/*.log" }, to = "out" }',
+    doc = "Regular files copied out at the end, whatever the end was; links are not followed." },
 }
 
 M.group = record { name = "group", example = 'group { containers = { a = container { command = { "true" } } } }',

@@ -21,6 +21,7 @@ local EXTRA = { -- what a field's example needs beside it
   ["capabilities.ambient"] = 'bounding = { "chown" },',
   ["capabilities.effective"] = 'permitted = { "chown" },', ["capabilities.inheritable"] = 'bounding = { "chown" },',
   ["capabilities.permitted"] = 'bounding = { "chown" },',
+  ["keep.artifacts"] = 'to = "out",', ["keep.to"] = 'artifacts = { "/a" },',
 }
 
 local function inner_record(type_)

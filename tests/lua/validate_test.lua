@@ -340,7 +340,7 @@ local GOLDEN = {
     [=[restart: restart is not enforced by this version of luge [groups and detached containers are not in this version; leave it out]]=],
   } },
   { [[keep = { to = "x" }]], {
-    [=[keep: keep is not enforced by this version of luge [leave it out; a bind with rw keeps files]]=],
+    "keep: needs artifacts",
   } },
   { [[cwd = optional "/x"]], {
     [=[cwd: optional() is for protections and mounts [leave optional() out]]=],

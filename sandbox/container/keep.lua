@@ -1,0 +1,173 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.keep: copies artifacts out of a container that has ended.
+--
+-- A child of luge joins the container's user and mount namespace, where a path means what it meant to the
+-- command, opens what the globs match and sends the descriptors back; luge copies them. The container is dead by
+-- then, so nothing changes meanwhile; its names are still somebody else's, and are only ever used below `to`.
+
+local S = require "syscall"
+
+local M = {}
+
+local DEPTH = 64 -- directories in directories
+local NAME_MAX = 255
+
+-- "*.log" as a Lua pattern for one whole name.
+local function name_pattern(glob)
+  local pattern = glob:gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".")
+  return "^" .. pattern .. "$"
+end
+
+-- Calls found(parent directory, name) for each name that the rest of a glob's components matches. A name that
+-- starts with a dot is matched only by a pattern that does.
+local function expand(directory, components, index, found)
+  local component = components[index]
+  local names = { component }
+  if component:find("[*?]") then
+    names = {}
+    local pattern = name_pattern(component)
+    for _, entry in ipairs(S.getdents(directory) or {}) do
+      local hidden = entry.name:sub(1, 1) == "." and component:sub(1, 1) ~= "."
+      if not hidden and entry.name:match(pattern) then names[#names + 1] = entry.name end
+    end
+    table.sort(names)
+  end
+  for _, name in ipairs(names) do
+    if index == #components then
+      found(directory, name)
+    else
+      local below = S.openat(directory, name, "rdonly, directory, nofollow")
+      if below then
+        expand(below, components, index + 1, found)
+        below:close()
+      end
+    end
+  end
+end
+
+-- Sends a regular file, or what is below a directory; anything else, links among it, is passed over.
+local function send(channel, parent, name, path, depth)
+  local st = S.fstatat(parent, name, "symlink_nofollow")
+  if not st then return end
+  if st.type == "file" then
+    local fd = S.openat(parent, name, "rdonly, nofollow, nonblock, noctty")
+    if fd then
+      S.sendmsg(channel, { data = path, fds = { fd } })
+      fd:close()
+    end
+  elseif st.type == "directory" and depth < DEPTH then
+    local fd = S.openat(parent, name, "rdonly, directory, nofollow")
+    if not fd then return end
+    S.sendmsg(channel, { data = path .. "/" })
+    for _, entry in ipairs(S.getdents(fd) or {}) do
+      send(channel, fd, entry.name, path .. "/" .. entry.name, depth + 1)
+    end
+    fd:close()
+  end
+end
+
+local function offer(channel, artifacts, symbols)
+  if symbols["keep.user"] then assert(S.setns(symbols["keep.user"], "newuser")) end
+  assert(S.setns(symbols["keep.mount"], "newns"))
+  local root = assert(S.open("/", "rdonly, directory"))
+  for _, glob in ipairs(artifacts) do
+    local components = {}
+    for component in glob:gmatch("[^/]+") do components[#components + 1] = component end
+    if #components > 0 then
+      expand(root, components, 1, function(parent, name) send(channel, parent, name, name, 0) end)
+    end
+  end
+end
+
+-- "dir/file" split; nil where a component could lead out of the directory it is used in.
+local function safe_components(path)
+  local list = {}
+  for name in path:gmatch("[^/]+") do
+    if name == "." or name == ".." or #name > NAME_MAX or name:find("%z") then return nil end
+    list[#list + 1] = name
+  end
+  return #list > 0 and list or nil
+end
+
+-- The directory of the last component, made as needed and never through a link.
+local function descend(to, components, last)
+  local directory = to
+  for i = 1, last do
+    S.mkdirat(directory, components[i], "0755")
+    local below, err = S.openat(directory, components[i], "rdonly, directory, nofollow")
+    if directory ~= to then directory:close() end
+    if not below then return nil, err end
+    directory = below
+  end
+  return directory
+end
+
+local function copy_content(from, target)
+  repeat
+    local n, err = S.sendfile(target, from, nil, 1 << 20)
+    if not n then return nil, err end
+  until n == 0
+  return true
+end
+
+-- One file: a name that is there already is kept as it is.
+local function receive_file(to, components, from, owner)
+  local directory, err = descend(to, components, #components - 1)
+  if not directory then return nil, err end
+  local mode = S.fstat(from).perm & 493 -- 0755: never set-uid, never writable to others
+  local target
+  target, err = S.openat(directory, components[#components], "creat, excl, wronly, nofollow", mode)
+  local ok = target
+  if target then
+    ok, err = copy_content(from, target)
+    S.fchown(target, owner.uid, owner.gid)
+    target:close()
+  end
+  if directory ~= to then directory:close() end
+  return ok, err
+end
+
+local function receive(channel, to, kept)
+  local owner = S.fstat(to)
+  while true do
+    local message = S.recvmsg(channel, { size = 4096, max_fds = 1 })
+    if not message or message.data == "" then return end
+    local components = safe_components(message.data)
+    local from = message.fds and message.fds[1]
+    local ok, err = true, nil
+    if components and from then
+      ok, err = receive_file(to, components, from, owner)
+      kept.files = kept.files + (ok and 1 or 0)
+    elseif components then
+      ok, err = descend(to, components, #components)
+      if ok then ok:close() end
+    end
+    if from then from:close() end
+    if not ok then kept.failed[#kept.failed + 1] = ("%s: %s"):format(message.data, tostring(err)) end
+  end
+end
+
+--- Copies the artifacts of `keep`; returns { files = how many, failed = { "name: why"… } }.
+function M.copy(keep, symbols)
+  local kept = { files = 0, failed = {} }
+  S.ensure_directory(keep.to, "0755")
+  local to, err = S.open(keep.to, "rdonly, directory")
+  if not to then
+    kept.failed[1] = ("%s: %s"):format(keep.to, tostring(err))
+    return kept
+  end
+  local here, there = S.socketpair("unix", "seqpacket")
+  local pid = S.fork()
+  if pid == 0 then
+    here:close()
+    local ok = pcall(offer, there, keep.artifacts, symbols)
+    S.exit(ok and 0 or 1)
+  end
+  there:close()
+  receive(here, to, kept)
+  local status = pid and S.waitid("pid", pid, "exited")
+  if not status or status.status ~= 0 then kept.failed[#kept.failed + 1] = "the container's files could not be reached" end
+  return kept
+end
+
+return M
