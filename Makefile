@@ -28,8 +28,16 @@ all: $(BUILD)/luge ## build (the default)
 
 # ---- the binary ----
 
-$(BUILD)/luge: $(OBJECTS)
+$(BUILD)/luge-cold: $(OBJECTS)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The program loads its own modules and becomes one that has them in memory (runtime/heap.c). The sanitizers want
+# Lua's memory from malloc.
+FREEZE := $(if $(findstring sanitize,$(CFLAGS)),cp,objcopy --update-section .frozen=$(BUILD)/gen/frozen)
+
+$(BUILD)/luge: $(BUILD)/luge-cold
+	$(Q)$(BUILD)/luge-cold --freeze $(BUILD)/gen/frozen
+	$(Q)$(FREEZE) $< $@
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/gen/constants.h
 	@mkdir -p $(@D)

@@ -7,6 +7,7 @@
  */
 #include "state.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "heap.h"
 #include "modules.h"
 
 extern const struct embedded_file embedded_files[];
@@ -143,10 +145,9 @@ static int setup(lua_State *L)
 	return 0;
 }
 
-lua_State *state_new(void)
+/* The standard libraries and the ways to our modules, in a new state. */
+static lua_State *furnish(lua_State *L)
 {
-	lua_State *L = luaL_newstate();
-
 	if (!L)
 		return NULL;
 	lua_gc(L, LUA_GCSTOP, 0);
@@ -156,4 +157,55 @@ lua_State *state_new(void)
 		return NULL;
 	}
 	return L;
+}
+
+/* The handles of a thawed state are those of the process that froze it. */
+static void renew_handle(lua_State *L, const char *name, FILE *file)
+{
+	lua_getfield(L, -1, name);
+	((luaL_Stream *)lua_touserdata(L, -1))->f = file;
+	lua_pop(L, 1);
+}
+
+lua_State *state_new(void)
+{
+	lua_State *L = source_tree() ? NULL : heap_thaw();
+
+	if (!L)
+		return furnish(luaL_newstate());
+	lua_getglobal(L, "io");
+	renew_handle(L, "stdin", stdin);
+	renew_handle(L, "stdout", stdout);
+	renew_handle(L, "stderr", stderr);
+	lua_pop(L, 1);
+	return L;
+}
+
+/* Loads every module; nothing but a module's own file runs. */
+static int load_all(lua_State *L)
+{
+	for (const struct embedded_file *f = embedded_files; f->name; f++) {
+		if (strncmp(f->name, "file:", 5) == 0)
+			continue;
+		lua_getglobal(L, "require");
+		lua_pushstring(L, f->name);
+		lua_call(L, 1, 0);
+	}
+	return 0;
+}
+
+int state_freeze(const char *path)
+{
+	lua_State *L = furnish(heap_state_new());
+
+	if (!L)
+		return -ENOMEM;
+	lua_pushcfunction(L, load_all);
+	if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+		fprintf(stderr, "luge: %s\n", lua_tostring(L, -1));
+		return -EINVAL;
+	}
+	lua_gc(L, LUA_GCCOLLECT, 0);
+	lua_gc(L, LUA_GCSTOP, 0);
+	return heap_freeze(L, path);
 }

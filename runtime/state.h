@@ -21,4 +21,7 @@ const struct embedded_file *embedded_find(const char *name);
  * once, and collecting costs a third of it. What runs for long turns it on (collectgarbage "restart"). */
 lua_State *state_new(void);
 
+/* For the build: writes a state with all modules loaded, as heap_freeze(). Returns 0 or -errno. */
+int state_freeze(const char *path);
+
 #endif

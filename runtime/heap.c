@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* heap.c – the memory of the engine's Lua state, which the build freezes with every module loaded
+ *
+ * Loading the modules of a run from bytecode takes two thirds of luge's own time. So the build does it once: it
+ * runs the finished program, which loads them all into memory at a fixed address and writes that memory out
+ * (heap_freeze), as the contents of the program's section .frozen. At its start luge moves the section's pages to
+ * the same address (heap_thaw): pointers between Lua's objects hold as they are, pages are read from the file when
+ * they are touched, and only those that are written to are copied.
+ *
+ * Pointers into the program itself – C functions – move with it, since it is position-independent: a list says
+ * where they are. What no state may keep across the freeze: pointers into libraries (state.c renews the three FILE
+ * handles), and tables keyed by pointers into the program (their hash would be wrong).
+ *
+ * Whatever does not fit – the address is taken, an old kernel – makes state.c load the bytecode instead.
+ */
+#include "heap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* 64 GiB: far from where the kernel puts programs, libraries and stacks on any 64-bit machine. */
+#define HEAP_ADDRESS ((void *)0x1000000000)
+
+enum {
+	FROZEN_SIZE = 2 << 20,
+	CHUNK_SIZE = 128 << 10,
+	GRAIN = 16,
+	SMALL_MAX = 512, /* larger blocks are malloc's once the heap is thawed */
+	MAGIC = 0x4c474846,
+};
+
+/* The heap begins with this; then come Lua's blocks, and after the last the offsets of pointers into the program. */
+struct heap {
+	uint32_t magic;
+	uint32_t n_relocations;
+	uint32_t used; /* bytes, the header included */
+	int32_t thawed;
+	uintptr_t image; /* where the program was */
+	lua_State *state;
+	char *next, *end; /* of the chunk that blocks are cut from */
+	void *free[SMALL_MAX / GRAIN + 1];
+};
+
+static union {
+	struct heap heap;
+	unsigned char bytes[FROZEN_SIZE];
+} frozen __attribute__((section(".frozen"), aligned(4096)));
+
+/* Where the linker put the program. */
+extern const char __executable_start[], _end[];
+
+/* ---- the allocator ---- */
+
+static int is_frozen(const void *block)
+{
+	return (uintptr_t)block - (uintptr_t)HEAP_ADDRESS < FROZEN_SIZE;
+}
+
+static void *cut(struct heap *heap, size_t size)
+{
+	size = (size + GRAIN - 1) & ~(size_t)(GRAIN - 1);
+	if ((size_t)(heap->end - heap->next) < size) {
+		char *chunk = heap->thawed ? malloc(CHUNK_SIZE) : NULL;
+
+		if (!chunk)
+			return NULL;
+		heap->next = chunk;
+		heap->end = chunk + CHUNK_SIZE;
+	}
+	void *block = heap->next;
+
+	heap->next += size;
+	return block;
+}
+
+static void *take(struct heap *heap, size_t size)
+{
+	if (size > SMALL_MAX)
+		return heap->thawed ? malloc(size) : cut(heap, size);
+	void **list = &heap->free[(size + GRAIN - 1) / GRAIN];
+	void *block = *list;
+
+	if (!block)
+		return cut(heap, size);
+	memcpy(list, block, sizeof(*list));
+	return block;
+}
+
+static void give_back(struct heap *heap, void *block, size_t size)
+{
+	if (size > SMALL_MAX) {
+		if (!is_frozen(block))
+			free(block);
+		return;
+	}
+	void **list = &heap->free[(size + GRAIN - 1) / GRAIN];
+
+	memcpy(block, list, sizeof(*list));
+	*list = block;
+}
+
+/* Lua's allocator. Lua always knows the size of a block, so blocks have no headers. */
+static void *heap_alloc(void *ud, void *block, size_t old_size, size_t size)
+{
+	struct heap *heap = ud;
+
+	if (!block)
+		return size ? take(heap, size) : NULL;
+	if (size == 0) {
+		give_back(heap, block, old_size);
+		return NULL;
+	}
+	if (old_size > SMALL_MAX && size > SMALL_MAX && !is_frozen(block))
+		return realloc(block, size);
+	void *moved = take(heap, size);
+
+	if (!moved)
+		return size <= old_size ? block : NULL;
+	memcpy(moved, block, size < old_size ? size : old_size);
+	give_back(heap, block, old_size);
+	return moved;
+}
+
+static int panic(lua_State *L)
+{
+	fprintf(stderr, "luge: internal error: %s\n", lua_tostring(L, -1));
+	return 0; /* Lua aborts */
+}
+
+/* ---- freezing, in the build ---- */
+
+lua_State *heap_state_new(void)
+{
+	if (frozen.heap.magic == MAGIC)
+		return NULL;
+	struct heap *heap = mmap(HEAP_ADDRESS, FROZEN_SIZE, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (heap == MAP_FAILED)
+		return NULL;
+	if ((void *)heap != HEAP_ADDRESS) {
+		(void)munmap(heap, FROZEN_SIZE); /* a kernel before 4.17 does not know the flag */
+		return NULL;
+	}
+	heap->next = (char *)(heap + 1);
+	heap->end = (char *)heap + FROZEN_SIZE;
+	lua_State *L = lua_newstate(heap_alloc, heap);
+
+	if (L)
+		lua_atpanic(L, panic);
+	return L;
+}
+
+/* Lists the words that point into the program, behind the blocks. A word that only looks like one would be changed
+ * at random: text of that form has a one in 10^6 chance, and the tests run what the build made. */
+static int list_relocations(struct heap *heap)
+{
+	const uintptr_t *words = (const uintptr_t *)heap;
+	uint32_t *list = (uint32_t *)((char *)heap + heap->used);
+	const uint32_t *end = (const uint32_t *)((const char *)heap + FROZEN_SIZE);
+	size_t size = (uintptr_t)_end - (uintptr_t)__executable_start;
+
+	for (size_t i = sizeof(*heap) / sizeof(*words); i < heap->used / sizeof(*words); i++) {
+		if (words[i] - heap->image >= size)
+			continue;
+		if (list + heap->n_relocations == end)
+			return -E2BIG;
+		list[heap->n_relocations++] = (uint32_t)(i * sizeof(*words));
+	}
+	return 0;
+}
+
+int heap_freeze(lua_State *L, const char *path)
+{
+	struct heap *heap = HEAP_ADDRESS;
+
+	heap->magic = MAGIC;
+	heap->state = L;
+	heap->image = (uintptr_t)__executable_start;
+	heap->used = (uint32_t)(heap->next - (char *)heap);
+	/* What is made later goes to pages of its own, not into the holes of these. */
+	memset(heap->free, 0, sizeof(heap->free));
+	heap->next = heap->end = NULL;
+	int rc = list_relocations(heap);
+	FILE *out = rc == 0 ? fopen(path, "wb") : NULL;
+
+	if (!out)
+		return rc ? rc : -errno;
+	size_t written = fwrite(heap, 1, FROZEN_SIZE, out);
+
+	return fclose(out) != 0 || written != FROZEN_SIZE ? -EIO : 0;
+}
+
+/* ---- thawing, in each run ---- */
+
+lua_State *heap_thaw(void)
+{
+	struct heap *heap = HEAP_ADDRESS;
+
+	if (frozen.heap.magic != MAGIC)
+		return NULL;
+	void *place =
+		mmap(heap, FROZEN_SIZE, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (place != heap)
+		return NULL;
+	if (mremap(&frozen, FROZEN_SIZE, FROZEN_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, heap) != heap)
+		return NULL;
+	const uint32_t *list = (const uint32_t *)((char *)heap + heap->used);
+	uintptr_t moved = (uintptr_t)__executable_start - heap->image;
+
+	for (uint32_t i = 0; i < heap->n_relocations; i++)
+		*(uintptr_t *)((char *)heap + list[i]) += moved;
+	heap->thawed = 1;
+	return heap->state;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* heap.h – the memory of the engine's Lua state, which the build freezes with every module loaded */
+#ifndef LUGE_HEAP_H
+#define LUGE_HEAP_H
+
+#include <lua.h>
+
+/* A Lua state whose memory heap_freeze() can write. For the build only: NULL in a program that has one already. */
+lua_State *heap_state_new(void);
+
+/* Writes the memory of L, the state of heap_state_new(), as the section .frozen of this very program. No call of
+ * Lua may be under way. Returns 0 or -errno; -E2BIG: enlarge FROZEN_SIZE. */
+int heap_freeze(lua_State *L, const char *path);
+
+/* The state that the build froze into this program, to be had once; NULL when there is none or its place is
+ * taken. FILE handles in it are stale. */
+lua_State *heap_thaw(void);
+
+#endif
