@@ -33,11 +33,13 @@ $(BUILD)/luge-cold: $(OBJECTS)
 
 # The program loads its own modules and becomes one that has them in memory (runtime/heap.c). The sanitizers want
 # Lua's memory from malloc.
-FREEZE := $(if $(findstring sanitize,$(CFLAGS)),cp,objcopy --update-section .frozen=$(BUILD)/gen/frozen)
-
 $(BUILD)/luge: $(BUILD)/luge-cold
+ifeq ($(findstring sanitize,$(CFLAGS)),)
 	$(Q)$(BUILD)/luge-cold --freeze $(BUILD)/gen/frozen
-	$(Q)$(FREEZE) $< $@
+	$(Q)objcopy --update-section .frozen=$(BUILD)/gen/frozen $< $@
+else
+	$(Q)cp $< $@
+endif
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/gen/constants.h
 	@mkdir -p $(@D)
