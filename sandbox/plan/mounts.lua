@@ -112,10 +112,8 @@ function emit.sysfs(c, mount) special.sysfs(c, mount, attach) end
 function emit.dev(c, mount) special.dev(c, mount, attach) end
 
 function emit.dir(c, mount)
-  place(c, mount, "directory")
-  if mount.mode then
-    c.steps:add("guest", mount.why, "fchmodat", { c.root, mount.target:sub(2), mode_text(mount.mode) })
-  end
+  local at = place(c, mount, "directory")
+  if mount.mode then c.steps:add("guest", mount.why, "chmod", { at.path, mode_text(mount.mode) }) end
 end
 
 -- A file is written in place where the tree below is thrown away with the container.
