@@ -5,28 +5,38 @@ local S = require "syscall"
 
 local M = {}
 
--- A private directory of our own under /tmp, for users without a runtime directory.
-local function private_tmp(uid)
-  local path = "/tmp/luge-" .. uid
+-- The names in it decide what luge locks and removes, so that nobody else may have a hand in it: not whoever
+-- prepared a predictable path (CVE-2015-1331), not through a symbolic link.
+local function private(path, uid)
   S.mkdir(path, "0700")
-  local st = S.lstat(path)
-  if st and st.type == "directory" and st.uid == uid and st.perm & 63 == 0 then return path end
-  return nil, path .. " is not a private directory of ours"
+  local st, err = S.lstat(path)
+  if not st then return nil, ("the state directory %s: %s"):format(path, tostring(err)) end
+  local what
+  if st.type ~= "directory" then
+    what = "is no directory"
+  elseif st.uid ~= uid then
+    what = ("belongs to user %d"):format(st.uid)
+  elseif st.perm & 18 ~= 0 then
+    what = ("can be written by others (mode %04o)"):format(st.perm)
+  else
+    return path
+  end
+  return nil, ("the state directory %s %s"):format(path, what)
 end
 
---- The state directory; its last component may have to be made.
+--- The state directory, made unless it is there, and ours alone.
 ---@return string|nil path
 ---@return string|nil why not
 function M.directory(facts)
   local chosen = facts.env.LUGE_STATE
-  if chosen and chosen ~= "" then return chosen end
-  if facts.uid == 0 and facts.initial_userns then return "/run/luge" end
+  if chosen and chosen ~= "" then return private(chosen, facts.uid) end
+  if facts.uid == 0 and facts.initial_userns then return private("/run/luge", 0) end
   local runtime = facts.env.XDG_RUNTIME_DIR
-  if runtime and runtime:sub(1, 1) == "/" and S.access(runtime, "w") then return runtime .. "/luge" end
+  if runtime and runtime:sub(1, 1) == "/" and S.access(runtime, "w") then return private(runtime .. "/luge", facts.uid) end
   local user = "/run/user/" .. facts.uid
   local st = S.lstat(user)
-  if st and st.uid == facts.uid then return user .. "/luge" end
-  return private_tmp(facts.uid)
+  if st and st.uid == facts.uid then return private(user .. "/luge", facts.uid) end
+  return private("/tmp/luge-" .. facts.uid, facts.uid)
 end
 
 --- A name that nobody has: the profile's and four characters.
@@ -42,19 +52,33 @@ function M.generate_name(base)
   return base .. "-" .. tail
 end
 
---- Removes what luges that were killed left in the state directory: files whose lock nobody holds. Looks at
--- no more than `most` of them, so that a start stays cheap.
+-- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well.
+local function is_lock(name)
+  return name:find("^[%w_.-]+%.lock$") or name:find("^range%.%d+$")
+end
+
+local function remove_unlocked(path)
+  local fd = S.open(path, "rdonly, nofollow, nonblock, cloexec")
+  if not fd then return false end
+  local here, removed = S.fstat(fd), nil
+  if here.type == "file" and S.flock(fd, "ex, nb") then
+    local there = S.lstat(path)
+    removed = there and here.ino == there.ino and S.unlink(path)
+  end
+  fd:close()
+  return removed
+end
+
+--- Removes what luges that were killed left in the state directory: locks that nobody holds. Looks at no more
+-- than `most` of them, so that a start stays cheap.
 function M.collect(directory, most)
-  local removed = 0
-  for i, name in ipairs(S.dir(directory) or {}) do
-    if i > most then break end
-    local path = directory .. "/" .. name
-    local fd = S.open(path, "rdonly, nofollow")
-    if fd and S.flock(fd, "ex, nb") then
-      local here, there = S.fstat(fd), S.lstat(path)
-      if here and there and here.ino == there.ino and here.type == "file" and S.unlink(path) then removed = removed + 1 end
+  local looked, removed = 0, 0
+  for _, name in ipairs(S.dir(directory) or {}) do
+    if looked == most then break end
+    if is_lock(name) then
+      looked = looked + 1
+      if remove_unlocked(directory .. "/" .. name) then removed = removed + 1 end
     end
-    if fd then fd:close() end
   end
   return removed
 end
