@@ -8,6 +8,7 @@
 local overlay = require "sandbox.plan.overlay"
 local source = require "sandbox.plan.source"
 local special = require "sandbox.plan.special"
+local text = require("sandbox.plan.steps").text
 
 local M = {}
 
@@ -27,7 +28,7 @@ local function make_parents(c, why, path)
     if made == path then return end
     if not c.made[made] then
       c.made[made] = true
-      c.steps:add("guest", why, "mkdirat", { c.root, made:sub(2), "0755" })
+      c.steps:add("guest", why, "mkdirat", { c.root, text(made:sub(2)), "0755" })
     end
   end
 end
@@ -40,14 +41,14 @@ local function place(c, mount, kind)
       make_parents(c, why, target)
       c.made[target] = true
       if kind == "file" then
-        c.steps:add("guest", why, "mknodat", { c.root, target:sub(2), "0644", "file" })
+        c.steps:add("guest", why, "mknodat", { c.root, text(target:sub(2)), "0644", "file" })
       else
-        c.steps:add("guest", why, "mkdirat", { c.root, target:sub(2), "0755" })
+        c.steps:add("guest", why, "mkdirat", { c.root, text(target:sub(2)), "0755" })
       end
     end
-    return { fd = c.root, name = target:sub(2), path = target:sub(2), flags = "f_empty_path" }
+    return { fd = c.root, name = text(target:sub(2)), path = text(target:sub(2)), flags = "f_empty_path" }
   end
-  local fd = c.steps:open("guest", why, "target", "open_in_root", { c.root, target, { create = kind } })
+  local fd = c.steps:open("guest", why, "target", "open_in_root", { c.root, text(target), { create = kind } })
   return { fd = fd, name = "", path = overlay.fd_path(fd), flags = "f_empty_path, t_empty_path" }
 end
 
@@ -66,7 +67,7 @@ local emit = {}
 function emit.bind(c, mount)
   local st = c.facts:stat(mount.source)
   if mount.create and not st then
-    c.steps:add("host", mount.why, "ensure_directory", { mount.source })
+    c.steps:add("host", mount.why, "ensure_directory", { text(mount.source) })
   end
   attach(c, mount, source.open(c, mount), st and st.type ~= "directory" and "file" or "directory")
 end
@@ -117,18 +118,19 @@ function emit.dir(c, mount)
 end
 
 -- A file is written in place where the tree below is thrown away with the container.
-local function put(c, mount, text, mode, owner)
+local function put(c, mount, content, mode, owner)
   if mount.cover.rw then
     local fd = c.steps:open("guest", mount.why, "file", "new_mount",
       { { type = "tmpfs", options = { { "mode", "0755" } }, attrs = "nosuid, nodev" } })
-    c.steps:add("guest", mount.why, "put_file", { fd, "/file", text, { mode = mode } })
+    c.steps:add("guest", mount.why, "put_file", { fd, "/file", content, { mode = mode } })
     overlay.hang(c, fd, mount.why)
     local copy = c.steps:open("guest", mount.why, "file", "open_tree", { fd, "file", "clone, cloexec" })
     return attach(c, mount, copy, "file")
   end
-  c.steps:add("guest", mount.why, "put_file", { c.root, mount.target, text, { mode = mode, replace = not is_ours(c, mount) } })
+  c.steps:add("guest", mount.why, "put_file",
+    { c.root, text(mount.target), content, { mode = mode, replace = not is_ours(c, mount) } })
   if owner and c.user.uid ~= 0 and c.ids:host_uid(0) then
-    c.steps:add("guest", mount.why, "chown_in_root", { c.root, mount.target, c.user.uid, c.user.gid })
+    c.steps:add("guest", mount.why, "chown_in_root", { c.root, text(mount.target), c.user.uid, c.user.gid })
   end
 end
 
@@ -137,11 +139,11 @@ function emit.file(c, mount)
 end
 
 function emit.copy(c, mount)
-  c.steps:add("guest", mount.why, "copy_file", { mount.source, c.root, mount.target })
+  c.steps:add("guest", mount.why, "copy_file", { text(mount.source), c.root, text(mount.target) })
 end
 
 function emit.symlink(c, mount)
-  c.steps:add("guest", mount.why, "put_symlink", { c.root, mount.target, { literal = mount.to } })
+  c.steps:add("guest", mount.why, "put_symlink", { c.root, text(mount.target), { literal = mount.to } })
 end
 
 -- The value is read at start and is only ever a symbol in the plan.
@@ -149,9 +151,9 @@ function emit.secret(c, mount)
   c.secrets = (c.secrets or 0) + 1
   local symbol = "$secret" .. c.secrets
   if mount.env then
-    c.steps:add("host", mount.why, "getenv", { mount.env }, { save = symbol })
+    c.steps:add("host", mount.why, "getenv", { text(mount.env) }, { save = symbol })
   else
-    c.steps:add("host", mount.why, "readfile", { mount.file }, { save = symbol })
+    c.steps:add("host", mount.why, "readfile", { text(mount.file) }, { save = symbol })
   end
   put(c, mount, symbol, mode_text(mount.mode or 256), true)
 end

@@ -2,6 +2,7 @@
 -- sandbox.plan.namespaces: which are new, which are joined, and what is set inside them.
 
 local network = require "netns.plan"
+local text = require("sandbox.plan.steps").text
 
 local M = {}
 
@@ -17,7 +18,7 @@ end
 -- A process's children are born in its pid namespace: joining one happens before the clone.
 local function join(c, kind, path)
   local why = "namespaces." .. kind
-  local fd = c.steps:open("host", why, "ns", "open", { path, "rdonly, cloexec" })
+  local fd = c.steps:open("host", why, "ns", "open", { text(path), "rdonly, cloexec" })
   c.steps:add(kind == "pid" and "host" or "guest", why, "setns", { fd, CLONE[kind] })
 end
 
@@ -71,7 +72,7 @@ local function set_clocks(c)
   if not time or time == "host" then return end
   local steps, why = c.steps, "namespaces.time"
   if is_path(time) then
-    local fd = steps:open("host", why, "ns", "open", { time, "rdonly, cloexec" })
+    local fd = steps:open("host", why, "ns", "open", { text(time), "rdonly, cloexec" })
     steps:add("guest", why, "setns", { fd, "newtime" })
     return
   end
@@ -101,7 +102,7 @@ function M.settings(c)
   table.sort(names)
   for _, name in ipairs(names) do
     local path = "/proc/sys/" .. name:gsub("%.", "/")
-    steps:add("guest", "sysctl[\"" .. name .. "\"]", "writefile", { path, tostring(spec.sysctl[name]) })
+    steps:add("guest", "sysctl[\"" .. name .. "\"]", "writefile", { text(path), text(tostring(spec.sysctl[name])) })
   end
 end
 

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- sandbox.plan.special: /proc, /sys and /dev, the trees that talk to the kernel.
 
+local text = require("sandbox.plan.steps").text
+
 local M = {}
 
 -- Hidden: they show or change the host, whatever their modes say.
@@ -58,8 +60,9 @@ end
 function M.sysfs(c, mount, attach)
   local steps, why = c.steps, mount.why
   local attrs = "rdonly, nosuid, nodev, noexec"
+  local host_view = not c.new_net and c.ids.userns
   local tree
-  if c.new_net or not c.ids.userns then
+  if not host_view then
     tree = steps:open("guest", why, "sys", "new_mount", { { type = "sysfs", attrs = attrs } })
   else
     tree = steps:open(c.source_place, why, "sys", "open_tree", { "fdcwd", "/sys", "clone, cloexec, recursive" })
@@ -67,6 +70,8 @@ function M.sysfs(c, mount, attach)
   end
   attach(c, mount, tree)
   hide(c, why, tree, "/sys/", HIDDEN_SYS)
+  -- The host's tree comes with its cgroups: those of version 1 have no namespace worth the name.
+  if host_view then hide(c, why, tree, "/sys/", { "fs/cgroup" }) end
 end
 
 --- gid 5 is tty's on every Linux; a container with one mapped group does not have it (EINVAL).
@@ -102,7 +107,7 @@ end
 local function bind_node(c, why, tree, name, source, check)
   local steps, place = c.steps, c.source_place
   local maker = c.own_dev and "attach" or "guest"
-  local fd = steps:open(place, why, "node", "open_tree", { "fdcwd", source, "clone, cloexec" })
+  local fd = steps:open(place, why, "node", "open_tree", { "fdcwd", text(source), "clone, cloexec" })
   for above in name:gmatch("()/") do
     local dir = name:sub(1, above - 1)
     if not c.dev_dirs[dir] then
@@ -111,8 +116,8 @@ local function bind_node(c, why, tree, name, source, check)
     end
   end
   if check then steps:add(place, why, "expect_device", { fd, "char", check[2], check[3] }) end
-  steps:add(maker, why, "mknodat", { tree, name, "0644", "file" })
-  steps:add("guest", why, "move_mount", { fd, "", tree, name, "f_empty_path" })
+  steps:add(maker, why, "mknodat", { tree, text(name), "0644", "file" })
+  steps:add("guest", why, "move_mount", { fd, "", tree, text(name), "f_empty_path" })
 end
 
 local function make_directory(c, mount)

@@ -31,6 +31,12 @@ function M:open(where, why, hint, op, args)
   return symbol
 end
 
+--- Text that comes from the profile or the host, as an argument: a "$" in it is no symbol.
+function M.text(text)
+  if text and text:find("$", 1, true) then return { literal = text } end
+  return text
+end
+
 local function symbol_value(symbols, name)
   local base, sum = name:match("^(.-)%+(%d+)$")
   local value = symbols[base or name]
