@@ -125,6 +125,44 @@ function methods.lstat_in_root(_, root, path)
   return look_in_root(root, path, "path, nofollow, cloexec")
 end
 
+--- Whether only root can reach what lies in `path`: a directory above it is root's and lets nobody else
+-- through. The last component does not count: the container may change its mode.
+function methods.closed_above(_, path)
+  local fd = S.open(path, "path, cloexec")
+  local real = fd and S.readlink("/proc/self/fd/" .. fd:getfd()) or path
+  if fd then fd:close() end
+  while real ~= "/" and real ~= "" do
+    real = real:match("^(.*)/[^/]*$")
+    local st = S.lstat(real == "" and "/" or real)
+    if st and st.type == "directory" and st.uid == 0 and st.perm & 9 == 0 then return true end
+  end
+  return false
+end
+
+-- Below an open directory: the path of the first set-id file, other file systems not entered.
+local function find_setid(dirfd, path, dev)
+  for _, entry in ipairs(S.getdents(dirfd) or {}) do
+    local name = entry.name
+    if entry.type == "file" then
+      local st = S.fstatat(dirfd, name, "symlink_nofollow")
+      if st and st.perm & 3072 ~= 0 then return path .. "/" .. name end
+    elseif entry.type == "directory" and name ~= "." and name ~= ".." then
+      local sub = S.openat(dirfd, name, "rdonly, directory, nofollow, cloexec")
+      local found = sub and S.fstat(sub).dev == dev and find_setid(sub, path .. "/" .. name, dev)
+      if sub then sub:close() end
+      if found then return found end
+    end
+  end
+end
+
+--- A file with a set-user-id or set-group-id bit in the directory `path`, or nil.
+function methods.setid_below(_, path)
+  local dir = S.open(path, "rdonly, directory, cloexec")
+  local found = dir and find_setid(dir, path, S.fstat(dir).dev)
+  if dir then dir:close() end
+  return found
+end
+
 local meta = {
   __index = function(facts, key)
     if methods[key] then return methods[key] end

@@ -5,6 +5,8 @@
 -- owners behave as on any file system. An ordinary user can only mount them inside the user namespace
 -- (userxattr), where a rename of a lower directory is EXDEV and foreign files cannot be written.
 
+local text = require("sandbox.plan.steps").text
+
 local M = {}
 
 local function fd_path(symbol)
@@ -57,9 +59,9 @@ local function discarded_upper(c, mount, owner)
   end
   if owner.perm then steps:add(place, mount.why, "fchmodat", { fd, upper, owner.perm }) end
   for _, dir in ipairs(mount.adopted and mount.adopted.list or {}) do
-    steps:add(place, mount.why, "mkdirat", { fd, upper .. dir.path, dir.mode })
+    steps:add(place, mount.why, "mkdirat", { fd, text(upper .. dir.path), dir.mode })
     if place == "attach" then
-      steps:add(place, mount.why, "fchownat", { fd, upper .. dir.path, c.ids:host_uid(0) or 0, c.ids:host_gid(0) or 0 })
+      steps:add(place, mount.why, "fchownat", { fd, text(upper .. dir.path), c.ids:host_uid(0) or 0, c.ids:host_gid(0) or 0 })
     end
   end
   return fd_path(fd) .. "/" .. upper, fd_path(fd) .. "/" .. work
@@ -69,14 +71,16 @@ end
 local function kept_upper(c, mount, dir, userns)
   local steps, place = c.steps, c.source_place
   local st = mount.source and c.facts:stat(mount.source)
+  -- Closed at the top: what the container leaves inside, set-user-id programs too, is out of others' reach.
   for _, name in ipairs { "", "/upper", "/work" } do
-    steps:add("host", mount.why, "ensure_directory", { dir .. name, st and st.perm or "0755", st and st.uid, st and st.gid, n = 4 })
+    steps:add("host", mount.why, "ensure_directory",
+      { text(dir .. name), name == "" and "0700" or st and st.perm or "0755", st and st.uid, st and st.gid, n = 4 })
   end
   if not userns then
-    local fd = steps:open(place, mount.why, "upper", "open", { dir, "path, directory, cloexec" })
+    local fd = steps:open(place, mount.why, "upper", "open", { text(dir), "path, directory, cloexec" })
     return fd_path(fd) .. "/upper", fd_path(fd) .. "/work"
   end
-  local fd = steps:open(place, mount.why, "upper", "open_tree", { "fdcwd", dir, "clone, cloexec" })
+  local fd = steps:open(place, mount.why, "upper", "open_tree", { "fdcwd", text(dir), "clone, cloexec" })
   steps:add(place, mount.why, "mount_setattr", { fd, "", "empty_path", { attr_set = "nosuid, nodev", userns = userns } })
   return fd_path(fd) .. "/upper", fd_path(fd) .. "/work"
 end

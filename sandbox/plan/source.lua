@@ -5,6 +5,8 @@
 -- child opens them itself, since a clone of a mount outside one's own user namespace is refused (EPERM).
 
 local overlay = require "sandbox.plan.overlay"
+local setid = require "sandbox.plan.setid"
+local text = require("sandbox.plan.steps").text
 
 local M = {}
 
@@ -45,14 +47,14 @@ local function map_of_bind(c, mount)
   if not st then return nil end
   if ids:host_uid(c.user.uid) == st.uid and ids:host_gid(c.user.gid) == st.gid then return nil end
   local map = mount.overlay == "discard" and ids:full_map(st.uid, st.gid) or ids:single_map(st.uid, st.gid)
-  if mount.rw and (st.uid == 0 or st.gid == 0) then c.setid_guard = true end
+  if st.uid == 0 or st.gid == 0 then setid.guard(c, mount) end
   return userns_for(c, mount.why, map)
 end
 
 -- The map of a root directory: its root is the container's root, where the container has a range.
 local function map_of_root(c, mount)
   if not can_idmap(c) or not c.ids.userns or c.ids.kind == "self" or mount.kind == "host" then return nil end
-  if mount.rw or mount.overlay and mount.overlay ~= "discard" then c.setid_guard = true end
+  setid.guard(c, mount)
   return own_userns(c, mount.why)
 end
 
@@ -60,10 +62,10 @@ end
 local function clone(c, mount, path, userns, lower)
   local steps, place = c.steps, c.source_place
   if lower and place == "guest" then
-    return steps:open(place, mount.why, "lower", "open", { path, "path, cloexec" })
+    return steps:open(place, mount.why, "lower", "open", { text(path), "path, cloexec" })
   end
   local whole = not lower and mount.recursive ~= false
-  local fd = steps:open(place, mount.why, "tree", "open_tree", { "fdcwd", path, whole and CLONE or "clone, cloexec" })
+  local fd = steps:open(place, mount.why, "tree", "open_tree", { "fdcwd", text(path), whole and CLONE or "clone, cloexec" })
   local attrs = { attr_set = lower and "nosuid, nodev" or overlay.attrs(mount) }
   attrs.userns = userns
   if attrs.attr_set ~= "" or userns then
