@@ -69,7 +69,9 @@ int main(int argc, char **argv)
 			if (compile(path, binary))
 				return 1;
 		}
-		fprintf(out, "name%d:\t.asciz \"%s\"\ndata%d:\t.incbin \"%s\"\nend%d:\n\t.byte 0\n",
+		fprintf(out,
+			"name%d:\t.asciz \"%s\"\n\t.balign 16\ndata%d:\t.incbin "
+			"\"%s\"\nend%d:\n\t.byte 0\n",
 			i, argv[i], i, binary, i);
 	}
 	fprintf(out, "\t.section .data.rel.ro,\"aw\"\n\t.balign 8\n\t.globl embedded_files\n"
