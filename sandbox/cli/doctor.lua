@@ -58,7 +58,7 @@ end)
 check("user namespaces", function(host)
   if in_namespaces(host, function() return true end) then return true, "work" end
   local why = "closed"
-  local way = "is luge inside a container that forbids them?"
+  local way = "is luge inside a chroot, or a container that forbids them?"
   if sysctl("kernel/unprivileged_userns_clone") == "0" then
     way = "sysctl kernel.unprivileged_userns_clone=1"
   elseif sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1" then

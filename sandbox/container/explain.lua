@@ -21,7 +21,7 @@ local function no_user_namespaces()
     return "AppArmor closes user namespaces to this program: sysctl kernel.apparmor_restrict_unprivileged_userns=0, "
       .. "or a profile that allows userns"
   end
-  return "user namespaces are closed here, perhaps by the container or sandbox that luge runs in (luge doctor)"
+  return "user namespaces are closed here: luge runs in a chroot, or in a container that forbids them (luge doctor)"
 end
 
 -- The way out, by the step's function and the error.
