@@ -46,17 +46,20 @@ local function known_account(c, want)
   end
 end
 
--- The directory whose passwd file names the users, or nil for the synthesised one.
-local function accounts_root(root)
+-- The directory whose passwd file names the users, or nil for the synthesised one: of layers the highest that has
+-- one.
+local function accounts_root(c, root)
   if root.type == "directory" then return root.path end
-  if root.type == "layers" then return root.lower[1] end
+  for i = #(root.lower or {}), 1, -1 do
+    if i == 1 or c.facts:stat_in_root(root.lower[i], "/etc/passwd") then return root.lower[i] end
+  end
   if root.type == "host" then return "/" end
 end
 
 -- Who the user is, as far as it can be known before the container exists; the child looks again.
 local function find_user(c)
   local want, root = c.spec.user, c.spec.root
-  local dir = accounts_root(root)
+  local dir = accounts_root(c, root)
   if not dir then
     synthesise_accounts(c)
     local user = known_account(c, want)

@@ -39,14 +39,20 @@ local function can_idmap(c)
   return c.facts.privileged and c.facts.initial_userns
 end
 
+-- The directory that shows on top: of layers the last, which is the highest.
+local function top_of(mount)
+  return mount.source or mount.lower[#mount.lower]
+end
+
 -- The map through which a bind's files are seen, as a descriptor, or nil where they are seen as they are.
 local function map_of_bind(c, mount)
   if mount.id_map == false or not can_idmap(c) then return nil end
   if type(mount.id_map) == "table" then return userns_for(c, mount.why, mount.id_map) end
-  local st, ids = c.facts:stat(mount.source), c.ids
+  local st, ids = c.facts:stat(top_of(mount)), c.ids
   if not st then return nil end
   if ids:host_uid(c.user.uid) == st.uid and ids:host_gid(c.user.gid) == st.gid then return nil end
-  local map = mount.overlay == "discard" and ids:full_map(st.uid, st.gid) or ids:single_map(st.uid, st.gid)
+  local discarded = (mount.overlay or mount.upper) == "discard"
+  local map = discarded and ids:full_map(st.uid, st.gid) or ids:single_map(st.uid, st.gid)
   if st.uid == 0 or st.gid == 0 then setid.guard(c, mount) end
   return userns_for(c, mount.why, map)
 end
@@ -77,7 +83,7 @@ end
 
 -- Whom an upper directory must belong to, so that the overlay's top shows as the lower's does.
 local function upper_owner(c, mount, userns, is_root)
-  local st = c.facts:stat(mount.source or mount.lower[1])
+  local st = c.facts:stat(top_of(mount))
   if not st then return {} end
   local ids = c.ids
   local owner = { perm = st.perm & 511, uid = st.uid, gid = st.gid }
@@ -99,7 +105,7 @@ function M.open(c, mount, is_root)
   local sources = mount.lower or { mount.source }
   if not upper and #sources == 1 then return clone(c, mount, sources[1], userns) end
   local lowers = {}
-  for i, path in ipairs(sources) do lowers[i] = clone(c, mount, path, userns, true) end
+  for i = #sources, 1, -1 do lowers[#lowers + 1] = clone(c, mount, sources[i], userns, true) end
   local fd = overlay.add(c, mount, lowers, upper, upper_owner(c, mount, userns, is_root), userns)
   if mount.view and not mount.overlay and not mount.upper then c.seal_readonly[#c.seal_readonly + 1] = { fd, mount.why } end
   return fd

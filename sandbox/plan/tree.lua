@@ -142,8 +142,17 @@ end
 -- not make a name there.
 local function is_foreign(c, cover)
   if cover.standard or cover.kind == "host" then return true end
-  local st = c.facts:stat(cover.source or cover.lower[1])
+  local st = c.facts:stat(cover.source or cover.lower[#cover.lower])
   return not c.facts.privileged and st and st.uid ~= c.facts.uid
+end
+
+-- What is at `path` of the tree: of layers, what the highest one has there.
+local function look(c, cover, path)
+  local sources = cover.lower or { cover.source }
+  for i = #sources, 1, -1 do
+    local st = c.facts:lstat_in_root(sources[i], path)
+    if st then return st end
+  end
 end
 
 -- Directories of a foreign tree in which a name will be made: they are made beforehand in the view's upper
@@ -155,7 +164,7 @@ local function adopt_parents(c, mount, cover)
   local prefix = cover.target == "/" and "" or cover.target
   for name in mount.target:sub(#prefix + 1):gmatch("/([^/]+)") do
     path = path .. "/" .. name
-    local st = c.facts:lstat_in_root(cover.source or cover.lower[1], path)
+    local st = look(c, cover, path)
     if not st then return end
     if st.type == "symlink" then
       c:fault(mount.why, ("%s is a symbolic link, and %s is missing behind it"):format(prefix .. path, mount.target),
