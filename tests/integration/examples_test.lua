@@ -1,25 +1,92 @@
 -- SPDX-License-Identifier: MIT
--- Every example runs. One that is to fail says so in its head: "-- Ends with 124."
+-- Every example is run as its comment says, and must print what its comment says:
+--   --   $ COMMAND                 a shell's, at the top of the checkout
+--   --   what it prints, stdout and stderr; "…" stands for anything within a line
+--   --   [exit code 124]           where it is not 0
+-- examples/ci.lua says it in words: it is run with a small checkout, and by the demo with luge's own.
 
-local t = dofile "tests/integration/harness.lua"
 local S = require "syscall"
+local t = dofile "tests/integration/harness.lua"
 
-for _, name in ipairs(S.dir "examples" or {}) do
-  local path = "examples/" .. name
-  if name:match "%.lua$" and name ~= "ci.lua" then
-    t.test(path, function()
-      local expected = t.read(path):match "\n%-%- Ends with (%d+)"
-      local r = t.run { "luge", "run", "./" .. path, timeout = 120 }
-      t.equal(r.code, tonumber(expected or 0), r.stdout .. r.stderr)
-      t.ok(not r.held, "something still held the output open")
-    end)
+-- The runs that a file's comment tells: { command =, lines = { pattern… }, code = }.
+local function runs_of(path)
+  local runs = {}
+  for line in t.read(path):gmatch "[^\n]*" do
+    local text = line:match "^%-%-   (.*)$"
+    local current = runs[#runs]
+    if text and text:find "^%$ " then
+      runs[#runs + 1] = { command = text:sub(3), lines = {}, code = 0 }
+    elseif text and current and not current.over then
+      current.code = tonumber(text:match "^%[exit code (%d+)%]$") or current.code
+      if not text:find "^%[exit code" then current.lines[#current.lines + 1] = text end
+    elseif current then
+      current.over = true
+    end
+  end
+  return runs
+end
+
+-- "env…x" matches any line that starts with env and ends with x.
+local function matches(line, wanted)
+  local pattern = wanted:gsub("[%^%$%(%)%%%.%[%]%*%+%-%?]", "%%%0"):gsub("…", ".*")
+  return line:find("^" .. pattern .. "$") ~= nil
+end
+
+local function compare(run, output)
+  local got = {}
+  for line in output:gmatch "([^\n]*)\n" do got[#got + 1] = line end
+  for i = 1, math.max(#got, #run.lines) do
+    t.ok(got[i] and run.lines[i] and matches(got[i], run.lines[i]),
+      ("%s\nline %d: got %s, the comment says %s"):format(run.command, i, got[i] or "nothing", run.lines[i] or "nothing"))
   end
 end
 
-t.test("examples/ci.lua builds and checks luge, and what was asked holds", function()
+-- One shell runs all of an example's commands, since one may use what another made.
+local function try(path)
+  local runs = runs_of(path)
+  t.ok(#runs > 0, "the comment tells no command")
+  local script = { "exec 2>&1\n" }
+  for _, run in ipairs(runs) do script[#script + 1] = run.command .. "\nprintf '\\a%s\\a' $?\n" end
+  local bin = t.dir()
+  t.must(S.symlink(t.luge, bin .. "/luge"))
+  local r = t.run { "sh", "-c", table.concat(script), timeout = 60,
+    env = { PATH = bin .. ":" .. os.getenv "PATH", LANG = false } }
+  local outputs = {}
+  for text, code in r.stdout:gmatch "([^\a]*)\a(%d+)\a" do outputs[#outputs + 1] = { text = text, code = tonumber(code) } end
+  t.equal(#outputs, #runs, "commands that came to their end")
+  for i, run in ipairs(runs) do
+    compare(run, outputs[i].text)
+    t.equal(outputs[i].code, run.code, run.command)
+  end
+end
+
+local count = 0
+for _, name in ipairs(t.must(S.dir "examples")) do
+  if name:find "%.lua$" and name ~= "ci.lua" then
+    count = count + 1
+    t.test(name, function() try("examples/" .. name) end)
+  end
+end
+
+t.test("there are ten at least", function() t.ok(count >= 10) end)
+
+t.test("ci.lua builds a checkout that stays as it is", function()
+  local source = t.dir()
+  t.write(source .. "/Makefile", ".PHONY: check\nbuild/made:\n\techo text > $@; echo more > beside\n" ..
+    "check:\n\ttest -s build/made && test -s beside && ! test -e build/old\n")
+  t.must(S.mkdir(source .. "/build", "0755"))
+  t.write(source .. "/build/old", "hidden")
+  local r = t.succeed { "luge", "run", "-D", "SOURCE=" .. source, "examples/ci.lua", report = true }
+  t.equal(r.report.reason, "exit")
+  for _, row in ipairs(r.report.receipt) do t.ok(row.ok, row.field) end
+  t.equal(S.dir(source), { "Makefile", "build" })
+  t.equal(S.dir(source .. "/build"), { "old" })
+end)
+
+t.test("the demo builds and checks luge, and what was asked holds", function()
   local r = t.run { "luge", "lua", "tests/demo.lua", t.luge, timeout = 600 }
   t.equal(r.code, 0, r.stdout:sub(-2000) .. r.stderr:sub(-2000))
-  t.contains(r.stdout, "The demo succeeded.")
-  t.contains(r.stdout, "no_new_privs")
-  t.lacks(r.stdout, "NOT AS ASKED")
+  t.matches(r.stdout, "\nok +no_new_privs ")
+  t.lacks(r.stdout, "\nBAD")
+  t.contains(r.stdout, "the checkout is as it was")
 end)
