@@ -8,6 +8,6 @@
 --   made in a container
 --   and it is mine
 return container {
-  mounts  = { bind { assert(param.OUT, "say where to: -D OUT=DIRECTORY"), "/out", rw = true } },
+  mounts  = { bind { param.OUT or host.cwd .. "/out", "/out", rw = true, create = true } },
   command = { "sh", "-c", "echo made in a container > /out/result; stat -c 'in the container: %u' /out/result" },
 }
