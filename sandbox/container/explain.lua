@@ -96,6 +96,7 @@ end
 -- What the step was about: its path or name, where it has one.
 local function subject(run, step)
   if step.op == "exec" then return run.argv[1] end
+  if step.op == "getenv" then return step.args[1] end
   if step.op == "take_lock" then return "the name '" .. run.name .. "'" end
   for _, arg in ipairs(step.args) do
     if type(arg) == "string" and arg:match("^/[^$]*$") and not arg:match("^/proc/") then return arg end

@@ -114,7 +114,7 @@ function emit.dev(c, mount) special.dev(c, mount, attach) end
 
 function emit.dir(c, mount)
   local at = place(c, mount, "directory")
-  if mount.mode then c.steps:add("guest", mount.why, "chmod", { at.path, mode_text(mount.mode) }) end
+  if mount.mode and not mount.found then c.steps:add("guest", mount.why, "chmod", { at.path, mode_text(mount.mode) }) end
 end
 
 -- A file is written in place where the tree below is thrown away with the container.

@@ -70,7 +70,7 @@ end
 -- A kept upper directory belongs to whom the source belongs; seen through the same map as the lower.
 local function kept_upper(c, mount, dir, userns)
   local steps, place = c.steps, c.source_place
-  local st = mount.source and c.facts:stat(mount.source)
+  local st = c.facts:stat(mount.source or mount.lower[#mount.lower])
   -- Closed at the top: what the container leaves inside, set-user-id programs too, is out of others' reach.
   for _, name in ipairs { "", "/upper", "/work" } do
     steps:add("host", mount.why, "ensure_directory",

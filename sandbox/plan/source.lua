@@ -44,24 +44,57 @@ local function top_of(mount)
   return mount.source or mount.lower[#mount.lower]
 end
 
--- The map through which a bind's files are seen, as a descriptor, or nil where they are seen as they are.
+-- A source that luge is going to make is its caller's.
+local function owner_of(c, mount)
+  local st = c.facts:stat(top_of(mount))
+  if not st and mount.create then return { uid = c.facts.uid, gid = c.facts.gid, perm = 493 } end
+  return st
+end
+
+-- The map through which a bind's files are seen, or nil where they are seen as they are.
 local function map_of_bind(c, mount)
   if mount.id_map == false or not can_idmap(c) then return nil end
-  if type(mount.id_map) == "table" then return userns_for(c, mount.why, mount.id_map) end
-  local st, ids = c.facts:stat(top_of(mount)), c.ids
+  if type(mount.id_map) == "table" then return mount.id_map end
+  local st, ids = owner_of(c, mount), c.ids
   if not st then return nil end
   if ids:host_uid(c.user.uid) == st.uid and ids:host_gid(c.user.gid) == st.gid then return nil end
-  local discarded = (mount.overlay or mount.upper) == "discard"
-  local map = discarded and ids:full_map(st.uid, st.gid) or ids:single_map(st.uid, st.gid)
   if st.uid == 0 or st.gid == 0 then setid.guard(c, mount) end
-  return userns_for(c, mount.why, map)
+  local discarded = (mount.overlay or mount.upper) == "discard"
+  return discarded and ids:full_map(st.uid, st.gid) or ids:single_map(st.uid, st.gid)
 end
 
 -- The map of a root directory: its root is the container's root, where the container has a range.
 local function map_of_root(c, mount)
   if not can_idmap(c) or not c.ids.userns or c.ids.kind == "self" or mount.kind == "host" then return nil end
   setid.guard(c, mount)
-  return own_userns(c, mount.why)
+  return { uids = c.ids.uids, gids = c.ids.gids, is_own = true }
+end
+
+-- The user namespace of a map.
+local function namespace_of(c, mount, map)
+  if not map then return nil end
+  return map.is_own and own_userns(c, mount.why) or userns_for(c, mount.why, map)
+end
+
+-- What the kernel does to a kept upper directory it does as luge, the host's root, who needs a place in its map. No
+-- process of the container is that user.
+local function with_luge(list)
+  local function is_taken(id)
+    for _, e in ipairs(list) do
+      if id >= e[1] and id < e[1] + e[3] then return true end
+    end
+  end
+  local free = 0
+  while is_taken(free) do free = free == 0 and 65534 or free + 1 end
+  local all = table.move(list, 1, #list, 1, {})
+  all[#all + 1] = { free, 0, 1 }
+  return all
+end
+
+local function upper_userns(c, mount, map)
+  local upper = mount.overlay or mount.upper
+  if not map or not upper or upper == "discard" then return nil end
+  return userns_for(c, mount.why, { uids = with_luge(map.uids), gids = with_luge(map.gids) })
 end
 
 -- A detached copy of one host tree, with attributes and map; inside a lower layer of an overlay when lower.
@@ -83,7 +116,7 @@ end
 
 -- Whom an upper directory must belong to, so that the overlay's top shows as the lower's does.
 local function upper_owner(c, mount, userns, is_root)
-  local st = c.facts:stat(top_of(mount))
+  local st = owner_of(c, mount)
   if not st then return {} end
   local ids = c.ids
   local owner = { perm = st.perm & 511, uid = st.uid, gid = st.gid }
@@ -99,14 +132,15 @@ end
 
 --- The descriptor of a detached mount of `mount`'s tree: a plain bind, or an overlay over it.
 function M.open(c, mount, is_root)
-  local userns
-  if is_root then userns = map_of_root(c, mount) else userns = map_of_bind(c, mount) end
+  local map
+  if is_root then map = map_of_root(c, mount) else map = map_of_bind(c, mount) end
+  local userns = namespace_of(c, mount, map)
   local upper = mount.overlay or mount.upper or mount.view and "discard" or nil
   local sources = mount.lower or { mount.source }
   if not upper and #sources == 1 then return clone(c, mount, sources[1], userns) end
   local lowers = {}
   for i = #sources, 1, -1 do lowers[#lowers + 1] = clone(c, mount, sources[i], userns, true) end
-  local fd = overlay.add(c, mount, lowers, upper, upper_owner(c, mount, userns, is_root), userns)
+  local fd = overlay.add(c, mount, lowers, upper, upper_owner(c, mount, userns, is_root), upper_userns(c, mount, map))
   if mount.view and not mount.overlay and not mount.upper then c.seal_readonly[#c.seal_readonly + 1] = { fd, mount.why } end
   return fd
 end

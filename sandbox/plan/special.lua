@@ -101,6 +101,10 @@ local function make_nodes(c, mount, nodes)
   end
   for _, link in ipairs(LINKS) do steps:add("attach", why, "symlinkat", { link[2], tree, link[1] }) end
   for _, name in ipairs { "pts", "shm" } do steps:add("attach", why, "mkdirat", { tree, name, "0755" }) end
+  -- The container's root's: the profile may mount below it.
+  if c.ids.userns and c.ids:host_uid(0) then
+    steps:add("attach", why, "fchownat", { tree, "", c.ids:host_uid(0), c.ids:host_gid(0) or -1, "empty_path" })
+  end
   return tree
 end
 
@@ -112,7 +116,7 @@ local function bind_node(c, why, tree, name, source, check)
     local dir = name:sub(1, above - 1)
     if not c.dev_dirs[dir] then
       c.dev_dirs[dir] = true
-      steps:add(maker, why, "mkdirat", { tree, dir, "0755" })
+      steps:add(maker, why, "mkdirat", { tree, text(dir), "0755" })
     end
   end
   if check then steps:add(place, why, "expect_device", { fd, "char", check[2], check[3] }) end

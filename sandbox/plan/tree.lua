@@ -185,7 +185,10 @@ local function settle(c, mount, cover)
   if not (cover.source or cover.lower) or writable(cover) then return end
   local found = found_below(c, cover, mount.target)
   if found and not MAKES_NAME[mount.type] then return end
-  if found and mount.type == "dir" then return end
+  if found and mount.type == "dir" then
+    mount.found = true
+    return
+  end
   if cover.rw then
     if found and (mount.type == "file" or mount.type == "secret") then return end
     c:fault(mount.why, ("%s does not exist in %s, which is writable: luge does not make it there")
@@ -196,14 +199,27 @@ local function settle(c, mount, cover)
   adopt_parents(c, mount, cover)
 end
 
+-- A link that luge makes leads nowhere yet, or to the host's tree: nothing can be mounted through it.
+local function check_links(c, mount, links)
+  local above = mount.target:match("^(.*)/[^/]*$")
+  while above ~= "" do
+    if links[above] then
+      return c:fault(mount.why, ("%s is a symbolic link to %s"):format(above, links[above].to), "write the path that it leads to")
+    end
+    above = above:match("^(.*)/[^/]*$")
+  end
+end
+
 --- Decides c.tree (the root) and c.mounts (in path order, each with `.cover`), adding faults.
 function M.decide(c)
   local root = c.spec.root
   c.tree = { type = "root", target = "/", why = "root", rw = root.rw, overlay = root.overlay, upper = root.upper,
     size = root.size, lower = root.lower, source = root.type == "host" and "/" or root.path, kind = root.type }
   c.mounts = combined(c)
-  local trees = {}
+  local trees, links = {}, {}
   for _, mount in ipairs(c.mounts) do
+    check_links(c, mount, links)
+    if mount.type == "symlink" then links[mount.target] = mount end
     settle(c, mount, cover_of(trees, c.tree, mount.target))
     if HAS_FILES[mount.type] then trees[mount.target] = mount end
   end
