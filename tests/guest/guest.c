@@ -22,26 +22,34 @@
 
 static int usage(void);
 
+static const struct probe *find_probe(const char *name)
+{
+	for (const struct probe *p = guest_probes; p->name; p++)
+		if (strcmp(p->name, name) == 0)
+			return p;
+	for (const struct probe *p = guest_attacks; p->name; p++)
+		if (strcmp(p->name, name) == 0)
+			return p;
+	return NULL;
+}
+
 static int do_try(int argc, char **argv)
 {
-	for (const struct probe *p = guest_probes; p->name; p++) {
-		if (argc < 1 || strcmp(p->name, argv[0]) != 0)
-			continue;
-		if (argc - 1 < p->min_args)
-			return usage();
-		json_open(NULL, '{');
-		json_string("call", p->name);
-		errno = 0;
-		long rc = p->run(argc - 1, argv + 1);
-		int err = errno;
+	const struct probe *p = argc > 0 ? find_probe(argv[0]) : NULL;
 
-		json_number("result", rc);
-		json_string("errno", rc < 0 ? strerrorname_np(err) : NULL);
-		json_close('}');
-		json_end();
-		return 0;
-	}
-	return usage();
+	if (!p || argc - 1 < p->min_args)
+		return usage();
+	json_open(NULL, '{');
+	json_string("call", p->name);
+	errno = 0;
+	long rc = p->run(argc - 1, argv + 1);
+	int err = errno;
+
+	json_number("result", rc);
+	json_string("errno", rc < 0 ? strerrorname_np(err) : NULL);
+	json_close('}');
+	json_end();
+	return 0;
 }
 
 static int do_exit(int argc, char **argv)
@@ -147,6 +155,21 @@ static int do_fork(int argc, char **argv)
 	return 0;
 }
 
+/* Forks for ever, deaf to every signal that can be ignored, in as many processes as it gets. */
+static int do_bomb(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	for (int n = 1; n < 32; n++)
+		(void)signal(n, SIG_IGN);
+	puts("ready");
+	fflush(stdout);
+	for (;;)
+		if (fork() < 0)
+			usleep(1000);
+	return 0;
+}
+
 /* Leaves an orphan that ends at once, and tells whether PID 1 reaped it: true when its pid is gone.
  */
 static int do_orphan(int argc, char **argv)
@@ -245,6 +268,7 @@ static const struct {
 	{"spin", "", do_spin},
 	{"eat", "MEGABYTES", do_eat},
 	{"fork", "N", do_fork},
+	{"bomb", "", do_bomb},
 	{"orphan", "", do_orphan},
 	{"flood", "BYTES", do_flood},
 	{"copy", "", do_copy},
@@ -257,6 +281,8 @@ static int usage(void)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(stderr, "guest %s %s\n", commands[i].name, commands[i].usage);
 	for (const struct probe *p = guest_probes; p->name; p++)
+		fprintf(stderr, "guest try %s %s\n", p->name, p->usage);
+	for (const struct probe *p = guest_attacks; p->name; p++)
 		fprintf(stderr, "guest try %s %s\n", p->name, p->usage);
 	return 2;
 }

@@ -35,5 +35,7 @@ struct probe {
 };
 
 extern const struct probe guest_probes[];
+/* attacks.c */
+extern const struct probe guest_attacks[];
 
 #endif
