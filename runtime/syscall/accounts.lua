@@ -56,7 +56,7 @@ return function(S)
 
   --- S.lookup_user(root, want) -> { uid, gid, groups, home, name }
   -- Who `want` is in the passwd and group files below the directory `root` (a path or descriptor). want is
-  -- { name = "build" } or { uid =, gid = }, with group = "name" where the group is named and groups = { … } where
+  -- { name = "build" } or { uid =, gid = }, with group_name = where the group is named and groups = { … } where
   -- they are given. An unknown name is ENOENT with err.text; an unknown number is itself, with home "/".
   function S.lookup_user(root, want)
     local dir, err, number = root, nil, nil
@@ -74,10 +74,10 @@ return function(S)
     user = user or { uid = want.uid, gid = want.gid or want.uid, home = "/" }
     local found = groups_of(groups or "", user.name, { by_name = {}, list = {} })
     user.gid = want.gid or user.gid
-    if want.group then
-      user.gid = found.by_name[want.group]
+    if want.group_name then
+      user.gid = found.by_name[want.group_name]
       if not user.gid then
-        return S.failure("NOENT", ("no group '%s' in its /etc/group"):format(want.group))
+        return S.failure("NOENT", ("no group '%s' in its /etc/group"):format(want.group_name))
       end
     end
     user.groups = want.groups or found.list

@@ -55,6 +55,7 @@ end
 -- Without a pty the first Ctrl-C is passed on, the second stops, the third kills.
 function Watch:interrupt()
   self.interrupts = (self.interrupts or 0) + 1
+  self.asked = true
   if self.interrupts == 1 then
     self:send("int")
   elseif self.interrupts == 2 then

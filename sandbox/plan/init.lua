@@ -68,7 +68,15 @@ local function find_user(c)
         "write \"uid:gid\", or a root directory that has the user")
     end
     user = user or { uid = want.uid or 0, gid = want.gid or 0, home = "/" }
-    return { name = user.name, uid = user.uid, gid = want.gid or user.gid, home = user.home }
+    local gid = want.gid or user.gid
+    if want.group_name then
+      gid = tonumber(("\n" .. c.accounts.group):match("\n" .. want.group_name:gsub("%p", "%%%0") .. ":x:(%d+):"))
+      if not gid then
+        c:fault("user", ("no group '%s': this root has root, nogroup and tty"):format(want.group_name),
+          "write \"uid:gid\", or a root directory that has the group")
+      end
+    end
+    return { name = user.name, uid = user.uid, gid = gid or 0, home = user.home }
   end
   local user, err = S.lookup_user(dir, want)
   if user then return user end

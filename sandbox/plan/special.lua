@@ -44,7 +44,14 @@ end
 -- An own procfs, mounted by descriptor: what a hostile root has at /proc is never looked at.
 function M.proc(c, mount, attach)
   local steps, why = c.steps, mount.why
-  local tree = steps:open("guest", why, "proc", "new_mount", { { type = "proc", attrs = "nosuid, nodev, noexec" } })
+  local attrs, tree = "nosuid, nodev, noexec", nil
+  if c.spec.namespaces.pid == "host" and c.ids.userns then
+    -- A new one shows the processes of an own pid namespace: the kernel refuses another's.
+    tree = steps:open(c.source_place, why, "proc", "open_tree", { "fdcwd", "/proc", "clone, cloexec, recursive" })
+    steps:add(c.source_place, why, "mount_setattr", { tree, "", "empty_path, recursive", { attr_set = attrs } })
+  else
+    tree = steps:open("guest", why, "proc", "new_mount", { { type = "proc", attrs = attrs } })
+  end
   attach(c, mount, tree)
   hide(c, why, tree, "/proc/", HIDDEN_PROC)
   for _, name in ipairs(READONLY_PROC) do

@@ -1,0 +1,127 @@
+-- SPDX-License-Identifier: MIT
+-- Namespaces: which are new, the host's or joined; clocks, names, the loopback, kernel parameters.
+
+local t = dofile "tests/integration/harness.lua"
+local box = dofile "tests/integration/box.lua"(t)
+local S = require "syscall"
+
+local KINDS = { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup" }
+
+local function own(kind)
+  return tonumber(S.readlink("/proc/self/ns/" .. kind):match "%d+")
+end
+
+t.test("all are new but time", function()
+  local namespaces = box.facts({}).namespaces
+  for _, kind in ipairs(KINDS) do t.differs(namespaces[kind], own(kind), kind) end
+  t.equal(namespaces.time, own "time")
+end)
+
+t.test("each can be the host's", function()
+  for field, kind in pairs { pid = "pid", ipc = "ipc", uts = "uts", cgroup = "cgroup" } do
+    local namespaces = box.facts({ body = ("namespaces = { %s = 'host' }"):format(field) }).namespaces
+    for _, other in ipairs(KINDS) do
+      if other == kind then t.equal(namespaces[other], own(other), other) else t.differs(namespaces[other], own(other), other) end
+    end
+  end
+end)
+
+t.test("the host's network, when network says so", function()
+  local facts = box.facts { body = "network = 'host'" }
+  t.equal(facts.namespaces.net, own "net")
+  table.sort(facts.links)
+  t.equal(facts.links, S.dir "/sys/class/net")
+end)
+
+t.test("lo is up, and alone", function()
+  local facts = box.facts {}
+  t.equal(facts.links, { "lo" })
+  t.equal(box.try({ "connect", "127.0.0.1", "1" }).errno, "ECONNREFUSED")
+  t.equal(box.try({ "connect", "192.0.2.1", "1" }).errno, "ENETUNREACH")
+  t.equal(box.says { shell = "cat /sys/class/net/lo/operstate; cat /proc/net/if_inet6 | cut -c1-32" }, "unknown\n00000000000000000000000000000001")
+end)
+
+t.test("a port below 1024 needs no privilege in an own network", function()
+  t.equal(box.says { shell = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start" }, "0")
+end)
+
+t.test("the pid namespace: luge's PID 1 and the command", function()
+  t.equal(box.says { shell = "ls /proc | grep -c '^[0-9]'; cat /proc/1/comm; echo $$" }, "4\nluge-init\n2")
+  local facts = box.facts { "/proc/sys/kernel/domainname", body = "namespaces = { pid = 'host' }" }
+  t.ok(facts.pid > 2)
+  t.differs(facts.writable["/proc/sys/kernel/domainname"], true)
+  t.equal(box.says { shell = "cat /proc/1/comm; ls -A /proc/acpi /proc/scsi 2>/dev/null | grep -v '^/\\|^$' | wc -l", body = "namespaces = { pid = 'host' }" },
+    (t.read "/proc/1/comm") .. "0")
+end)
+
+t.test("the host name", function()
+  t.matches(box.facts({ options = { "--name", "this-name" } }).hostname, "^this%-name$")
+  t.equal(box.facts({ body = "hostname = 'builder.example'" }).hostname, "builder.example")
+  t.matches(box.facts({}).hostname, "^profile%-%w%w%w%w$")
+  t.equal(box.facts({ body = "namespaces = { uts = 'host' }" }).hostname, S.uname().nodename)
+  box.refused({ "facts", body = "hostname = 'x', namespaces = { uts = 'host' }" }, "hostname", "would rename the host")
+end)
+
+t.test("clocks with offsets", function()
+  local now = S.clock_gettime "boottime"
+  local up = tonumber((box.says { shell = "cut -d' ' -f1 /proc/uptime", body = "namespaces = { time = { boottime = '1000h', monotonic = '2000h' } }" }))
+  t.ok(up > now + 3600 * 999 and up < now + 3600 * 1001, ("%s is not 1000 hours after %s"):format(up, now))
+  local facts = box.facts { body = "namespaces = { time = { boottime = '1000h' } }" }
+  t.differs(facts.namespaces.time, own "time")
+  t.differs(box.facts({ body = "namespaces = { time = true }" }).namespaces.time, own "time")
+  up = tonumber((box.says { shell = "cut -d' ' -f1 /proc/uptime", body = "namespaces = { time = { boottime = '-10s' } }" }))
+  t.ok(up < S.clock_gettime "boottime" - 5)
+  box.refused({ "facts", body = "namespaces = { time = { boottime = '-1000000h' } }" }, "namespaces.time")
+end)
+
+t.test("a namespace by path is joined", function()
+  local holder = box.start { shell = "echo ready; read x", stdin = "", keep_input = true,
+    body = "hostname = 'joined'" .. (t.root and "" or ", id_map = 'self'") }
+  holder:await "ready"
+  local pid = t.must(S.readfile(("/proc/%d/task/%d/children"):format(holder.pid, holder.pid))):match "%d+"
+  for _, kind in ipairs(t.root and { "uts", "ipc" } or {}) do
+    local path = ("/proc/%s/ns/%s"):format(pid, kind)
+    local r = t.run(box.words { "facts", body = ("id_map = 'host', namespaces = { %s = %q }"):format(kind, path) })
+    t.equal(r.code, 0, r.stderr)
+    local facts = t.json.decode(r.stdout)
+    t.equal(facts.namespaces[kind], tonumber(S.readlink(path):match "%d+"), kind)
+    if kind == "uts" then t.equal(facts.hostname, "joined") end
+  end
+  holder:close_input()
+  holder:wait()
+  box.nothing_left()
+end)
+
+t.test("a path that is no namespace, or not there", function()
+  box.refused({ "facts", body = "namespaces = { ipc = '/no/such/ns' }" }, "namespaces.ipc", "/no/such/ns")
+  box.refused({ "facts", body = "namespaces = { ipc = '/etc/passwd' }" }, "namespaces.ipc")
+  box.refused({ "facts", body = "namespaces = { ipc = '/proc/self/ns/uts' }" }, "namespaces.ipc")
+end)
+
+t.test("user and mount namespaces are not joined", function()
+  box.refused({ "facts", body = "namespaces = { user = '/proc/self/ns/user' }" }, "namespaces.user", "leave it out")
+  box.refused({ "facts", body = "namespaces = { mount = '/proc/self/ns/mnt' }" }, "namespaces.mount")
+  box.refused({ "facts", body = "namespaces = { user = 'host' }" }, "namespaces.user", "id_map = \"host\"")
+  box.refused({ "facts", body = "namespaces = { net = 'host' }" }, "namespaces.net", "network")
+end)
+
+t.test("kernel parameters of its namespaces", function()
+  local body = 'sysctl = { ["kernel.shmmax"] = 1048576, ["net.ipv4.ip_forward"] = 1, ["fs.mqueue.msg_max"] = 5 }'
+  t.equal(box.says { shell = "cat /proc/sys/kernel/shmmax /proc/sys/net/ipv4/ip_forward /proc/sys/fs/mqueue/msg_max", body = body },
+    "1048576\n1\n5")
+  t.differs(t.read "/proc/sys/kernel/shmmax", "1048576\n")
+end)
+
+t.test("kernel parameters of the host, and wrong ones", function()
+  box.refused({ "facts", body = 'sysctl = { ["kernel.panic"] = 1 }' }, "belongs to the whole host")
+  box.refused({ "facts", body = 'sysctl = { ["net.ipv4.ip_forward"] = 1 }, network = "host"' }, "would change the host")
+  box.refused({ "facts", body = 'sysctl = { ["net.no.such"] = 1 }' }, 'sysctl["net.no.such"]')
+  box.refused({ "facts", body = 'sysctl = { ["net.ipv4.ip_forward"] = "many" }' }, 'sysctl["net.ipv4.ip_forward"]')
+  box.refused({ "facts", body = 'sysctl = { ["net/../../../etc/x"] = 1 }' }, "sysctl")
+  box.refused({ "facts", body = 'sysctl = { ["net....etc"] = 1 }' }, "sysctl")
+end)
+
+t.test("a cgroup namespace hides where the container is", function()
+  local facts = box.facts {}
+  for line in facts.cgroup:gmatch "[^\n]+" do t.matches(line, ":/$") end
+end)
