@@ -8,6 +8,7 @@
 #include "state.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,9 @@ static int setup(lua_State *L)
 	lua_setfield(L, -2, "path");
 	lua_pushliteral(L, "");
 	lua_setfield(L, -2, "cpath");
+	/* It needs the table of open libraries, which a frozen state cannot have (forget_libraries). */
+	lua_pushnil(L);
+	lua_setfield(L, -2, "loadlib");
 	/* [1] is preload; ours replaces the three that read the disk */
 	lua_getfield(L, -1, "searchers");
 	lua_pushcfunction(L, search_embedded);
@@ -194,6 +198,81 @@ static int load_all(lua_State *L)
 	return 0;
 }
 
+/* Lua keeps its open libraries under the address of a variable of its own. The address changes with every start
+ * and its hash with it, so a search of the registry could run in a circle. */
+static void forget_libraries(lua_State *L)
+{
+	lua_pushnil(L);
+	while (lua_next(L, LUA_REGISTRYINDEX)) {
+		lua_pop(L, 1);
+		if (!lua_islightuserdata(L, -1))
+			continue;
+		lua_pushvalue(L, -1);
+		lua_pushnil(L);
+		lua_rawset(L, LUA_REGISTRYINDEX);
+	}
+}
+
+/* Whether the key's hash is made of an address in the program. */
+static bool moves_with_program(lua_State *L, int index)
+{
+	if (lua_islightuserdata(L, index))
+		return true;
+	if (!lua_iscfunction(L, index))
+		return false;
+	if (!lua_getupvalue(L, index, 1))
+		return true;
+	lua_pop(L, 1); /* with upvalues it is an object of the heap */
+	return false;
+}
+
+/* Raises where a table that can be reached from the value at the top has such a key. seen: tables already looked at.
+ * Pops the value. */
+static void check_keys(lua_State *L, int seen)
+{
+	luaL_checkstack(L, 8, "the modules' tables are nested too deep");
+	int value = lua_gettop(L);
+	bool is_table = lua_istable(L, value);
+
+	lua_pushvalue(L, value);
+	bool known = !(is_table || lua_isfunction(L, value) || lua_isuserdata(L, value)) ||
+		     lua_rawget(L, seen) != LUA_TNIL;
+
+	lua_settop(L, value);
+	if (known) {
+		lua_pop(L, 1);
+		return;
+	}
+	lua_pushvalue(L, value);
+	lua_pushboolean(L, 1);
+	lua_rawset(L, seen);
+	if (lua_getmetatable(L, value))
+		check_keys(L, seen);
+	for (int i = 1; lua_isfunction(L, value) && lua_getupvalue(L, value, i); i++)
+		check_keys(L, seen);
+	lua_pushnil(L);
+	while (is_table && lua_next(L, value)) {
+		if (moves_with_program(L, value + 1))
+			luaL_error(
+				L,
+				"a module has a table with a C function or light userdata as key");
+		check_keys(L, seen);
+		lua_pushvalue(L, -1);
+		check_keys(L, seen);
+	}
+	lua_settop(L, value - 1);
+}
+
+/* What a frozen state must not hold. */
+static int check_state(lua_State *L)
+{
+	forget_libraries(L);
+	lua_newtable(L);
+	lua_pushvalue(L, LUA_REGISTRYINDEX);
+	check_keys(L, 1);
+	return 0;
+}
+
 int state_freeze(const char *path)
 {
 	lua_State *L = furnish(heap_state_new());
@@ -201,6 +280,11 @@ int state_freeze(const char *path)
 	if (!L)
 		return -ENOMEM;
 	lua_pushcfunction(L, load_all);
+	if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+		fprintf(stderr, "luge: %s\n", lua_tostring(L, -1));
+		return -EINVAL;
+	}
+	lua_pushcfunction(L, check_state);
 	if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
 		fprintf(stderr, "luge: %s\n", lua_tostring(L, -1));
 		return -EINVAL;
