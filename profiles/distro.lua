@@ -3,6 +3,9 @@
 --   debootstrap stable rootfs && luge run distro -- apt-get --version
 -- The directory is ./rootfs, or another one: luge run -D ROOT=/srv/debian distro -- bash
 -- Its files stay as they are; `--set 'root={ "rootfs", rw = true }'` changes them for good.
+--
+-- An ordinary user needs a tree of his own, and for other users than root in it (su, and most packages)
+-- subordinate ids: --set id_map=auto. With one id apt wants -o APT::Sandbox::User=root.
 return container {
   description = "A distribution's root directory: package managers work, changes are forgotten.",
   root = { param.ROOT or host.cwd .. "/rootfs", overlay = "discard" },
