@@ -66,25 +66,47 @@ local function state_directory(host)
   return directory
 end
 
-function M.run(options, words)
+-- A report that cannot be written is better known before the work than after it.
+local function check_report(path)
+  local directory = path:match("^(.*/)[^/]*$") or "."
+  local ok, err = S.access(directory, "w, x")
+  local st = ok and S.stat(path)
+  if st and st.type == "directory" then return nil, ("--report %s: it is a directory"):format(path) end
+  return ok, not ok and ("--report %s: %s"):format(path, tostring(err)) or nil
+end
+
+-- The container of a command line, ready to be launched; or nil and the exit code after the message was printed.
+local function prepare(options, words)
   local word = table.remove(words, 1)
-  if not word then return cli.complain("which profile?", "luge run default -- COMMAND") end
+  if not word then return nil, cli.complain("which profile?", "luge run default -- COMMAND") end
   local keep, status = descriptors(options)
-  if not keep then return cli.complain(status) end
+  if not keep then return nil, cli.complain(status) end
   local spec, host = request.load(word, options, words)
-  if not spec then return host end
+  if not spec then return nil, host end
   local argv = request.argv(spec)
-  if #argv == 0 then return no_command() end
+  if #argv == 0 then return nil, no_command() end
   local plan, code = request.plan(spec, host, options)
-  if not plan then return code end
+  if not plan then return nil, code end
   local directory, message = state_directory(host)
-  if not directory then return cli.complain(message, "set LUGE_STATE to a directory of yours") end
+  if not directory then return nil, cli.complain(message, "set LUGE_STATE to a directory of yours") end
   local name = spec.name == "$name" and state.generate_name(spec.profile_name or "luge") or spec.name
-  local run = { spec = spec, steps = plan.steps, constants = plan.constants, userns = plan.ids.userns,
+  return { spec = spec, steps = plan.steps, constants = plan.constants, userns = plan.ids.userns,
     name = name, state = directory,
     argv = argv, keep = keep, term = term(host, spec), home = plan.home, report = options.report ~= nil,
-    events = event_writer(status, name) }
+    events = event_writer(status, name) }, plan
+end
+
+function M.run(options, words)
   local report = options.report and require "sandbox.container.report"
+  if report then
+    local ok, message = check_report(options.report)
+    if not ok then return cli.complain(message, "name a file in a directory that can be written") end
+  end
+  local run, plan = prepare(options, words)
+  if not run then
+    if report then report.failed(options.report, plan) end
+    return plan
+  end
   if report then report.prepare(run, plan, options.report) end
   local outcome = launch.run(run)
   local exit_code = outcome.exit_code or FAILED

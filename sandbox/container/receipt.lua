@@ -99,6 +99,30 @@ local function has_option(options, name)
   return ("," .. options .. ","):find("," .. name .. ",", 1, true) ~= nil
 end
 
+local function mount_row(rows, field, at, kind, asked)
+  local ok = at ~= nil and (not kind or at.type == kind)
+  for option in asked:gmatch("[^,]+") do ok = ok and has_option(at.options, option) end
+  row(rows, field, kind and kind .. " " .. asked or asked, at and at.type .. " " .. at.options or "absent", ok)
+end
+
+-- What every container has unless its profile says otherwise.
+local STANDARD = { ["/proc"] = { "proc", "nosuid,nodev,noexec" }, ["/sys"] = { "sysfs", "ro,nosuid,nodev,noexec" },
+  ["/dev"] = { "tmpfs", "nosuid,noexec" } }
+local CLOSED = { "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus" }
+
+local function standard_mounts(rows, spec, found)
+  local replaced = {}
+  for target in pairs(spec.removed_mounts or {}) do replaced[target] = true end
+  for _, mount in ipairs(spec.mounts) do replaced[mount.target] = true end
+  for target, how in pairs(STANDARD) do
+    if not replaced[target] then mount_row(rows, "mounts." .. target, found[target], how[1], how[2]) end
+  end
+  if replaced["/proc"] then return end
+  for _, target in ipairs(CLOSED) do
+    if not replaced[target] and S.stat(target) then mount_row(rows, "mounts." .. target, found[target], nil, "ro") end
+  end
+end
+
 local function mounts(rows, spec, pid)
   local found = mounts_of(pid)
   local root = found["/"]
@@ -115,10 +139,22 @@ local function mounts(rows, spec, pid)
       if mount.optional and not got then ok, asked = true, asked .. " (optional)" end
       row(rows, ("mounts[%d]"):format(mount.index or i), mount.target .. " " .. asked,
         got and got.options or "absent", ok)
+    elseif mount.type == "tmpfs" then
+      mount_row(rows, ("mounts[%d]"):format(mount.index or i), found[mount.target], "tmpfs", "")
+    elseif mount.type == "mask" then
+      mount_row(rows, ("mounts[%d]"):format(mount.index or i), found[mount.target], nil, "")
     end
   end
-  local proc = found["/proc"]
-  if proc then row(rows, "mounts./proc", "proc", proc.type, proc.type == "proc") end
+  standard_mounts(rows, spec, found)
+end
+
+-- What the namespace has besides lo, as the process itself sees it.
+local function network(rows, spec, pid)
+  if spec.network.type == "host" then return end
+  local links = {}
+  for link in (S.readfile(("/proc/%d/net/dev"):format(pid)) or ""):gmatch("\n%s*([^%s:]+):") do links[#links + 1] = link end
+  local got = table.concat(links, " ")
+  row(rows, "network", "lo", got, got == "lo")
 end
 
 local LIMITS = { open_files = "Max open files", file_size = "Max file size", core = "Max core file size",
@@ -135,6 +171,14 @@ local function limits(rows, spec, pid)
       if field == "processes" and asked and spec.init then want = tostring(math.tointeger(asked) + 1) end
       row(rows, "limits." .. field, want, got or "unreadable", got == want)
     end
+  end
+  if spec.limits.nice then
+    local got = S.getpriority("process", pid)
+    row(rows, "limits.nice", tostring(spec.limits.nice), tostring(got), got == spec.limits.nice)
+  end
+  if spec.limits.affinity then
+    local asked, got = table.concat(spec.limits.affinity, ","), table.concat(S.sched_getaffinity(pid) or {}, ",")
+    row(rows, "limits.affinity", asked, got, got == asked)
   end
 end
 
@@ -156,7 +200,11 @@ function M.read(run, plan, process, symbols)
   end
   capabilities(rows, spec, status)
   mounts(rows, spec, pid)
+  network(rows, spec, pid)
   limits(rows, spec, pid)
+  for _, r in ipairs(rows) do
+    if not r.ok and spec.optional[r.field] then r.ok, r.asked = true, r.asked .. " (optional)" end
+  end
   table.sort(rows, function(a, b) return a.field < b.field end)
   return rows
 end

@@ -34,6 +34,11 @@ local function document(run, outcome)
     message = outcome.message }
 end
 
+--- The report of a run that never came as far as a container: the words are on stderr.
+function M.failed(path, exit_code)
+  M.write({ report_path = path, name = json.null, receipt = json.array {} }, { reason_name = "setup", exit_code = exit_code })
+end
+
 --- Writes the report beside its final name, then renames it there.
 function M.write(run, outcome)
   local path = run.report_path

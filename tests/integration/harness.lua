@@ -191,7 +191,9 @@ local function become(command, path, stdin, stdout, stderr)
   S.dup3(stdin, 0)
   S.dup3(stdout, 1)
   S.dup3(stderr, 2)
-  for number, fd in pairs(command.fds or {}) do S.dup3(fd, number) end
+  for number, fd in pairs(command.fds or {}) do
+    if not S.dup3(fd, number) then S.fcntl(number, "setfd", 0) end -- it has that number already
+  end
   if command.cwd then S.chdir(command.cwd) end
   if command.uid then
     S.setgroups {}

@@ -1,0 +1,239 @@
+-- SPDX-License-Identifier: MIT
+-- The report: its form, every ending, and a receipt in which all holds. Events on a descriptor while it runs.
+
+local t = dofile "tests/integration/harness.lua"
+local box = dofile "tests/integration/box.lua"(t)
+local S = require "syscall"
+local json = t.json
+
+local KEYS = { "events", "exit_code", "figures", "name", "reason", "receipt", "schema", "signal" }
+local FIGURES = { "io_read_bytes", "io_write_bytes", "memory_peak_bytes", "pids_peak", "processes_peak", "sys_s", "user_s", "wall_s" }
+
+local function keys(map)
+  local list = {}
+  for key in pairs(map) do
+    if key ~= "message" then list[#list + 1] = key end
+  end
+  table.sort(list)
+  return list
+end
+
+local function reported(how)
+  how.report = true
+  local r = box.run(how)
+  t.ok(r.report, "no report: " .. r.stderr)
+  t.equal(keys(r.report), KEYS)
+  t.equal(keys(r.report.figures), FIGURES)
+  t.equal(r.report.schema, 1)
+  t.equal(r.report.exit_code, r.code)
+  return r.report, r
+end
+
+local function row(report, field)
+  for _, r in ipairs(report.receipt) do
+    if r.field == field then return r end
+  end
+  error("no row " .. field, 2)
+end
+
+local function all_ok(report)
+  t.ok(#report.receipt > 10, "rows: " .. #report.receipt)
+  for _, r in ipairs(report.receipt) do
+    t.equal(keys(r), { "asked", "field", "got", "ok" })
+    t.equal(r.ok, true, r.field .. ": asked " .. r.asked .. ", got " .. r.got)
+  end
+end
+
+t.test("every ending has its report", function()
+  local cases = {
+    { { "exit", "0" }, "exit", 0 }, { { "exit", "9" }, "exit", 9 }, { { "raise", "9" }, "signal", 137, 9 },
+    { { "raise", "15" }, "signal", 143, 15 }, { { "sleep", "60", body = "limits = { wall = '200ms' }, stop = { grace = '200ms' }" }, "wall", 124 },
+    { { words = { "no-such" } }, "setup", 127 }, { { words = { "/etc/passwd" } }, "setup", 126 },
+    { { "exit", "0", body = "cwd = '/none'" }, "setup", 125 }, { { "exit", "0", body = "cwd = 'none'" }, "setup", 125 },
+    { { "exit", "0", body = "root = '/no/such'" }, "setup", 125 }, { {}, "setup", 125 },
+  }
+  for _, case in ipairs(cases) do
+    -- PID 1 cannot be ended by a signal of its own namespace.
+    for _, init in ipairs(case[2] == "signal" and { "" } or { "", "init = false, " }) do
+      case[1].body = init .. (case[1].body or "")
+      local report = reported(case[1])
+      t.equal({ report.reason, report.exit_code }, { case[2], case[3] })
+      if case[2] ~= "wall" then t.equal(report.signal, case[4] or json.null) end
+    end
+    case[1].body = nil
+  end
+end)
+
+t.test("what the kernel did not say is null, never 0", function()
+  local report = reported { "exit", "0" }
+  for _, name in ipairs { "memory_peak_bytes", "pids_peak", "processes_peak", "io_read_bytes", "io_write_bytes" } do
+    t.equal(report.figures[name], json.null, name)
+  end
+  t.ok(report.figures.wall_s > 0)
+  report = reported { "exit", "0", body = "root = '/no/such'" }
+  t.equal({ report.figures.wall_s, report.figures.user_s, report.name }, { json.null, json.null, json.null })
+end)
+
+t.test("processor time is that of the container", function()
+  local report = reported { shell = "i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done" }
+  t.ok(report.figures.user_s > 0.05, "user_s is " .. report.figures.user_s)
+end)
+
+t.test("the receipt of the default profile, of the others, of none of the protections", function()
+  all_ok((reported { "exit", "0" }))
+  all_ok((reported { "exit", "0", body = "init = false" }))
+  for _, name in ipairs { "ci", "strict", "default" } do
+    local report = reported { "exit", "0", body = ("profile %q"):format(name) }
+    all_ok(report)
+    t.matches(row(report, "seccomp").got, "^mode 2")
+  end
+  local report = reported { "exit", "0", body = "seccomp = false, no_new_privs = false" }
+  all_ok(report)
+  for _, r in ipairs(report.receipt) do t.ok(r.field ~= "seccomp" and r.field ~= "no_new_privs", r.field) end
+end)
+
+t.test("the receipt tells of mounts, limits, ids and namespaces", function()
+  local dir = t.dir()
+  local report = reported { "exit", "0", body = ([[mounts = { bind { %q, '/a' }, bind { %q, '/b', rw = true }, tmpfs { '/c' }, mask { '/proc/sys/net' },
+    optional(bind { '/no/such', '/d' }) }, limits = { open_files = 99, nice = 3, affinity = { 0 }, processes = 30 }, hostname = 'h',
+    namespaces = { time = { boottime = '1h' } } ]]):format(dir, dir) }
+  all_ok(report)
+  t.contains(row(report, "limits.open_files").got, "99")
+  t.equal(row(report, "limits.nice").got, "3")
+  t.contains(row(report, "mounts./sys").got, "ro")
+  t.contains(row(report, "mounts./proc/sys").got, "ro")
+  t.equal(row(report, "network").got, "lo")
+  t.equal(row(report, "namespaces.time").asked, "new")
+  local text = json.encode(report.receipt)
+  t.contains(text, "/d ro,nosuid,nodev (optional)")
+end)
+
+t.test("the receipt of root directories", function()
+  local root = t.rootfs()
+  for _, how in ipairs { "%q", "{ %q, overlay = 'discard' }", "{ %q, rw = true }" } do
+    local report = reported { "exit", "0", guest = false, body = "root = " .. how:format(root) }
+    all_ok(report)
+  end
+end)
+
+t.test("an optional protection that could not be had is in the receipt", function()
+  t.needs_user()
+  local report = reported { "exit", "0", body = "limits = { nice = optional(-5) }" }
+  local r = row(report, "limits.nice")
+  t.equal({ r.asked, r.got, r.ok }, { "-5 (optional)", "0", true })
+end)
+
+t.test("with the report the command waits for the receipt, with nothing else changed", function()
+  local facts = json.decode(select(2, reported { "facts" }).stdout)
+  local numbers = {}
+  for number in pairs(facts.fds) do numbers[#numbers + 1] = number end
+  table.sort(numbers)
+  t.equal(numbers, { "0", "1", "2" })
+end)
+
+t.test("the report is written whole, over what was there, links not followed", function()
+  local dir = t.dir()
+  t.write(dir .. "/target", "untouched")
+  t.must(S.symlink("target", dir .. "/link"))
+  box.run { "exit", "0", options = { "--report", dir .. "/link" } }
+  t.equal(t.read(dir .. "/target"), "untouched")
+  t.equal(S.lstat(dir .. "/link").type, "file")
+  t.equal(json.decode(t.read(dir .. "/link")).reason, "exit")
+  box.run { "exit", "3", options = { "--report", dir .. "/link" } }
+  t.equal(json.decode(t.read(dir .. "/link")).exit_code, 3)
+  t.equal(S.dir(dir), { "link", "target" }, "no temporary file is left")
+  box.run { "exit", "0", options = { "--report", "here.json" }, cwd = dir }
+  t.ok(t.read(dir .. "/here.json"))
+end)
+
+t.test("a report that cannot be written is said before anything runs", function()
+  local dir = t.dir()
+  box.refused({ "print", "ran", options = { "--report", dir .. "/none/r.json" } }, "--report " .. dir .. "/none/r.json", "No such file")
+  box.refused({ "print", "ran", options = { "--report", dir } }, "it is a directory")
+  box.refused({ "print", "ran", options = { "--report", dir .. "/" } }, "it is a directory")
+end)
+
+-- ---- events ----
+
+local function events(how)
+  local read, write = S.pipe()
+  how.fds = { [9] = write }
+  how.options = { "--status-fd", "9", table.unpack(how.options or {}) }
+  local r = box.run(how)
+  write:close()
+  local list, text = {}, S.read(read, 65536) or ""
+  read:close()
+  for line in text:gmatch "[^\n]+" do list[#list + 1] = t.ok(json.decode(line), line) end
+  return list, r
+end
+
+t.test("events come as lines of JSON", function()
+  local list, r = events { "exit", "4", options = { "--name", "eventful" } }
+  t.equal(r.code, 4)
+  local names = {}
+  for i, event in ipairs(list) do
+    names[i] = event.event
+    t.equal(event.name, "eventful")
+  end
+  t.equal(names, { "created", "started", "ended" })
+  t.ok(list[1].pid > 1)
+  t.equal({ list[3].reason, list[3].exit_code, list[3].signal }, { "exit", 4 })
+end)
+
+t.test("a start that fails has an end and no start", function()
+  local list = events { words = { "no-such" } }
+  t.equal({ list[1].event, list[#list].event, list[#list].reason, list[#list].exit_code }, { "created", "ended", "setup", 127 })
+  for _, event in ipairs(list) do t.ok(event.event ~= "started") end
+  list = events { "raise", "9" }
+  t.equal({ list[#list].reason, list[#list].signal }, { "signal", 9 })
+end)
+
+t.test("the command does not see the descriptor of events", function()
+  local _, r = events { "facts" }
+  t.equal(json.decode(r.stdout).fds["9"], nil)
+end)
+
+t.test("a reader that is gone is no error", function()
+  local read, write = S.pipe()
+  read:close()
+  local r = box.run { "exit", "6", options = { "--status-fd", "9" }, fds = { [9] = write } }
+  t.equal(r.code, 6, r.stderr)
+  write:close()
+end)
+
+-- ---- descriptors that are passed on ----
+
+t.test("passed descriptors keep their number, and are the only ones", function()
+  local file = t.must(S.open("/etc/passwd", "rdonly"))
+  local facts = box.facts { options = { "--pass-fd", "7", "--pass-fd=33" }, fds = { [7] = file, [8] = file, [33] = file } }
+  t.equal({ facts.fds["7"], facts.fds["8"], facts.fds["33"] }, { "/etc/passwd", nil, "/etc/passwd" })
+  facts = box.facts { body = "init = false", options = { "--pass-fd", "7" }, fds = { [7] = file } }
+  t.equal(facts.fds["7"], "/etc/passwd")
+end)
+
+t.test("a passed pipe carries data both ways", function()
+  local read, write = S.pipe()
+  box.succeed { shell = "echo through >&5", options = { "--pass-fd", "5" }, fds = { [5] = write } }
+  write:close()
+  t.equal(S.read(read, 100), "through\n")
+end)
+
+t.test("low and high numbers that luge itself uses", function()
+  local file = t.must(S.open("/etc/passwd", "rdonly"))
+  for number = 3, 40 do
+    if number % 6 == 3 then
+      local facts = box.facts { options = { "--pass-fd", tostring(number) }, fds = { [number] = file } }
+      t.equal(facts.fds[tostring(number)], "/etc/passwd", "descriptor " .. number)
+    end
+  end
+end)
+
+t.test("descriptors that are not open, or no numbers", function()
+  for _, option in ipairs { "--pass-fd", "--status-fd" } do
+    box.refused({ "exit", "0", options = { option, "99" } }, option .. " 99: that descriptor is not open")
+    box.refused({ "exit", "0", options = { option, "x" } }, option .. " x: the number of a descriptor expected")
+    box.refused({ "exit", "0", options = { option, "-1" } }, option)
+    box.refused({ "exit", "0", options = { option, "1.5" } }, option)
+    box.refused({ "exit", "0", options = { option, "99999999999999999999" } }, option)
+  end
+end)
