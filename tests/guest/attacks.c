@@ -24,6 +24,8 @@
 
 #include "guest.h"
 
+static const char mark[] = "overwritten";
+
 static unsigned long number(const char *text)
 {
 	return strtoul(text, NULL, 0);
@@ -34,19 +36,19 @@ static unsigned long number(const char *text)
 static long attack_overwrite(int argc, char **argv)
 {
 	char path[64];
-	int held, fd;
 
 	(void)argc;
 	snprintf(path, sizeof(path), "/proc/%s/exe", argv[0]);
-	held = open(path, O_RDONLY | O_CLOEXEC);
+	int held = open(path, O_RDONLY | O_CLOEXEC);
 	if (held < 0)
 		return -1;
 	fputs("held\n", stderr);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
 	for (int i = 0; i < 300; i++) {
-		fd = open(path, O_WRONLY | O_CLOEXEC);
+		int fd = open(path, O_WRONLY | O_CLOEXEC);
+
 		if (fd >= 0)
-			return write(fd, "overwritten", 11);
+			return write(fd, mark, sizeof(mark));
 		if (errno != ETXTBSY)
 			return -1;
 		usleep(10000);
@@ -133,7 +135,7 @@ static long attack_map_write(int argc, char **argv)
 	(void)argc;
 	if (p == MAP_FAILED)
 		return -1;
-	memcpy(p, "overwritten", 11);
+	memcpy(p, mark, sizeof(mark));
 	return msync(p, 4096, MS_SYNC);
 }
 

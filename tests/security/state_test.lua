@@ -150,7 +150,8 @@ A.each("variables of the caller change nothing and do not come in", function(sid
   local evil = side:file("evil.lua", "io.stderr:write 'evil code ran\\n' os.exit(99)", "0644")
   local vars = { LUA_INIT = "@" .. evil, LUA_INIT_5_3 = "@" .. evil, LUA_PATH = side.dir .. "/?.lua",
     LUA_PATH_5_3 = side.dir .. "/?.lua", LUA_CPATH = side.dir .. "/?.so", LD_PRELOAD = side.dir .. "/none.so",
-    LD_LIBRARY_PATH = side.dir, LD_AUDIT = side.dir .. "/none.so", BASH_ENV = evil, ENV = evil, IFS = "/", TMPDIR = side.dir .. "/none", GCONV_PATH = side.dir,
+    LD_LIBRARY_PATH = side.dir, LD_AUDIT = side.dir .. "/none.so",
+    BASH_ENV = evil, ENV = evil, IFS = "/", TMPDIR = side.dir .. "/none", GCONV_PATH = side.dir,
     LOCPATH = side.dir, PATH = side.dir .. ":/bin", HOME = side.dir, SHELL = evil, LISTEN_FDS = "7", NOTIFY_SOCKET = "/x" }
   -- They would have: LUA_INIT is what the ordinary interpreter runs.
   local interpreter = S.access("/usr/bin/lua5.3", "x") and "/usr/bin/lua5.3"
