@@ -66,9 +66,20 @@ local function send(channel, parent, name, path, depth)
   end
 end
 
+-- An id that the namespace has: its root wherever it has one.
+local function first_id(kind)
+  return tonumber((S.readfile("/proc/self/" .. kind .. "_map") or ""):match("^%s*(%d+)")) or 0
+end
+
 local function offer(channel, artifacts, symbols)
   if symbols["keep.user"] then assert(S.setns(symbols["keep.user"], "newuser")) end
+  local uid, gid = first_id "uid", first_id "gid"
   assert(S.setns(symbols["keep.mount"], "newns"))
+  if symbols["keep.user"] then
+    -- As luge's own user it could read files of the host that the command could not.
+    assert(S.setresgid(gid, gid, gid))
+    assert(S.setresuid(uid, uid, uid))
+  end
   local root = assert(S.open("/", "rdonly, directory"))
   for _, glob in ipairs(artifacts) do
     local components = {}
@@ -102,12 +113,24 @@ local function descend(to, components, last)
   return directory
 end
 
+-- Holes stay holes: a file of a few bytes may say that it is as large as every disk.
 local function copy_content(from, target)
-  repeat
-    local n, err = S.sendfile(target, from, nil, 1 << 20)
-    if not n then return nil, err end
-  until n == 0
-  return true
+  local size, at = S.fstat(from).size, 0
+  while at < size do
+    local data, err = S.lseek(from, at, "data")
+    if not data and not err.NXIO then return nil, err end
+    if not data or data >= size then break end
+    at = math.min(S.lseek(from, data, "hole") or size, size)
+    S.lseek(target, data)
+    while data < at do
+      local n
+      n, err = S.sendfile(target, from, data, math.min(at - data, 1 << 20))
+      if not n then return nil, err end
+      if n == 0 then return true end
+      data = data + n
+    end
+  end
+  return S.ftruncate(target, size)
 end
 
 -- One file: a name that is there already is kept as it is.
@@ -127,6 +150,11 @@ local function receive_file(to, components, from, owner)
   return ok, err
 end
 
+-- The name is the container's choice and goes to a terminal.
+local function printable(name)
+  return (name:gsub("%c", "?"):gsub("\194[\128-\159]", "?"))
+end
+
 local function receive(channel, to, kept)
   local owner = S.fstat(to)
   while true do
@@ -143,7 +171,7 @@ local function receive(channel, to, kept)
       if ok then ok:close() end
     end
     if from then from:close() end
-    if not ok then kept.failed[#kept.failed + 1] = ("%s: %s"):format(message.data, tostring(err)) end
+    if not ok then kept.failed[#kept.failed + 1] = ("%s: %s"):format(printable(message.data), tostring(err)) end
   end
 end
 

@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: MIT
+-- Attacks by what a container leaves to be copied out: links, sizes, names, bits, files that are not its own.
+
+local A = dofile "tests/security/attack.lua"
+local t = A.t
+local S = require "syscall"
+
+local function keeping(side, script, how)
+  how = how or {}
+  local out = side:folder("out", "0755")
+  how.fields = ("keep = { artifacts = { '/tmp/o', '/tmp/*.x', '/tmp/link/file', '/d' }, to = %q }, %s")
+    :format(out, how.fields or "")
+  how.timeout = 30
+  return side:run(how, "/bin/sh", "-c", "mkdir /tmp/o; " .. script), out
+end
+
+A.each("links lead to no file outside", function(side)
+  local victim = side:file("victim", "of the host", "0644")
+  local r, out = keeping(side, ("ln -s %s /tmp/o/a; ln -s /etc/passwd /tmp/b.x; ln -s /etc /tmp/link; ln -s / /tmp/o/root; "
+    .. "ln /tmp/o/a /tmp/o/hard; echo ok >/tmp/o/ok"):format(victim))
+  t.equal(r.code, 0, r.stderr)
+  t.equal(S.dir(out), { "o" })
+  t.equal(S.dir(out .. "/o"), { "ok" })
+end)
+
+A.each("a link where the copies go leads nowhere", function(side)
+  local other = side:folder("other", "0777")
+  local out = side:folder("out", "0755")
+  t.must(S.symlink(other, out .. "/o"))
+  local how = { fields = ("keep = { artifacts = { '/tmp/o' }, to = %q }"):format(out) }
+  side:run(how, "/bin/sh", "-c", "mkdir /tmp/o; echo evil >/tmp/o/f")
+  t.equal(S.dir(other), {})
+end)
+
+A.each("a file of holes takes no time and no disk", function(side)
+  local r, out = keeping(side, "truncate -s 500G /tmp/o/big; echo end >>/tmp/o/big")
+  t.equal(r.code, 0, r.stderr)
+  local st = S.stat(out .. "/o/big")
+  t.equal(st.size, 500 * 2 ^ 30 // 1 + 4)
+  t.ok(st.blocks < 10000, "it took " .. st.blocks .. " blocks")
+end)
+
+A.each("names reach no terminal as they are", function(side)
+  local out = side:folder("out", "0755")
+  local name = "\27[31mred\27]0;title\7.x"
+  t.write(out .. "/" .. name, "there already")
+  local how = { fields = ("keep = { artifacts = { '/tmp/*.x' }, to = %q }"):format(out) }
+  local r = side:run(how, "/bin/sh", "-c", "printf x >'/tmp/" .. name .. "'")
+  t.contains(r.stderr, "red")
+  t.lacks(r.stderr, "\27")
+  t.lacks(r.stderr, "\7")
+end)
+
+A.each("no set-id bit, device or pipe comes out, and the copies are the caller's", function(side)
+  local r, out = keeping(side, "cp /guest /tmp/o/set; chmod 6777 /tmp/o/set; mkfifo /tmp/o/pipe", { fields = "seccomp = false" })
+  t.equal(r.code, 0, r.stderr)
+  t.equal(S.dir(out .. "/o"), { "set" })
+  t.equal(S.stat(out .. "/o/set").perm, 493)
+  t.equal(S.stat(out .. "/o/set").uid, S.stat(out).uid)
+end)
+
+-- What luge could read and the command could not does not come out.
+A.root("files of the host's root in a bind stay there", function(side)
+  local dir = side:folder("dir", "0777")
+  t.must(S.chown(dir, 4321, 4321))
+  t.write(dir .. "/roots", "of root", "0600")
+  t.write(dir .. "/all", "for all", "0644")
+  local bind = ("bind { %q, '/d', rw = true, id_map = false },"):format(dir)
+  local r, out = keeping(side, "true", { mounts = bind })
+  t.equal(r.code, 0, r.stderr)
+  t.equal(t.read(out .. "/d/all"), "for all")
+  t.equal(t.read(out .. "/d/roots"), nil)
+end)
