@@ -175,13 +175,27 @@ local function receive(channel, to, kept)
   end
 end
 
---- Copies the artifacts of `keep`; returns { files = how many, failed = { "name: why"… } }.
-function M.copy(keep, symbols)
+--- Where the copies will go, opened before the container can put a link in its place: it may lie in a directory
+-- that is bound writable. Made where it is missing. Returns { fd =, err =, made = }.
+function M.open(keep)
+  local made = S.lstat(keep.to) == nil
+  local ok, err = S.ensure_directory(keep.to, "0755")
+  local fd
+  if ok then fd, err = S.open(keep.to, "rdonly, directory, cloexec") end
+  return { fd = fd, err = err, made = made and fd ~= nil }
+end
+
+--- Takes back what M.open made, where no container came to be.
+function M.forget(keep, to)
+  if to.made then S.rmdir(keep.to) end
+end
+
+--- Copies the artifacts of `keep` to what M.open gave; returns { files = how many, failed = { "name: why"… } }.
+function M.copy(keep, opened, symbols)
   local kept = { files = 0, failed = {} }
-  S.ensure_directory(keep.to, "0755")
-  local to, err = S.open(keep.to, "rdonly, directory")
+  local to = opened.fd
   if not to then
-    kept.failed[1] = ("%s: %s"):format(keep.to, tostring(err))
+    kept.failed[1] = ("%s: %s"):format(keep.to, tostring(opened.err))
     return kept
   end
   local here, there = S.socketpair("unix", "seqpacket")

@@ -141,10 +141,14 @@ function M.run(run)
   local monitor = require "sandbox.container.monitor"
   local signals = monitor.block_signals()
   local undo = {}
+  local keep = run.spec.keep and require "sandbox.container.keep"
+  local to = keep and keep.open(run.spec.keep)
   local process, outcome = start(run, symbols, undo)
   if process then outcome = monitor.watch(run, process, signals) end
-  if process and run.spec.keep and not outcome.failed then
-    outcome.kept = require("sandbox.container.keep").copy(run.spec.keep, symbols)
+  if keep and process and not outcome.failed then
+    outcome.kept = keep.copy(run.spec.keep, to, symbols)
+  elseif keep then
+    keep.forget(run.spec.keep, to)
   end
   undo_all(undo, symbols)
   return outcome

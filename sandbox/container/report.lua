@@ -7,9 +7,15 @@ local receipt = require "sandbox.container.receipt"
 
 local M = {}
 
+local function directory_of(path)
+  return S.open(path:match("^(.*/)[^/]*$") or ".", "path, directory, cloexec")
+end
+
 --- Arranges that the receipt is read when the container is sealed.
 function M.prepare(run, plan, path)
   run.report_path = path
+  -- Opened before the container can put a link in its place: it may be bound writable.
+  run.report_directory = directory_of(path)
   run.receipt = json.array {}
   run.sealed = function(process, symbols)
     run.receipt = json.array(receipt.read(run, plan, process, symbols))
@@ -39,18 +45,27 @@ function M.failed(path, exit_code)
   M.write({ report_path = path, name = json.null, receipt = json.array {} }, { reason_name = "setup", exit_code = exit_code })
 end
 
---- Writes the report beside its final name, then renames it there.
+-- Beside its final name, then renamed there.
+local function put(directory, path, text)
+  local name = path:match("[^/]*$")
+  local temporary = ("%s.%d.new"):format(name, S.getpid())
+  local fd, err = S.openat(directory, temporary, "creat, excl, wronly, nofollow, cloexec", "0644")
+  if not fd then return nil, err end
+  local ok
+  ok, err = S.write(fd, text)
+  fd:close()
+  if ok then ok, err = S.renameat2(directory, temporary, directory, name) end
+  if not ok then S.unlinkat(directory, temporary) end
+  return ok, err
+end
+
+--- Writes the report, whole or not at all.
 function M.write(run, outcome)
   local path = run.report_path
-  local temporary = ("%s.%d.new"):format(path, S.getpid())
-  local fd, err = S.open(temporary, "creat, excl, wronly", "0644")
-  local text = json.encode(document(run, outcome), { pretty = true }) .. "\n"
-  local ok = fd
-  if fd then ok, err = S.write(fd, text) end
-  if fd then fd:close() end
-  if ok then ok, err = S.rename(temporary, path) end
+  local ok, err = run.report_directory, nil
+  if not ok then ok, err = directory_of(path) end
+  if ok then ok, err = put(ok, path, json.encode(document(run, outcome), { pretty = true }) .. "\n") end
   if not ok then
-    if fd then S.unlink(temporary) end
     require("sandbox.cli").complain(("--report %s: %s"):format(path, tostring(err)),
       "the container's exit code is passed on all the same")
   end

@@ -59,6 +59,24 @@ A.each("no set-id bit, device or pipe comes out, and the copies are the caller's
   t.equal(S.stat(out .. "/o/set").uid, S.stat(out).uid)
 end)
 
+-- Where the copies and the report go may lie in what the container can write.
+A.each("a link put there meanwhile leads nowhere", function(side)
+  local work, other = side:folder("work", "0755"), side:folder("other", "0777")
+  local mounts = ("bind { %q, '/w', rw = true },"):format(work)
+  local fields = ("keep = { artifacts = { '/tmp/evil.x' }, to = %q }"):format(work .. "/out")
+  local swap = ("cd /w; mkdir -p out rep; mv out a; mv rep b; ln -s %s out; ln -s %s rep; echo evil >/tmp/evil.x")
+    :format(other, other)
+  t.must(S.mkdir(work .. "/rep", "0755"))
+  if side.uid then S.chown(work .. "/rep", side.uid, side.uid) end
+  local r = side:run({ mounts = mounts, fields = fields, options = { "--report", work .. "/rep/report.json" } },
+    "/bin/sh", "-c", swap)
+  t.equal(r.code, 0, r.stderr)
+  t.equal(S.readlink(work .. "/out"), other, "the attack itself")
+  t.equal(S.dir(other), {})
+  t.equal(S.dir(work .. "/a"), { "evil.x" })
+  t.equal(S.dir(work .. "/b"), { "report.json" })
+end)
+
 -- What luge could read and the command could not does not come out.
 A.root("files of the host's root in a bind stay there", function(side)
   local dir = side:folder("dir", "0777")
