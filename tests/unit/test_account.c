@@ -27,13 +27,13 @@ Test(account, names_numbers_groups, .fini = scratch_remove)
 		"local other = assert(S.lookup_user('.', { uid = 7, gid = 8 }))\n"
 		"assert(other.uid == 7 and other.gid == 8 and other.home == '/' and other.name == "
 		"nil)\n"
-		"assert(S.lookup_user('.', { name = 'build', group = 'disk' }).gid == 6)\n"
+		"assert(S.lookup_user('.', { name = 'build', group_name = 'disk' }).gid == 6)\n"
 		"assert(S.lookup_user('.', { name = 'build', groups = { 1, 2 } }).groups[2] == 2)\n"
 		"local none, err = S.lookup_user('.', { name = 'nobody' })\n"
 		"assert(not none and err.NOENT and err.text:find(\"no user 'nobody'\", 1, true))\n"
 		"for _, name in ipairs { 'bad', 'long', 'odd' } do fails('NOENT', "
 		"S.lookup_user('.', { name = name })) end\n"
-		"none, err = S.lookup_user('.', { name = 'build', group = 'none' })\n"
+		"none, err = S.lookup_user('.', { name = 'build', group_name = 'none' })\n"
 		"assert(not none and err.NOENT and err.text:find(\"no group 'none'\", 1, true))\n"
 		"fails('NOENT', S.lookup_user('missing', { uid = 0 }))\n");
 }
