@@ -6,7 +6,7 @@
 
 local M = {}
 
-local FAILED = 125
+local FAILED, EPIPE = 125, 32
 local USAGE = { check = 2 }
 
 --- "luge: message" and, indented, the way out.
@@ -23,23 +23,24 @@ local function no_command(word)
   local catalogue = require "sandbox.cli.options"
   local hint = "luge help lists the commands"
   if word:match("%.lua$") or word:find("/", 1, true) then hint = "luge run " .. word end
-  for _, command in ipairs(catalogue.commands) do
-    if command[1]:sub(1, #word) == word or word:sub(1, #command[1]) == command[1] then
-      hint = "did you mean luge " .. command[1] .. "?"
-    end
+  local names = {}
+  for i, command in ipairs(catalogue.commands) do names[i] = command[1] end
+  local near = require("luge.cage").nearest(word, names)
+  for _, name in ipairs(names) do
+    if #word > 1 and name:sub(1, #word) == word then near = name end
   end
+  if near then hint = "did you mean luge " .. near .. "?" end
   return M.complain(("no command '%s'"):format(word), hint)
 end
 
 local function dispatch(argv)
   local name = ALIASES[argv[1]] or argv[1] or "help"
   local words = table.move(argv, 2, #argv, 1, {})
-  if name == "lua" then return require("sandbox.cli.lua").run(words) end
+  local help = words[1] == "--help" or words[1] == "-h"
+  if name == "lua" and not help then return require("sandbox.cli.lua").run(words) end
   local command = require("sandbox.cli.options").command(name)
   if not command then return no_command(name) end
-  if words[1] == "--help" or words[1] == "-h" then
-    return require("sandbox.cli.help").run({}, { name })
-  end
+  if help then return require("sandbox.cli.help").run({}, { name }) end
   local options, rest, hint = require("sandbox.cli.parse").parse(command, words)
   if not options then
     M.complain(rest, hint)
@@ -53,11 +54,30 @@ local function internal_error(message)
   return debug.traceback("internal error: " .. tostring(message), 2)
 end
 
+local lost -- the first error of standard output: message and number
+
+-- Lua's own print flushes each line and forgets what became of it.
+local function watch_output()
+  local function write(...)
+    local ok, message, number = io.stdout:write(...)
+    if not ok then lost = lost or { message, number } end
+    return ok, message, number
+  end
+  rawset(_G, "print", function(...) write(table.concat({ ... }, "\t"), "\n") end)
+  rawset(io, "write", write)
+end
+
 --- Runs a command line; argv[1] is the command. Returns the exit code.
 function M.main(argv)
+  -- Scripts decide for themselves; for the other commands a reader that goes away is no error.
+  if argv[1] ~= "lua" then require("syscall").sigaction("pipe", "ignore") end
+  if argv[1] ~= "lua" and argv[1] ~= "run" then watch_output() end
   local ok, code = xpcall(dispatch, internal_error, argv)
-  if ok then return code or 0 end
-  return M.complain(code)
+  if not ok then return M.complain(code) end
+  local flushed, text, number = io.stdout:flush()
+  if not flushed then lost = lost or { text, number } end
+  if lost and lost[2] ~= EPIPE then return M.complain("standard output: " .. lost[1]) end
+  return code or 0
 end
 
 return M

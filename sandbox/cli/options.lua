@@ -44,10 +44,10 @@ M.commands = {
     options = with(SHAPE, JSON, { "origins", help = "where each value of the profile came from" },
       { "seccomp", help = "what the filters allow and deny" }) },
   { "lua", usage = "[SCRIPT [ARG…]]", summary = "the syscall layer: a script, or a prompt", raw = true, options = {} },
-  { "doctor", usage = "[--json]", summary = "what this host supports, and how to get the rest", options = { JSON } },
-  { "help", usage = "[COMMAND|FIELD]", summary = "about a command, or a field of a profile", options = {} },
-  { "completion", usage = "bash|zsh|fish", summary = "a completion script for the shell", options = {} },
-  { "version", usage = "", summary = "the version", options = {} },
+  { "doctor", usage = "[--json]", summary = "what this host supports, and how to get the rest", options = { JSON }, most = 0 },
+  { "help", usage = "[COMMAND|FIELD]", summary = "about a command, or a field of a profile", options = {}, most = 1 },
+  { "completion", usage = "bash|zsh|fish", summary = "a completion script for the shell", options = {}, most = 1 },
+  { "version", usage = "", summary = "the version", options = {}, most = 0 },
 }
 
 --- The command of that name, or nil.
@@ -75,6 +75,8 @@ M.elsewhere = {
   ["--rm"] = "nothing: what run made goes when it ends", ["--ulimit"] = "--set limits.open_files=N (luge help limits)",
   ["--entrypoint"] = "--set 'entrypoint={ \"…\" }'",
   ["-p"] = "network.publish in the profile", ["--publish"] = "network.publish in the profile",
+  ["-d"] = "nothing: this version runs containers in the foreground", ["--detach"] = "nothing: this version runs containers in the foreground",
+  ["--replace"] = "nothing: a name is free when its container has ended",
   ["--init"] = "nothing: init is true by default", ["--userns"] = "--set id_map=auto, self or host",
   ["--rootfs"] = "--set root=DIR", ["--cwd"] = "--workdir DIR",
 }

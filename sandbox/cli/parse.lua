@@ -12,18 +12,12 @@ local function find(options, kind, name)
 end
 
 local function nearest(options, name)
-  local best, found = 3, nil
-  for _, option in ipairs(options) do
-    local long = option[1]
-    if long:sub(1, #name) == name then return long end
-    local common = 0
-    for i = 1, math.min(#long, #name) do
-      if long:byte(i) == name:byte(i) then common = common + 1 end
-    end
-    local distance = math.max(#long, #name) - common
-    if distance < best then best, found = distance, long end
+  local names = {}
+  for i, option in ipairs(options) do
+    if #name >= 2 and option[1]:sub(1, #name) == name then return option[1] end
+    names[i] = option[1]
   end
-  return found
+  return require("luge.cage").nearest(name, names)
 end
 
 local function unknown(command, word)
@@ -56,6 +50,10 @@ local function take_option(command, word)
     if value == "" then value = nil end
   end
   if not option then return unknown(command, word) end
+  -- "-it" is -i and -t.
+  if value and not option.arg and not name and word:sub(1, 2) ~= "--" then
+    return { option = option, rest = "-" .. value }
+  end
   if value and not option.arg then return nil, ("%s: --%s takes no value"):format(word, option[1]) end
   return { option = option, value = value }
 end
@@ -87,6 +85,11 @@ function M.parse(command, argv)
     else
       local taken, message, hint = take_option(command, word)
       if not taken then return nil, message, hint end
+      while taken.rest do
+        store(found, taken.option, true)
+        taken, message, hint = take_option(command, taken.rest)
+        if not taken then return nil, message, hint end
+      end
       if taken.option.arg and not taken.value then
         i = i + 1
         taken.value = argv[i]
@@ -95,6 +98,9 @@ function M.parse(command, argv)
       store(found, taken.option, taken.option.arg and taken.value or true)
     end
     i = i + 1
+  end
+  if command.most and #words > command.most then
+    return nil, ("%s: one word too many"):format(words[command.most + 1]), ("luge %s %s"):format(command[1], command.usage)
   end
   return found, words
 end

@@ -35,6 +35,7 @@ local adders = {}
 function adders.env(list, text, host)
   local name, value = text:match("^([^=]+)=(.*)$")
   if not name then name, value = text, host.env[text] end
+  if name == "" or name:sub(1, 1) == "=" then return ("--env %s: NAME[=VALUE] expected"):format(text) end
   if value == nil then return ("--env %s: the variable is not set here"):format(text) end
   add(list, { field = "env", value = { [name] = value }, origin = "--env " .. name })
 end

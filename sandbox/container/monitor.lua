@@ -16,8 +16,6 @@ local FORWARDED = "hup, int, quit, term, usr1, usr2, winch, alrm"
 function M.block_signals()
   -- Ignored, as a caller may leave it, the kernel would reap the container before we hear how it ended.
   S.sigaction("chld", "default")
-  -- Who reads our words or events may go away: the container ends as it would have.
-  S.sigaction("pipe", "ignore")
   S.sigprocmask("block", FORWARDED)
   return S.signalfd(FORWARDED, "nonblock")
 end

@@ -57,7 +57,8 @@ return function(t)
     end
     words.env = { LUGE_STATE = scratch }
     for name, value in pairs(how.env or {}) do words.env[name] = value end
-    for _, key in ipairs { "stdin", "cwd", "uid", "fds", "before", "timeout", "report", "keep_input" } do words[key] = how[key] end
+    for _, key in ipairs { "stdin", "cwd", "uid", "fds", "before", "timeout", "report",
+      "keep_input" } do words[key] = how[key] end
     return words
   end
 

@@ -145,7 +145,8 @@ local function try_install(root, options)
 end
 
 local function try_users(root, options)
-  local r = run(root, options, { "su nobody -s /bin/sh -c id", "useradd -m someone && su someone -c 'touch ~/x; stat -c %U ~/x'" })
+  local r = run(root, options, { "su nobody -s /bin/sh -c id",
+    "useradd -m someone && su someone -c 'touch ~/x; stat -c %U ~/x'" })
   good(r[1], "^uid=65534%(nobody%)")
   good(r[2], "^someone\n$")
 end

@@ -65,13 +65,15 @@ t.test("who has stopped itself is ended in time", function()
 end)
 
 t.test("who stops PID 1, or tries to, is ended in time", function()
-  local r = timed { shell = "kill -STOP 1; kill -9 1; kill -TERM 1; sleep 1000", body = "limits = { wall = '500ms' }, stop = { grace = '300ms' }" }
+  local r = timed { shell = "kill -STOP 1; kill -9 1; kill -TERM 1; sleep 1000",
+    body = "limits = { wall = '500ms' }, stop = { grace = '300ms' }" }
   t.ok(r.code == 124 or r.code == 143, "ended with " .. r.code)
 end)
 
 t.test("who spins or floods is ended in time", function()
   t.equal(timed({ "spin", body = "limits = { wall = '300ms' }, stop = { grace = '300ms' }" }).code, 124)
-  t.equal(timed({ shell = "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done", body = "limits = { wall = '300ms' }, stop = { grace = '1s' }" }).code, 124)
+  t.equal(timed({ shell = "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done",
+    body = "limits = { wall = '300ms' }, stop = { grace = '1s' }" }).code, 124)
 end)
 
 t.test("a fork bomb is held and ended", function()
@@ -99,7 +101,8 @@ end)
 
 t.test("limits that are not enforced yet are refused with a way out", function()
   for field, value in pairs { memory = "'1G'", cpus = "2", pids = "10", cpu_time = "'5s'", output = "'1M'", disk = "'1M'" } do
-    box.refused({ "exit", "0", body = ("limits = { %s = %s }"):format(field, value) }, "limits." .. field, "is not enforced by this version", "= ")
+    box.refused({ "exit", "0", body = ("limits = { %s = %s }"):format(field, value) }, "limits." .. field,
+      "is not enforced by this version", "= ")
   end
 end)
 

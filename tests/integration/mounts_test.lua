@@ -42,7 +42,8 @@ end)
 
 t.test("exec, suid and dev say otherwise", function()
   local dir = source()
-  local options = mount_at(box.facts { body = mounts("bind { %q, '/w', exec = false, suid = true, dev = true }", dir) }, "/w").options
+  local options = mount_at(box.facts { body = mounts("bind { %q, '/w', exec = false, suid = true, dev = true }", dir) },
+    "/w").options
   t.equal({ has(options, "noexec"), has(options, "nosuid"), has(options, "nodev") },
     { true, false, false }, options)
 end)
@@ -63,7 +64,8 @@ end)
 
 t.test("a file is bound as a file", function()
   local dir = source()
-  t.equal(box.says { shell = "cat /f; test -f /f && echo file", body = mounts("bind { %q, '/f' }", dir .. "/file") }, "content\nfile")
+  t.equal(box.says { shell = "cat /f; test -f /f && echo file", body = mounts("bind { %q, '/f' }", dir .. "/file") },
+    "content\nfile")
   box.says { shell = "echo new > /f", body = mounts("bind { %q, '/f', rw = true }", dir .. "/file") }
   t.equal(t.read(dir .. "/file"), "new\n")
 end)
@@ -132,7 +134,8 @@ end)
 t.test("in a discarded overlay a directory of the host can be renamed", function()
   t.needs_root()
   local dir = source(4321)
-  t.equal(box.says { shell = "cd /w && mv sub other && cat other/deep", body = mounts("bind { %q, '/w', overlay = 'discard' }", dir) }, "deep")
+  t.equal(box.says { shell = "cd /w && mv sub other && cat other/deep", body = mounts("bind { %q, '/w', overlay = 'discard' }",
+    dir) }, "deep")
 end)
 
 t.test("a discarded overlay's size is a limit", function()
@@ -160,11 +163,13 @@ t.test("tmpfs: size, mode, inodes, flags", function()
   for _, name in ipairs { "nosuid", "nodev", "noexec" } do t.ok(has(m.options, name), m.options) end
   t.equal(facts.root.t.mode, 488)
   t.equal(facts.writable["/t"], true)
-  t.matches(box.says { shell = "dd if=/dev/zero of=/t/f bs=64k count=64 2>&1; stat -c %s /t/f", body = mounts "tmpfs { '/t', size = '1M' }" },
+  t.matches(box.says { shell = "dd if=/dev/zero of=/t/f bs=64k count=64 2>&1; stat -c %s /t/f",
+    body = mounts "tmpfs { '/t', size = '1M' }" },
     "No space left")
   t.equal(box.says { shell = "for i in 1 2 3 4 5 6 7 8 9 a b c; do touch /t/$i || break; done 2>/dev/null; ls /t | wc -l",
     body = mounts "tmpfs { '/t', inodes = 5 }" }, "4")
-  t.equal(box.run({ shell = "echo '#!/bin/sh' > /t/x; chmod 755 /t/x; /t/x", body = mounts "tmpfs { '/t', flags = 'noexec' }" }).code, 126)
+  t.equal(box.run({ shell = "echo '#!/bin/sh' > /t/x; chmod 755 /t/x; /t/x",
+    body = mounts "tmpfs { '/t', flags = 'noexec' }" }).code, 126)
 end)
 
 t.test("dir, file and symlink", function()
@@ -176,7 +181,8 @@ end)
 
 t.test("files of the profile are the container user's", function()
   local who = t.root and "1234:1234" or "1234:1234"
-  t.equal(box.says { shell = "stat -c %u /f; cat /s", body = 'user = "1234:1234", ' .. mounts "file { '/f', text = 'x', mode = '0600' }, secret { '/s', env = 'TOKEN' }",
+  t.equal(box.says { shell = "stat -c %u /f; cat /s", body = 'user = "1234:1234", '
+    .. mounts "file { '/f', text = 'x', mode = '0600' }, secret { '/s', env = 'TOKEN' }",
     env = { TOKEN = "hush" } }, "1234\nhush", who)
 end)
 
@@ -193,7 +199,8 @@ t.test("a secret is nowhere but in its file", function()
   t.write(dir .. "/token", word .. "F", "0600")
   local body = mounts("secret { '/run/a', env = 'TOKEN' }, secret { '/run/b', file = %q, mode = '0440' }", dir .. "/token")
   local env = { TOKEN = word }
-  local r = box.run { shell = "cat /run/a /run/b; stat -c ' %a' /run/a /run/b; env; cat /proc/1/environ | tr '\\0' '\\n'", body = body,
+  local r = box.run { shell = "cat /run/a /run/b; stat -c ' %a' /run/a /run/b; env; cat /proc/1/environ | tr '\\0' '\\n'",
+    body = body,
     env = env, report = true }
   t.equal(r.code, 0, r.stderr)
   t.contains(r.stdout, word .. word .. "F 400\n 440\n")
@@ -219,7 +226,8 @@ end)
 t.test("a source that is missing: refused, optional, or made", function()
   local dir = t.dir()
   box.refused({ "exit", "0", body = mounts("bind { %q, '/w' }", dir .. "/none") }, "does not exist", "create = true", "optional(")
-  t.equal(box.says { shell = "test -e /w || echo absent", body = mounts("optional(bind { %q, '/w' })", dir .. "/none") }, "absent")
+  t.equal(box.says { shell = "test -e /w || echo absent", body = mounts("optional(bind { %q, '/w' })", dir .. "/none") },
+    "absent")
   t.equal(S.lstat(dir .. "/none"), nil, "nothing was made")
   box.says { shell = "echo x > /w/new", body = mounts("bind { %q, '/w', rw = true, create = true }", dir .. "/made") }
   t.equal(t.read(dir .. "/made/new"), "x\n")
@@ -246,14 +254,17 @@ t.test("nor in a writable bind: there it is an error", function()
   box.refused({ "exit", "0", body = mounts("bind { %q, '/w', rw = true }, tmpfs { '/w/none' }", dir) }, "/w/none does not exist",
     "leave out rw")
   t.equal(S.dir(dir), { "file", "sub" })
-  t.equal(box.says { shell = "ls /w/sub | wc -l; cat /w/file", body = mounts("bind { %q, '/w', rw = true }, tmpfs { '/w/sub' }", dir) }, "0\ncontent")
-  t.equal(box.says { shell = "cat /w/file", body = mounts("bind { %q, '/w', rw = true }, file { '/w/file', text = 'over' }", dir) }, "over")
+  t.equal(box.says { shell = "ls /w/sub | wc -l; cat /w/file", body = mounts("bind { %q, '/w', rw = true }, tmpfs { '/w/sub' }",
+    dir) }, "0\ncontent")
+  t.equal(box.says { shell = "cat /w/file", body = mounts("bind { %q, '/w', rw = true }, file { '/w/file', text = 'over' }",
+    dir) }, "over")
   t.equal(t.read(dir .. "/file"), "content\n")
 end)
 
 t.test("mounts are taken in path order, whatever their order in the list", function()
   local dir = source()
-  t.equal(box.says { shell = "cat /w/sub/x/deep; ls /w/sub", body = mounts("bind { %q, '/w/sub/x' }, tmpfs { '/w/sub' }, bind { %q, '/w' }",
+  t.equal(box.says { shell = "cat /w/sub/x/deep; ls /w/sub",
+    body = mounts("bind { %q, '/w/sub/x' }, tmpfs { '/w/sub' }, bind { %q, '/w' }",
     dir .. "/sub", dir) }, "deep\nx")
 end)
 
@@ -261,7 +272,8 @@ t.test("what is mounted below a source comes with it, or not", function()
   t.needs_root()
   local dir = source()
   local function inside(recursive)
-    local words = box.words { "facts", "/w", "/w/sub", body = mounts("bind { %q, '/w', recursive = %s }", dir, tostring(recursive)) }
+    local words = box.words { "facts", "/w", "/w/sub", body = mounts("bind { %q, '/w', recursive = %s }", dir,
+      tostring(recursive)) }
     words.before = function()
       S.unshare "newns"
       S.mount { target = "/", flags = "rec, private" }
@@ -298,7 +310,8 @@ t.test("nothing can be mounted through a link that luge makes", function()
   local dir = t.dir "0777"
   box.refused({ "exit", "0", body = mounts("symlink { '/a', %q }, dir { '/a/b' }", dir) }, "/a is a symbolic link to " .. dir)
   t.equal(S.dir(dir), {})
-  if S.readlink "/bin" then box.refused({ "exit", "0", body = mounts "bind { '/etc/passwd', '/bin/x' }" }, "/bin is a symbolic link") end
+  if S.readlink "/bin" then box.refused({ "exit", "0", body = mounts "bind { '/etc/passwd', '/bin/x' }" },
+    "/bin is a symbolic link") end
 end)
 
 t.test("standard mounts: what is there, and how", function()
@@ -328,7 +341,8 @@ end)
 
 t.test("devpts, mqueue, proc and sysfs of one's own", function()
   local facts = box.facts { body = mounts "mqueue {}, proc { '/p' }, sysfs { '/s' }, devpts { '/pts' }" }
-  t.equal({ mount_at(facts, "/dev/mqueue").type, mount_at(facts, "/p").type, mount_at(facts, "/s").type, mount_at(facts, "/pts").type },
+  t.equal({ mount_at(facts, "/dev/mqueue").type, mount_at(facts, "/p").type, mount_at(facts, "/s").type, mount_at(facts,
+    "/pts").type },
     { "mqueue", "proc", "sysfs", "devpts" })
   t.ok(has(mount_at(facts, "/p/sys").options, "ro"))
   t.ok(has(mount_at(facts, "/s").options, "ro"))
@@ -347,12 +361,14 @@ end)
 
 t.test("names that are hard to write", function()
   local dir = t.dir()
-  for _, name in ipairs { "with space", "quote'\"", "back\\slash", "new\nline", "colon:comma,", "${range}", "$x", "\u{e9}", "\xff" } do
+  for _, name in ipairs { "with space", "quote'\"", "back\\slash", "new\nline", "colon:comma,", "${range}", "$x", "\u{e9}",
+    "\xff" } do
     local path = dir .. "/" .. name
     t.must(S.mkdir(path, "0755"))
     t.write(path .. "/f", "here", "0644")
     for _, how in ipairs { "", ", rw = true", ", overlay = 'discard'" } do
-      local r = box.run { shell = 'cat "$W/f"', body = ("env = { W = %q }, "):format("/w/" .. name) .. mounts("bind { %q, %q%s }", path, "/w/" .. name, how) }
+      local r = box.run { shell = 'cat "$W/f"', body = ("env = { W = %q }, "):format("/w/" .. name) .. mounts("bind { %q, %q%s }",
+        path, "/w/" .. name, how) }
       t.equal(r.stdout, "here", name .. how .. ": " .. r.stderr)
     end
   end

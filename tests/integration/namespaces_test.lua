@@ -38,7 +38,8 @@ t.test("lo is up, and alone", function()
   t.equal(facts.links, { "lo" })
   t.equal(box.try({ "connect", "127.0.0.1", "1" }).errno, "ECONNREFUSED")
   t.equal(box.try({ "connect", "192.0.2.1", "1" }).errno, "ENETUNREACH")
-  t.equal(box.says { shell = "cat /sys/class/net/lo/operstate; cat /proc/net/if_inet6 | cut -c1-32" }, "unknown\n00000000000000000000000000000001")
+  t.equal(box.says { shell = "cat /sys/class/net/lo/operstate; cat /proc/net/if_inet6 | cut -c1-32" },
+    "unknown\n00000000000000000000000000000001")
 end)
 
 t.test("a port below 1024 needs no privilege in an own network", function()
@@ -50,7 +51,8 @@ t.test("the pid namespace: luge's PID 1 and the command", function()
   local facts = box.facts { "/proc/sys/kernel/domainname", body = "namespaces = { pid = 'host' }" }
   t.ok(facts.pid > 2)
   t.differs(facts.writable["/proc/sys/kernel/domainname"], true)
-  t.equal(box.says { shell = "cat /proc/1/comm; ls -A /proc/acpi /proc/scsi 2>/dev/null | grep -v '^/\\|^$' | wc -l", body = "namespaces = { pid = 'host' }" },
+  t.equal(box.says { shell = "cat /proc/1/comm; ls -A /proc/acpi /proc/scsi 2>/dev/null | grep -v '^/\\|^$' | wc -l",
+    body = "namespaces = { pid = 'host' }" },
     (t.read "/proc/1/comm") .. "0")
 end)
 
@@ -64,7 +66,8 @@ end)
 
 t.test("clocks with offsets", function()
   local now = S.clock_gettime "boottime"
-  local up = tonumber((box.says { shell = "cut -d' ' -f1 /proc/uptime", body = "namespaces = { time = { boottime = '1000h', monotonic = '2000h' } }" }))
+  local up = tonumber((box.says { shell = "cut -d' ' -f1 /proc/uptime",
+    body = "namespaces = { time = { boottime = '1000h', monotonic = '2000h' } }" }))
   t.ok(up > now + 3600 * 999 and up < now + 3600 * 1001, ("%s is not 1000 hours after %s"):format(up, now))
   local facts = box.facts { body = "namespaces = { time = { boottime = '1000h' } }" }
   t.differs(facts.namespaces.time, own "time")
@@ -107,7 +110,8 @@ end)
 
 t.test("kernel parameters of its namespaces", function()
   local body = 'sysctl = { ["kernel.shmmax"] = 1048576, ["net.ipv4.ip_forward"] = 1, ["fs.mqueue.msg_max"] = 5 }'
-  t.equal(box.says { shell = "cat /proc/sys/kernel/shmmax /proc/sys/net/ipv4/ip_forward /proc/sys/fs/mqueue/msg_max", body = body },
+  t.equal(box.says { shell = "cat /proc/sys/kernel/shmmax /proc/sys/net/ipv4/ip_forward /proc/sys/fs/mqueue/msg_max",
+    body = body },
     "1048576\n1\n5")
   t.differs(t.read "/proc/sys/kernel/shmmax", "1048576\n")
 end)

@@ -7,7 +7,8 @@ local S = require "syscall"
 local json = t.json
 
 local KEYS = { "events", "exit_code", "figures", "name", "reason", "receipt", "schema", "signal" }
-local FIGURES = { "io_read_bytes", "io_write_bytes", "memory_peak_bytes", "pids_peak", "processes_peak", "sys_s", "user_s", "wall_s" }
+local FIGURES = { "io_read_bytes", "io_write_bytes", "memory_peak_bytes", "pids_peak", "processes_peak", "sys_s", "user_s",
+  "wall_s" }
 
 local function keys(map)
   local list = {}
@@ -47,7 +48,8 @@ end
 t.test("every ending has its report", function()
   local cases = {
     { { "exit", "0" }, "exit", 0 }, { { "exit", "9" }, "exit", 9 }, { { "raise", "9" }, "signal", 137, 9 },
-    { { "raise", "15" }, "signal", 143, 15 }, { { "sleep", "60", body = "limits = { wall = '200ms' }, stop = { grace = '200ms' }" }, "wall", 124 },
+    { { "raise", "15" }, "signal", 143, 15 }, { { "sleep", "60",
+      body = "limits = { wall = '200ms' }, stop = { grace = '200ms' }" }, "wall", 124 },
     { { words = { "no-such" } }, "setup", 127 }, { { words = { "/etc/passwd" } }, "setup", 126 },
     { { "exit", "0", body = "cwd = '/none'" }, "setup", 125 }, { { "exit", "0", body = "cwd = 'none'" }, "setup", 125 },
     { { "exit", "0", body = "root = '/no/such'" }, "setup", 125 }, { {}, "setup", 125 },
@@ -94,7 +96,8 @@ end)
 
 t.test("the receipt tells of mounts, limits, ids and namespaces", function()
   local dir = t.dir()
-  local report = reported { "exit", "0", body = ([[mounts = { bind { %q, '/a' }, bind { %q, '/b', rw = true }, tmpfs { '/c' }, mask { '/proc/sys/net' },
+  local report = reported { "exit", "0",
+    body = ([[mounts = { bind { %q, '/a' }, bind { %q, '/b', rw = true }, tmpfs { '/c' }, mask { '/proc/sys/net' },
     optional(bind { '/no/such', '/d' }) }, limits = { open_files = 99, nice = 3, affinity = { 0 }, processes = 30 }, hostname = 'h',
     namespaces = { time = { boottime = '1h' } } ]]):format(dir, dir) }
   all_ok(report)
@@ -148,7 +151,8 @@ end)
 
 t.test("a report that cannot be written is said before anything runs", function()
   local dir = t.dir()
-  box.refused({ "print", "ran", options = { "--report", dir .. "/none/r.json" } }, "--report " .. dir .. "/none/r.json", "No such file")
+  box.refused({ "print", "ran", options = { "--report", dir .. "/none/r.json" } }, "--report " .. dir .. "/none/r.json",
+    "No such file")
   box.refused({ "print", "ran", options = { "--report", dir } }, "it is a directory")
   box.refused({ "print", "ran", options = { "--report", dir .. "/" } }, "it is a directory")
 end)

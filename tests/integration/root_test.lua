@@ -11,7 +11,8 @@ local function tree(owner)
   t.write(root .. "/etc/passwd", "root:x:0:0::/root:/bin/sh\nbuild:x:1000:1000::/home/build:/bin/sh\n", "0644")
   t.write(root .. "/etc/motd", "as it was\n", "0644")
   if owner then
-    for _, name in ipairs { "", "/etc", "/etc/motd", "/etc/passwd", "/root", "/guest" } do t.must(S.chown(root .. name, owner, owner)) end
+    for _, name in ipairs { "", "/etc", "/etc/motd", "/etc/passwd", "/root", "/guest" } do t.must(S.chown(root .. name, owner,
+      owner)) end
   end
   return root
 end
@@ -37,14 +38,16 @@ end
 
 t.test("system: programs of the host, and nothing else of it", function()
   local facts = box.facts { "/", "/usr", "/etc" }
-  local allowed = { guest = 1, bin = 1, sbin = 1, lib = 1, lib32 = 1, lib64 = 1, libx32 = 1, usr = 1, opt = 1, etc = 1, proc = 1, sys = 1,
+  local allowed = { guest = 1, bin = 1, sbin = 1, lib = 1, lib32 = 1, lib64 = 1, libx32 = 1, usr = 1, opt = 1, etc = 1, proc = 1,
+    sys = 1,
     dev = 1, tmp = 1, run = 1, var = 1, root = 1 }
   for name in pairs(facts.root) do t.ok(allowed[name], "/" .. name .. " is in the root") end
   t.equal(facts.writable, { ["/"] = "EROFS", ["/usr"] = "EROFS", ["/etc"] = "EROFS" })
   t.equal(box.says { shell = "ls /var /root /tmp /run | tr '\\n' ' '; test ! -e /home" }, "/root:  /run:  /tmp:  /var: tmp ")
   local etc = box.says { shell = "ls /etc" }
   t.lacks(etc, "shadow")
-  t.equal(box.says { shell = "cat /etc/passwd /etc/group" }, "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/sh\n"
+  t.equal(box.says { shell = "cat /etc/passwd /etc/group" },
+    "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/sh\n"
     .. "root:x:0:\nnogroup:x:65534:\ntty:x:5:")
 end)
 
@@ -66,7 +69,8 @@ t.test("a mount point that is missing is made in the view only", function()
   S.rmdir(root .. "/proc")
   S.rmdir(root .. "/dev")
   local before = listing(root)
-  local facts = inside { "/", body = body("%q, mounts = { tmpfs { '/a/b/c' }, file { '/etc/new', text = 'x' }, dir { '/d' } }", root) }
+  local facts = inside { "/", body = body("%q, mounts = { tmpfs { '/a/b/c' }, file { '/etc/new', text = 'x' }, dir { '/d' } }",
+    root) }
   t.equal({ facts.root.a.type, facts.root.d.type, facts.root.proc.type }, { "directory", "directory", "directory" })
   t.equal(facts.writable["/"], "EROFS")
   t.equal(listing(root), before)
@@ -105,7 +109,8 @@ end)
 t.test("rw: a mount point that is missing is an error", function()
   local root = tree()
   S.rmdir(root .. "/sys")
-  box.refused({ "exit", "0", guest = false, body = body("{ %q, rw = true }", root) }, "/sys does not exist in " .. root, "create it")
+  box.refused({ "exit", "0", guest = false, body = body("{ %q, rw = true }", root) }, "/sys does not exist in " .. root,
+    "create it")
 end)
 
 t.test("layers", function()
@@ -113,7 +118,8 @@ t.test("layers", function()
   t.must(S.mkdir(upper .. "/etc", "0755"))
   t.write(upper .. "/etc/motd", "from above\n", "0644")
   t.write(upper .. "/etc/passwd", "root:x:0:0::/:/bin/sh\nnew:x:77:77::/n:/bin/sh\n", "0644")
-  t.equal(box.try({ "read", "/etc/motd" }, { guest = false, body = body("layers { %q, %q }", lower, upper) }).data, "from above\n")
+  t.equal(box.try({ "read", "/etc/motd" }, { guest = false, body = body("layers { %q, %q }", lower, upper) }).data,
+    "from above\n")
   t.equal(inside({ "/", body = body("layers { %q, %q }", lower, upper) }).writable["/"], "EROFS")
   t.equal(inside({ "/etc", body = body("layers { %q, %q, upper = 'discard' }", lower, upper) }).writable["/etc"], true)
   t.equal(inside({ body = body("layers { %q, %q }, user = 'new'", lower, upper) }).uid[1], 77)
@@ -134,14 +140,17 @@ t.test("empty: the guest alone", function()
 end)
 
 t.test("the whole host, when it is said", function()
-  local facts = box.facts { "/", "/etc", "/tmp", "/run", "/var/tmp", "/usr", body = body '"/"' .. ", mounts = { remove '/guest' }", guest = true,
-    profile = t.profile("return container { root = '/', mounts = { bind { " .. ("%q"):format(t.guest) .. ", '/tmp/guest' } }, entrypoint = { '/tmp/guest' } }"),
+  local facts = box.facts { "/", "/etc", "/tmp", "/run", "/var/tmp", "/usr", body = body '"/"'
+    .. ", mounts = { remove '/guest' }", guest = true,
+    profile = t.profile("return container { root = '/', mounts = { bind { " .. ("%q"):format(t.guest)
+      .. ", '/tmp/guest' } }, entrypoint = { '/tmp/guest' } }"),
     words = { "facts", "/", "/etc", "/tmp", "/run", "/var/tmp", "/usr" } }
   t.equal(facts.writable["/tmp"], true)
   for _, path in ipairs { "/", "/etc", "/usr" } do
     t.ok(facts.writable[path] == "EROFS" or facts.writable[path] == "EACCES", path .. ": " .. tostring(facts.writable[path]))
   end
-  t.equal(box.says { shell = "ls -A /tmp /run /home /root 2>&1 | grep -v : | grep -v '^$' | grep -v guest | wc -l", guest = false, body = body '"/"' }, "0")
+  t.equal(box.says { shell = "ls -A /tmp /run /home /root 2>&1 | grep -v : | grep -v '^$' | grep -v guest | wc -l", guest = false,
+    body = body '"/"' }, "0")
   t.equal(box.says { shell = "head -1 /etc/passwd", guest = false, body = body '"/"' }, (t.read "/etc/passwd"):match "[^\n]*")
   local plan = box.succeed { verb = "plan", "true", guest = false, body = body '"/"' }
   t.contains(plan.stdout, "world-readable")
@@ -169,7 +178,8 @@ t.test("names of a hostile root lead nowhere else", function()
       t.remove_tree(root .. "/" .. name)
       t.must(S.symlink(target, root .. "/" .. name))
       for _, how in ipairs { "%q", "{ %q, overlay = 'discard' }", "{ %q, rw = true }" } do
-        local r = box.run { "try", "stat", "/guest", guest = false, body = body(how, root) .. ", mounts = { file { '/etc/x', text = 'y' }, dir { '/tmp/d' } }" }
+        local r = box.run { "try", "stat", "/guest", guest = false, body = body(how, root)
+          .. ", mounts = { file { '/etc/x', text = 'y' }, dir { '/tmp/d' } }" }
         t.ok(r.code == 0 or r.code == 125, r.code .. r.stderr)
         t.lacks(r.stderr, "internal")
         t.equal(S.dir(outside), { "victim" }, name .. " -> " .. target)
@@ -186,7 +196,8 @@ t.test("modes of directories are not set through a link of the root", function()
   local root = t.rootfs()
   t.must(S.symlink(outside, root .. "/work"))
   box.run { "exit", "0", guest = false, body = body("%q, mounts = { dir { '/work', mode = '0700' } }", root) }
-  box.run { "exit", "0", guest = false, body = body("{ %q, overlay = 'discard' }, mounts = { dir { '/work', mode = '0700' } }", root) }
+  box.run { "exit", "0", guest = false, body = body("{ %q, overlay = 'discard' }, mounts = { dir { '/work', mode = '0700' } }",
+    root) }
   t.equal(S.stat(outside).perm, 511)
 end)
 

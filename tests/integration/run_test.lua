@@ -57,7 +57,8 @@ t.test("a command that cannot be executed is 126", function()
 end)
 
 t.test("words reach the command as they are", function()
-  local words = { "a b", "", "*", "$HOME", "'\"\\", "--", "-x", "\u{e9}\n!", ("long"):rep(10000), "\xff\xfe", "${range}", "$argv" }
+  local words = { "a b", "", "*", "$HOME", "'\"\\", "--", "-x", "\u{e9}\n!", ("long"):rep(10000), "\xff\xfe", "${range}",
+    "$argv" }
   local r = box.succeed { "print", table.unpack(words) }
   t.equal(r.stdout, table.concat(words, "\n") .. "\n")
 end)
@@ -205,7 +206,8 @@ end)
 t.test("niceness, processors and policy", function()
   local facts = box.facts { body = 'limits = { nice = 7, affinity = { 0 }, scheduler = "batch" }' }
   t.equal(facts.nice, 7)
-  t.equal(box.says { shell = "grep Cpus_allowed_list /proc/self/status | tr -dc 0-9,-", body = "limits = { affinity = { 0 } }" }, "0")
+  t.equal(box.says { shell = "grep Cpus_allowed_list /proc/self/status | tr -dc 0-9,-", body = "limits = { affinity = { 0 } }" },
+    "0")
   t.equal(box.says { shell = "cat /proc/self/oom_score_adj", body = "limits = { oom_score = 321 }" }, "321")
   t.equal(box.says { shell = "sed 's/.*) //' /proc/self/stat | cut -d' ' -f39", body = 'limits = { scheduler = "batch" }' }, "3")
 end)

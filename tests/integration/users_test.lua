@@ -52,7 +52,8 @@ t.test("groups: given, none, kept", function()
   local root = root_with(PASSWD, GROUP)
   t.equal(sorted(facts(root, "{ name = 'build', groups = { 33, 5 } }").groups), { 5, 33 })
   t.equal(facts(root, "{ uid = 1000, gid = 1000, groups = {} }").groups, {})
-  local kept = box.facts { body = "user = { uid = 0, gid = 0, groups = 'keep' }", before = function() S.setgroups { 4321, 4322 } end }
+  local kept = box.facts { body = "user = { uid = 0, gid = 0, groups = 'keep' }", before = function() S.setgroups { 4321,
+    4322 } end }
   t.equal(kept.groups, { 65534, 65534 }, "groups of the host, which the container has no names for")
   local dropped = box.facts { before = function() S.setgroups { 4321, 4322 } end }
   t.equal(dropped.groups, {})
@@ -119,7 +120,8 @@ t.test("a hostile passwd file holds nothing up and leads nowhere", function()
 end)
 
 t.test("a hostile group file gives no groups", function()
-  local root = root_with("build:x:1000:1000::/:/bin/sh\n", "build\nx:x:-1:build\ny:x:4294967295:build\nz:x:99999999999999:build\n\0:::\n")
+  local root = root_with("build:x:1000:1000::/:/bin/sh\n",
+    "build\nx:x:-1:build\ny:x:4294967295:build\nz:x:99999999999999:build\n\0:::\n")
   t.equal(facts(root, "'build'").groups, {})
 end)
 
@@ -180,7 +182,8 @@ t.test("capabilities are none, or those that are named", function()
   local s = box.facts({}).status
   t.equal({ s.CapInh, s.CapPrm, s.CapEff, s.CapBnd, s.CapAmb, s.NoNewPrivs }, { zero, zero, zero, zero, zero, "1" })
   s = box.facts({ body = "capabilities = { 'chown', 'kill' }" }).status
-  t.equal({ s.CapInh, s.CapPrm, s.CapEff, s.CapBnd, s.CapAmb }, { zero, "0000000000000021", "0000000000000021", "0000000000000021", zero })
+  t.equal({ s.CapInh, s.CapPrm, s.CapEff, s.CapBnd, s.CapAmb }, { zero, "0000000000000021", "0000000000000021",
+    "0000000000000021", zero })
   s = box.facts({ body = "user = '5:5', capabilities = { 'net_bind_service' }" }).status
   t.equal({ s.CapInh, s.CapPrm, s.CapEff, s.CapBnd, s.CapAmb }, { "0000000000000400", "0000000000000400", "0000000000000400",
     "0000000000000400", "0000000000000400" })
