@@ -216,7 +216,7 @@ lua_State *heap_thaw(void)
 	const uint32_t *list = (const uint32_t *)((char *)heap + heap->used);
 	uintptr_t moved = (uintptr_t)__executable_start - heap->image;
 
-	for (uint32_t i = 0; i < heap->n_relocations; i++)
+	for (uint32_t i = 0; moved && i < heap->n_relocations; i++)
 		*(uintptr_t *)((char *)heap + list[i]) += moved;
 	heap->thawed = 1;
 	return heap->state;
