@@ -163,6 +163,41 @@ static lua_State *furnish(lua_State *L)
 	return L;
 }
 
+/* Keys of the registry that are addresses in the program (loadlib.c of Lua has one) hash differently where the
+ * program lies elsewhere: at the freeze they are put aside as values, at the thaw back in their place. */
+static const char PARKED[] = "luge.parked";
+
+static void park_addresses(lua_State *L)
+{
+	lua_Integer n = 0;
+
+	lua_newtable(L);
+	lua_pushnil(L);
+	while (lua_next(L, LUA_REGISTRYINDEX)) {
+		if (lua_islightuserdata(L, -2)) {
+			lua_pushvalue(L, -2);
+			lua_rawseti(L, -4, ++n);
+			lua_pushvalue(L, -1);
+			lua_rawseti(L, -4, ++n);
+			lua_pushvalue(L, -2);
+			lua_pushnil(L);
+			lua_rawset(L, LUA_REGISTRYINDEX);
+		}
+		lua_pop(L, 1);
+	}
+	lua_setfield(L, LUA_REGISTRYINDEX, PARKED);
+}
+
+static void unpark_addresses(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, PARKED);
+	for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i += 2) {
+		lua_rawgeti(L, -2, i + 1);
+		lua_rawset(L, LUA_REGISTRYINDEX);
+	}
+	lua_pop(L, 2);
+}
+
 /* The handles of a thawed state are those of the process that froze it. */
 static void renew_handle(lua_State *L, const char *name, FILE *file)
 {
@@ -177,6 +212,7 @@ lua_State *state_new(void)
 
 	if (!L)
 		return furnish(luaL_newstate());
+	unpark_addresses(L);
 	lua_getglobal(L, "io");
 	renew_handle(L, "stdin", stdin);
 	renew_handle(L, "stdout", stdout);
@@ -195,6 +231,7 @@ static int load_all(lua_State *L)
 		lua_pushstring(L, f->name);
 		lua_call(L, 1, 0);
 	}
+	park_addresses(L);
 	return 0;
 }
 

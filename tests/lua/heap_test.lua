@@ -45,3 +45,48 @@ t.test("a source tree replaces what is frozen", function()
   t.write(dir .. "/sandbox/cli/version.lua", "return { run = function() print 'from the tree' return 0 end }")
   t.equal(t.run { "luge", "version", env = { LUGE_LUA_DIR = dir } }.stdout, "from the tree\n")
 end)
+
+-- Calls visit(table, path) for every table that can be reached from `value`.
+local function each_table(value, path, seen, visit)
+  local kind = type(value)
+  if kind ~= "table" and kind ~= "function" and kind ~= "userdata" or seen[value] then return end
+  seen[value] = true
+  if kind == "function" then
+    local i = 1
+    while true do
+      local name, upvalue = debug.getupvalue(value, i)
+      if not name then break end
+      each_table(upvalue, path .. "^" .. name, seen, visit)
+      i = i + 1
+    end
+    return
+  end
+  if debug.getmetatable(value) then each_table(debug.getmetatable(value), path .. "()", seen, visit) end
+  if kind == "userdata" then return end
+  visit(value, path)
+  for k, v in next, value do
+    each_table(k, path .. "[]", seen, visit)
+    each_table(v, path .. "." .. tostring(k), seen, visit)
+  end
+end
+
+t.test("no key is an address in the program, which moves", function()
+  local wrong = {}
+  each_table(debug.getregistry(), "registry", {}, function(tab, path)
+    if path == "registry" then return end -- state.c takes care of its own
+    for k in next, tab do
+      local address = type(k) == "userdata" and not debug.getmetatable(k)
+        or type(k) == "function" and debug.getinfo(k, "S").what == "C"
+      if address then wrong[#wrong + 1] = path end
+    end
+  end)
+  t.equal(wrong, {})
+end)
+
+t.test("the registry holds wherever the program lies", function()
+  for _ = 1, 200 do
+    local r = t.run { "luge", "lua", t.write(t.dir() .. "/box.lua", "io.write(#('x'):rep(5000, 'y'):gsub('x', 'zz'))"),
+      timeout = 10 }
+    t.equal(r.stdout, "14999")
+  end
+end)
