@@ -3,4 +3,4 @@
 std = "lua53"
 max_line_length = 132
 self = false -- methods that need no self are methods all the same
-exclude_files = { "build/", "examples/*.lua", "profiles/*.lua", "tests/lua/hostile/" }
+exclude_files = { "build/", "examples/", "profiles/*.lua", "tests/lua/hostile/" }

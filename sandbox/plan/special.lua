@@ -44,7 +44,8 @@ end
 -- An own procfs, mounted by descriptor: what a hostile root has at /proc is never looked at.
 function M.proc(c, mount, attach)
   local steps, why = c.steps, mount.why
-  local attrs, tree = "nosuid, nodev, noexec", nil
+  local attrs = "nosuid, nodev, noexec"
+  local tree
   if c.spec.namespaces.pid == "host" and c.ids.userns then
     -- A new one shows the processes of an own pid namespace: the kernel refuses another's.
     tree = steps:open(c.source_place, why, "proc", "open_tree", { "fdcwd", "/proc", "clone, cloexec, recursive" })

@@ -136,7 +136,7 @@ t.test("compute: a static program computes, and no more", function()
   t.write(dir .. "/solve.c", PROGRAM)
   t.succeed { "gcc", "-O1", "-static", "-o", dir .. "/solve", dir .. "/solve.c" }
   local r = t.run { "luge", "run", "--bind", dir .. "/solve:/solve", "compute", "--", "/solve", report = true }
-  t.equal(r.stdout, "14.4401 0 1 1\n", r.stderr)
+  t.equal(r.stdout, "14.4402 0 1 1\n", r.stderr)
   t.equal(r.code, 5)
   for _, row in ipairs(r.report.receipt) do t.ok(row.ok, row.field .. ": " .. tostring(row.got)) end
 end)

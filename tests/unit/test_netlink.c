@@ -22,11 +22,12 @@ Test(netlink, links_are_described)
 
 Test(netlink, up_needs_privilege)
 {
-	test_lua(test_state(), "local nl = require 'netns'\n"
-			       "child(function()\n"
-			       "  assert(S.capset { effective = {}, permitted = {}, inheritable = {} })\n"
-			       "  fails('PERM', nl.up('lo'))\n"
-			       "end)\n");
+	test_lua(test_state(),
+		 "local nl = require 'netns'\n"
+		 "child(function()\n"
+		 "  assert(S.capset { effective = {}, permitted = {}, inheritable = {} })\n"
+		 "  fails('PERM', nl.up('lo'))\n"
+		 "end)\n");
 }
 
 Test(netlink_netns, up_sets_lo_up)

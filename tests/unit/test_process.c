@@ -243,12 +243,13 @@ Test(process, kill_reaches_groups)
 
 Test(process, pidfd_getfd_copies_a_descriptor)
 {
-	test_lua(test_state(), "local fd = assert(S.pidfd_open(S.getpid()))\n"
-			       "raises('not within', S.pidfd_getfd, fd, -1)\n"
-			       "local copy, err = S.pidfd_getfd(fd, 2)\n"
-			       "if not copy and err.PERM then skip('no-getfd: a filter denies it') end\n"
-			       "assert(copy:getfd() > 2)\n"
-			       "fails('BADF', S.pidfd_getfd(fd, 100000))\n");
+	test_lua(test_state(),
+		 "local fd = assert(S.pidfd_open(S.getpid()))\n"
+		 "raises('not within', S.pidfd_getfd, fd, -1)\n"
+		 "local copy, err = S.pidfd_getfd(fd, 2)\n"
+		 "if not copy and err.PERM then skip('no-getfd: a filter denies it') end\n"
+		 "assert(copy:getfd() > 2)\n"
+		 "fails('BADF', S.pidfd_getfd(fd, 100000))\n");
 }
 
 Test(process, pidfd_open_names_a_process)

@@ -41,13 +41,14 @@ Test(time, nanosleep_sleeps_at_least_that_long)
 
 Test(time, settime_asks_for_privilege)
 {
-	test_lua(test_state(), "-- A seccomp filter may answer before the kernel does.\n"
-			       "local ok, err = S.clock_settime('monotonic', 1)\n"
-			       "assert(not ok and (err.INVAL or err.PERM or err.NOSYS), err)\n"
-			       "raises('number of seconds expected', S.clock_settime, 'realtime')\n"
-			       "child(function()\n"
-			       "  assert(S.capset { effective = {}, permitted = {}, inheritable = {} })\n"
-			       "  ok, err = S.clock_settime('realtime', 1e9)\n"
-			       "  assert(not ok and (err.PERM or err.NOSYS), err)\n"
-			       "end)\n");
+	test_lua(test_state(),
+		 "-- A seccomp filter may answer before the kernel does.\n"
+		 "local ok, err = S.clock_settime('monotonic', 1)\n"
+		 "assert(not ok and (err.INVAL or err.PERM or err.NOSYS), err)\n"
+		 "raises('number of seconds expected', S.clock_settime, 'realtime')\n"
+		 "child(function()\n"
+		 "  assert(S.capset { effective = {}, permitted = {}, inheritable = {} })\n"
+		 "  ok, err = S.clock_settime('realtime', 1e9)\n"
+		 "  assert(not ok and (err.PERM or err.NOSYS), err)\n"
+		 "end)\n");
 }
