@@ -93,11 +93,15 @@ local function error_text(err)
   return text or "failed"
 end
 
+-- These name a path of the container relative to its root.
+local IN_ROOT = { mkdirat = true, mknodat = true }
+
 -- What the step was about: its path or name, where it has one.
 local function subject(run, step)
   if step.op == "exec" then return run.argv[1] end
   if step.op == "getenv" then return step.args[1] end
   if step.op == "take_lock" then return "the name '" .. run.name .. "'" end
+  if IN_ROOT[step.op] and type(step.args[2]) == "string" and step.args[2] ~= "" then return "/" .. step.args[2] end
   for _, arg in ipairs(step.args) do
     if type(arg) == "string" and arg:match("^/[^$]*$") and not arg:match("^/proc/") then return arg end
     if type(arg) == "table" and arg.literal and arg.literal:match("^/") and #arg.literal < 200 then return arg.literal end

@@ -115,6 +115,11 @@ local function look_in_root(root, path, flags)
   return st
 end
 
+--- Who a user is by the files of a root directory: see S.lookup_user.
+function methods.lookup_user(_, root, want)
+  return S.lookup_user(root, want)
+end
+
 --- What a path below a root directory is, resolved as the container will see it; nil when it is missing.
 function methods.stat_in_root(_, root, path)
   return look_in_root(root, path, "path, cloexec")

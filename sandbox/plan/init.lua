@@ -4,7 +4,6 @@
 -- A pure function: it asks facts, changes nothing, and gives the same steps for the same answers. Where the
 -- host cannot give what the spec asks, the result is faults, never a weaker plan.
 
-local S = require "syscall"
 local Steps = require "sandbox.plan.steps"
 local mounts = require "sandbox.plan.mounts"
 local namespaces = require "sandbox.plan.namespaces"
@@ -78,7 +77,7 @@ local function find_user(c)
     end
     return { name = user.name, uid = user.uid, gid = gid or 0, home = user.home }
   end
-  local user, err = S.lookup_user(dir, want)
+  local user, err = c.facts:lookup_user(dir, want)
   if user then return user end
   if not c.facts:stat(dir) then
     c:fault("root", ("%s does not exist"):format(dir), "name a directory that holds a root file system")
@@ -167,7 +166,7 @@ end
 ---@return table|nil faults list of { path =, message =, hint = }
 function M.compile(spec, facts, options)
   local c = setmetatable({ spec = spec, facts = facts, options = options or {}, faults = {}, steps = Steps.new(),
-    constants = {}, hostname = spec.hostname, written = {} }, context)
+    constants = {}, written = {} }, context)
   for _, mount in ipairs(spec.mounts) do c.written[mount.target] = true end
   check_root(c)
   if #c.faults > 0 then return nil, c.faults end

@@ -135,7 +135,7 @@ local function put(c, mount, content, mode, owner)
 end
 
 function emit.file(c, mount)
-  put(c, mount, { literal = mount.text }, mode_text(mount.mode or 420), not mount.standard)
+  put(c, mount, mount.has_symbols and mount.text or { literal = mount.text }, mode_text(mount.mode or 420), not mount.standard)
 end
 
 function emit.copy(c, mount)

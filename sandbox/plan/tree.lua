@@ -44,7 +44,7 @@ local function add_etc(c, list)
     end
   else
     standard(list, { type = "file", target = "/etc/hosts", mode = 420, why = "network",
-      text = "127.0.0.1\tlocalhost " .. c.hostname .. "\n::1\tlocalhost " .. c.hostname .. "\n" })
+      text = "127.0.0.1\tlocalhost ${hostname}\n::1\tlocalhost ${hostname}\n", has_symbols = true })
     standard(list, { type = "file", target = "/etc/nsswitch.conf", mode = 420, why = "network",
       text = "passwd: files\ngroup: files\nhosts: files dns\n" })
   end
@@ -199,12 +199,17 @@ local function settle(c, mount, cover)
   adopt_parents(c, mount, cover)
 end
 
--- A link that luge makes leads nowhere yet, or to the host's tree: nothing can be mounted through it.
-local function check_links(c, mount, links)
+local LEAVES = { symlink = true, file = true, secret = true, copy = true }
+
+-- A link that luge makes leads nowhere yet, or to the host's tree: nothing can be mounted through it, nor below a file.
+local function check_leaves(c, mount, leaves)
   local above = mount.target:match("^(.*)/[^/]*$")
   while above ~= "" do
-    if links[above] then
-      return c:fault(mount.why, ("%s is a symbolic link to %s"):format(above, links[above].to), "write the path that it leads to")
+    local leaf = leaves[above]
+    if leaf and leaf.type == "symlink" then
+      return c:fault(mount.why, ("%s is a symbolic link to %s"):format(above, leaf.to), "write the path that it leads to")
+    elseif leaf then
+      return c:fault(mount.why, ("%s cannot be made: %s is a file"):format(mount.target, above), "choose another target")
     end
     above = above:match("^(.*)/[^/]*$")
   end
@@ -216,10 +221,10 @@ function M.decide(c)
   c.tree = { type = "root", target = "/", why = "root", rw = root.rw, overlay = root.overlay, upper = root.upper,
     size = root.size, lower = root.lower, source = root.type == "host" and "/" or root.path, kind = root.type }
   c.mounts = combined(c)
-  local trees, links = {}, {}
+  local trees, leaves = {}, {}
   for _, mount in ipairs(c.mounts) do
-    check_links(c, mount, links)
-    if mount.type == "symlink" then links[mount.target] = mount end
+    check_leaves(c, mount, leaves)
+    if LEAVES[mount.type] then leaves[mount.target] = mount end
     settle(c, mount, cover_of(trees, c.tree, mount.target))
     if HAS_FILES[mount.type] then trees[mount.target] = mount end
   end

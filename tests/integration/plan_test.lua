@@ -1,0 +1,194 @@
+-- SPDX-License-Identifier: MIT
+-- luge plan: the same steps for the same facts (tests/golden, rewritten by LUGE_GOLDEN=write), in both forms, with nothing done.
+
+local t = dofile "tests/integration/harness.lua"
+local box = dofile "tests/integration/box.lua"(t)
+local S = require "syscall"
+
+-- ---- a host that is always the same ----
+
+local DIRECTORIES = { "/", "/usr", "/etc", "/etc/ssl/certs", "/etc/alternatives", "/proc/acpi", "/proc/scsi", "/proc/bus",
+  "/proc/fs",
+  "/proc/irq", "/proc/sys", "/sys/firmware", "/dev", "/home", "/root", "/opt", "/src", "/srv", "/srv/root", "/home/ann" }
+local FILES = { "/etc/ld.so.cache", "/etc/passwd", "/proc/kcore", "/proc/keys", "/proc/sysrq-trigger", "/srv/root/etc/passwd" }
+local IN_ROOT = { "/proc", "/sys", "/dev", "/tmp", "/etc", "/usr" }
+local LINKS = { ["/bin"] = "usr/bin", ["/sbin"] = "usr/sbin", ["/lib"] = "usr/lib", ["/lib64"] = "usr/lib64",
+  ["/etc/localtime"] = "/usr/share/zoneinfo/Etc/UTC" }
+for _, kind in ipairs { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time" } do LINKS["/proc/self/ns/" .. kind] = kind
+  .. ":[1]" end
+
+local function found(list, path, kind, owner)
+  for _, entry in ipairs(list) do
+    if entry == path then
+      return { type = kind, uid = owner, gid = owner, perm = kind == "directory" and 493 or 420, size = 0, mode = 0, ino = 1,
+        dev = 1 }
+    end
+  end
+end
+
+local function look(_, path)
+  local owner = (path:find "^/src" or path:find "^/home/ann") and 1000 or 0
+  return found(DIRECTORIES, path, "directory", owner) or found(FILES, path, "file", owner)
+end
+
+local function look_in_root(_, _, path)
+  return found(IN_ROOT, path, "directory", 0) or found({ "/etc/passwd" }, path, "file", 0)
+end
+
+local function host(root)
+  local facts = { cwd = "/src", uid = root and 0 or 1000, gid = root and 0 or 1000, user = root and "root" or "ann",
+    home = root and "/root" or "/home/ann", passwd = {}, arch = "x86_64", kernel = "6.18.0", cpus = 4, memory = 1 << 33,
+    env = { LANG = "C", TOKEN = "hush" }, privileged = root, initial_userns = true, sys_resource = root,
+      capabilities = require("sandbox.profile.capabilities").NAMES,
+    newuidmap = false, newgidmap = false, subuid = {}, subgid = {}, stdin_is_terminal = false,
+    stat = look, link = function(_, path) return LINKS[path] end, stat_in_root = look_in_root, lstat_in_root = look_in_root,
+    lookup_user = function(_, _, want) return { uid = want.uid, gid = want.gid, home = "/", groups = {} } end,
+    rlimit = function() return { soft = 1024, hard = 4096 } end, closed_above = function() return false end,
+    setid_below = function() return nil end }
+  return require("sandbox.plan.facts").gather(facts)
+end
+
+local function compile(root, body)
+  local facts = host(root)
+  local profile = require "sandbox.profile"
+  local spec, faults = profile.load { source = { text = "return container {\n" .. body .. "\n}\n", label = "golden.lua" },
+    facts = facts, overrides = {} }
+  if not spec then error(profile.format(faults), 2) end
+  local plan
+  plan, faults = require("sandbox.plan").compile(spec, facts, {})
+  if not plan then error(profile.format(profile.place(spec, faults)), 2) end
+  return plan
+end
+
+local function text_of(plan)
+  local show = require "sandbox.cli.show"
+  local lines = {}
+  for i, step in ipairs(plan.steps) do
+    local args = {}
+    for n = 1, step.args.n or #step.args do args[n] = show.value(step.args[n]):gsub("\n%s*", " ") end
+    lines[i] = ("%s %s%s(%s) -- %s%s%s"):format(step.where, step.save and step.save .. " = " or "", step.op, table.concat(args,
+      ", "),
+      step.why, step.undo and "; undo " .. step.undo[1] or "", step.optional and "; optional" or "")
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local GOLDEN = {
+  default = "",
+  workspace = [[
+    command = { "make" }, cwd = "/src", env = { "LANG", A = "b" }, umask = "077", stdin = "null",
+    mounts = { bind { "/src", overlay = "discard" }, bind { "/home/ann", "/keep", rw = true }, tmpfs { "/t", size = "1M" }, mask { "/opt" },
+      secret { "/run/token", env = "TOKEN" }, file { "/f", text = "x$y${z}" }, symlink { "/l", "f" } },
+    limits = { wall = "1m", open_files = 100, nice = 5 }, seccomp = "ci" ]],
+  directory = [[ root = { "/srv/root", overlay = "discard" }, capabilities = { "chown", "setuid" }, user = "0:0" ]],
+  empty = [[ root = empty { size = "1M" }, user = "5:6", init = false, namespaces = { time = { boottime = "1h" }, ipc = "host" } ]],
+  whole = [[ root = "/", network = "host", no_new_privs = false, seccomp = false ]],
+}
+
+for name, body in pairs(GOLDEN) do
+  for _, who in ipairs { "root", "user" } do
+    t.test(("golden: %s as %s"):format(name, who), function()
+      local text = text_of(compile(who == "root", body))
+      local path = ("tests/golden/%s.%s"):format(name, who)
+      if os.getenv "LUGE_GOLDEN" == "write" then t.write(path, text) end
+      local want = t.ok(t.read(path), path .. " is missing: LUGE_GOLDEN=write makes it")
+      if text ~= want then
+        local shown = t.dir() .. "/now"
+        t.write(shown, text)
+        error(t.run({ "diff", "-u", path, shown }).stdout)
+      end
+      t.equal(text_of(compile(who == "root", body)), text, "a second time")
+      t.lacks(text, "hush", "a secret")
+    end)
+  end
+end
+
+t.test("faults of a host that cannot give it", function()
+  local function faults(root, body)
+    local ok, message = pcall(compile, root, body)
+    t.ok(not ok, "planned: " .. body)
+    return message
+  end
+  t.contains(faults(false, 'id_map = "auto"'), "newuidmap")
+  t.contains(faults(false, 'id_map = "host"'), "needs root")
+  t.contains(faults(true, 'root = "/none"'), "/none does not exist")
+  t.contains(faults(true, 'mounts = { bind { "/none" }, bind { "/nothing" } }'), "2 errors")
+  t.contains(faults(false, "limits = { open_files = 5000 }"), "above the hard limit of 4096")
+  t.contains(faults(true, 'stdin = "/none"'), "/none does not exist")
+end)
+
+-- ---- the command ----
+
+t.test("text and JSON are the same steps", function()
+  local how = { verb = "plan", "exit", "0", body = "mounts = { tmpfs { '/t' } }, limits = { open_files = 50 }" }
+  local profile = t.profile(box.text(how.body))
+  how.profile = profile
+  local text = box.succeed(how).stdout
+  how.options = { "--json" }
+  local plan = t.json.decode(box.succeed(how).stdout)
+  t.equal(plan.schema, 1)
+  local ops, place = {}, nil
+  for line in text:gmatch "[^\n]+" do
+    place = line:match "^%-%- (%l+)$" or place
+    local op = line:match "^S%.([%w_.]+)%(" or line:match "^%$[%w_.]+ = S%.([%w_.]+)%("
+    if op then ops[#ops + 1] = place .. " " .. op end
+  end
+  t.ok(#ops > 40, "steps: " .. #ops)
+  t.equal(#plan.steps, #ops)
+  for i, step in ipairs(plan.steps) do
+    t.equal(step.where .. " " .. step.op, ops[i], "step " .. i)
+    t.ok(type(step.why) == "string" and step.args ~= nil)
+    local area = step.op:match "^nl%." and S.nl or S
+    local SEAL = { init = 1, exec = 1, wait = 1, lifeline = 1, reset_signals = 1 }
+    t.ok(area[step.op:match "[%w_]+$"] or step.where == "seal" and SEAL[step.op], step.op .. " is no function of S")
+  end
+end)
+
+t.test("each step says which field wants it, and where that was written", function()
+  local profile = t.profile(box.text "mounts = { tmpfs { '/t' } },\nlimits = { open_files = 50 }")
+  local text = box.succeed({ verb = "plan", "exit", "0", profile = profile }).stdout
+  t.contains(text, "limits.open_files " .. profile .. ":3")
+  t.matches(text, 'mounts%[%d%] [^\n]*profile.lua:2')
+end)
+
+t.test("the plan is the same each time", function()
+  local how = { verb = "plan", "exit", "0", profile = t.profile(box.text "env = { A = '1', B = '2', C = '3' }") }
+  local first = box.succeed(how).stdout
+  for _ = 1, 3 do t.equal(box.succeed(how).stdout, first) end
+end)
+
+t.test("a plan changes nothing, not even the state directory", function()
+  local dir = t.dir()
+  local profile = t.profile(box.text(("mounts = { bind { %q, '/w', rw = true, create = true }, bind { %q, '/o', overlay = %q } }")
+    :format(dir .. "/made", dir, dir .. "/kept")))
+  for _, options in ipairs { {}, { "--json" }, { "--origins" }, { "--seccomp" }, { "--report", dir .. "/report" } } do
+    box.succeed { verb = "plan", options = options, "exit", "0", profile = profile, env = { LUGE_STATE = dir .. "/state" } }
+  end
+  t.equal(S.dir(dir), {})
+end)
+
+t.test("a plan needs no command and no privilege", function()
+  t.equal(box.run({ verb = "plan", body = "" }).code, 0)
+  t.equal(box.run({ verb = "plan", body = "root = 'none'" }).code, 125)
+end)
+
+t.test("--origins tells where each value is from", function()
+  local profile = t.profile(box.text "cwd = '/usr',\nhostname = 'h'")
+  local r = box.succeed { verb = "plan", options = { "--origins", "--timeout", "5s" }, profile = profile }
+  t.matches(r.stdout, 'cwd%s+"/usr"%s+' .. profile:gsub("%p", "%%%0") .. ":2")
+  t.matches(r.stdout, 'hostname%s+"h"%s+' .. profile:gsub("%p", "%%%0") .. ":3")
+  t.matches(r.stdout, "limits.wall%s+5%s+%-%-timeout")
+  t.matches(r.stdout, "umask%s+%S+%s+default")
+end)
+
+t.test("--seccomp tells what the filters allow", function()
+  local r = box.succeed { verb = "plan", options = { "--seccomp" }, body = "seccomp = { base = 'default', deny = { 'uname' } }" }
+  t.contains(r.stdout, "uname")
+  r = box.run { verb = "plan", options = { "--seccomp" }, body = "seccomp = false" }
+  t.equal(r.code, 0, r.stderr)
+end)
+
+t.test("what root = \"/\" and one id mean is said", function()
+  t.contains(box.succeed({ verb = "plan", guest = false, body = "root = '/'" }).stdout, "world-writable")
+  t.contains(box.succeed({ verb = "plan", body = "id_map = 'self'" }).stdout, "65534")
+end)
