@@ -9,10 +9,17 @@ local M = {}
 local FAILED, EPIPE = 125, 32
 local USAGE = { check = 2 }
 
+--- Text for a terminal: names in a message may be anybody's, and a terminal obeys what they hold.
+local function printable(text)
+  return (text:gsub("[^%C\n\t]", "?"):gsub("\194[\128-\159]", "?"))
+end
+
+M.printable = printable
+
 --- "luge: message" and, indented, the way out.
 function M.complain(message, hint)
-  io.stderr:write("luge: ", message, "\n")
-  if hint then io.stderr:write("      = ", hint, "\n") end
+  io.stderr:write("luge: ", printable(message), "\n")
+  if hint then io.stderr:write("      = ", printable(hint), "\n") end
   return FAILED
 end
 

@@ -156,7 +156,7 @@ function M.show(run, outcome)
   elseif endings[outcome.reason_name] then
     lines = endings[outcome.reason_name](run)
   end
-  if lines then io.stderr:write(table.concat(lines, "\n"), "\n") end
+  if lines then io.stderr:write(require("sandbox.cli").printable(table.concat(lines, "\n")), "\n") end
   outcome.message = lines and table.concat(lines, "\n") or nil
 end
 

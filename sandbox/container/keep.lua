@@ -150,11 +150,6 @@ local function receive_file(to, components, from, owner)
   return ok, err
 end
 
--- The name is the container's choice and goes to a terminal.
-local function printable(name)
-  return (name:gsub("%c", "?"):gsub("\194[\128-\159]", "?"))
-end
-
 local function receive(channel, to, kept)
   local owner = S.fstat(to)
   while true do
@@ -171,7 +166,7 @@ local function receive(channel, to, kept)
       if ok then ok:close() end
     end
     if from then from:close() end
-    if not ok then kept.failed[#kept.failed + 1] = ("%s: %s"):format(printable(message.data), tostring(err)) end
+    if not ok then kept.failed[#kept.failed + 1] = ("%s: %s"):format(message.data, tostring(err)) end
   end
 end
 

@@ -70,6 +70,27 @@ local function add_scratch(list, paths)
   end
 end
 
+-- Covered anyway, or no place for a home.
+local NO_HOME = { "/home", "/root", "/run", "/tmp", "/var/tmp", "/usr" }
+
+local function may_be_home(path)
+  if not path or not path:find("^/[^/]") then return false end
+  for _, place in ipairs(NO_HOME) do
+    if path == place or path:sub(1, #place + 1) == place .. "/" then return false end
+  end
+  return true
+end
+
+-- The homes that the whole host's tree would show. The caller's own may lie elsewhere, and holds what only a
+-- container with the caller's id could read.
+local function homes(c)
+  local list = { "/home", "/root" }
+  for _, home in ipairs { c.facts.passwd.home or "/", c.facts.home } do
+    if may_be_home(home) and home ~= list[#list] then list[#list + 1] = home end
+  end
+  return list
+end
+
 local function add_standard(c, list)
   local root = c.spec.root
   if root.type == "system" then
@@ -78,7 +99,7 @@ local function add_standard(c, list)
     if c.home ~= "/" then add_scratch(list, { c.home }) end
   elseif root.type == "host" then
     add_scratch(list, { "/run", "/var/tmp" })
-    for _, home in ipairs { "/home", "/root" } do
+    for _, home in ipairs(homes(c)) do
       if c.facts:stat(home) then standard(list, { type = "tmpfs", target = home, mode = 493 }) end
     end
   end

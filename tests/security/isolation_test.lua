@@ -51,6 +51,27 @@ A.root("files of root that others may not read stay closed under root = \"/\"", 
   if not ok then error(err, 0) end
 end)
 
+-- The caller's own home is hidden wherever it lies: the container of an ordinary user has his id.
+A.each("the caller's home is not shown under root = \"/\"", function(side)
+  t.needs_root() -- to make a home outside /home and /tmp
+  local parent = "/var/luge-test-homes"
+  t.must(S.mkdir(parent, "0755"))
+  local home = parent .. "/somebody"
+  local ok, err = pcall(function()
+    t.must(S.mkdir(home, "0755"))
+    t.write(home .. "/private", "in the home", "0600")
+    if side.uid then t.must(S.chown(home .. "/private", side.uid, side.uid)) end
+    local profile = t.write(side.dir .. "/whole.lua", 'return container { profile "default", root = "/", id_map = "self" }')
+    local function cat(HOME)
+      return side:run({ profile = profile, env = { HOME = HOME } }, "/bin/cat", home .. "/private").stdout
+    end
+    t.equal(cat(side.dir), "in the home")
+    t.equal(cat(home), "")
+  end)
+  t.remove_tree(parent)
+  if not ok then error(err, 0) end
+end)
+
 -- ---- processes, network, IPC, keys ----
 
 A.each("processes of the host are out of reach", function(side)

@@ -106,6 +106,14 @@ A.each("hostile arguments and variables come in as they are", function(side)
   for i, value in ipairs(HOSTILE) do t.contains("\0" .. r.stdout, ("\0V%d=%s\0"):format(i, value)) end
 end)
 
+A.each("a hostile name in a message reaches no terminal", function(side)
+  local r = side:run({}, "/none/\27]0;title\7\27[31m")
+  t.equal(r.code, 127)
+  t.contains(r.stderr, "title")
+  t.lacks(r.stderr, "\27")
+  t.lacks(r.stderr, "\7")
+end)
+
 A.each("a hostile working directory is bound as it is", function(side)
   for i, name in ipairs(HOSTILE) do
     if not name:find("/", 1, true) then
