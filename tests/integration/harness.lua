@@ -210,7 +210,8 @@ local Process = {}
 Process.__index = Process
 
 -- Starts a program: the words are the list part; fields: stdin = text (default: /dev/null), env = { NAME = value or
--- false }, keep_input = true (not closed after the text), cwd, uid, fds = { [number] = fd }, before = function run in the child. Returns a process; see t.run.
+-- false }, keep_input = true (not closed after the text), cwd, uid, fds = { [number] = fd }, before = function run in the
+-- child. Returns a process; see t.run.
 function M.start(command)
   local path = find_program(command[1])
   local out_r, out_w = S.pipe "cloexec"
