@@ -209,6 +209,9 @@ function M.pivot(c)
   steps:add("guest", "root", "pivot_root", { ".", "." })
   steps:add("guest", "root", "umount2", { ".", "detach" })
   steps:add("guest", "root", "chdir", { "/" })
+  -- A tree that luge opened outside is still a peer of the host's: what is mounted on the host later would appear in
+  -- it, writable and with set-user-id programs.
+  steps:add("guest", "namespaces.mount", "mount", { { target = "/", flags = "rec, private" } })
   steps:add("guest", "root", "expect_bare_root", {})
   for _, sealed in ipairs(c.seal_readonly) do
     steps:add("guest", sealed[2], "mount_setattr", { sealed[1], "", "empty_path", { attr_set = "rdonly" } })

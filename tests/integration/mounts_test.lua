@@ -385,3 +385,13 @@ t.test("devices of the host", function()
   t.equal(box.facts({ body = 'devices = { optional(device { "/dev/no-such-device" }) }' }).dev["no-such-device"], nil)
   box.refused({ "exit", "0", body = 'devices = { device { "/dev/fuse", access = "r" } }' }, "access", "not enforced")
 end)
+
+t.test("what the host mounts later does not appear in a bind", function()
+  if S.geteuid() ~= 0 then return end
+  local dir = t.dir()
+  local script = ("mount -t tmpfs x %s && mount --make-shared %s && exec %s run %s -- /guest facts"):format(dir, dir, t.luge,
+    t.profile(box.text(mounts("bind { %q, '/w' }", dir))))
+  local r = t.run { "/usr/bin/unshare", "-m", "/bin/sh", "-c", script, env = { LUGE_STATE = box.state, PATH = "/usr/bin:/bin:/sbin" } }
+  t.equal(r.code, 0, r.stderr)
+  t.ok(not r.stdout:find("shared:", 1, true), r.stdout)
+end)
