@@ -74,7 +74,7 @@ local REASONS = {
   not_found = "not found in the container",
   not_executable = "cannot be executed",
   no_interpreter = "exists, but the interpreter or loader it asks for does not",
-  outside = "lies outside the container's root",
+  outside_root = "lies outside the container's root",
 }
 
 local function reason_hint(run, outcome)
