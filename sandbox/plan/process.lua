@@ -19,6 +19,11 @@ local function processes(c)
   local value, why = limits.processes, "limits.processes"
   if value == nil then value, why = limits.pids, "limits.pids" end
   if not value or value == "unlimited" then return end
+  -- RLIMIT_NPROC does not bind the first user of the machine (kernel/fork.c, INIT_USER).
+  if why == "limits.processes" and c.facts.initial_userns and c.ids:host_uid(c.user.uid) == 0 and not c.spec.optional[why] then
+    c:fault(why, "the kernel does not limit the processes of the host's root, who this user is",
+      "leave id_map out, choose another user, or write optional(…)")
+  end
   value = value + (c.spec.init and 1 or 0)
   c.steps:add("seal", why, "setrlimit", { "nproc", value, value }, { optional = why == "limits.pids" })
 end

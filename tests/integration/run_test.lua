@@ -301,3 +301,24 @@ t.test("two containers of one name cannot run at once", function()
   p:wait()
   t.equal(box.run({ "exit", "0", body = 'name = "only"' }).code, 0)
 end)
+
+t.test("nobody reading the events is no reason to end", function()
+  local fifo = t.dir() .. "/fifo"
+  local r = t.run { "/bin/sh", "-c", ('mkfifo %s; (: <%s) & exec 3>%s; wait; exec %q run --status-fd 3 %q -- /guest exit 5')
+    :format(fifo, fifo, fifo, t.luge, t.profile(box.text())), env = { LUGE_STATE = box.state, PATH = "/usr/bin:/bin" } }
+  t.equal(r.code, 5, r.stderr)
+  box.nothing_left()
+end)
+
+t.test("a group by name is the container's, and one that is not there is an error", function()
+  t.equal(box.says { shell = "id -g", body = 'user = "root:tty"' }, "5")
+  box.refused({ "facts", body = 'user = "root:nobodys"' }, "user", "no group 'nobodys'")
+end)
+
+t.test("a limit of processes that would not hold for the host's root is an error", function()
+  if S.geteuid() ~= 0 then return end
+  for _, map in ipairs { "self", "host" } do
+    box.refused({ "facts", body = ('id_map = %q, limits = { processes = 5 }'):format(map) }, "limits.processes", "host's root")
+  end
+  box.succeed { "facts", body = 'id_map = "host", limits = { processes = 5 }, user = "1000:1000"' }
+end)
