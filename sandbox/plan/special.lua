@@ -22,6 +22,7 @@ function M.null(c, why)
   local place = c.source_place
   local fd = c.steps:open(place, why, "null", "open_tree", { "fdcwd", "/dev/null", "clone, cloexec" })
   c.steps:add(place, why, "expect_device", { fd, "char", 1, 3 })
+  c.steps:add(place, why, "mount_setattr", { fd, "", "empty_path", { attr_set = "rdonly" } })
   return fd
 end
 
@@ -128,6 +129,8 @@ local function bind_node(c, why, tree, name, source, check)
     end
   end
   if check then steps:add(place, why, "expect_device", { fd, "char", check[2], check[3] }) end
+  -- The device can be written all the same; its mode and owner, which are the host's, cannot.
+  steps:add(place, why, "mount_setattr", { fd, "", "empty_path", { attr_set = "rdonly" } })
   steps:add(maker, why, "mknodat", { tree, text(name), "0644", "file" })
   steps:add("guest", why, "move_mount", { fd, "", tree, text(name), "f_empty_path" })
 end

@@ -395,3 +395,17 @@ t.test("what the host mounts later does not appear in a bind", function()
   t.equal(r.code, 0, r.stderr)
   t.ok(not r.stdout:find("shared:", 1, true), r.stdout)
 end)
+
+t.test("the host's device nodes keep their modes, whoever the user is", function()
+  if S.geteuid() ~= 0 then return end
+  local dir = t.dir()
+  t.must(S.mknod(dir .. "/n", "0600", "char", { major = 1, minor = 3 }))
+  local mode = S.stat("/dev/null").perm
+  for _, map in ipairs { "self", "host" } do
+    local r = box.run { shell = "for f in /proc/*; do [ -c $f ] && chmod 0600 $f; done; echo x >/dev/null",
+      body = ('id_map = %q'):format(map) }
+    t.equal(S.stat("/dev/null").perm, mode, r.stderr)
+    S.chmod("/dev/null", mode)
+    t.equal(r.code, 0, r.stderr)
+  end
+end)
