@@ -119,17 +119,19 @@ end
 
 -- A file is written in place where the tree below is thrown away with the container.
 local function put(c, mount, content, mode, owner)
+  local chowns = owner and c.user.uid ~= 0 and c.ids:host_uid(0)
   if mount.cover.rw then
     local fd = c.steps:open("guest", mount.why, "file", "new_mount",
       { { type = "tmpfs", options = { { "mode", "0755" } }, attrs = "nosuid, nodev" } })
     c.steps:add("guest", mount.why, "put_file", { fd, "/file", content, { mode = mode } })
+    if chowns then c.steps:add("guest", mount.why, "chown_in_root", { fd, "/file", c.user.uid, c.user.gid }) end
     overlay.hang(c, fd, mount.why)
     local copy = c.steps:open("guest", mount.why, "file", "open_tree", { fd, "file", "clone, cloexec" })
     return attach(c, mount, copy, "file")
   end
   c.steps:add("guest", mount.why, "put_file",
     { c.root, text(mount.target), content, { mode = mode, replace = not is_ours(c, mount) } })
-  if owner and c.user.uid ~= 0 and c.ids:host_uid(0) then
+  if chowns then
     c.steps:add("guest", mount.why, "chown_in_root", { c.root, text(mount.target), c.user.uid, c.user.gid })
   end
 end

@@ -409,3 +409,11 @@ t.test("the host's device nodes keep their modes, whoever the user is", function
     t.equal(r.code, 0, r.stderr)
   end
 end)
+
+t.test("a secret over a writable tree is the user's as well", function()
+  if S.geteuid() ~= 0 then return end
+  local dir = source(1000)
+  t.write(dir .. "/s", "", "0644")
+  local body = mounts("bind { %q, '/w', rw = true }, secret { '/w/s', env = 'WORD' }", dir) .. ', user = "1000:1000"'
+  t.equal(box.says { shell = "cat /w/s", body = body, env = { WORD = "told" } }, "told")
+end)
