@@ -160,10 +160,22 @@ function emit.secret(c, mount)
   put(c, mount, symbol, mode_text(mount.mode or 256), true)
 end
 
-function emit.mask(c, mount)
-  local st
+local KERNEL_TREES = { proc = "/proc", sysfs = "/sys" }
+
+-- What a mask hides, as far as the host shows it.
+local function hidden(c, mount)
   local cover = mount.cover
-  if cover.source then st = c.facts:stat_in_root(cover.source, mount.target:sub(cover.target == "/" and 1 or #cover.target + 1)) end
+  local inside = mount.target:sub(cover.target == "/" and 1 or #cover.target + 1)
+  if KERNEL_TREES[cover.type] then return c.facts:stat(KERNEL_TREES[cover.type] .. inside) end
+  local sources = cover.lower or { cover.source }
+  for i = #sources, 1, -1 do
+    local st = c.facts:stat_in_root(sources[i], inside)
+    if st then return st end
+  end
+end
+
+function emit.mask(c, mount)
+  local st = hidden(c, mount)
   if st and st.type ~= "directory" then
     return attach(c, mount, special.null(c, mount.why), "file")
   end

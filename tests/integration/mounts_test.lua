@@ -417,3 +417,7 @@ t.test("a secret over a writable tree is the user's as well", function()
   local body = mounts("bind { %q, '/w', rw = true }, secret { '/w/s', env = 'WORD' }", dir) .. ', user = "1000:1000"'
   t.equal(box.says { shell = "cat /w/s", body = body, env = { WORD = "told" } }, "told")
 end)
+
+t.test("a mask hides a file of /proc", function()
+  t.equal(box.says { shell = "cat /proc/version; echo end", body = mounts("mask { '/proc/version' }") }, "end")
+end)
