@@ -31,13 +31,19 @@ local function arm(self, seconds)
   S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) })
 end
 
+-- "RTMIN+3" counts from the first real-time signal that the C library leaves free.
+local function number_of(signal)
+  local above = signal:match("^RTMIN%+(%d+)$")
+  return above and 34 + tonumber(above) or signal
+end
+
 -- The polite signal first, KILL after the grace.
 function Watch:stop(reason)
   if self.stopping then return end
   self.stopping = true
   self.reason = self.reason or reason
   local stop = self.run.spec.stop
-  self:send(stop.signal)
+  self:send(number_of(stop.signal))
   -- A stopped process handles no signal until it goes on.
   self:send("cont")
   arm(self, stop.grace)

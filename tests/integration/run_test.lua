@@ -322,3 +322,8 @@ t.test("a limit of processes that would not hold for the host's root is an error
   end
   box.succeed { "facts", body = 'id_map = "host", limits = { processes = 5 }, user = "1000:1000"' }
 end)
+
+t.test("a real-time signal stops as well as another", function()
+  local r = box.run { "sleep", "60", body = 'stop = { signal = "RTMIN+3" }', options = { "--timeout", "300ms" } }
+  t.equal(r.code, 124, r.stderr)
+end)
