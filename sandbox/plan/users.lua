@@ -134,8 +134,14 @@ function M.decide(c)
   else
     ids.uids, ids.gids = spec.id_map.uids, spec.id_map.gids
   end
+  -- The caller's own ids alone need no helper, whose newgidmap would deny setgroups besides.
+  ids.only_own = kind == "self" or kind == "explicit" and #ids.uids == 1 and #ids.gids == 1
+    and ids.uids[1][2] == facts.uid and ids.uids[1][3] == 1 and ids.gids[1][2] == facts.gid and ids.gids[1][3] == 1
+  if not facts.privileged and not ids.only_own and not (facts.newuidmap and facts.newgidmap) and kind == "explicit" then
+    c:fault("id_map", "needs newuidmap and newgidmap when luge runs as an ordinary user", "install the package uidmap")
+  end
   -- One mapped group: the kernel forbids setgroups to whoever could drop a group that denies access.
-  ids.setgroups = facts.privileged or kind == "auto" or kind == "explicit" and facts.newgidmap
+  ids.setgroups = facts.privileged or not ids.only_own
   if ids.uids and not (ids:host_uid(c.user.uid) and ids:host_gid(c.user.gid)) then
     c:fault("user", ("%d:%d is not in id_map"):format(c.user.uid, c.user.gid),
       "add it to id_map, or choose a user within")
@@ -159,7 +165,7 @@ end
 
 -- Whether the map needs the set-uid helpers: the kernel lets an ordinary user map only himself.
 local function needs_helper(c)
-  return not c.facts.privileged and c.ids.kind ~= "self"
+  return not c.facts.privileged and not c.ids.only_own
 end
 
 local function with_helper(c, program, map)

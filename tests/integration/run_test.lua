@@ -327,3 +327,10 @@ t.test("a real-time signal stops as well as another", function()
   local r = box.run { "sleep", "60", body = 'stop = { signal = "RTMIN+3" }', options = { "--timeout", "300ms" } }
   t.equal(r.code, 124, r.stderr)
 end)
+
+t.test("an ordinary user may map himself alone, in so many words", function()
+  local uid, gid = S.geteuid(), S.getegid()
+  if uid == 0 then return end
+  local body = ("id_map = { uids = { { 7, %d, 1 } }, gids = { { 8, %d, 1 } } }, user = '7:8'"):format(uid, gid)
+  t.equal(box.facts({ body = body }).uid, 7)
+end)
