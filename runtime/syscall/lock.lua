@@ -6,6 +6,12 @@
 return function(S)
   local held = {} -- descriptors of taken slots: they live as long as the process
 
+  local function is_alive(pid)
+    if not pid then return false end
+    local ok, err = S.kill(pid, 0)
+    return ok or err.PERM
+  end
+
   --- S.take_lock(path) -> fd
   -- Makes the file (0600) and locks it; the lock holds while the descriptor is open. The file's content is the
   -- holder's pid. A lock that somebody holds is BUSY, and err.text says who.
@@ -17,8 +23,9 @@ return function(S)
       ok, err, number = S.flock(fd, "ex, nb")
       if not ok then
         if not err.AGAIN then return nil, err, number end
-        local pid = S.pread(fd, 32, 0)
-        return S.failure("BUSY", "held by process " .. (pid and pid:match("%d+") or "unknown"))
+        local pid = tonumber((S.pread(fd, 32, 0) or ""):match("%d+"))
+        if is_alive(pid) then return S.failure("BUSY", "held by process " .. pid) end
+        S.nanosleep(0.001) -- somebody looks whether a dead one has left it
       end
       -- Its last holder may have removed the name between our open and our lock.
       local here, there = S.fstat(fd), S.lstat(path)
@@ -28,21 +35,29 @@ return function(S)
       end
       fd:close()
     end
-    return S.failure("AGAIN")
+    return S.failure("BUSY", "held by a process that does not say who it is")
   end
 
-  --- S.take_slot(prefix, { first =, step =, count = }) -> number
+  local function meets(ranges, first, count)
+    for _, range in ipairs(ranges or {}) do
+      if first < range.first + range.count and range.first < first + count then return true end
+    end
+  end
+
+  --- S.take_slot(prefix, { first =, step =, count =, avoid = }) -> number
   -- Locks one of the numbers first, first + step, … for this process: the file prefix .. number. Where the
-  -- search starts depends on the pid, so that processes seldom meet. All taken: NOSPC.
+  -- search starts depends on the pid, so that processes seldom meet. avoid: ranges, { first =, count = } each, that
+  -- a number and the step behind it must not meet. All taken: NOSPC.
   function S.take_slot(prefix, pool)
     local offset = pool.count > 0 and S.getpid() * 7 % pool.count or 0
     for i = 0, pool.count - 1 do
       local number = pool.first + (offset + i) % pool.count * pool.step
-      local fd, err, errno = S.take_lock(prefix .. number)
+      local fd, err, errno
+      if not meets(pool.avoid, number, pool.step) then fd, err, errno = S.take_lock(prefix .. number) end
       if fd then
         held[#held + 1] = fd
         return number
-      elseif not err.BUSY then
+      elseif err and not err.BUSY then
         return nil, err, errno
       end
     end

@@ -121,6 +121,16 @@ local function print_notes(plan, spec)
     print("\n-- An overlay inside a user namespace: renaming a directory of the lower layer fails (EXDEV), and files of")
     print("-- owners that are not mapped cannot be changed. As root neither is so.")
   end
+  if spec.namespaces.pid == "host" then
+    print("\n-- In the host's pid namespace luge ends what the container started as long as luge itself lives; killed, it")
+    print("-- takes along only the first process.")
+  end
+  for _, name in ipairs(plan.ids.userns and spec.capabilities.bounding or {}) do
+    if name == "sys_admin" then
+      print("\n-- With sys_admin the container gets a further user namespace, so that its mounts are locked: capabilities hold")
+      print("-- over mounts and ids there, not over the network, host name and processes' namespaces around it.")
+    end
+  end
   if spec.root.type == "host" then
     print("\n-- root = \"/\": the container sees the host's world-readable files and reaches its world-writable")
     print("-- sockets and FIFOs.")

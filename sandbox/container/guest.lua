@@ -61,7 +61,7 @@ end
 local function set_symbols(run, symbols)
   local user = symbols.user
   symbols["user.uid"], symbols["user.gid"], symbols["user.groups"] = user.uid, user.gid, user.groups
-  if run.home and not user.home_known then user.home = run.home end
+  if run.home then user.home = run.home end
   symbols.argv = run.argv
   symbols.environment = environment(run, user)
   symbols.keep = run.keep

@@ -113,8 +113,14 @@ local function descend(to, components, last)
   return directory
 end
 
+-- Copying ends at a signal, between one piece and the next; what was copied in part goes. Returns whether one came.
+local function is_stopped(kept)
+  if not kept.stopped and kept.signals and S.signalfd_read(kept.signals) then kept.stopped = true end
+  return kept.stopped
+end
+
 -- Holes stay holes: a file of a few bytes may say that it is as large as every disk.
-local function copy_content(from, target)
+local function copy_content(from, target, kept)
   local size, at = S.fstat(from).size, 0
   while at < size do
     local data, err = S.lseek(from, at, "data")
@@ -123,6 +129,7 @@ local function copy_content(from, target)
     at = math.min(S.lseek(from, data, "hole") or size, size)
     S.lseek(target, data)
     while data < at do
+      if is_stopped(kept) then return S.failure("INTR") end
       local n
       n, err = S.sendfile(target, from, data, math.min(at - data, 1 << 20))
       if not n then return nil, err end
@@ -134,7 +141,7 @@ local function copy_content(from, target)
 end
 
 -- One file: a name that is there already is kept as it is.
-local function receive_file(to, components, from, owner)
+local function receive_file(to, components, from, owner, kept)
   local directory, err = descend(to, components, #components - 1)
   if not directory then return nil, err end
   local mode = S.fstat(from).perm & 493 -- 0755: never set-uid, never writable to others
@@ -142,7 +149,8 @@ local function receive_file(to, components, from, owner)
   target, err = S.openat(directory, components[#components], "creat, excl, wronly, nofollow", mode)
   local ok = target
   if target then
-    ok, err = copy_content(from, target)
+    ok, err = copy_content(from, target, kept)
+    if not ok then S.unlinkat(directory, components[#components]) end
     S.fchown(target, owner.uid, owner.gid)
     target:close()
   end
@@ -152,14 +160,14 @@ end
 
 local function receive(channel, to, kept)
   local owner = S.fstat(to)
-  while true do
+  while not is_stopped(kept) do
     local message = S.recvmsg(channel, { size = 4096, max_fds = 1 })
     if not message or message.data == "" then return end
     local components = safe_components(message.data)
     local from = message.fds and message.fds[1]
     local ok, err = true, nil
     if components and from then
-      ok, err = receive_file(to, components, from, owner)
+      ok, err = receive_file(to, components, from, owner, kept)
       kept.files = kept.files + (ok and 1 or 0)
     elseif components then
       ok, err = descend(to, components, #components)
@@ -185,9 +193,10 @@ function M.forget(keep, to)
   if to.made then S.rmdir(keep.to) end
 end
 
---- Copies the artifacts of `keep` to what M.open gave; returns { files = how many, failed = { "name: why"… } }.
-function M.copy(keep, opened, symbols)
-  local kept = { files = 0, failed = {} }
+--- Copies the artifacts of `keep` to what M.open gave, until `signals` has one to read; returns { files = how many,
+-- failed = { "name: why"… } }.
+function M.copy(keep, opened, symbols, signals)
+  local kept = { files = 0, failed = {}, signals = signals }
   local to = opened.fd
   if not to then
     kept.failed[1] = ("%s: %s"):format(keep.to, tostring(opened.err))
@@ -202,8 +211,14 @@ function M.copy(keep, opened, symbols)
   end
   there:close()
   receive(here, to, kept)
+  if kept.stopped then
+    kept.failed[#kept.failed + 1] = "stopped by a signal"
+    S.kill(pid, "kill")
+  end
   local status = pid and S.waitid("pid", pid, "exited")
-  if not status or status.status ~= 0 then kept.failed[#kept.failed + 1] = "the container's files could not be reached" end
+  if not kept.stopped and (not status or status.status ~= 0) then
+    kept.failed[#kept.failed + 1] = "the container's files could not be reached"
+  end
   return kept
 end
 

@@ -7,6 +7,7 @@
 local S = require "syscall"
 local Steps = require "sandbox.plan.steps"
 local embedded = require "luge.embedded"
+local monitor = require "sandbox.container.monitor"
 
 local M = {}
 
@@ -126,7 +127,8 @@ local function start(run, symbols, undo)
   end
   S.pidfd_send_signal(pidfd, "kill")
   S.waitid("pidfd", pidfd, "exited")
-  return nil, setup_failure(index, err, steps)
+  -- What the child did first says more than what then failed here.
+  return nil, monitor.child_failure(process, steps) or setup_failure(index, err, steps)
 end
 
 --- Runs a container to its end.
@@ -138,15 +140,16 @@ function M.run(run)
     state = run.state, keep = run.keep }
   for name, value in pairs(run.constants) do symbols[name] = value end
   run.symbols = symbols
-  local monitor = require "sandbox.container.monitor"
   local signals = monitor.block_signals()
+  if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
   local keep = run.spec.keep and require "sandbox.container.keep"
   local to = keep and keep.open(run.spec.keep)
   local process, outcome = start(run, symbols, undo)
   if process then outcome = monitor.watch(run, process, signals) end
+  if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
   if keep and process and not outcome.failed then
-    outcome.kept = keep.copy(run.spec.keep, to, symbols)
+    outcome.kept = keep.copy(run.spec.keep, to, symbols, signals)
   elseif keep then
     keep.forget(run.spec.keep, to)
   end

@@ -80,18 +80,22 @@ function Watch:signal_arrived()
   else
     if info.name == "term" or info.name == "hup" or info.name == "quit" then self.asked = true end
     self:send(info.name)
+    if self.asked then self:send("cont") end -- a stopped process handles no signal until it goes on
   end
 end
 
--- The child before the stage: a failure, or the end of file that says it became the stage.
+--- What the child said went wrong before it became the stage, or nil: the end of file says that it did.
+function M.child_failure(process, steps)
+  local data = S.recv(process.channels.here, 65536)
+  if not data or data == "" then return nil end
+  local index, number, text = ("<i4i4s4"):unpack(data)
+  local err = number > 0 and S.error(number) or {}
+  if text ~= "" then err.text = text end
+  return { failed = true, index = index, err = err, step = steps[index] }
+end
+
 function Watch:channel_readable()
-  local data = S.recv(self.process.channels.here, 65536)
-  if data and data ~= "" then
-    local index, number, text = ("<i4i4s4"):unpack(data)
-    local err = number > 0 and S.error(number) or {}
-    if text ~= "" then err.text = text end
-    self.setup = { failed = true, index = index, err = err, step = self.run.steps[index] }
-  end
+  self.setup = M.child_failure(self.process, self.run.steps) or self.setup
   S.epoll_ctl(self.poll, "del", self.process.channels.here)
 end
 
@@ -124,6 +128,7 @@ function Watch:message(message)
   elseif message.kind == "sealed" then
     self:sealed()
   elseif message.kind == "started" then
+    self.started = true
     self.run.events { event = "started" }
   else
     self.ended = message
@@ -180,10 +185,28 @@ local function ending(self, status)
   return { signal = status.status, core = status.code == "dumped" }
 end
 
+-- Without a pid namespace the end of the first process ends no other. Luge is their subreaper then: what lost its
+-- parent is its own child, and the children of those that it kills come to it in turn.
+local ROUNDS = 100000
+
+--- Kills what a container in the host's pid namespace left running.
+function M.end_orphans()
+  local children = ("/proc/self/task/%d/children"):format(S.getpid())
+  for _ = 1, ROUNDS do
+    local pid = tonumber((S.readfile(children) or ""):match("%d+"))
+    if not pid then return end
+    S.kill(pid, "kill")
+    S.waitid("pid", pid, "exited")
+  end
+end
+
 local SIGSYS = 31
 
 local function outcome_of(self, status)
   local outcome = self.setup or ending(self, status)
+  if not outcome.failed and self.run.spec.init and not self.started and not self.ended and outcome.code then
+    outcome = { failed = true, index = 0, err = { text = "the stage ended without a word" } }
+  end
   outcome.rusage = status.rusage
   if outcome.failed then
     outcome.reason_name = "setup"

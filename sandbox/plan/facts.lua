@@ -26,6 +26,15 @@ local function passwd_of(uid)
   end
 end
 
+-- Every range of a subordinate id file: a list of { first=, count= }.
+local function ranges_of(path)
+  local ranges = {}
+  for first, count in (S.readfile(path) or ""):gmatch("[^\n:]*:(%d+):(%d+)") do
+    ranges[#ranges + 1] = { first = tonumber(first), count = tonumber(count) }
+  end
+  return ranges
+end
+
 -- The subordinate ranges of a user, from /etc/subuid or /etc/subgid: a list of { first=, count= }.
 local function subordinate(path, name, id)
   local ranges = {}
@@ -78,6 +87,11 @@ local finders = {
   capabilities = function() return S.cap_names() end,
   newuidmap = function() return find_program("newuidmap") end,
   newgidmap = function() return find_program("newgidmap") end,
+  -- What users were given: a private range that met one of theirs would be in their hands.
+  given_ranges = function()
+    local uids, gids = ranges_of("/etc/subuid"), ranges_of("/etc/subgid")
+    return table.move(gids, 1, #gids, #uids + 1, uids)
+  end,
   subuid = function(f) return subordinate("/etc/subuid", f.user, f.uid) end,
   subgid = function(f) return subordinate("/etc/subgid", f.user, f.uid) end,
   stdin_is_terminal = function() return S.isatty(0) == true end,

@@ -116,7 +116,7 @@ local function take_names(c)
   steps:add("host", "name", "take_lock", { "${state}/${name}.lock" },
     { save = "$lock.name", undo = { "unlink", { "${state}/${name}.lock" } } })
   if not c.ids.range then return end
-  local pool = { first = 524288, step = 65536, count = 28000 }
+  local pool = { first = 524288, step = 65536, count = 28000, avoid = c.facts.given_ranges }
   if not c.facts.privileged then
     local range = c.facts.subuid[1]
     pool = { first = range.first, step = 65536, count = range.count // 65536 }

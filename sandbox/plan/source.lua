@@ -51,22 +51,29 @@ local function owner_of(c, mount)
   return st
 end
 
+-- Whether the container can make files that belong to the host's root or its group, mapped or as they are.
+local function makes_root_files(c, mount, st)
+  local ids = c.ids
+  if can_idmap(c) and mount.id_map ~= false and (st.uid == 0 or st.gid == 0) then return true end
+  return c.facts.privileged and (ids:host_uid(c.user.uid) == 0 or ids:host_uid(0) == 0)
+end
+
 -- The map through which a bind's files are seen, or nil where they are seen as they are.
 local function map_of_bind(c, mount)
+  local st, ids = owner_of(c, mount), c.ids
+  if st and makes_root_files(c, mount, st) then setid.guard(c, mount) end
   if mount.id_map == false or not can_idmap(c) then return nil end
   if type(mount.id_map) == "table" then return mount.id_map end
-  local st, ids = owner_of(c, mount), c.ids
-  if not st then return nil end
-  if ids:host_uid(c.user.uid) == st.uid and ids:host_gid(c.user.gid) == st.gid then return nil end
-  if st.uid == 0 or st.gid == 0 then setid.guard(c, mount) end
+  if not st or ids:host_uid(c.user.uid) == st.uid and ids:host_gid(c.user.gid) == st.gid then return nil end
   local discarded = (mount.overlay or mount.upper) == "discard"
   return discarded and ids:full_map(st.uid, st.gid) or ids:single_map(st.uid, st.gid)
 end
 
 -- The map of a root directory: its root is the container's root, where the container has a range.
 local function map_of_root(c, mount)
+  local st = owner_of(c, mount)
+  if st and makes_root_files(c, mount, st) then setid.guard(c, mount) end
   if not can_idmap(c) or not c.ids.userns or c.ids.kind == "self" or mount.kind == "host" then return nil end
-  setid.guard(c, mount)
   return { uids = c.ids.uids, gids = c.ids.gids, is_own = true }
 end
 

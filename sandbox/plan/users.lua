@@ -43,6 +43,12 @@ local function maps_auto(c)
       "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " .. facts.user ..
       ", or write id_map = \"self\"")
   end
+  local uids, gids = facts.subuid[1], facts.subgid[1]
+  if uids.first ~= gids.first or uids.count < RANGE or gids.count < RANGE then
+    return c:fault("id_map", ("\"auto\" needs %d ids that begin at one number in /etc/subuid and /etc/subgid; %s has %d "
+      .. "from %d and %d from %d"):format(RANGE, facts.user, uids.count, uids.first, gids.count, gids.first),
+      "give the user the same range in both, or write id_map = \"self\"")
+  end
   return around(user.uid, facts.uid, "${range}"), around(user.gid, facts.gid, "${range}")
 end
 

@@ -129,7 +129,7 @@ end
 
 local function identity(spec, facts, complain)
   local ns, map = spec.namespaces, spec.id_map
-  map = map or { type = facts.uid == 0 and "auto" or "self" }
+  map = map or { type = facts.uid == 0 and facts.initial_userns ~= false and "auto" or "self" }
   if type(ns.user) == "string" and ns.user ~= "host" then
     complain({ "namespaces", "user" }, "a container always has a user namespace of its own, or the host's",
       "leave it out; id_map says which ids it has")

@@ -129,3 +129,14 @@ t.test("a cgroup namespace hides where the container is", function()
   local facts = box.facts {}
   for line in facts.cgroup:gmatch "[^\n]+" do t.matches(line, ":/$") end
 end)
+
+t.test("in the host's pid namespace nothing outlives the container", function()
+  if not t.root then return end
+  local r = t.run { t.luge, "run", "--set", "id_map=host", "--set", "namespaces={ pid = 'host' }", "--timeout", "500ms",
+    "default", "--", "sh", "-c", "(setsid sleep 71.25 &); sleep 71.25 & sleep 50", timeout = 20 }
+  t.equal(r.code, 124, r.stderr)
+  for _, name in ipairs(S.dir("/proc")) do
+    local words = name:match("^%d+$") and S.readfile("/proc/" .. name .. "/cmdline") or ""
+    t.lacks(words, "71.25")
+  end
+end)

@@ -42,6 +42,9 @@ Test(lock, slots_are_distinct_until_none_is_left, .fini = scratch_remove)
 		 "end\n"
 		 "fails('NOSPC', S.take_slot('slot.', pool))\n"
 		 "fails('NOSPC', S.take_slot('slot.', { first = 0, step = 1, count = 0 }))\n"
+		 "assert(S.take_slot('other.', { first = 0, step = 10, count = 2, avoid = { { "
+		 "first = 9, count = 1 } } }) == "
+		 "10)\n"
 		 "fails('NOENT', S.take_slot('no/such/', pool))\n");
 }
 
