@@ -61,6 +61,12 @@ local hints = {
     if err.LOOP or err.XDEV then return "a symbolic link in the root file system leads out of it" end
     if err.ROFS or err.ACCES then return "make the mount point in that tree, or mount elsewhere" end
   end,
+  sched_setaffinity = function(_, err)
+    if err.INVAL then return "luge may run on these processors: " .. table.concat(S.sched_getaffinity(0) or {}, " ") end
+  end,
+  sched_setscheduler = function(_, err)
+    if err.PERM then return "real-time policies are for root with CAP_SYS_NICE over the machine" end
+  end,
   setrlimit = function(_, err)
     if err.PERM then return "above the hard limit that luge runs under (ulimit -H)" end
   end,

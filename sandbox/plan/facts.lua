@@ -63,7 +63,11 @@ end
 
 -- Each fact is found on first use: a run that needs no memory size does not read /proc/meminfo.
 local finders = {
-  cwd = function() return (S.getcwd()) end,
+  -- A directory that was removed, or lies outside our root, has no path but this one.
+  cwd = function()
+    local path = S.getcwd()
+    return path and path:sub(1, 1) == "/" and path or "/proc/self/cwd"
+  end,
   uid = function() return S.geteuid() end,
   gid = function() return S.getegid() end,
   env = environment,

@@ -66,6 +66,9 @@ local emit = {}
 
 function emit.bind(c, mount)
   local st = c.facts:stat(mount.source)
+  if mount.overlay and st and st.type ~= "directory" then
+    return c:fault(mount.why, ("overlay needs a directory, %s is none"):format(mount.source), "bind it read-only, or with rw")
+  end
   if mount.create and not st then
     c.steps:add("host", mount.why, "ensure_directory", { text(mount.source) })
   end

@@ -8,6 +8,9 @@ local users = require "sandbox.plan.users"
 
 local M = {}
 
+-- The lowest priority of these policies.
+local REAL_TIME = { fifo = 1, rr = 1 }
+
 local RLIMITS = { "open_files", "file_size", "core", "stack", "address_space", "locked_memory" }
 local RLIMIT_NAMES = { open_files = "nofile", file_size = "fsize", core = "core", stack = "stack",
   address_space = "as", locked_memory = "memlock" }
@@ -63,7 +66,7 @@ local function limits(c)
   if asked.affinity then steps:add("seal", "limits.affinity", "sched_setaffinity", { 0, asked.affinity }) end
   if asked.scheduler then
     local how = type(asked.scheduler) == "table" and asked.scheduler or { policy = asked.scheduler }
-    steps:add("seal", "limits.scheduler", "sched_setscheduler", { 0, how.policy, how.priority or 0 })
+    steps:add("seal", "limits.scheduler", "sched_setscheduler", { 0, how.policy, how.priority or REAL_TIME[how.policy] or 0 })
   end
   if asked.oom_score then
     -- By luge: the child is not dumpable any more once it has changed its ids, and its files in /proc are closed to it.

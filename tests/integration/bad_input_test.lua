@@ -44,7 +44,8 @@ t.test("a profile that uses what is not there", function()
 end)
 
 t.test("fields: all faults at once, in order, with the line and a suggestion", function()
-  local path = profile_of "return container {\n  comand = { 'x' },\n  limits = { wall = '10 m', opn_files = 3 },\n  umask = 22,\n  mounts = { tmpfs { sise = 1 } },\n}\n"
+  local path = profile_of("return container {\n  comand = { 'x' },\n  limits = { wall = '10 m', opn_files = 3 },\n"
+    .. "  umask = 22,\n  mounts = { tmpfs { sise = 1 } },\n}\n")
   local r = box.run { profile = path }
   t.equal(r.code, 125)
   local at = {}

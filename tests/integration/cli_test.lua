@@ -231,7 +231,8 @@ t.test("completion loads in bash, and completes", function()
   local dir = t.dir()
   t.write(dir .. "/luge.bash", script)
   local r = t.run { "/bin/bash", "-c", [[source "$1"; COMP_WORDS=(luge run --ti); COMP_CWORD=2; _luge; echo "${COMPREPLY[@]}"
-    COMP_WORDS=(luge pl); COMP_CWORD=1; _luge; echo "${COMPREPLY[@]}"; COMP_WORDS=(luge run str); COMP_CWORD=2; _luge; echo "${COMPREPLY[@]}"]],
+    COMP_WORDS=(luge pl); COMP_CWORD=1; _luge; echo "${COMPREPLY[@]}"
+    COMP_WORDS=(luge run str); COMP_CWORD=2; _luge; echo "${COMPREPLY[@]}"]],
     "bash", dir .. "/luge.bash", cwd = dir }
   t.equal({ r.code, r.stdout, r.stderr }, { 0, "--timeout\nplan\nstrict\n", "" })
   for _, shell in ipairs { "zsh", "fish" } do t.contains(luge({ "completion", shell }).stdout, "timeout") end

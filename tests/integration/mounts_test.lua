@@ -73,7 +73,8 @@ end)
 t.test("with rw, new files belong to the source's owner", function()
   local owner = t.root and 4321 or S.geteuid()
   local dir = source(t.root and owner or nil)
-  t.equal(box.says { shell = "stat -c %u:%g /w /w/file; echo x > /w/new; mkdir /w/made; rm /w/file; mv /w/sub /w/moved; stat -c %u /w/new",
+  t.equal(box.says { shell = "stat -c %u:%g /w /w/file; "
+    .. "echo x > /w/new; mkdir /w/made; rm /w/file; mv /w/sub /w/moved; stat -c %u /w/new",
     body = mounts("bind { %q, '/w', rw = true }", dir) }, "0:0\n0:0\n0")
   for _, name in ipairs { "new", "made" } do
     local st = t.must(S.lstat(dir .. "/" .. name))
@@ -129,6 +130,10 @@ t.test("a discarded overlay takes all writes and forgets them", function()
     t.equal(S.dir(dir), { "file", "sub" })
     t.equal(S.stat(dir .. "/sub").perm, 493)
   end
+end)
+
+t.test("an overlay over a file is refused", function()
+  box.refused({ "exit", "0", body = mounts("bind { %q, '/w', overlay = 'discard' }", source() .. "/file") }, "overlay needs a directory")
 end)
 
 t.test("in a discarded overlay a directory of the host can be renamed", function()
@@ -241,9 +246,11 @@ end)
 
 t.test("a mount point is made in the view only, for each kind of mount", function()
   local dir = source(t.root and 4321 or nil)
-  local body = mounts([[bind { %q, '/w' }, bind { '/usr/lib', '/w/a/b' }, tmpfs { '/w/t' }, dir { '/w/d' }, file { '/w/f', text = 'f' },
+  local body = mounts([[bind { %q, '/w' }, bind { '/usr/lib', '/w/a/b' }, tmpfs { '/w/t' },
+    dir { '/w/d' }, file { '/w/f', text = 'f' },
     symlink { '/w/l', 'f' }, mask { '/w/m' }, bind { '/etc/passwd', '/w/sub/passwd' }]], dir)
-  t.equal(box.says { shell = "test -d /w/a/b/. && ls /w; cat /w/l /w/sub/deep /w/file; head -c4 /w/sub/passwd; touch /w/new || echo ro",
+  t.equal(box.says { shell = "test -d /w/a/b/. && ls /w; "
+    .. "cat /w/l /w/sub/deep /w/file; head -c4 /w/sub/passwd; touch /w/new || echo ro",
     body = body }, "a\nd\nf\nfile\nl\nm\nsub\nt\nfdeep\ncontent\nrootro")
   t.equal(S.dir(dir), { "file", "sub" })
   t.equal(S.dir(dir .. "/sub"), { "deep" })

@@ -77,7 +77,8 @@ local GOLDEN = {
   default = "",
   workspace = [[
     command = { "make" }, cwd = "/src", env = { "LANG", A = "b" }, umask = "077", stdin = "null",
-    mounts = { bind { "/src", overlay = "discard" }, bind { "/home/ann", "/keep", rw = true }, tmpfs { "/t", size = "1M" }, mask { "/opt" },
+    mounts = { bind { "/src", overlay = "discard" }, bind { "/home/ann", "/keep", rw = true }, tmpfs { "/t", size = "1M" },
+      mask { "/opt" },
       secret { "/run/token", env = "TOKEN" }, file { "/f", text = "x$y${z}" }, symlink { "/l", "f" } },
     limits = { wall = "1m", open_files = 100, nice = 5 }, seccomp = "ci" ]],
   directory = [[ root = { "/srv/root", overlay = "discard" }, capabilities = { "chown", "setuid" }, user = "0:0" ]],

@@ -54,7 +54,8 @@ end)
 t.test("system: the caller's files are not there", function()
   local dir = t.dir()
   t.write(dir .. "/f", "x")
-  t.equal(box.says { shell = ("test -e %s || echo hidden; ls -d /proc/1/cwd/home /mnt /srv /boot 2>/dev/null | wc -l"):format(dir) }, "hidden\n0")
+  t.equal(box.says { shell = ("test -e %s || echo hidden; "
+    .. "ls -d /proc/1/cwd/home /mnt /srv /boot 2>/dev/null | wc -l"):format(dir) }, "hidden\n0")
 end)
 
 t.test("a directory is read-only, its root the container's root", function()

@@ -212,6 +212,24 @@ t.test("niceness, processors and policy", function()
   t.equal(box.says { shell = "sed 's/.*) //' /proc/self/stat | cut -d' ' -f39", body = 'limits = { scheduler = "batch" }' }, "3")
 end)
 
+t.test("policies and processors that cannot be had", function()
+  box.refused({ "facts", body = "limits = { affinity = { 4095 } }" }, "limits.affinity", "luge may run on these processors: 0")
+  local r = box.run { shell = "sed 's/.*) //' /proc/self/stat | cut -d' ' -f39", body = 'limits = { scheduler = "fifo" }' }
+  t.ok(r.stdout == "1\n" or r.code == 125 and r.stderr:find("CAP_SYS_NICE", 1, true), r.stdout .. r.stderr)
+end)
+
+t.test("luge can be started where its directory is gone", function()
+  local dir = t.dir()
+  t.must(S.mkdir(dir .. "/gone", "0755"))
+  local before = function()
+    S.chdir(dir .. "/gone")
+    S.rmdir(dir .. "/gone")
+  end
+  t.equal(box.facts({ before = before }).cwd, "/")
+  t.must(S.mkdir(dir .. "/gone", "0755"))
+  box.refused({ profile = "./x.lua", before = before }, "cannot read ./x.lua")
+end)
+
 t.test("a limit above luge's own is refused, unless optional", function()
   local lower = function() S.setrlimit("nofile", 200, 200) end
   local may_raise = table.concat(S.capget().effective, " "):find("sys_resource", 1, true)

@@ -60,7 +60,8 @@ t.test("the grace after the second Ctrl-C ends in KILL", function()
 end)
 
 t.test("TERM waits for the command, however often it comes", function()
-  local p = box.start { shell = "trap 'echo got' TERM; echo ready; i=0; while [ $i -lt 20 ]; do sleep 0.02; i=$((i + 1)); done; exit 5" }
+  local p = box.start { shell = "trap 'echo got' TERM; echo ready; i=0; "
+    .. "while [ $i -lt 20 ]; do sleep 0.02; i=$((i + 1)); done; exit 5" }
   p:await "ready"
   for _ = 1, 3 do p:signal "term" end
   local r = p:wait()

@@ -160,7 +160,8 @@ t.test("self, host and explicit maps", function()
   t.matches(f.uid_map, "^%s*0%s+0%s+4294967295\n$")
   t.equal(f.namespaces.user, tonumber(S.readlink("/proc/self/ns/user"):match "%d+"))
   t.equal(f.status.CapEff, "0000000000000000")
-  f = box.facts { body = "id_map = { uids = { { 0, 700000, 10 }, { 10, 800000, 5 } }, gids = { { 0, 900000, 20 } } }, user = '12:19'" }
+  f = box.facts { body = "id_map = { uids = { { 0, 700000, 10 }, { 10, 800000, 5 } }, "
+    .. "gids = { { 0, 900000, 20 } } }, user = '12:19'" }
   t.equal({ f.uid[1], f.gid[1] }, { 12, 19 })
   t.matches(f.uid_map, "^%s*0%s+700000%s+10\n%s*10%s+800000%s+5\n$")
   box.refused({ "facts", body = "id_map = { uids = { { 0, 700000, 10 } } }, user = '12:0'" }, "12", "id_map")
