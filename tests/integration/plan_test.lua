@@ -40,7 +40,7 @@ local function host(root)
     home = root and "/root" or "/home/ann", passwd = {}, arch = "x86_64", kernel = "6.18.0", cpus = 4, memory = 1 << 33,
     env = { LANG = "C", TOKEN = "hush" }, privileged = root, initial_userns = true, sys_resource = root,
       capabilities = require("sandbox.profile.capabilities").NAMES,
-    newuidmap = false, newgidmap = false, subuid = {}, subgid = {}, stdin_is_terminal = false,
+    newuidmap = false, newgidmap = false, subuid = {}, subgid = {}, given_ranges = {}, stdin_is_terminal = false,
     stat = look, link = function(_, path) return LINKS[path] end, stat_in_root = look_in_root, lstat_in_root = look_in_root,
     lookup_user = function(_, _, want) return { uid = want.uid, gid = want.gid, home = "/", groups = {} } end,
     rlimit = function() return { soft = 1024, hard = 4096 } end, closed_above = function() return false end,
