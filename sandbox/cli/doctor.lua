@@ -8,11 +8,6 @@ local facts = require "sandbox.plan.facts"
 
 local M = {}
 
-local function sysctl(path)
-  local text = S.readfile("/proc/sys/" .. path)
-  return text and text:match("%S+")
-end
-
 -- Runs `try` in a child in new user and mount namespaces; its exit code 0 is success.
 local function in_namespaces(host, try)
   local pid = S.clone3 { flags = "newuser, newns", exit_signal = "chld" }
@@ -57,16 +52,7 @@ end)
 
 check("user namespaces", function(host)
   if in_namespaces(host, function() return true end) then return true, "work" end
-  local why = "closed"
-  local way = "is luge inside a chroot, or a container that forbids them?"
-  if sysctl("kernel/unprivileged_userns_clone") == "0" then
-    way = "sysctl kernel.unprivileged_userns_clone=1"
-  elseif sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1" then
-    way = "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile that allows userns"
-  elseif sysctl("user/max_user_namespaces") == "0" then
-    way = "sysctl user.max_user_namespaces=10000"
-  end
-  return false, why, way
+  return false, "closed", require("sandbox.container.closed").way_out()
 end)
 
 check("id_map auto", function(host)

@@ -3,31 +3,15 @@
 --
 -- Loaded only when there is something to say.
 
+local closed = require "sandbox.container.closed"
 local profile = require "sandbox.profile"
-local S = require "syscall"
 
 local M = {}
-
-local function sysctl(path)
-  local text = S.readfile("/proc/sys/" .. path)
-  return text and text:match("%S+")
-end
-
-local function no_user_namespaces()
-  if sysctl("kernel/unprivileged_userns_clone") == "0" then
-    return "this host closes user namespaces to ordinary users: sysctl kernel.unprivileged_userns_clone=1, "
-      .. "or run luge as root"
-  elseif sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1" then
-    return "AppArmor closes user namespaces to this program: sysctl kernel.apparmor_restrict_unprivileged_userns=0, "
-      .. "or a profile that allows userns"
-  end
-  return "user namespaces are closed here: luge runs in a chroot, or in a container that forbids them (luge doctor)"
-end
 
 -- The way out, by the step's function and the error.
 local hints = {
   clone3 = function(_, err)
-    if err.PERM then return no_user_namespaces() end
+    if err.PERM then return closed.way_out() end
     if err.NOSPC or err.USERS then return "a limit of namespaces is reached: sysctl user.max_user_namespaces and its neighbours" end
     if err.AGAIN then return "the limit of processes is reached (ulimit -u, or the cgroup's pids.max)" end
   end,

@@ -4,6 +4,7 @@
 -- Nothing here changes the host. A plan is a pure function of a spec and these facts.
 
 local S = require "syscall"
+local list = require "sandbox.plan.list"
 
 local M = {}
 
@@ -54,13 +55,6 @@ local function find_program(name)
   end
 end
 
-local function has(list, name)
-  for _, entry in ipairs(list or {}) do
-    if entry == name then return true end
-  end
-  return false
-end
-
 -- Each fact is found on first use: a run that needs no memory size does not read /proc/meminfo.
 local finders = {
   -- A directory that was removed, or lies outside our root, has no path but this one.
@@ -81,13 +75,13 @@ local finders = {
     return (tonumber((S.readfile("/proc/meminfo") or ""):match("MemTotal:%s*(%d+)")) or 0) * 1024
   end,
   -- CAP_SYS_ADMIN: namespaces, mounts and id maps can be made without a user namespace of our own.
-  privileged = function() return has(S.capget().effective, "sys_admin") end,
+  privileged = function() return list.has(S.capget().effective, "sys_admin") end,
   -- The first user namespace of the machine: device nodes and idmapped mounts of its file systems work.
   initial_userns = function()
     return (S.readfile("/proc/self/uid_map") or ""):match("^%s*0%s+0%s+4294967295%s*$") ~= nil
   end,
   -- CAP_SYS_RESOURCE over the whole machine: hard limits can be raised.
-  sys_resource = function(f) return f.initial_userns and has(S.capget().effective, "sys_resource") end,
+  sys_resource = function(f) return f.initial_userns and list.has(S.capget().effective, "sys_resource") end,
   capabilities = function() return S.cap_names() end,
   newuidmap = function() return find_program("newuidmap") end,
   newgidmap = function() return find_program("newgidmap") end,

@@ -3,6 +3,7 @@
 --
 -- These are the sealing steps, which the stage executes. Those before `init` hold for PID 1 as well.
 
+local list = require "sandbox.plan.list"
 local seccomp = require "sandbox.plan.seccomp"
 local users = require "sandbox.plan.users"
 
@@ -74,30 +75,23 @@ local function limits(c)
   end
 end
 
-local function missing_from(list, all)
+local function missing_from(wanted, all)
   local kept, missing = {}, {}
-  for _, name in ipairs(list) do kept[name] = true end
+  for _, name in ipairs(wanted) do kept[name] = true end
   for _, name in ipairs(all) do
     if not kept[name] then missing[#missing + 1] = name end
   end
   return missing
 end
 
-local function has(list, name)
-  for _, entry in ipairs(list) do
-    if entry == name then return true end
-  end
-  return false
-end
-
 -- PID 1 passes signals on to a command that may have become another user: CAP_KILL is for that.
 local function init_needs_kill(spec)
-  return spec.init and (has(spec.capabilities.bounding, "setuid") or not spec.no_new_privs)
+  return spec.init and (list.has(spec.capabilities.bounding, "setuid") or not spec.no_new_privs)
 end
 
 local function with_kill(caps)
   local permitted = table.move(caps.permitted, 1, #caps.permitted, 1, {})
-  if not has(permitted, "kill") then permitted[#permitted + 1] = "kill" end
+  if not list.has(permitted, "kill") then permitted[#permitted + 1] = "kill" end
   return { effective = permitted, permitted = permitted, inheritable = caps.inheritable }
 end
 

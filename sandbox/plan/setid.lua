@@ -7,6 +7,8 @@
 -- bytes lie behind a pointer, and set-id files that are there already, since a write through a shared mapping
 -- leaves them their bit.
 
+local list = require "sandbox.plan.list"
+
 local M = {}
 
 local function kept_upper(mount)
@@ -14,18 +16,11 @@ local function kept_upper(mount)
   if dir and dir ~= "discard" then return dir end
 end
 
-local function has(list, name)
-  for _, entry in ipairs(list) do
-    if entry == name then return true end
-  end
-  return false
-end
-
 -- The fault when nothing above the mount is closed: what would go through, and how to do without it.
 local function opening(c, sources)
   if not c.spec.seccomp then
     return "without seccomp a program could leave a set-user-id one in it", "keep seccomp"
-  elseif has(c.spec.capabilities.bounding, "setfcap") then
+  elseif list.has(c.spec.capabilities.bounding, "setfcap") then
     return "with the capability setfcap a program could leave one with capabilities in it", "leave setfcap out"
   end
   for _, source in ipairs(sources) do
