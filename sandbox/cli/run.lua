@@ -59,11 +59,17 @@ local function term(host, spec)
   return spec.env.TERM == nil and host.stdin_is_terminal and host.env.TERM or nil
 end
 
-local function state_directory(host)
+-- The state directory, and that of the ranges where the plan takes one.
+local function state_directories(host, plan)
   local directory, message = state.directory(host)
   if not directory then return nil, message end
   state.collect(directory, 32)
-  return directory
+  if not plan.ids.range then return directory end
+  local ranges
+  ranges, message = state.ranges(host)
+  if not ranges then return nil, message end
+  if ranges ~= directory then state.collect(ranges, 32) end
+  return directory, ranges
 end
 
 -- A report that cannot be written is better known before the work than after it.
@@ -87,11 +93,11 @@ local function prepare(options, words)
   if #argv == 0 then return nil, no_command() end
   local plan, code = request.plan(spec, host, options)
   if not plan then return nil, code end
-  local directory, message = state_directory(host)
-  if not directory then return nil, cli.complain(message, "set LUGE_STATE to a directory of yours") end
+  local directory, ranges = state_directories(host, plan)
+  if not directory then return nil, cli.complain(ranges, "set LUGE_STATE to a directory of yours") end
   local name = spec.name == "$name" and state.generate_name(spec.profile_name or "luge") or spec.name
   return { spec = spec, steps = plan.steps, constants = plan.constants, userns = plan.ids.userns,
-    name = name, state = directory,
+    name = name, state = directory, ranges = ranges,
     argv = argv, keep = keep, term = term(host, spec), home = plan.home, report = options.report ~= nil,
     events = event_writer(status, name) }, plan
 end

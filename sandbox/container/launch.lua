@@ -132,12 +132,12 @@ local function start(run, symbols, undo)
 end
 
 --- Runs a container to its end.
--- run: spec, steps, constants, userns, name, state, argv, keep, term, home, report, events (a function that hears of things
+-- run: spec, steps, constants, userns, name, state, ranges, argv, keep, term, home, report, events (a function that hears of things
 -- as they happen).
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)
   local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
-    state = run.state, keep = run.keep }
+    state = run.state, ranges = run.ranges, keep = run.keep }
   for name, value in pairs(run.constants) do symbols[name] = value end
   run.symbols = symbols
   local signals = monitor.block_signals()

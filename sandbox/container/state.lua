@@ -24,19 +24,33 @@ local function private(path, uid)
   return nil, ("the state directory %s %s"):format(path, what)
 end
 
+-- Where nobody chose: a place that does not depend on the environment.
+local function fixed(facts)
+  if facts.uid == 0 and facts.initial_userns then return private("/run/luge", 0) end
+  local user = "/run/user/" .. facts.uid
+  local st = S.lstat(user)
+  if st and st.uid == facts.uid then return private(user .. "/luge", facts.uid) end
+  return private("/tmp/luge-" .. facts.uid, facts.uid)
+end
+
+--- The directory of the locks on ranges of ids: one for all of a user's luges, whatever LUGE_STATE each has, or two
+-- containers could get the same range.
+---@return string|nil path
+---@return string|nil why not
+M.ranges = fixed
+
 --- The state directory, made unless it is there, and ours alone.
 ---@return string|nil path
 ---@return string|nil why not
 function M.directory(facts)
   local chosen = facts.env.LUGE_STATE
   if chosen and chosen ~= "" then return private(chosen, facts.uid) end
-  if facts.uid == 0 and facts.initial_userns then return private("/run/luge", 0) end
   local runtime = facts.env.XDG_RUNTIME_DIR
-  if runtime and runtime:sub(1, 1) == "/" and S.access(runtime, "w") then return private(runtime .. "/luge", facts.uid) end
-  local user = "/run/user/" .. facts.uid
-  local st = S.lstat(user)
-  if st and st.uid == facts.uid then return private(user .. "/luge", facts.uid) end
-  return private("/tmp/luge-" .. facts.uid, facts.uid)
+  local is_machines = facts.uid == 0 and facts.initial_userns
+  if not is_machines and runtime and runtime:sub(1, 1) == "/" and S.access(runtime, "w") then
+    return private(runtime .. "/luge", facts.uid)
+  end
+  return fixed(facts)
 end
 
 --- A name that nobody has: the profile's and four characters.

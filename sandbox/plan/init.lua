@@ -121,8 +121,8 @@ local function take_names(c)
     local range = c.facts.subuid[1]
     pool = { first = range.first, step = 65536, count = range.count // 65536 }
   end
-  steps:add("host", "id_map", "take_slot", { "${state}/range.", pool },
-    { save = "$range", undo = { "unlink", { "${state}/range.${range}" } } })
+  steps:add("host", "id_map", "take_slot", { "${ranges}/range.", pool },
+    { save = "$range", undo = { "unlink", { "${ranges}/range.${range}" } } })
 end
 
 -- Steps by which a protection comes into force; optional(…) accepts that the kernel refuses one.

@@ -79,6 +79,42 @@ t.test("a prepared /tmp/luge-UID is refused", function()
   t.equal({ made.uid, made.perm }, { uid, 448 })
 end)
 
+-- The search for a free range starts at a place that the pid decides, the same for every 4000th: the lock must be
+-- one that every luge sees.
+t.test("luges with state directories of their own share no range", function()
+  t.needs_root()
+  local dir = t.dir "0755"
+  local function held()
+    local locks = {}
+    for _, name in ipairs(S.dir "/run/luge" or {}) do
+      if name:find "^range%." then locks[#locks + 1] = name end
+    end
+    return locks
+  end
+  local p = t.start { "luge", "run", "default", "--", "/bin/sh", "-c", "cat /proc/self/uid_map; sleep 30",
+    env = { LUGE_STATE = dir .. "/a" } }
+  local range = p:await "0%s+(%d+)%s"
+  local locks = table.concat(held(), " ")
+  p:signal "term"
+  p:wait()
+  t.contains(locks, "range." .. range)
+end)
+
+-- Ranges that /etc/subuid gives to somebody: he can become every user in them.
+t.test("a private range is nobody's subordinate range", function()
+  t.needs_root()
+  local dir = t.dir "0755"
+  t.must(S.mkdir(dir .. "/etc", "0755"))
+  t.write(dir .. "/etc/subuid", "somebody:524288:1000000000\n")
+  local function range(command)
+    local text = t.run { "unshare", "-m", "sh", "-c", command, "sh", t.luge, dir .. "/etc" }.stdout
+    return tonumber(t.matches(text, "0%s+(%d+)%s"))
+  end
+  local run = '"$1" run default -- cat /proc/self/uid_map'
+  t.ok(range(run) < 2000000000)
+  t.ok(range('mount -t overlay -o "lowerdir=$2:/etc" none /etc && ' .. run) >= 524288 + 1000000000)
+end)
+
 A.each("a name is no path", function(side)
   for _, name in ipairs { "../x", "a/b", ".", "..", "/tmp/x", "x\n", "", ("x"):rep(300), "$name", "a b" } do
     local r = side:run({ options = { "--name", name } }, "/guest", "print", "ran")
