@@ -71,10 +71,14 @@ end
 local function kept_upper(c, mount, dir, userns)
   local steps, place = c.steps, c.source_place
   local st = c.facts:stat(mount.source or mount.lower[#mount.lower])
-  -- Closed at the top: what the container leaves inside, set-user-id programs too, is out of others' reach.
-  for _, name in ipairs { "", "/upper", "/work" } do
-    steps:add("host", mount.why, "ensure_directory",
-      { text(dir .. name), name == "" and "0700" or st and st.perm or "0755", st and st.uid, st and st.gid, n = 4 })
+  local uid, gid = st and st.uid, st and st.gid
+  -- Closed at the top: what the container leaves inside, set-user-id programs too, is out of others' reach. Files of
+  -- a root directory may become the host root's whomever it belongs to, who must not reach them either.
+  local top_uid, top_gid = uid, gid
+  if mount.type == "root" then top_uid, top_gid = nil, nil end
+  steps:add("host", mount.why, "ensure_directory", { text(dir), "0700", top_uid, top_gid, n = 4 })
+  for _, name in ipairs { "/upper", "/work" } do
+    steps:add("host", mount.why, "ensure_directory", { text(dir .. name), st and st.perm or "0755", uid, gid, n = 4 })
   end
   if not userns then
     local fd = steps:open(place, mount.why, "upper", "open", { text(dir), "path, directory, cloexec" })

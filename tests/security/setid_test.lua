@@ -125,6 +125,21 @@ A.root("what a kept overlay keeps is closed to others", function(side)
   nothing_started(side:run({ mounts = mounts, fields = "seccomp = false" }, "/guest", "print", "ran"), "set-user-id")
 end)
 
+-- The ids of a root directory are the container's own, host root's among them, whomever the directory belongs to.
+A.root("what a kept root keeps is closed to the owner of the tree below it", function(side)
+  local root = side:rootfs "root"
+  for _, path in ipairs { root .. "/guest", root } do t.must(S.chown(path, A.NOBODY, A.NOBODY)) end
+  local kept = side.dir .. "/kept"
+  local profile = t.write(side.dir .. "/kept.lua", ([[return container { profile "default", seccomp = false,
+    capabilities = { "dac_override" }, root = { %q, overlay = %q } }]]):format(root, kept))
+  for _, name in ipairs { "/first", "/second" } do
+    A.works(side:try({ profile = profile }, "create", name, "4755"))
+    local st = t.must(S.stat(kept .. "/upper" .. name))
+    t.equal({ st.uid, st.perm & SETUID }, { 0, SETUID }, "the attack itself")
+    A.refused(side:try_outside({ uid = A.NOBODY }, "stat", kept .. "/upper" .. name), "EACCES")
+  end
+end)
+
 -- The one id of a writable bind: no file of another user can be made or changed.
 A.root("a writable bind gives its owner's files and nobody else's", function(side)
   local dir = side:folder("dir", "0777")
