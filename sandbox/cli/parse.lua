@@ -69,6 +69,7 @@ function M.parse(command, argv)
     local word = argv[i]
     if word == "--" then
       table.move(argv, i + 1, #argv, #words + 1, words)
+      if command.stops_at_profile and words[2] == "--" then table.remove(words, 2) end
       break
     elseif word:sub(1, 1) ~= "-" or word == "-" then
       words[#words + 1] = word

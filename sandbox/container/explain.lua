@@ -3,6 +3,7 @@
 --
 -- Loaded only when there is something to say.
 
+local S = require "syscall"
 local closed = require "sandbox.container.closed"
 local profile = require "sandbox.profile"
 
@@ -12,6 +13,7 @@ local M = {}
 local hints = {
   clone3 = function(_, err)
     if err.PERM then return closed.way_out() end
+    if err.NOSYS then return "a filter hides clone3, perhaps of the container that luge runs in: seccomp = false there" end
     if err.NOSPC or err.USERS then return "a limit of namespaces is reached: sysctl user.max_user_namespaces and its neighbours" end
     if err.AGAIN then return "the limit of processes is reached (ulimit -u, or the cgroup's pids.max)" end
   end,
@@ -33,6 +35,9 @@ local hints = {
   take_slot = function() return "every private range of ids is in use: end a container, or write id_map = \"self\"" end,
   spawn = function() return "is the range in /etc/subuid and /etc/subgid, and are newuidmap and newgidmap set-uid?" end,
   writefile = function(step, err)
+    if step.why == "id_map" and err.PERM and S.geteuid() == 0 then
+      return "root without the capability setfcap, as inside a container, cannot map itself: run luge as another user there"
+    end
     if step.why == "id_map" and err.PERM then
       return "the kernel refused the map: an ordinary user maps only himself without newuidmap"
     end

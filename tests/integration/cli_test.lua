@@ -49,6 +49,7 @@ t.test("options after the profile", function()
   t.equal(luge({ "run", "default", "--", "sh", "-c", "exit 8" }).code, 8)
   t.equal(luge({ "run", "default", "sh", "-c", "exit 9" }).code, 9)
   t.equal(luge({ "run", "--", "default", "sh", "-c", "exit 9" }).code, 9)
+  t.equal(luge({ "run", "--", "default", "--", "sh", "-c", "exit 10" }).code, 10)
 end)
 
 t.test("options of other launchers name luge's way", function()

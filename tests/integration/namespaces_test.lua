@@ -125,6 +125,26 @@ t.test("kernel parameters of the host, and wrong ones", function()
   box.refused({ "facts", body = 'sysctl = { ["net....etc"] = 1 }' }, "sysctl")
 end)
 
+-- luge inside a container of luge's: the outer profile has to allow what the inner one does.
+local function nested(body)
+  return box.run { words = { "/luge", "run", "default", "--", "/bin/sh", "-c", "echo inside; exit 7" },
+    body = ("container { mounts = { bind { %q, '/luge' } } }, %s"):format(t.luge, body) }
+end
+
+t.test("what forbids a container inside a container is said", function()
+  local r = nested ""
+  t.equal(r.code, 125)
+  t.contains(r.stderr, "a filter hides clone3")
+  r = nested "user = '1000:1000', seccomp = false"
+  t.equal(r.code, 125)
+  t.contains(r.stderr, "masked, as in a nested container")
+  if t.root then
+    r = nested "seccomp = false"
+    t.equal(r.code, 125)
+    t.contains(r.stderr, "run luge as another user there")
+  end
+end)
+
 t.test("a cgroup namespace hides where the container is", function()
   local facts = box.facts {}
   for line in facts.cgroup:gmatch "[^\n]+" do t.matches(line, ":/$") end
