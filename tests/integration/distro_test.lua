@@ -31,6 +31,8 @@ local function mirror_of(suite)
   end
 end
 
+local unreachable -- why there is no tree: asked once
+
 -- Its mounts are made where they go when it is killed.
 local function in_own_mounts()
   assert(S.unshare "newns")
@@ -41,9 +43,11 @@ local function debootstrap(suite, mirror, path)
   local r = t.run { "debootstrap", "--variant=minbase", suite, path, mirror, timeout = 600, before = in_own_mounts,
     env = { http_proxy = os.getenv "http_proxy", https_proxy = os.getenv "https_proxy" } }
   if r.code == 0 then return end
+  t.remove_tree(path)
   local said = r.stdout .. r.stderr
   if said:find "Failed getting release file" or said:find "Couldn't download" then
-    t.skip(("no-mirror: %s gave no %s"):format(mirror, suite))
+    unreachable = ("no-mirror: %s gave no %s"):format(mirror, suite)
+    t.skip(unreachable)
   end
   error("debootstrap: " .. said:sub(-1000))
 end
@@ -53,6 +57,7 @@ local made
 local function tree()
   t.needs_root()
   if made then return made end
+  if unreachable then t.skip(unreachable) end
   local suite = t.must(t.read "/etc/os-release"):match "\nVERSION_CODENAME=(%w+)" or "bookworm"
   local path = TREES .. "/" .. suite
   if not S.stat(path) then
