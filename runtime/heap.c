@@ -66,9 +66,12 @@ static void *cut(struct heap *heap, size_t size)
 {
 	size = (size + GRAIN - 1) & ~(size_t)(GRAIN - 1);
 	if ((size_t)(heap->end - heap->next) < size) {
-		char *chunk = heap->thawed ? malloc(CHUNK_SIZE) : NULL;
+		/* All its pages at once: a run uses most of them, and a fault each costs three times as much. */
+		char *chunk = heap->thawed ? mmap(NULL, CHUNK_SIZE, PROT_READ | PROT_WRITE,
+						  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)
+					   : MAP_FAILED;
 
-		if (!chunk)
+		if (chunk == MAP_FAILED)
 			return NULL;
 		heap->next = chunk;
 		heap->end = chunk + CHUNK_SIZE;
