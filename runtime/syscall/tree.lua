@@ -40,22 +40,33 @@ return function(S)
     return open_path(root, path)
   end
 
+  -- A new file below `root`; the directories above it are made when they turn out to be missing.
+  local function create(root, path, mode)
+    local how = { flags = "creat, excl, wronly, nofollow, cloexec", mode = mode or "0644", resolve = IN_ROOT }
+    local file, err, number = S.openat2(root, path, how)
+    if file or not err.NOENT then return file, err, number end
+    local parent
+    parent, err, number = S.open_in_root(root, (parent_of(path)), { create = "directory" })
+    if not parent then return nil, err, number end
+    return S.openat2(root, path, how)
+  end
+
   --- S.put_file(root, path, text, how) -> true
   -- Makes a new file below `root` with `text` as content and how.mode; an existing name is an error (EEXIST)
   -- unless how.replace, which removes it first.
   function S.put_file(root, path, text, how)
     how = how or {}
-    local above, name = parent_of(path)
-    local parent, err, number = S.open_in_root(root, above, { create = "directory" })
-    if not parent then return nil, err, number end
-    if how.replace then S.unlinkat(parent, name) end
-    local file
-    file, err, number = S.openat(parent, name, "creat, excl, wronly, nofollow", how.mode or "0644")
+    if how.replace then
+      local above, name = parent_of(path)
+      local parent = open_path(root, above)
+      if parent then S.unlinkat(parent, name) end
+    end
+    local file, err, number = create(root, path, how.mode)
     if not file then return nil, err, number end
     local sent = 0
     while sent < #text do
       local n
-      n, err, number = S.write(file, text:sub(sent + 1))
+      n, err, number = S.write(file, sent == 0 and text or text:sub(sent + 1))
       if not n then return nil, err, number end
       sent = sent + n
     end
@@ -94,11 +105,20 @@ return function(S)
   end
 
   --- S.copy_file(source, root, path) -> true
-  -- Copies a regular file of at most 16 MiB to a new file below `root`, mode 0644.
+  -- Copies a regular file to a new file below `root`, mode 0644.
   function S.copy_file(source, root, path)
-    local text, err, number = S.readfile(source)
-    if not text then return nil, err, number end
-    return S.put_file(root, path, text)
+    local from, err, number = S.open(source, "rdonly")
+    if not from then return nil, err, number end
+    local to, copied
+    to, err, number = create(root, path)
+    if not to then return nil, err, number end
+    repeat
+      copied, err, number = S.sendfile(to, from, nil, 1 << 20)
+      if not copied then return nil, err, number end
+    until copied == 0
+    from:close()
+    to:close()
+    return true
   end
 
   --- S.expect_device(fd, type, major, minor) -> true
