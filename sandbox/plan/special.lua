@@ -26,10 +26,15 @@ function M.null(c, why)
   return fd
 end
 
---- A detached, empty, read-only directory: what hides a directory.
+--- A detached, empty, read-only directory: what hides a directory. One file system serves all of a container: the
+-- second and later ones are clones of the first, which is attached by then.
 function M.nothing(c, why)
-  return c.steps:open("guest", why, "nothing", "new_mount",
+  if c.nothing then
+    return c.steps:open("guest", why, "nothing", "open_tree", { c.nothing, "", "clone, cloexec, empty_path" })
+  end
+  c.nothing = c.steps:open("guest", why, "nothing", "new_mount",
     { { type = "tmpfs", options = { { "mode", "0755" }, { "nr_inodes", 2 } }, attrs = "rdonly, nosuid, nodev, noexec" } })
+  return c.nothing
 end
 
 local function hide(c, why, tree, prefix, names)
