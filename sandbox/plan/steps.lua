@@ -45,46 +45,85 @@ local function symbol_value(symbols, name)
   return value
 end
 
+-- The name of the symbol that a text is, or false for text around symbols; found once a text.
+local whole = setmetatable({}, { __index = function(known, text)
+  local name = text:match("^%$([%w_.]+)$") or text:match("^%${([%w_.]+)}$") or false
+  known[text] = name
+  return name
+end })
+
 local function resolve_string(text, symbols)
-  local whole = text:match("^%$([%w_.]+)$") or text:match("^%${([%w_.]+%+?%d*)}$")
-  if whole then return symbol_value(symbols, whole) end
-  return (text:gsub("%${([%w_.]+%+?%d*)}", function(name)
-    local value = symbol_value(symbols, name)
+  local name = whole[text] or text:match("^%${([%w_.]+%+%d+)}$")
+  if name then return symbols[name] or symbol_value(symbols, name) end
+  return (text:gsub("%${([%w_.]+%+?%d*)}", function(inner)
+    local value = symbol_value(symbols, inner)
     if type(value) == "userdata" then value = value:getfd() end
     return tostring(value)
   end))
 end
 
---- The value with its symbols replaced. `{ literal = text }` is text in which no symbol is looked for.
+local function shallow_copy(value)
+  local copy = {}
+  for k, v in next, value do copy[k] = v end
+  return copy
+end
+
+-- Every text and table of every step comes by here at each start, on the child's side while the parent waits.
+local type, next, find = type, next, string.find
+
+--- The value with its symbols replaced; a table without any is itself. `{ literal = text }` is text in which no
+-- symbol is looked for.
 local function resolve(value, symbols)
-  local kind = type(value)
-  if kind == "string" then
-    if not value:find("$", 1, true) then return value end
-    return resolve_string(value, symbols)
-  elseif kind == "table" then
-    if value.literal then return value.literal end
-    local copy = {}
-    for k, v in pairs(value) do copy[k] = resolve(v, symbols) end
-    return copy
+  if type(value) == "string" then
+    return find(value, "$", 1, true) and resolve_string(value, symbols) or value
+  elseif type(value) ~= "table" then
+    return value
   end
-  return value
+  if value.literal then return value.literal end
+  local copy
+  for k, v in next, value do
+    local kind, resolved = type(v), v
+    if kind == "table" then
+      resolved = resolve(v, symbols)
+    elseif kind == "string" and find(v, "$", 1, true) then
+      resolved = resolve_string(v, symbols)
+    end
+    if resolved ~= v then
+      copy = copy or shallow_copy(value)
+      copy[k] = resolved
+    end
+  end
+  return copy or value
 end
 M.resolve = resolve
 
+-- The same for the arguments of a step, which are counted: twice as quick as asking for the next key.
+local function resolve_list(list, n, symbols)
+  local copy
+  for i = 1, n do
+    local value = list[i]
+    local resolved = resolve(value, symbols)
+    if resolved ~= value then
+      copy = copy or table.move(list, 1, n, 1, {})
+      copy[i] = resolved
+    end
+  end
+  return copy or list
+end
+
 -- "mkdirat" is S.mkdirat, "nl.up" is S.nl.up.
 local function operation(S, op)
+  local known = S[op]
+  if known then return known end
   local area, name = op:match("^(%w+)%.(%w+)$")
-  if area then return S[area][name] end
-  return S[op]
+  return S[area][name]
 end
 
 --- Runs one step with the functions of `S`; returns its value, or nil and the error.
 function M.run(S, step, symbols)
   local args = step.args
-  local resolved = {}
   local n = args.n or #args
-  for i = 1, n do resolved[i] = resolve(args[i], symbols) end
-  local value, err, number = operation(S, step.op)(table.unpack(resolved, 1, n))
+  local value, err, number = operation(S, step.op)(table.unpack(resolve_list(args, n, symbols), 1, n))
   if value == nil then return nil, err, number end
   if step.save then symbols[step.save:sub(2)] = value end
   return value
