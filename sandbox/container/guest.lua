@@ -58,13 +58,44 @@ local function environment(run, user)
   return env
 end
 
-local function set_symbols(run, symbols)
-  local user = symbols.user
+-- What the sealing steps say of the user, as symbols.
+local function add_user(run, symbols, user)
   symbols["user.uid"], symbols["user.gid"], symbols["user.groups"] = user.uid, user.gid, user.groups
   if run.home then user.home = run.home end
   symbols.argv = run.argv
   symbols.environment = environment(run, user)
   symbols.keep = run.keep
+  return symbols
+end
+
+-- The stage's orders, in a file that nobody can write again.
+local function write_orders(run, symbols)
+  local sealing = {}
+  for _, step in ipairs(run.steps) do
+    if step.where == "seal" then
+      sealing[#sealing + 1] = { op = step.op, args = Steps.resolve(step.args, symbols), optional = step.optional }
+    end
+  end
+  local image = orders.encode(sealing, run.descriptors)
+  local file = assert(S.memfd_create("luge-orders", "allow_sealing"))
+  assert(S.write(file, image) == #image)
+  assert(S.fcntl(file, "add_seals", "seal, shrink, grow, write"))
+  return file
+end
+
+local function identity(user)
+  local groups = type(user.groups) == "table" and table.concat(user.groups, ",") or user.groups
+  return ("%s %d:%d %s %s"):format(user.name, user.uid, user.gid, groups, user.home)
+end
+
+-- The orders for the user whom the plan expects, written while the parent writes the id maps; nil where the steps
+-- need what is not known yet. They are used when the container's own files name the same user.
+local function expected_orders(run, symbols)
+  local user = { name = run.user.name, uid = run.user.uid, gid = run.user.gid, home = run.user.home,
+    groups = run.spec.user.groups or {} }
+  local known = add_user(run, setmetatable({}, { __index = symbols }), user)
+  local ok, file = pcall(write_orders, run, known)
+  return ok and { file = file, identity = identity(user) } or nil
 end
 
 -- The descriptors that must survive the execution of the stage.
@@ -72,40 +103,31 @@ local function inherit(...)
   for _, fd in ipairs { ... } do S.fcntl(fd, "setfd", 0) end
 end
 
-local function execute_stage(run, sealing)
-  local image = orders.encode(sealing, run.descriptors)
-  local file = assert(S.memfd_create("luge-orders", "allow_sealing"))
-  assert(S.write(file, image) == #image)
-  assert(S.fcntl(file, "add_seals", "seal, shrink, grow, write"))
+local function execute_stage(run, file)
   inherit(file, run.descriptors.status, run.descriptors.lifeline, run.descriptors.go)
   local _, err = S.execveat(run.stage, "", orders.argv(file), {}, "empty_path")
   error("the stage cannot be executed: " .. tostring(err))
 end
 
-local function take_steps(run, channel, symbols, complete)
-  local sealing = {}
+local function take_steps(run, channel, symbols, complete, expected)
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
       local ok, err = Steps.run(S, step, symbols)
       if ok == nil and not step.optional then fail(channel, index, err) end
-      if step.save == "$user" then set_symbols(run, symbols) end
-    elseif step.where == "seal" then
-      sealing[#sealing + 1] = step
+      if step.save == "$user" then add_user(run, symbols, symbols.user) end
     end
   end
   complete()
-  local resolved = {}
-  for i, step in ipairs(sealing) do
-    resolved[i] = { op = step.op, args = Steps.resolve(step.args, symbols), optional = step.optional }
-  end
-  execute_stage(run, resolved)
+  local good = expected and expected.identity == identity(symbols.user)
+  execute_stage(run, good and expected.file or write_orders(run, symbols))
 end
 
---- Never returns. run: spec, steps, stage, descriptors { status, lifeline, go }, argv, keep, term.
+--- Never returns. run: spec, steps, user, stage, descriptors { status, lifeline, go }, argv, keep, term.
 function M.run(run, channel, symbols, received)
+  local expected = expected_orders(run, symbols)
   hear(channel) -- the id maps are written
   local complete = expect(channel, symbols, received)
-  local ok, message = pcall(take_steps, run, channel, symbols, complete)
+  local ok, message = pcall(take_steps, run, channel, symbols, complete, expected)
   if not ok then fail(channel, 0, tostring(message)) end
   S.exit(FAILED)
 end
