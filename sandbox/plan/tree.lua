@@ -216,6 +216,12 @@ local function settle(c, mount, cover)
       :format(mount.target, cover.source or "its root"), "create it, or leave out rw")
     return
   end
+  -- The kernel lets an ordinary user take no copy of a tree without what is mounted in it (EINVAL).
+  if cover.kind == "host" and not c.facts.privileged then
+    c:fault(mount.why, ("%s does not exist on this host, and an ordinary user cannot put it into a view of \"/\"")
+      :format(mount.target), "mount on a path that exists, or below /tmp or /run")
+    return
+  end
   cover.view = true
   adopt_parents(c, mount, cover)
 end

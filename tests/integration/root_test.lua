@@ -219,3 +219,10 @@ end)
 t.test("the working directory above the root by dots is refused", function()
   box.refused({ "facts", guest = false, body = body("%q, cwd = '/../../..'", t.rootfs()) }, "cwd", '".."')
 end)
+
+t.test("an ordinary user is told that \"/\" takes no new mount point", function()
+  local r = t.run { t.luge, "run", "--set", "root=/", "--bind", "/etc:/no/such/place", "default", "--", "true", uid = 65534 }
+  t.equal(r.code, 125)
+  t.contains(r.stderr, "does not exist on this host")
+  t.contains(r.stderr, "below /tmp")
+end)
