@@ -50,6 +50,10 @@ local hints = {
     if err.LOOP or err.XDEV then return "a symbolic link in the root file system leads out of it" end
     if err.ROFS or err.ACCES then return "make the mount point in that tree, or mount elsewhere" end
   end,
+  setns = function(_, err)
+    if err.PERM then return "joining takes power over the user namespace that owns it: id_map = \"host\", and luge run as root" end
+    if err.INVAL then return "it is no namespace of that kind" end
+  end,
   sched_setaffinity = function(_, err)
     if err.INVAL then return "luge may run on these processors: " .. table.concat(S.sched_getaffinity(0) or {}, " ") end
   end,
