@@ -11,7 +11,7 @@ local DIRECTORIES = { "/", "/usr", "/etc", "/etc/ssl/certs", "/etc/alternatives"
   "/proc/fs",
   "/proc/irq", "/proc/sys", "/sys/firmware", "/dev", "/home", "/root", "/opt", "/src", "/srv", "/srv/root", "/home/ann" }
 local FILES = { "/etc/ld.so.cache", "/etc/passwd", "/proc/kcore", "/proc/keys", "/proc/sysrq-trigger", "/srv/root/etc/passwd" }
-local IN_ROOT = { "/proc", "/sys", "/dev", "/tmp", "/etc", "/usr" }
+local IN_ROOT = { "/proc", "/sys", "/dev", "/tmp", "/etc", "/usr", "/run", "/var", "/var/tmp", "/home", "/root" }
 local LINKS = { ["/bin"] = "usr/bin", ["/sbin"] = "usr/sbin", ["/lib"] = "usr/lib", ["/lib64"] = "usr/lib64",
   ["/etc/localtime"] = "/usr/share/zoneinfo/Etc/UTC" }
 for _, kind in ipairs { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time" } do LINKS["/proc/self/ns/" .. kind] = kind
