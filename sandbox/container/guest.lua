@@ -22,7 +22,7 @@ end
 
 -- The next message of the parent; without one luge is gone, and so is the reason to go on.
 local function hear(channel)
-  local message = S.recvmsg(channel, { size = 16, max_fds = 250 })
+  local message = S.recvmsg(channel, { size = 4096, max_fds = 250 })
   if not message or message.data == "" then S.exit(FAILED) end
   return message
 end
@@ -88,14 +88,22 @@ local function identity(user)
   return ("%s %d:%d %s %s"):format(user.name, user.uid, user.gid, groups, user.home)
 end
 
--- The orders for the user whom the plan expects, written while the parent writes the id maps; nil where the steps
--- need what is not known yet. They are used when the container's own files name the same user.
-local function expected_orders(run, symbols)
+--- The message with the orders for the user whom the plan expects, for the child; the parent has time to write them
+-- while the child mounts. Without descriptor where the steps need what only the child knows.
+function M.expected_orders(run, symbols)
   local user = { name = run.user.name, uid = run.user.uid, gid = run.user.gid, home = run.user.home,
     groups = run.spec.user.groups or {} }
   local known = add_user(run, setmetatable({}, { __index = symbols }), user)
   local ok, file = pcall(write_orders, run, known)
-  return ok and { file = file, identity = identity(user) } or nil
+  return { data = "orders " .. identity(user), fds = ok and { file } or nil }
+end
+
+-- The parent's orders, where the container's own files name the user it expected.
+local function orders_file(run, channel, symbols)
+  local message = hear(channel)
+  local file = message.fds and message.fds[1]
+  if file and message.data == "orders " .. identity(symbols.user) then return file end
+  return write_orders(run, symbols)
 end
 
 -- The descriptors that must survive the execution of the stage.
@@ -109,7 +117,7 @@ local function execute_stage(run, file)
   error("the stage cannot be executed: " .. tostring(err))
 end
 
-local function take_steps(run, channel, symbols, complete, expected)
+local function take_steps(run, channel, symbols, complete)
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
       local ok, err = Steps.run(S, step, symbols)
@@ -118,16 +126,14 @@ local function take_steps(run, channel, symbols, complete, expected)
     end
   end
   complete()
-  local good = expected and expected.identity == identity(symbols.user)
-  execute_stage(run, good and expected.file or write_orders(run, symbols))
+  execute_stage(run, orders_file(run, channel, symbols))
 end
 
 --- Never returns. run: spec, steps, user, stage, descriptors { status, lifeline, go }, argv, keep, term.
 function M.run(run, channel, symbols, received)
-  local expected = expected_orders(run, symbols)
   hear(channel) -- the id maps are written
   local complete = expect(channel, symbols, received)
-  local ok, message = pcall(take_steps, run, channel, symbols, complete, expected)
+  local ok, message = pcall(take_steps, run, channel, symbols, complete)
   if not ok then fail(channel, 0, tostring(message)) end
   S.exit(FAILED)
 end

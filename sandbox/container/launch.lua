@@ -5,6 +5,7 @@
 -- taken backwards for every host step that was taken, whatever happened after it.
 
 local S = require "syscall"
+local guest = require "sandbox.container.guest"
 local Steps = require "sandbox.plan.steps"
 local embedded = require "luge.embedded"
 local monitor = require "sandbox.container.monitor"
@@ -91,8 +92,7 @@ local function child(run, c, symbols, names)
   c.status_read:close()
   c.lifeline_write:close()
   if c.go_write then c.go_write:close() end
-  run.descriptors = { status = c.status_write, lifeline = c.lifeline_read, go = c.go_read }
-  require("sandbox.container.guest").run(run, c.there, symbols, names)
+  guest.run(run, c.there, symbols, names)
 end
 
 local function setup_failure(index, err, steps)
@@ -106,6 +106,9 @@ local function start(run, symbols, undo)
   run.stage, err = stage_file()
   if not run.stage then return nil, setup_failure(0, err, steps) end
   local c = channels(run.report)
+  -- By number, since both sides write orders with them.
+  run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(),
+    go = c.go_read and c.go_read:getfd() }
   local names = passed_names(steps)
   local clone, clone_index = clone_step(steps)
   local pid, pidfd = S.clone3(clone.args[1])
@@ -123,6 +126,7 @@ local function start(run, symbols, undo)
   if ok then
     -- The child may be gone already, and then says why on the same channel.
     send_descriptors(c.here, names, symbols)
+    S.sendmsg(c.here, guest.expected_orders(run, symbols))
     return process
   end
   S.pidfd_send_signal(pidfd, "kill")

@@ -22,15 +22,16 @@ local PARENT = {
   { "cloned", "clone3: the new namespaces" },
   { "maps", "id maps" },
   { "attached", "attach steps: sources of mounts" },
+  { "orders", "the stage's orders, for the child" },
   { "started", "until the stage says that the command runs" },
   { "gone", "until the container has ended" },
   { "done", "undo, exit code" },
 }
 local CHILD = {
   { "born", "child: from the clone" },
-  { "ready", "child: the stage's orders" },
+  { "ready", "child: its descriptors" },
   { "mapped", "child: wait for the id maps" },
-  { "sealing", "child: guest steps" },
+  { "sealing", "child: guest steps, until the stage is executed" },
 }
 
 -- Calls mark(name) before or after a function of a table.
@@ -50,11 +51,11 @@ local function instrument(mark)
   around(launch, "run", "launch", "done", mark)
   around(S, "clone3", "clone", nil, mark)
   around(S, "send", nil, "maps", mark)
-  around(S, "sendmsg", nil, "attached", mark)
+  around(S, "sendmsg", nil, "orders", mark)
+  around(guest, "expected_orders", "attached", nil, mark)
   around(S, "waitid", "gone", nil, mark)
   around(guest, "run", "born", nil, mark)
   local heard = false
-  around(S, "recvmsg", nil, nil, function() end)
   local recvmsg = S.recvmsg
   S.recvmsg = function(...)
     if heard then return recvmsg(...) end
