@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -311,6 +312,29 @@ static int l_pidfd_getfd(lua_State *L)
 
 /* ---- who am I ---- */
 
+/*** S.environ() -> { NAME = value }
+ * The environment luge was started with; of a name that is there twice the first, as getenv(3) has it. */
+static int l_environ(lua_State *L)
+{
+	lua_newtable(L);
+	for (char **entry = environ; entry && *entry; entry++) {
+		const char *equals = strchr(*entry, '=');
+
+		if (!equals || equals == *entry)
+			continue;
+		lua_pushlstring(L, *entry, (size_t)(equals - *entry));
+		lua_pushvalue(L, -1);
+		if (lua_rawget(L, -3) != LUA_TNIL) {
+			lua_pop(L, 2);
+			continue;
+		}
+		lua_pop(L, 1);
+		lua_pushstring(L, equals + 1);
+		lua_rawset(L, -3);
+	}
+	return 1;
+}
+
 /*** S.getpid() -> number, in the process's own pid namespace. getpid(2). */
 static int l_getpid(lua_State *L)
 {
@@ -344,6 +368,7 @@ static const luaL_Reg functions[] = {
 	{"pidfd_open", l_pidfd_open},
 	{"pidfd_send_signal", l_pidfd_send_signal},
 	{"pidfd_getfd", l_pidfd_getfd},
+	{"environ", l_environ},
 	{"getpid", l_getpid},
 	{"getppid", l_getppid},
 	{"gettid", l_gettid},

@@ -8,15 +8,6 @@ local list = require "sandbox.plan.list"
 
 local M = {}
 
-local function environment()
-  local env = {}
-  for entry in (S.readfile("/proc/self/environ") or ""):gmatch("[^\0]+") do
-    local name, value = entry:match("^([^=]+)=(.*)$")
-    if name and env[name] == nil then env[name] = value end
-  end
-  return env
-end
-
 -- The passwd line of a user: { name=, uid=, gid=, home= } or nil.
 local function passwd_of(uid)
   for line in (S.readfile("/etc/passwd") or ""):gmatch("[^\n]+") do
@@ -64,7 +55,7 @@ local finders = {
   end,
   uid = function() return S.geteuid() end,
   gid = function() return S.getegid() end,
-  env = environment,
+  env = S.environ,
   passwd = function(f) return passwd_of(f.uid) or {} end,
   user = function(f) return f.passwd.name or tostring(f.uid) end,
   home = function(f) return f.env.HOME or f.passwd.home or "/" end,

@@ -36,6 +36,18 @@ Test(process, exit_checks_its_code)
 			       "raises('number expected', S.exit, 'x')\n");
 }
 
+Test(process, environ_is_what_was_started_with)
+{
+	extern char **environ;
+	char *entries[] = {"A=1", "B==x=", "A=2", "EMPTY=", "=odd", "nothing", NULL};
+
+	environ = entries;
+	test_lua(test_state(),
+		 "local env, n = S.environ(), 0\n"
+		 "for _ in pairs(env) do n = n + 1 end\n"
+		 "assert(n == 3 and env.A == '1' and env.B == '=x=' and env.EMPTY == '')\n");
+}
+
 Test(process, clone3_copies)
 {
 	test_lua(state(), "local value = 1\n"
