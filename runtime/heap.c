@@ -30,6 +30,7 @@
 enum {
 	FROZEN_SIZE = 2 << 20,
 	CHUNK_SIZE = 128 << 10,
+	RUN_SIZE = 4 << 10,
 	GRAIN = 16,
 	SMALL_MAX = 512, /* larger blocks are malloc's once the heap is thawed */
 	MAGIC = 0x4c474846,
@@ -82,11 +83,31 @@ static void *cut(struct heap *heap, size_t size)
 	return block;
 }
 
+/* While the build fills the heap, blocks of one size lie together: the tables, which hold most of the pointers into
+ * the program, then fill few pages, and only those are written to by heap_thaw(). */
+static void cut_run(struct heap *heap, size_t size)
+{
+	void **list = &heap->free[(size + GRAIN - 1) / GRAIN];
+
+	size = (size + GRAIN - 1) & ~(size_t)(GRAIN - 1);
+	for (size_t i = 0; i < RUN_SIZE / size; i++) {
+		void *block = cut(heap, size);
+
+		if (!block)
+			return;
+		memcpy(block, list, sizeof(*list));
+		*list = block;
+	}
+}
+
 static void *take(struct heap *heap, size_t size)
 {
 	if (size > SMALL_MAX)
 		return heap->thawed ? malloc(size) : cut(heap, size);
 	void **list = &heap->free[(size + GRAIN - 1) / GRAIN];
+
+	if (!*list && !heap->thawed)
+		cut_run(heap, size);
 	void *block = *list;
 
 	if (!block)
@@ -97,6 +118,9 @@ static void *take(struct heap *heap, size_t size)
 
 static void give_back(struct heap *heap, void *block, size_t size)
 {
+	if (!heap->thawed)
+		memset(block, 0,
+		       size); /* or what it held would count as pointers into the program */
 	if (size > SMALL_MAX) {
 		if (!is_frozen(block))
 			free(block);
