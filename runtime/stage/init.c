@@ -106,9 +106,13 @@ static void keep_capabilities(void)
 
 static void lock_down(void)
 {
+	const struct sock_filter *code = filter;
+
+	/* clang would copy the program from a constant that holds this address, and nobody relocates the stage. */
+	__asm__("" : "+r"(code));
 	struct sock_fprog program = {
 		.len = sizeof(filter) / sizeof(filter[0]),
-		.filter = (struct sock_filter *)filter,
+		.filter = (struct sock_filter *)code,
 	};
 
 	keep_descriptors();
