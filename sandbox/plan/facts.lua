@@ -98,6 +98,12 @@ function methods:stat(path)
   return known or nil
 end
 
+--- Whether a directory on the way to a host path is closed to the caller, who then cannot tell what is there.
+function methods.closed(_, path)
+  local _, err = S.stat(path)
+  return err ~= nil and err.ACCES
+end
+
 --- The limits luge itself runs under: { soft =, hard = }, "unlimited" for none.
 function methods.rlimit(_, name)
   return S.getrlimit(name)

@@ -211,6 +211,9 @@ function M.plan(c)
   for _, mount in ipairs(c.mounts) do
     if mount.type ~= "bind" or mount.create or c.facts:stat(mount.source) then
       emit[mount.type](c, mount)
+    elseif not mount.optional and c.facts:closed(mount.source) then
+      c:fault(mount.why, ("source %s cannot be reached: Permission denied"):format(mount.source),
+        "a directory on the way is closed to this user: open it, bind another path, or write optional(bind { … })")
     elseif not mount.optional then
       c:fault(mount.why, ("source %s does not exist"):format(mount.source),
         "create it, write create = true, or optional(bind { … })")

@@ -228,6 +228,17 @@ t.test("a secret that is not there is refused", function()
     "would show in the plan")
 end)
 
+t.test("a source below a closed directory is not called missing", function()
+  t.needs_user()
+  local dir = t.dir()
+  t.must(S.mkdir(dir .. "/closed", "0700"))
+  t.must(S.mkdir(dir .. "/closed/in", "0755"))
+  t.must(S.chmod(dir .. "/closed", "0"))
+  box.refused({ "exit", "0", body = mounts("bind { %q, '/w' }", dir .. "/closed/in") }, "closed/in cannot be reached",
+    "Permission denied", "closed to this user")
+  t.must(S.chmod(dir .. "/closed", "0700"))
+end)
+
 t.test("a source that is missing: refused, optional, or made", function()
   local dir = t.dir()
   box.refused({ "exit", "0", body = mounts("bind { %q, '/w' }", dir .. "/none") }, "does not exist", "create = true", "optional(")
