@@ -53,7 +53,9 @@ t.test("options after the profile", function()
 end)
 
 t.test("options of other launchers name luge's way", function()
-  for option, part in pairs { ["-v"] = "--bind", ["--volume"] = "--bind", ["--volume=/a:/b"] = "--bind", ["-p"] = "network",
+  for option, part in pairs { ["-v"] = "--bind", ["--volume"] = "--bind", ["--volume=/a:/b"] = "--bind", ["-p"] = "--set network=host",
+    ["-m"] = "limits.address_space", ["--memory=1G"] = "limits.address_space", ["--cpus"] = "limits.affinity",
+    ["--pids-limit"] = "limits.processes", ["--env-file"] = "--env NAME=VALUE",
     ["--ro-bind"] = "--bind", ["--rm"] = "leave it out", ["--cap-add"] = "--set 'capabilities",
       ["--unshare-all"] = "leave it out",
     ["--privileged"] = "the fields you need", ["--tmpfs"] = "tmpfs {", ["-d"] = "leave it out",
