@@ -132,7 +132,9 @@ end
 local function field_lines(rec, out)
   local width = 0
   for i = 1, #rec do width = math.max(width, #rec[i][1]) end
-  for i = 1, #rec do out[#out + 1] = ("  %-" .. width .. "s  %s"):format(rec[i][1], rec[i].doc) end
+  for i = 1, #rec do out[#out + 1] = ("  %-" .. width .. "s  %s"):format(rec[i][1], rec[i].doc)
+    if rec[i].enforced == false then out[#out] = out[#out] .. " (not in this version)" end
+  end
 end
 
 local function describe(path, f)
@@ -184,6 +186,9 @@ function M.list()
     if kind then out[#out + 1] = ("  %-9s  %s"):format(name, kind.doc) end
   end
   out[#out + 1] = ""
+  out[#out + 1] = "Besides: profile \"NAME\" (a parent), param.NAME (from -D NAME=VALUE), host (cwd home user uid gid arch cpus"
+  out[#out + 1] = "memory kernel env), require, append { … }, without { … }, remove(\"…\") and optional(…): luge-profile(5)."
+  out[#out + 1] = ""
   out[#out + 1] = "luge help FIELD says more: luge help limits.wall, luge help bind."
   return table.concat(out, "\n") .. "\n"
 end
@@ -206,7 +211,8 @@ local INTRODUCTION = {
   "exists: without files, processes or network, with 64 MiB of memory and 2 s of CPU time.",
   "Beside Lua it has the constructors below, host (facts: cwd home user uid gid arch cpus memory kernel, and env),",
   "param.NAME (from \\-D NAME=VALUE), profile \"NAME\" (a parent), require for files beside it, and",
-  "append { … }, without { … } and remove(\"…\") to change what a parent says.",
+  "append { … }, without { … } and remove(\"…\") to change what a parent says. optional(…) around a mount or a",
+  "protection accepts that the host lacks it.",
 }
 
 function M.man()

@@ -207,6 +207,8 @@ t.test("help for each command, each option, each field", function()
     end
   end
   local container = luge({ "help", "container" }).stdout
+  for _, word in ipairs { "param.NAME", "profile \"", "host (", "optional(" } do t.contains(container, word) end
+  t.contains(luge({ "help", "limits" }).stdout, "The most memory of the container. (not in this version)")
   local count = 0
   for field in container:gmatch "\n%s+([%l_]+)%s%s" do
     count = count + 1
