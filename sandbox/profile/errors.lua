@@ -68,6 +68,9 @@ function M.add(ctx, message, more)
     for i, f in ipairs(more.record) do names[i] = f[1] end
     hint = takes(more.record, names)
     if more.part == "key" then near = M.nearest(more.key, names) end
+    if more.key == "profile" and more.record == schema.container then
+      near, hint = nil, "a parent is written without =: profile \"NAME\""
+    end
   end
   ctx.faults[#ctx.faults + 1] = { path = M.path_text(keys), keys = keys, at = at, message = message,
     near = near, hint = hint, part = more.part or "value", layer = ctx.layer, raw = raw }

@@ -348,6 +348,9 @@ local GOLDEN = {
   { [[annotations = { a = {} }]], {
     [[annotations.a: a table is no text]],
   } },
+  { [[profile = "ci"]], {
+    [=[profile: no such field [a parent is written without =: profile "NAME"]]=],
+  } },
   { [["ci"]], {
     [=[[1]: "ci" is no parent [write profile "ci"]]=],
   } },
