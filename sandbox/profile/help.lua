@@ -132,8 +132,9 @@ end
 local function field_lines(rec, out)
   local width = 0
   for i = 1, #rec do width = math.max(width, #rec[i][1]) end
-  for i = 1, #rec do out[#out + 1] = ("  %-" .. width .. "s  %s"):format(rec[i][1], rec[i].doc)
-    if rec[i].enforced == false then out[#out] = out[#out] .. " (not in this version)" end
+  for i = 1, #rec do
+    local note = rec[i].enforced == false and " (not in this version)" or ""
+    out[#out + 1] = ("  %-" .. width .. "s  %s"):format(rec[i][1], rec[i].doc) .. note
   end
 end
 
