@@ -60,6 +60,21 @@ local hints = {
   sched_setscheduler = function(_, err)
     if err.PERM then return "real-time policies are for root with CAP_SYS_NICE over the machine" end
   end,
+  getenv = function() return "export it before luge is started" end,
+  readfile = function(_, err)
+    if err.NOENT then return "make it, or leave the secret out" end
+    if err.ACCES then return "luge runs as a user who may not read it" end
+  end,
+  ensure_directory = function(_, err)
+    if err.NOENT then return "the directory above it does not exist: make it" end
+    if err.NOTDIR then return "there is a file of that name" end
+  end,
+  move_mount = function(_, err)
+    if err.INVAL then return "a directory goes on a directory only, a file on a file" end
+  end,
+  setpriority = function(_, err)
+    if err.ACCES or err.PERM then return "a niceness below luge's own needs CAP_SYS_NICE over the machine" end
+  end,
   setrlimit = function(_, err)
     if err.PERM then return "above the hard limit that luge runs under (ulimit -H)" end
   end,
@@ -87,7 +102,11 @@ local function reason_hint(run, outcome)
   end
 end
 
-local function error_text(err)
+-- An error of luge's own has all it says in its text.
+local OWN_WORDS = { getenv = true }
+
+local function error_text(err, op)
+  if OWN_WORDS[op] and rawget(err, "text") then return rawget(err, "text") end
   local text = rawget(err, "errno") and tostring(err) or rawget(err, "text")
   return text or "failed"
 end
@@ -118,7 +137,7 @@ local function setup_lines(run, outcome)
   local step = outcome.step
   if not step then return { "luge: the start failed: " .. error_text(outcome.err) } end
   local what = REASONS[outcome.reason]
-  local message = what or error_text(outcome.err)
+  local message = what or error_text(outcome.err, step.op)
   if outcome.reason == "not_executable" then message = what .. ": " .. error_text(outcome.err) end
   local lines = { ("luge: %s: %s: %s"):format(place(run, step.why), subject(run, step), message) }
   local hint = what and reason_hint(run, outcome)

@@ -85,7 +85,13 @@ local function offer(channel, artifacts, symbols)
     local components = {}
     for component in glob:gmatch("[^/]+") do components[#components + 1] = component end
     if #components > 0 then
-      expand(root, components, 1, function(parent, name) send(channel, parent, name, name, 0) end)
+      local matched = false
+      expand(root, components, 1, function(parent, name)
+        matched = S.fstatat(parent, name, "symlink_nofollow") ~= nil or matched
+        send(channel, parent, name, name, 0)
+      end)
+      -- A path with a slash in front is no artifact's name, but the pattern that matched none.
+      if not matched then S.sendmsg(channel, { data = glob }) end
     end
   end
 end
@@ -166,7 +172,9 @@ local function receive(channel, to, kept)
     local components = safe_components(message.data)
     local from = message.fds and message.fds[1]
     local ok, err = true, nil
-    if components and from then
+    if message.data:sub(1, 1) == "/" then
+      ok, err = false, "nothing in the container is called so"
+    elseif components and from then
       ok, err = receive_file(to, components, from, owner, kept)
       kept.files = kept.files + (ok and 1 or 0)
     elseif components then
@@ -188,6 +196,12 @@ function M.open(keep)
   return { fd = fd, err = err, made = made and fd ~= nil }
 end
 
+--- The outcome where the place could not be opened: nothing is started whose artifacts would be lost.
+function M.failure(keep, to)
+  return { failed = true, index = 0, err = to.err,
+    step = { op = "ensure_directory", why = "keep.to", args = { { literal = keep.to } } } }
+end
+
 --- Takes back what M.open made, where no container came to be.
 function M.forget(keep, to)
   if to.made then S.rmdir(keep.to) end
@@ -198,10 +212,6 @@ end
 function M.copy(keep, opened, symbols, signals)
   local kept = { files = 0, failed = {}, signals = signals }
   local to = opened.fd
-  if not to then
-    kept.failed[1] = ("%s: %s"):format(keep.to, tostring(opened.err))
-    return kept
-  end
   local here, there = S.socketpair("unix", "seqpacket")
   local pid = S.fork()
   if pid == 0 then

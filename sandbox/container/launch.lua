@@ -149,7 +149,12 @@ function M.run(run)
   local undo = {}
   local keep = run.spec.keep and require "sandbox.container.keep"
   local to = keep and keep.open(run.spec.keep)
-  local process, outcome = start(run, symbols, undo)
+  local process, outcome
+  if to and not to.fd then
+    outcome = keep.failure(run.spec.keep, to)
+  else
+    process, outcome = start(run, symbols, undo)
+  end
   if process then outcome = monitor.watch(run, process, signals) end
   if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
   if keep and process and not outcome.failed then

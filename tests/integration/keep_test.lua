@@ -67,3 +67,21 @@ t.test("keep needs both of its fields, and paths of the container", function()
   t.contains(r.stderr, "keep.artifacts[1]")
   t.contains(r.stderr, "keep: needs to")
 end)
+
+t.test("a place that cannot be made stops the start", function()
+  local dir = t.dir()
+  t.write(dir .. "/p.lua",
+    "return container { command = { 'touch', '/tmp/ran' }, keep = { artifacts = { '/tmp/ran' }, to = 'no/such/place' } }")
+  local r = t.run { t.luge, "run", dir .. "/p.lua" }
+  t.equal(r.code, 125)
+  t.contains(r.stderr, "p.lua:1: keep.to")
+  t.contains(r.stderr, "the directory above it does not exist")
+end)
+
+t.test("a pattern that matches nothing is said", function()
+  local path, kept = profile("echo 1 >/tmp/a.log", "{ '/tmp/*.log', '/tmp/*.xml' }")
+  local r = t.run { t.luge, "run", path }
+  t.equal(r.code, 0)
+  t.contains(r.stderr, "keep: /tmp/*.xml: nothing in the container is called so")
+  t.equal(S.readfile(kept .. "/a.log"), "1\n")
+end)
