@@ -44,7 +44,7 @@ static long attack_overwrite(int argc, char **argv)
 		return -1;
 	fputs("held\n", stderr);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 1500; i++) {
 		int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 		if (fd >= 0)

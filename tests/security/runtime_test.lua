@@ -9,7 +9,7 @@ local S = require "syscall"
 
 A.each("the runtime's binary cannot be held open through /proc/PID/exe", function(side)
   local victim = side:file("runtime", t.read(side.guest), "0755")
-  local runtime = t.start { victim, "sleep", "1", uid = side.uid }
+  local runtime = t.start { victim, "sleep", "2", uid = side.uid }
   A.works(side:try_outside({}, "overwrite", tostring(runtime.pid)), "an unprotected runtime")
   runtime:kill()
   runtime:wait()
