@@ -87,12 +87,19 @@ local function clone_step(steps)
   end
 end
 
+local FAILED = 125
+
+-- Never returns: an error that left this function would go on as a second luge, which undid what the first one made.
 local function child(run, c, symbols, names)
-  c.here:close()
-  c.status_read:close()
-  c.lifeline_write:close()
-  if c.go_write then c.go_write:close() end
-  guest.run(run, c.there, symbols, names)
+  local ok, message = pcall(function()
+    c.here:close()
+    c.status_read:close()
+    c.lifeline_write:close()
+    if c.go_write then c.go_write:close() end
+    guest.run(run, c.there, symbols, names)
+  end)
+  if not ok then io.stderr:write("luge: internal error: ", tostring(message), "\n") end
+  S.exit(FAILED)
 end
 
 local function setup_failure(index, err, steps)
@@ -135,9 +142,25 @@ local function start(run, symbols, undo)
   return nil, monitor.child_failure(process, steps) or setup_failure(index, err, steps)
 end
 
+-- From the first host step to the end of the container and of what is kept of it.
+local function supervise(run, symbols, undo, signals)
+  local keep = run.spec.keep and require "sandbox.container.keep"
+  local to = keep and keep.open(run.spec.keep)
+  if to and not to.fd then return keep.failure(run.spec.keep, to) end
+  local process, outcome = start(run, symbols, undo)
+  if process then outcome = monitor.watch(run, process, signals) end
+  if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
+  if keep and process and not outcome.failed then
+    outcome.kept = keep.copy(run.spec.keep, to, symbols, signals)
+  elseif keep then
+    keep.forget(run.spec.keep, to)
+  end
+  return outcome
+end
+
 --- Runs a container to its end.
--- run: spec, steps, constants, userns, name, state, ranges, argv, keep, term, home, report, events (a function that hears of things
--- as they happen).
+-- run: spec, steps, constants, userns, name, state, ranges, argv, keep, term, home, report, events (a function that
+-- hears of things as they happen).
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)
   local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
@@ -147,22 +170,10 @@ function M.run(run)
   local signals = monitor.block_signals()
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
-  local keep = run.spec.keep and require "sandbox.container.keep"
-  local to = keep and keep.open(run.spec.keep)
-  local process, outcome
-  if to and not to.fd then
-    outcome = keep.failure(run.spec.keep, to)
-  else
-    process, outcome = start(run, symbols, undo)
-  end
-  if process then outcome = monitor.watch(run, process, signals) end
-  if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
-  if keep and process and not outcome.failed then
-    outcome.kept = keep.copy(run.spec.keep, to, symbols, signals)
-  elseif keep then
-    keep.forget(run.spec.keep, to)
-  end
+  -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.
+  local ok, outcome = pcall(supervise, run, symbols, undo, signals)
   undo_all(undo, symbols)
+  if not ok then error(outcome, 0) end
   return outcome
 end
 
