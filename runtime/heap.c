@@ -32,7 +32,9 @@ enum {
 	CHUNK_SIZE = 128 << 10,
 	RUN_SIZE = 4 << 10,
 	GRAIN = 16,
-	SMALL_MAX = 512, /* larger blocks are malloc's once the heap is thawed */
+	SMALL_MAX = 512,       /* up to here blocks come in every multiple of GRAIN */
+	CLASSED_MAX = 1 << 14, /* up to here in four sizes between powers of two; larger ones are malloc's */
+	N_CLASSES = SMALL_MAX / GRAIN + 1 + 4 * 5,
 	MAGIC = 0x4c474846,
 };
 
@@ -45,13 +47,16 @@ struct heap {
 	uintptr_t image; /* where the program was */
 	lua_State *state;
 	char *next, *end; /* of the chunk that blocks are cut from */
-	void *free[SMALL_MAX / GRAIN + 1];
+	void *free[N_CLASSES];
 };
 
 static union {
 	struct heap heap;
 	unsigned char bytes[FROZEN_SIZE];
 } frozen __attribute__((section(".frozen"), aligned(4096)));
+
+/* The heap of the engine's state, where it has one of these. */
+static struct heap *current;
 
 /* Where the linker put the program. */
 extern const char __executable_start[], _end[];
@@ -61,6 +66,21 @@ extern const char __executable_start[], _end[];
 static int is_frozen(const void *block)
 {
 	return (uintptr_t)block - (uintptr_t)HEAP_ADDRESS < FROZEN_SIZE;
+}
+
+/* The class of a size up to CLASSED_MAX; *ret_size is what its blocks have. */
+static unsigned class_of(size_t size, size_t *ret_size)
+{
+	if (size <= SMALL_MAX) {
+		*ret_size = (size + GRAIN - 1) & ~(size_t)(GRAIN - 1);
+		return (unsigned)(*ret_size / GRAIN);
+	}
+	unsigned power = 63 - (unsigned)__builtin_clzl(size - 1); /* 2^power < size <= 2^(power + 1) */
+	size_t step = (size_t)1 << (power - 2);
+	size_t quarter = (size - 1 - ((size_t)1 << power)) / step;
+
+	*ret_size = ((size_t)1 << power) + (quarter + 1) * step;
+	return SMALL_MAX / GRAIN + 1 + (power - 9) * 4 + (unsigned)quarter;
 }
 
 static void *cut(struct heap *heap, size_t size)
@@ -85,11 +105,8 @@ static void *cut(struct heap *heap, size_t size)
 
 /* While the build fills the heap, blocks of one size lie together: the tables, which hold most of the pointers into
  * the program, then fill few pages, and only those are written to by heap_thaw(). */
-static void cut_run(struct heap *heap, size_t size)
+static void cut_run(struct heap *heap, void **list, size_t size)
 {
-	void **list = &heap->free[(size + GRAIN - 1) / GRAIN];
-
-	size = (size + GRAIN - 1) & ~(size_t)(GRAIN - 1);
 	for (size_t i = 0; i < RUN_SIZE / size; i++) {
 		void *block = cut(heap, size);
 
@@ -102,16 +119,17 @@ static void cut_run(struct heap *heap, size_t size)
 
 static void *take(struct heap *heap, size_t size)
 {
-	if (size > SMALL_MAX)
+	if (size > CLASSED_MAX)
 		return heap->thawed ? malloc(size) : cut(heap, size);
-	void **list = &heap->free[(size + GRAIN - 1) / GRAIN];
+	size_t room;
+	void **list = &heap->free[class_of(size, &room)];
 
-	if (!*list && !heap->thawed)
-		cut_run(heap, size);
+	if (!*list && !heap->thawed && room <= SMALL_MAX)
+		cut_run(heap, list, room);
 	void *block = *list;
 
 	if (!block)
-		return cut(heap, size);
+		return cut(heap, room);
 	memcpy(list, block, sizeof(*list));
 	return block;
 }
@@ -119,14 +137,14 @@ static void *take(struct heap *heap, size_t size)
 static void give_back(struct heap *heap, void *block, size_t size)
 {
 	if (!heap->thawed)
-		memset(block, 0,
-		       size); /* or what it held would count as pointers into the program */
-	if (size > SMALL_MAX) {
+		memset(block, 0, size); /* or what it held would count as pointers into the program */
+	if (size > CLASSED_MAX) {
 		if (!is_frozen(block))
 			free(block);
 		return;
 	}
-	void **list = &heap->free[(size + GRAIN - 1) / GRAIN];
+	size_t room;
+	void **list = &heap->free[class_of(size, &room)];
 
 	memcpy(block, list, sizeof(*list));
 	*list = block;
@@ -143,7 +161,7 @@ static void *heap_alloc(void *ud, void *block, size_t old_size, size_t size)
 		give_back(heap, block, old_size);
 		return NULL;
 	}
-	if (old_size > SMALL_MAX && size > SMALL_MAX && !is_frozen(block))
+	if (old_size > CLASSED_MAX && size > CLASSED_MAX && !is_frozen(block))
 		return realloc(block, size);
 	void *moved = take(heap, size);
 
@@ -152,6 +170,15 @@ static void *heap_alloc(void *ud, void *block, size_t old_size, size_t size)
 	memcpy(moved, block, size < old_size ? size : old_size);
 	give_back(heap, block, old_size);
 	return moved;
+}
+
+void heap_turn_page(void)
+{
+	if (!current)
+		return;
+	memset(current->free, 0, sizeof(current->free));
+	if (current->thawed)
+		current->next = current->end = NULL;
 }
 
 static int panic(lua_State *L)
@@ -175,6 +202,7 @@ lua_State *heap_state_new(void)
 		(void)munmap(heap, FROZEN_SIZE); /* a kernel before 4.17 does not know the flag */
 		return NULL;
 	}
+	current = heap;
 	heap->next = (char *)(heap + 1);
 	heap->end = (char *)heap + FROZEN_SIZE;
 	lua_State *L = lua_newstate(heap_alloc, heap);
@@ -246,5 +274,6 @@ lua_State *heap_thaw(void)
 	for (uint32_t i = 0; moved && i < heap->n_relocations; i++)
 		*(uintptr_t *)((char *)heap + list[i]) += moved;
 	heap->thawed = 1;
+	current = heap;
 	return heap->state;
 }

@@ -16,4 +16,8 @@ int heap_freeze(lua_State *L, const char *path);
  * taken. FILE handles in it are stale. */
 lua_State *heap_thaw(void);
 
+/* What is allocated next goes to new pages. After a fork, in both processes: the old pages are shared, and each would be
+ * copied at the first write to it. */
+void heap_turn_page(void);
+
 #endif

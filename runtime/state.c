@@ -149,8 +149,7 @@ static int setup(lua_State *L)
 	return 0;
 }
 
-/* The standard libraries and the ways to our modules, in a new state. */
-static lua_State *furnish(lua_State *L)
+lua_State *state_furnish(lua_State *L)
 {
 	if (!L)
 		return NULL;
@@ -163,34 +162,10 @@ static lua_State *furnish(lua_State *L)
 	return L;
 }
 
-/* Keys of the registry that are addresses in the program (loadlib.c of Lua has one) hash differently where the
- * program lies elsewhere: at the freeze they are put aside as values, at the thaw back in their place. */
-static const char PARKED[] = "luge.parked";
-
-static void park_addresses(lua_State *L)
-{
-	lua_Integer n = 0;
-
-	lua_newtable(L);
-	lua_pushnil(L);
-	while (lua_next(L, LUA_REGISTRYINDEX)) {
-		if (lua_islightuserdata(L, -2)) {
-			lua_pushvalue(L, -2);
-			lua_rawseti(L, -4, ++n);
-			lua_pushvalue(L, -1);
-			lua_rawseti(L, -4, ++n);
-			lua_pushvalue(L, -2);
-			lua_pushnil(L);
-			lua_rawset(L, LUA_REGISTRYINDEX);
-		}
-		lua_pop(L, 1);
-	}
-	lua_setfield(L, LUA_REGISTRYINDEX, PARKED);
-}
-
+/* What freeze.c put aside. */
 static void unpark_addresses(lua_State *L)
 {
-	lua_getfield(L, LUA_REGISTRYINDEX, PARKED);
+	lua_getfield(L, LUA_REGISTRYINDEX, STATE_PARKED);
 	for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i += 2) {
 		lua_rawgeti(L, -2, i + 1);
 		lua_rawset(L, LUA_REGISTRYINDEX);
@@ -211,7 +186,7 @@ lua_State *state_new(void)
 	lua_State *L = source_tree() ? NULL : heap_thaw();
 
 	if (!L)
-		return furnish(luaL_newstate());
+		return state_furnish(luaL_newstate());
 	unpark_addresses(L);
 	lua_getglobal(L, "io");
 	renew_handle(L, "stdin", stdin);
@@ -219,114 +194,4 @@ lua_State *state_new(void)
 	renew_handle(L, "stderr", stderr);
 	lua_pop(L, 1);
 	return L;
-}
-
-/* Loads every module; nothing but a module's own file runs. */
-static int load_all(lua_State *L)
-{
-	for (const struct embedded_file *f = embedded_files; f->name; f++) {
-		if (strncmp(f->name, "file:", 5) == 0)
-			continue;
-		lua_getglobal(L, "require");
-		lua_pushstring(L, f->name);
-		lua_call(L, 1, 0);
-	}
-	park_addresses(L);
-	return 0;
-}
-
-/* Lua keeps its open libraries under the address of a variable of its own. The address changes with every start
- * and its hash with it, so a search of the registry could run in a circle. */
-static void forget_libraries(lua_State *L)
-{
-	lua_pushnil(L);
-	while (lua_next(L, LUA_REGISTRYINDEX)) {
-		lua_pop(L, 1);
-		if (!lua_islightuserdata(L, -1))
-			continue;
-		lua_pushvalue(L, -1);
-		lua_pushnil(L);
-		lua_rawset(L, LUA_REGISTRYINDEX);
-	}
-}
-
-/* Whether the key's hash is made of an address in the program. */
-static bool moves_with_program(lua_State *L, int index)
-{
-	if (lua_islightuserdata(L, index))
-		return true;
-	if (!lua_iscfunction(L, index))
-		return false;
-	if (!lua_getupvalue(L, index, 1))
-		return true;
-	lua_pop(L, 1); /* with upvalues it is an object of the heap */
-	return false;
-}
-
-/* Raises where a table that can be reached from the value at the top has such a key. seen: tables already looked at.
- * Pops the value. */
-static void check_keys(lua_State *L, int seen)
-{
-	luaL_checkstack(L, 8, "the modules' tables are nested too deep");
-	int value = lua_gettop(L);
-	bool is_table = lua_istable(L, value);
-
-	lua_pushvalue(L, value);
-	bool known = !(is_table || lua_isfunction(L, value) || lua_isuserdata(L, value)) ||
-		     lua_rawget(L, seen) != LUA_TNIL;
-
-	lua_settop(L, value);
-	if (known) {
-		lua_pop(L, 1);
-		return;
-	}
-	lua_pushvalue(L, value);
-	lua_pushboolean(L, 1);
-	lua_rawset(L, seen);
-	if (lua_getmetatable(L, value))
-		check_keys(L, seen);
-	for (int i = 1; lua_isfunction(L, value) && lua_getupvalue(L, value, i); i++)
-		check_keys(L, seen);
-	lua_pushnil(L);
-	while (is_table && lua_next(L, value)) {
-		if (moves_with_program(L, value + 1))
-			luaL_error(
-				L,
-				"a module has a table with a C function or light userdata as key");
-		check_keys(L, seen);
-		lua_pushvalue(L, -1);
-		check_keys(L, seen);
-	}
-	lua_settop(L, value - 1);
-}
-
-/* What a frozen state must not hold. */
-static int check_state(lua_State *L)
-{
-	forget_libraries(L);
-	lua_newtable(L);
-	lua_pushvalue(L, LUA_REGISTRYINDEX);
-	check_keys(L, 1);
-	return 0;
-}
-
-int state_freeze(const char *path)
-{
-	lua_State *L = furnish(heap_state_new());
-
-	if (!L)
-		return -ENOMEM;
-	lua_pushcfunction(L, load_all);
-	if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
-		fprintf(stderr, "luge: %s\n", lua_tostring(L, -1));
-		return -EINVAL;
-	}
-	lua_pushcfunction(L, check_state);
-	if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
-		fprintf(stderr, "luge: %s\n", lua_tostring(L, -1));
-		return -EINVAL;
-	}
-	lua_gc(L, LUA_GCCOLLECT, 0);
-	lua_gc(L, LUA_GCSTOP, 0);
-	return heap_freeze(L, path);
 }

@@ -21,6 +21,12 @@ const struct embedded_file *embedded_find(const char *name);
  * once, and collecting costs a third of it. What runs for long turns it on (collectgarbage "restart"). */
 lua_State *state_new(void);
 
+/* The standard libraries and the ways to our modules, in a new state; NULL without one or without memory. */
+lua_State *state_furnish(lua_State *L);
+
+/* The field of the registry where a frozen state keeps what a thaw puts back. */
+#define STATE_PARKED "luge.parked"
+
 /* For the build: writes a state with all modules loaded, as heap_freeze(). Returns 0 or -errno. */
 int state_freeze(const char *path);
 

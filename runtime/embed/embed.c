@@ -69,11 +69,11 @@ int main(int argc, char **argv)
 			if (compile(path, binary))
 				return 1;
 		}
-		fprintf(out,
-			"name%d:\t.asciz \"%s\"\n\t.balign 16\ndata%d:\t.incbin "
-			"\"%s\"\nend%d:\n\t.byte 0\n",
-			i, argv[i], i, binary, i);
+		fprintf(out, "\t.balign 16\ndata%d:\t.incbin \"%s\"\nend%d:\n\t.byte 0\n", i, binary, i);
 	}
+	/* Side by side, so that a search of the names touches few pages. */
+	for (int i = 3; i < argc; i++)
+		fprintf(out, "name%d:\t.asciz \"%s\"\n", i, argv[i]);
 	fprintf(out, "\t.section .data.rel.ro,\"aw\"\n\t.balign 8\n\t.globl embedded_files\n"
 		     "embedded_files:\n");
 	for (int i = 3; i < argc; i++)

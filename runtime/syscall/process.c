@@ -8,6 +8,8 @@
  */
 #include "proc.h"
 
+#include "heap.h"
+
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -44,7 +46,10 @@ int proc_return_slot(lua_State *L, int *slot, long rc)
  * first. Errors: EAGAIN (a limit on processes), ENOMEM. fork(2). */
 static int l_fork(lua_State *L)
 {
-	return bind_return_int(L, sys_result(fork()));
+	long rc = sys_result(fork());
+
+	heap_turn_page();
+	return bind_return_int(L, rc);
 }
 
 /* The raw call: libc has no wrapper. In the child libc's cached thread id is the parent's; nothing
@@ -98,6 +103,7 @@ static int l_clone3(lua_State *L)
 	args.pidfd = (uint64_t)(uintptr_t)(slot ? slot : &number);
 	long rc = process_clone3(&args);
 
+	heap_turn_page();
 	if (rc <= 0) {
 		if (slot)
 			*slot = -1; /* the parent's number means nothing in the child */

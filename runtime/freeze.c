@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* freeze.c – the build's last step: a state with every module loaded, fit to be kept in the program
+ *
+ * The program runs this once, as `luge-cold --freeze`; heap.c writes out the memory of the state that is made here.
+ * What points into the program has to be found and changed wherever the program lies at its next start, so there is as
+ * little of it as can be, in few pages, and none where Lua would have made a hash of it.
+ */
+#include "state.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "heap.h"
+
+extern const struct embedded_file embedded_files[];
+
+/* Keys of the registry that are addresses in the program (loadlib.c of Lua has one) hash differently where the
+ * program lies elsewhere: here they are put aside as values, at the thaw (state.c) back in their place. */
+static void park_addresses(lua_State *L)
+{
+	lua_Integer n = 0;
+
+	lua_newtable(L);
+	lua_pushnil(L);
+	while (lua_next(L, LUA_REGISTRYINDEX)) {
+		if (lua_islightuserdata(L, -2)) {
+			lua_pushvalue(L, -2);
+			lua_rawseti(L, -4, ++n);
+			lua_pushvalue(L, -1);
+			lua_rawseti(L, -4, ++n);
+			lua_pushvalue(L, -2);
+			lua_pushnil(L);
+			lua_rawset(L, LUA_REGISTRYINDEX);
+		}
+		lua_pop(L, 1);
+	}
+	lua_setfield(L, LUA_REGISTRYINDEX, STATE_PARKED);
+}
+
+/* Loads every module; nothing but a module's own file runs. */
+static int load_all(lua_State *L)
+{
+	for (const struct embedded_file *f = embedded_files; f->name; f++) {
+		if (strncmp(f->name, "file:", 5) == 0)
+			continue;
+		lua_getglobal(L, "require");
+		lua_pushstring(L, f->name);
+		lua_call(L, 1, 0);
+	}
+	park_addresses(L);
+	return 0;
+}
+
+/* ---- pointers into the program ---- */
+
+static void gather(lua_State *L, int seen, int closures);
+
+/* Replaces the function in C at the top by a closure of it, the same each time. */
+static void push_closure(lua_State *L, int closures)
+{
+	lua_pushvalue(L, -1);
+	if (lua_rawget(L, closures) == LUA_TNIL) {
+		lua_pop(L, 1);
+		lua_pushnil(L);
+		lua_pushcclosure(L, lua_tocfunction(L, -2), 1);
+		lua_pushvalue(L, -2);
+		lua_pushvalue(L, -2);
+		lua_rawset(L, closures);
+	}
+	lua_remove(L, -2);
+}
+
+/* Whether it is a bare pointer into the program: with an upvalue it is an object of the heap. */
+static bool is_bare(lua_State *L, int index)
+{
+	if (!lua_iscfunction(L, index))
+		return false;
+	if (!lua_getupvalue(L, index, 1))
+		return true;
+	lua_pop(L, 1);
+	return false;
+}
+
+/* A table that has only numbers, from 1, as keys, or none, shares its empty hash part with all such tables: a variable
+ * of Lua itself. A key that comes and goes leaves it one of its own. */
+static void give_hash_part(lua_State *L, int table)
+{
+	lua_Unsigned n = 0;
+
+	lua_pushnil(L);
+	while (lua_next(L, table)) {
+		lua_pop(L, 1);
+		n++;
+	}
+	if (n != lua_rawlen(L, table))
+		return;
+	for (int i = 0; i < 2; i++) {
+		lua_pushliteral(L, "luge");
+		i == 0 ? lua_pushboolean(L, 1) : lua_pushnil(L);
+		lua_rawset(L, table);
+	}
+}
+
+static void gather_fields(lua_State *L, int table, int seen, int closures)
+{
+	give_hash_part(L, table);
+	lua_pushnil(L);
+	while (lua_next(L, table)) {
+		if (is_bare(L, -1)) {
+			push_closure(L, closures);
+			lua_pushvalue(L, -2);
+			lua_pushvalue(L, -2);
+			lua_rawset(L, table);
+		}
+		gather(L, seen, closures);
+		lua_pushvalue(L, -1);
+		gather(L, seen, closures);
+	}
+}
+
+static void gather_upvalues(lua_State *L, int function, int seen, int closures)
+{
+	for (int i = 1; lua_getupvalue(L, function, i); i++) {
+		if (is_bare(L, -1)) {
+			push_closure(L, closures);
+			lua_pushvalue(L, -1);
+			lua_setupvalue(L, function, i);
+		}
+		gather(L, seen, closures);
+	}
+}
+
+/* Pops the value at the top, after all that can be reached from it. */
+static void gather(lua_State *L, int seen, int closures)
+{
+	luaL_checkstack(L, 8, "the modules' tables are nested too deep");
+	int value = lua_gettop(L);
+
+	if (lua_istable(L, value) || lua_isfunction(L, value) || lua_isuserdata(L, value)) {
+		lua_pushvalue(L, value);
+		if (lua_rawget(L, seen) == LUA_TNIL) {
+			lua_pushvalue(L, value);
+			lua_pushboolean(L, 1);
+			lua_rawset(L, seen);
+			if (lua_getmetatable(L, value))
+				gather(L, seen, closures);
+			if (lua_istable(L, value))
+				gather_fields(L, value, seen, closures);
+			if (lua_isfunction(L, value))
+				gather_upvalues(L, value, seen, closures);
+		}
+	}
+	lua_settop(L, value - 1);
+}
+
+/* Tables and upvalues hold functions in C as pointers into the program, of which each page that has one is written to
+ * at the thaw: 63 pages. So each function becomes one closure, and the closures lie side by side. */
+static int gather_functions(lua_State *L)
+{
+	heap_turn_page();
+	lua_newtable(L);
+	lua_newtable(L);
+	lua_pushvalue(L, LUA_REGISTRYINDEX);
+	gather(L, 1, 2);
+	return 0;
+}
+
+/* ---- what must not be kept ---- */
+
+/* Lua keeps its open libraries under the address of a variable of its own. The address changes with every start
+ * and its hash with it, so a search of the registry could run in a circle. */
+static void forget_libraries(lua_State *L)
+{
+	lua_pushnil(L);
+	while (lua_next(L, LUA_REGISTRYINDEX)) {
+		lua_pop(L, 1);
+		if (!lua_islightuserdata(L, -1))
+			continue;
+		lua_pushvalue(L, -1);
+		lua_pushnil(L);
+		lua_rawset(L, LUA_REGISTRYINDEX);
+	}
+}
+
+/* Whether the key's hash is made of an address in the program. */
+static bool moves_with_program(lua_State *L, int index)
+{
+	return lua_islightuserdata(L, index) || is_bare(L, index);
+}
+
+/* Raises where a table that can be reached from the value at the top has such a key. seen: tables already looked at.
+ * Pops the value. */
+static void check_keys(lua_State *L, int seen)
+{
+	luaL_checkstack(L, 8, "the modules' tables are nested too deep");
+	int value = lua_gettop(L);
+	bool is_table = lua_istable(L, value);
+
+	lua_pushvalue(L, value);
+	bool known = !(is_table || lua_isfunction(L, value) || lua_isuserdata(L, value)) ||
+		     lua_rawget(L, seen) != LUA_TNIL;
+
+	lua_settop(L, value);
+	if (known) {
+		lua_pop(L, 1);
+		return;
+	}
+	lua_pushvalue(L, value);
+	lua_pushboolean(L, 1);
+	lua_rawset(L, seen);
+	if (lua_getmetatable(L, value))
+		check_keys(L, seen);
+	for (int i = 1; lua_isfunction(L, value) && lua_getupvalue(L, value, i); i++)
+		check_keys(L, seen);
+	lua_pushnil(L);
+	while (is_table && lua_next(L, value)) {
+		if (moves_with_program(L, value + 1))
+			luaL_error(
+				L,
+				"a module has a table with a C function or light userdata as key");
+		check_keys(L, seen);
+		lua_pushvalue(L, -1);
+		check_keys(L, seen);
+	}
+	lua_settop(L, value - 1);
+}
+
+/* What a frozen state must not hold. */
+static int check_state(lua_State *L)
+{
+	forget_libraries(L);
+	lua_newtable(L);
+	lua_pushvalue(L, LUA_REGISTRYINDEX);
+	check_keys(L, 1);
+	return 0;
+}
+
+int state_freeze(const char *path)
+{
+	lua_State *L = state_furnish(heap_state_new());
+
+	if (!L)
+		return -ENOMEM;
+	static const lua_CFunction steps[] = {load_all, gather_functions, check_state};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		lua_pushcfunction(L, steps[i]);
+		if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+			fprintf(stderr, "luge: %s\n", lua_tostring(L, -1));
+			return -EINVAL;
+		}
+	}
+	lua_gc(L, LUA_GCCOLLECT, 0);
+	lua_gc(L, LUA_GCSTOP, 0);
+	return heap_freeze(L, path);
+}
