@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,17 +33,20 @@ enum {
 	CHUNK_SIZE = 128 << 10,
 	RUN_SIZE = 4 << 10,
 	GRAIN = 16,
+	PAGE_SIZE = 4096,
 	SMALL_MAX = 512,       /* up to here blocks come in every multiple of GRAIN */
 	CLASSED_MAX = 1 << 14, /* up to here in four sizes between powers of two; larger ones are malloc's */
 	N_CLASSES = SMALL_MAX / GRAIN + 1 + 4 * 5,
 	MAGIC = 0x4c474846,
 };
 
-/* The heap begins with this; then come Lua's blocks, and after the last the offsets of pointers into the program. */
+/* The heap begins with this; then come Lua's blocks, after the last the offsets of pointers into the program, and then
+ * the first and the number of the pages in each run of them that a start writes to. */
 struct heap {
 	uint32_t magic;
 	uint32_t n_relocations;
 	uint32_t used; /* bytes, the header included */
+	uint32_t n_written;
 	int32_t thawed;
 	uintptr_t image; /* where the program was */
 	lua_State *state;
@@ -231,7 +235,48 @@ static int list_relocations(struct heap *heap)
 	return 0;
 }
 
-int heap_freeze(lua_State *L, const char *path)
+/* Lists the pages that differ from what they were: behind the relocations, first and number of each run of them. */
+static int list_written(struct heap *image, const struct heap *now)
+{
+	uint32_t *list = (uint32_t *)((char *)image + image->used) + image->n_relocations;
+	const uint32_t *end = (const uint32_t *)((const char *)image + FROZEN_SIZE);
+	const uint32_t *relocation = (uint32_t *)((char *)image + image->used);
+
+	for (uint32_t page = 0; page * PAGE_SIZE < image->used; page++) {
+		size_t at = page * PAGE_SIZE;
+		bool is_written = memcmp((const char *)image + at, (const char *)now + at, PAGE_SIZE) != 0;
+
+		for (; relocation < list && *relocation < at + PAGE_SIZE; relocation++)
+			is_written = true;
+		uint32_t *last = list + 2 * image->n_written - 2;
+
+		if (!is_written)
+			continue;
+		if (image->n_written > 0 && last[0] + last[1] == page) {
+			last[1]++;
+			continue;
+		}
+		if (last + 4 > end)
+			return -E2BIG;
+		last[2] = page;
+		last[3] = 1;
+		image->n_written++;
+	}
+	return 0;
+}
+
+static int write_image(const struct heap *image, const char *path)
+{
+	FILE *out = fopen(path, "wb");
+
+	if (!out)
+		return -errno;
+	size_t written = fwrite(image, 1, FROZEN_SIZE, out);
+
+	return fclose(out) != 0 || written != FROZEN_SIZE ? -EIO : 0;
+}
+
+int heap_freeze(lua_State *L, void (*rehearse)(lua_State *L), const char *path)
 {
 	struct heap *heap = HEAP_ADDRESS;
 
@@ -243,16 +288,32 @@ int heap_freeze(lua_State *L, const char *path)
 	memset(heap->free, 0, sizeof(heap->free));
 	heap->next = heap->end = NULL;
 	int rc = list_relocations(heap);
-	FILE *out = rc == 0 ? fopen(path, "wb") : NULL;
+	struct heap *image = malloc(FROZEN_SIZE);
 
-	if (!out)
-		return rc ? rc : -errno;
-	size_t written = fwrite(heap, 1, FROZEN_SIZE, out);
-
-	return fclose(out) != 0 || written != FROZEN_SIZE ? -EIO : 0;
+	if (!image || rc != 0) {
+		free(image);
+		return rc ? rc : -ENOMEM;
+	}
+	memcpy(image, heap, FROZEN_SIZE);
+	heap->thawed = 1;
+	rehearse(L);
+	rc = list_written(image, heap);
+	if (rc == 0)
+		rc = write_image(image, path);
+	free(image);
+	return rc;
 }
 
 /* ---- thawing, in each run ---- */
+
+/* Makes the pages that a start writes to its own, many with one call: a fault each costs ten times as much. A kernel
+ * before 5.14 does not know how, and takes the faults. */
+static void touch_written(struct heap *heap, const uint32_t *runs)
+{
+	for (uint32_t i = 0; i < heap->n_written; i++)
+		(void)madvise((char *)heap + (size_t)runs[2 * i] * PAGE_SIZE,
+			      (size_t)runs[2 * i + 1] * PAGE_SIZE, MADV_POPULATE_WRITE);
+}
 
 lua_State *heap_thaw(void)
 {
@@ -269,6 +330,8 @@ lua_State *heap_thaw(void)
 	if (mremap(&frozen, FROZEN_SIZE, FROZEN_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, heap) != heap)
 		return NULL;
 	const uint32_t *list = (const uint32_t *)((char *)heap + heap->used);
+
+	touch_written(heap, list + heap->n_relocations);
 	uintptr_t moved = (uintptr_t)__executable_start - heap->image;
 
 	for (uint32_t i = 0; moved && i < heap->n_relocations; i++)

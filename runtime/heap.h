@@ -9,8 +9,9 @@
 lua_State *heap_state_new(void);
 
 /* Writes the memory of L, the state of heap_state_new(), as the section .frozen of this very program. No call of
- * Lua may be under way. Returns 0 or -errno; -E2BIG: enlarge FROZEN_SIZE. */
-int heap_freeze(lua_State *L, const char *path);
+ * Lua may be under way. `rehearse` does then in L what most starts do, for heap_thaw() to know which pages that writes
+ * to; L is of no use afterwards. Returns 0 or -errno; -E2BIG: enlarge FROZEN_SIZE. */
+int heap_freeze(lua_State *L, void (*rehearse)(lua_State *L), const char *path);
 
 /* The state that the build froze into this program, to be had once; NULL when there is none or its place is
  * taken. FILE handles in it are stale. */
