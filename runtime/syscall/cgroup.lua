@@ -31,27 +31,29 @@ return function(S)
     end
   end
 
-  --- S.kill_cgroup(path) -> true
-  -- Kills every process in a cgroup: by cgroup.kill (version 2, Linux 5.14), else one by one, after the pids
-  -- controller, where it is this one's, has been told to let no more be born. cgroups(7).
-  function S.kill_cgroup(path)
+  local function kill(path, rounds)
     local ok, err, number = S.writefile(path .. "/cgroup.kill", "1")
     if ok or not (err.NOENT or err.ACCES) then return ok, err, number end
     S.writefile(path .. "/pids.max", "0")
-    for _ = 1, ROUNDS do
+    for round = 1, rounds do
       if next(members(path)) == nil then return true end
       kill_members(path)
-      S.nanosleep(PAUSE)
+      if round < rounds then S.nanosleep(PAUSE) end
     end
     return S.failure("BUSY", "processes in it do not die")
   end
 
-  local function remove_below(path)
+  --- S.kill_cgroup(path) -> true
+  -- Kills every process in a cgroup: by cgroup.kill (version 2, Linux 5.14), else one by one, after the pids
+  -- controller, where it is this one's, has been told to let no more be born. cgroups(7).
+  function S.kill_cgroup(path) return kill(path, ROUNDS) end
+
+  local function remove_below(path, how)
     local fd = S.open(path, "rdonly, directory, nofollow, cloexec")
     if not fd then return end
     for _, entry in ipairs(S.getdents(fd) or {}) do
       if entry.type == "directory" and entry.name ~= "." and entry.name ~= ".." then
-        S.remove_cgroup(path .. "/" .. entry.name)
+        S.remove_cgroup(path .. "/" .. entry.name, how)
       end
     end
     fd:close()
@@ -59,19 +61,21 @@ return function(S)
 
   --- S.remove_cgroup(path, how) -> true
   -- Removes a cgroup, after what is in it and below it; one that is gone already is no error. how.above: the
-  -- directory above it goes too, when it is empty. how.ino: only if it has this inode number still.
+  -- directory above it goes too, when it is empty. how.ino: only if it has this inode number still. how.wait = false:
+  -- what does not go at once is BUSY, for somebody who comes later.
   function S.remove_cgroup(path, how)
     how = how or {}
     local st = how.ino and S.lstat(path)
     if how.ino and not (st and st.ino == how.ino) then return true end
     local ok, err, number = S.rmdir(path)
     if not ok and err.BUSY then
-      remove_below(path)
-      S.kill_cgroup(path)
-      for _ = 1, ROUNDS do
+      local rounds = how.wait == false and 1 or ROUNDS
+      remove_below(path, { wait = how.wait })
+      kill(path, rounds)
+      for round = 1, rounds do
         ok, err, number = S.rmdir(path)
         if ok or not err.BUSY then break end
-        S.nanosleep(PAUSE)
+        if round < rounds then S.nanosleep(PAUSE) end
       end
     end
     if not ok and not err.NOENT then return nil, err, number end
