@@ -38,25 +38,30 @@ local function own_paths(text)
   return own
 end
 
+-- A line of mountinfo; the type of the file system begins at `tail`.
+local function add_mount(self, own, line, tail)
+  local kind, options = line:match("^ %- (%S+) %S+ (%S+)", tail)
+  local root, at = line:match("^%d+ %d+ %S+ (%S+) (%S+)")
+  local mount = { at = unescape(at), root = unescape(root) }
+  if kind == "cgroup2" then
+    self.v2 = self.v2 or { version = 2, mount = mount.at, own = directory(mount, own[""]) }
+    return
+  end
+  for name in options:gmatch("[^,]+") do
+    if own[name] and not self.v1[name] and not name:find("=", 1, true) then
+      self.v1[name] = { version = 1, mount = mount.at, own = directory(mount, own[name]) }
+    end
+  end
+end
+
 --- A layout from a host: { read = function(path), writable = function(path), exists = function(path),
 -- delegated = function(path), pid = our own }.
 function M.new(host)
   local self = setmetatable({ host = host, v1 = {}, read_at = {} }, M)
   local own = own_paths(host.read("/proc/self/cgroup") or "")
-  for line in (host.read("/proc/self/mountinfo") or ""):gmatch("[^\n]* %- cgroup[^\n]*") do
-    local root, at, kind, options = line:match("^%d+ %d+ %S+ (%S+) (%S+) .* %- (cgroup2?) %S+ (%S+)")
-    if kind then
-      local mount = { at = unescape(at), root = unescape(root) }
-      if kind == "cgroup2" then
-        if not self.v2 then self.v2 = { version = 2, mount = mount.at, own = directory(mount, own[""]) } end
-      else
-        for name in options:gmatch("[^,]+") do
-          if own[name] and not self.v1[name] then
-            self.v1[name] = { version = 1, mount = mount.at, own = directory(mount, own[name]) }
-          end
-        end
-      end
-    end
+  for line in (host.read("/proc/self/mountinfo") or ""):gmatch("[^\n]+") do
+    local tail = line:find(" - cgroup", 1, true)
+    if tail then add_mount(self, own, line, tail) end
   end
   return self
 end

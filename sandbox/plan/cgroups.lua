@@ -203,7 +203,8 @@ end
 
 local function enter(c, group)
   if group.hierarchy.version == 2 then
-    c.cgroup.fd = c.steps:open("host", group.why or "limits", "cgroup", "open", { group.path, "path, directory, cloexec" })
+    c.cgroup.fd = "$cgroup.directory"
+    c.steps:add("host", group.why or "limits", "open", { group.path, "path, directory, cloexec" }, { save = c.cgroup.fd })
   else
     c.cgroup.attached = true
   end
