@@ -30,12 +30,24 @@ return function(S)
       -- Its last holder may have removed the name between our open and our lock.
       local here, there = S.fstat(fd), S.lstat(path)
       if there and here.ino == there.ino then
+        if here.size > 0 then S.ftruncate(fd, 0) end -- what its last holder noted
         S.pwrite(fd, S.getpid() .. "\n", 0)
         return fd
       end
       fd:close()
     end
     return S.failure("BUSY", "held by a process that does not say who it is")
+  end
+
+  --- S.note_lock(fd, text) -> true
+  -- Adds text to a lock's file, for whoever finds it after its holder was killed.
+  function S.note_lock(fd, text)
+    local at, err, number = S.lseek(fd, 0, "end")
+    if not at then return nil, err, number end
+    local n
+    n, err, number = S.pwrite(fd, text, at)
+    if not n then return nil, err, number end
+    return true
   end
 
   local function meets(ranges, first, count)

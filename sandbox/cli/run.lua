@@ -96,7 +96,8 @@ local function prepare(options, words)
   local directory, ranges = state_directories(host, plan)
   if not directory then return nil, cli.complain(ranges, "set LUGE_STATE to a directory of yours") end
   local name = spec.name == "$name" and state.generate_name(spec.profile_name or "luge") or spec.name
-  return { spec = spec, steps = plan.steps, constants = plan.constants, userns = plan.ids.userns,
+  if name == spec.name then state.collect_name(directory, name) end
+  return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup,
     name = name, user = plan.user, state = directory, ranges = ranges,
     argv = argv, keep = keep, term = term(host, spec), home = plan.home, report = options.report ~= nil,
     events = event_writer(status, name) }, plan

@@ -32,6 +32,11 @@ local hints = {
     end
   end,
   take_lock = function() return "choose another --name, or wait until it has ended" end,
+  make_cgroup = function(_, err)
+    if err.BUSY then return "a container of another state directory (LUGE_STATE) may have this name: choose another --name" end
+    if err.NOSPC or err.AGAIN then return "a limit of the cgroups above is reached: cgroup.max.descendants, cgroup.max.depth" end
+    if err.ACCES or err.PERM then return "luge may not make a cgroup there (luge doctor)" end
+  end,
   take_slot = function() return "every private range of ids is in use: end a container, or write id_map = \"self\"" end,
   spawn = function() return "is the range in /etc/subuid and /etc/subgid, and are newuidmap and newgidmap set-uid?" end,
   writefile = function(step, err)
@@ -159,6 +164,13 @@ local endings = {}
 function endings.wall(run)
   return { ("luge: %s: time was up after %s; the container was stopped"):format(place(run, "limits.wall"),
     duration(run.spec.limits.wall)) }
+end
+
+function endings.memory(run)
+  local limit = run.spec.limits.memory
+  return { ("luge: %s: the kernel ended the command, which needed more memory than %s"):format(
+    place(run, "limits.memory"), limit and limit .. " bytes" or "there was"),
+    limit and "      = files in tmpfs count too; write a larger limits.memory, or limits.swap" or nil }
 end
 
 function endings.seccomp(run)

@@ -87,6 +87,13 @@ local function clone_step(steps)
   end
 end
 
+-- Whether one of the steps says when the child may go on.
+local function lets_go(steps)
+  for _, step in ipairs(steps) do
+    if step.releases then return true end
+  end
+end
+
 local FAILED = 125
 
 -- Never returns: an error that left this function would go on as a second luge, which undid what the first one made.
@@ -118,7 +125,7 @@ local function start(run, symbols, undo)
     go = c.go_read and c.go_read:getfd() }
   local names = passed_names(steps)
   local clone, clone_index = clone_step(steps)
-  local pid, pidfd = S.clone3(clone.args[1])
+  local pid, pidfd = S.clone3(Steps.resolve(clone.args[1], symbols))
   if not pid then return nil, setup_failure(clone_index, pidfd, steps) end
   if pid == 0 then child(run, c, symbols, names) end
   c.there:close()
@@ -128,7 +135,7 @@ local function start(run, symbols, undo)
   symbols.child = pid
   local process = { pid = pid, pidfd = pidfd, channels = c }
   local function release() S.send(c.here, "maps") end
-  if not run.userns then release() end
+  if not lets_go(steps) then release() end
   ok, index, err = take(steps, "attach", symbols, undo, release)
   if ok then
     -- The child may be gone already, and then says why on the same channel.
@@ -147,9 +154,12 @@ local function supervise(run, symbols, undo, signals)
   local keep = run.spec.keep and require "sandbox.container.keep"
   local to = keep and keep.open(run.spec.keep)
   if to and not to.fd then return keep.failure(run.spec.keep, to) end
+  local cgroup = (run.report or run.cgroup.dirs.memory) and require "sandbox.container.cgroup"
+  local counted = cgroup and cgroup.begin(run, symbols)
   local process, outcome = start(run, symbols, undo)
   if process then outcome = monitor.watch(run, process, signals) end
   if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
+  if counted and process and not outcome.failed then cgroup.finish(counted, outcome) end
   if keep and process and not outcome.failed then
     outcome.kept = keep.copy(run.spec.keep, to, symbols, signals)
   elseif keep then
@@ -159,7 +169,7 @@ local function supervise(run, symbols, undo, signals)
 end
 
 --- Runs a container to its end.
--- run: spec, steps, constants, userns, name, state, ranges, argv, keep, term, home, report, events (a function that
+-- run: spec, steps, constants, cgroup, name, state, ranges, argv, keep, term, home, report, events (a function that
 -- hears of things as they happen).
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)

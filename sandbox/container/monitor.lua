@@ -129,6 +129,7 @@ function Watch:message(message)
     self:sealed()
   elseif message.kind == "started" then
     self.started = true
+    if self.run.started then self.run.started(self.process) end
     self.run.events { event = "started" }
   else
     self.ended = message

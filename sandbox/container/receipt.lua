@@ -182,6 +182,33 @@ local function limits(rows, spec, pid)
   end
 end
 
+-- The kernel rounds sizes down to pages.
+local PAGE = 4096
+
+-- A file holds what was written when it reads so, or, of those with a line for each device, one of its lines does.
+local function holds(asked, got)
+  local a, g = math.tointeger(tonumber(asked)), math.tointeger(tonumber(got))
+  if a and g then return a == g or a // PAGE * PAGE == g end
+  for line in got:gmatch("[^\n]+") do
+    local ok = true
+    for word in asked:gmatch("%S+") do ok = ok and (" " .. line .. " "):find(" " .. word .. " ", 1, true) ~= nil end
+    if ok then return true end
+  end
+  return false
+end
+
+local function one_line(text) return (text:gsub("\n+$", ""):gsub("\n", "; ")) end
+
+local function cgroups(rows, run, symbols)
+  local Steps = require "sandbox.plan.steps"
+  for _, check in ipairs(run.cgroup.checks) do
+    local got = check.path and S.readfile(Steps.resolve(check.path, symbols))
+    local file = check.path and check.path:match("[^/]*$") .. " " or ""
+    row(rows, check.field, file .. check.asked .. (check.optional and " (by default)" or ""),
+      got and one_line(got) or check.got or "absent", got and holds(check.asked, got) or not got and check.optional)
+  end
+end
+
 --- Reads the receipt of the sealed process.
 function M.read(run, plan, process, symbols)
   local spec, rows = run.spec, {}
@@ -202,6 +229,7 @@ function M.read(run, plan, process, symbols)
   mounts(rows, spec, pid)
   network(rows, spec, pid)
   limits(rows, spec, pid)
+  cgroups(rows, run, symbols)
   for _, r in ipairs(rows) do
     if not r.ok and spec.optional[r.field] then r.ok, r.asked = true, r.asked .. " (optional)" end
   end

@@ -27,16 +27,20 @@ local function or_null(value)
   return value
 end
 
+-- What the cgroups counted; the time of the processes that were waited for where none did.
 local function figures(outcome)
-  local usage = outcome.rusage or {}
-  return { wall_s = or_null(outcome.wall_s), user_s = or_null(usage.utime), sys_s = or_null(usage.stime),
-    memory_peak_bytes = json.null, pids_peak = json.null, processes_peak = json.null,
-    io_read_bytes = json.null, io_write_bytes = json.null }
+  local usage, counted = outcome.rusage or {}, outcome.figures or {}
+  return { wall_s = or_null(outcome.wall_s), user_s = or_null(counted.user_s or usage.utime),
+    sys_s = or_null(counted.sys_s or usage.stime), memory_peak_bytes = or_null(counted.memory_peak_bytes),
+    pids_peak = or_null(counted.pids_peak), processes_peak = json.null,
+    io_read_bytes = or_null(counted.io_read_bytes), io_write_bytes = or_null(counted.io_write_bytes),
+    nr_throttled = or_null(counted.nr_throttled), throttled_s = or_null(counted.throttled_s),
+    pressure = or_null(counted.pressure), context_switches = or_null(usage.nvcsw and usage.nvcsw + usage.nivcsw) }
 end
 
 local function document(run, outcome)
   return { schema = 1, name = run.name, reason = outcome.reason_name or "setup", exit_code = outcome.exit_code,
-    signal = or_null(outcome.signal), figures = figures(outcome), events = json.array {}, receipt = run.receipt,
+    signal = or_null(outcome.signal), figures = figures(outcome), events = json.array(outcome.events or {}), receipt = run.receipt,
     message = outcome.message }
 end
 

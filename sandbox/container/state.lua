@@ -71,16 +71,39 @@ local function is_lock(name)
   return name:find("^[%w_.-]+%.lock$") or name:find("^range%.%d+$")
 end
 
+-- The cgroups that a luge noted in its lock's file (sandbox.plan.cgroups): they have no tie to it and stay when it is
+-- killed. Nobody else writes there; the inode tells a cgroup from one that another container made since under the same
+-- name. What does not go at once is left for the next start: a start waits for no other container's end.
+local function remove_cgroups(text)
+  local gone, inodes = true, {}
+  for ino, path in text:gmatch("cgroup (%d+) %l+ (/[^\n]+)\n") do inodes[path] = tonumber(ino) end
+  for ino, top, path in text:gmatch("cgroup ([%d-]+) (%l+) (/[^\n]+)\n") do
+    if ino == "-" and not inodes[path] then
+      S.rmdir(path) -- nobody was put into it yet
+      if top == "above" then S.rmdir(path:match("^(.*)/")) end
+    elseif ino ~= "-" then
+      gone = S.remove_cgroup(path, { ino = inodes[path], above = top == "above", wait = false }) and gone
+    end
+  end
+  return gone
+end
+
 local function remove_unlocked(path)
   local fd = S.open(path, "rdonly, nofollow, nonblock, cloexec")
   if not fd then return false end
   local here, removed = S.fstat(fd), nil
   if here.type == "file" and S.flock(fd, "ex, nb") then
     local there = S.lstat(path)
-    removed = there and here.ino == there.ino and S.unlink(path)
+    removed = there and here.ino == there.ino and (here.size < 32 or remove_cgroups(S.readfile(path) or ""))
+      and S.unlink(path)
   end
   fd:close()
   return removed
+end
+
+--- Removes what a killed luge left under this name, so that the name is free.
+function M.collect_name(directory, name)
+  remove_unlocked(("%s/%s.lock"):format(directory, name))
 end
 
 --- Removes what luges that were killed left in the state directory: locks that nobody holds. Looks at no more

@@ -83,6 +83,7 @@ local finders = {
   end,
   subuid = function(f) return subordinate("/etc/subuid", f.user, f.uid) end,
   subgid = function(f) return subordinate("/etc/subgid", f.user, f.uid) end,
+  cgroups = function() return require("sandbox.plan.cgroup_layout").gather() end,
   stdin_is_terminal = function() return S.isatty(0) == true end,
 }
 
@@ -107,6 +108,20 @@ end
 --- The limits luge itself runs under: { soft =, hard = }, "unlimited" for none.
 function methods.rlimit(_, name)
   return S.getrlimit(name)
+end
+
+--- The disk that a block device is or is a part of, or that holds a directory: "254:0", or nil.
+function methods:disk(path)
+  local st = self:stat(path)
+  if not st then return nil end
+  local major, minor = st.rdev.major, st.rdev.minor
+  if st.type ~= "block" then -- as glibc's gnu_dev_major and gnu_dev_minor
+    major, minor = st.dev >> 8 & 0xfff | st.dev >> 32 & ~0xfff, st.dev & 0xff | st.dev >> 12 & ~0xff
+  end
+  local at = ("/sys/dev/block/%d:%d"):format(major, minor)
+  if not self:stat(at) then return nil end
+  if not self:stat(at .. "/partition") then return ("%d:%d"):format(major, minor) end
+  return (S.readfile(at .. "/../dev") or ""):match("%d+:%d+")
 end
 
 --- What the symbolic link `path` holds, or nil when it is none.

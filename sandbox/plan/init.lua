@@ -5,6 +5,7 @@
 -- host cannot give what the spec asks, the result is faults, never a weaker plan.
 
 local Steps = require "sandbox.plan.steps"
+local cgroups = require "sandbox.plan.cgroups"
 local mounts = require "sandbox.plan.mounts"
 local namespaces = require "sandbox.plan.namespaces"
 local process = require "sandbox.plan.process"
@@ -179,7 +180,9 @@ function M.compile(spec, facts, options)
   local steps = c.steps
   steps:add("host", "umask", "umask", { 0 })
   take_names(c)
+  cgroups.plan(c)
   namespaces.clone(c)
+  cgroups.attach(c)
   users.plan(c)
   keep_namespaces(c)
   tree.decide(c)
@@ -195,7 +198,7 @@ function M.compile(spec, facts, options)
   mark_optional(steps, spec.optional)
   if #c.faults > 0 then return nil, c.faults end
   return { steps = in_order(steps.list), ids = c.ids, user = c.user, home = c.home, constants = c.constants,
-    new_pid = c.new_pid, setid_guard = c.setid_guard }
+    new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup }
 end
 
 return M

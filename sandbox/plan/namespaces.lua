@@ -48,14 +48,20 @@ function M.clone(c)
       c.joins[#c.joins + 1] = { kind, value }
       if kind == "pid" then join(c, kind, value) end
     elseif value ~= "host" and value ~= false and has_kind(c, kind) then
-      flags[#flags + 1] = CLONE[kind]
+      -- A version 1 cgroup is entered after the clone, and a namespace made before would show its path.
+      if kind == "cgroup" and c.cgroup.attached then
+        c.unshare_cgroup = true
+      else
+        flags[#flags + 1] = CLONE[kind]
+      end
       if kind == "net" then c.new_net = true end
       if kind == "uts" then c.new_uts = true end
       if kind == "pid" then c.new_pid = true end
     end
   end
   c.steps:add("clone", "namespaces", "clone3",
-    { { flags = table.concat(flags, ", "), exit_signal = "chld", pidfd = true } }, { save = "$child" })
+    { { flags = table.concat(flags, ", "), exit_signal = "chld", pidfd = true, cgroup = c.cgroup.fd } },
+    { save = "$child" })
 end
 
 --- Joins other than of the pid namespace.
@@ -94,6 +100,7 @@ end
 --- What is set inside the new namespaces, while the host's /proc is still in sight.
 function M.settings(c)
   local spec, steps = c.spec, c.steps
+  if c.unshare_cgroup then steps:add("guest", "namespaces.cgroup", "unshare", { "newcgroup" }) end
   set_clocks(c)
   if c.new_uts then steps:add("guest", "hostname", "sethostname", { "${hostname}" }) end
   network.plan(c)

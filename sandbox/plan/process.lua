@@ -16,12 +16,12 @@ local RLIMITS = { "open_files", "file_size", "core", "stack", "address_space", "
 local RLIMIT_NAMES = { open_files = "nofile", file_size = "fsize", core = "core", stack = "stack",
   address_space = "as", locked_memory = "memlock" }
 
--- Processes and threads of the user in its namespace. Where nobody wrote a number, this stands in for the pids
--- limit; luge's own PID 1 does not count.
+-- Processes and threads of the user in its namespace. Where nobody wrote a number and there is no cgroup for it, this
+-- stands in for the pids limit; luge's own PID 1 does not count.
 local function processes(c)
   local limits = c.spec.limits
   local value, why = limits.processes, "limits.processes"
-  if value == nil then value, why = limits.pids, "limits.pids" end
+  if value == nil and not c.cgroup.dirs.pids then value, why = limits.pids, "limits.pids" end
   if not value or value == "unlimited" then return end
   -- RLIMIT_NPROC does not bind the first user of the machine (kernel/fork.c, INIT_USER).
   if why == "limits.processes" and c.facts.initial_userns and c.ids:host_uid(c.user.uid) == 0 and not c.spec.optional[why] then

@@ -21,7 +21,7 @@ local WORDS = {
   user = '"name", "name:group" or "uid:gid"', signal = 'signal: "TERM"', capability = "name of a capability",
   capability_preset = '"oci" or "all"', syscall = "name of a system call", mount_flags = "mount flags",
   comparison = 'comparison { 0, "==", "AF_UNIX" }', id_range = "range { inside, outside, count }",
-  sysctl = "text or number", io = "table",
+  sysctl = "text or number", cgroup_path = "path in a cgroup hierarchy",
 }
 
 local function type_words(type_)
@@ -254,7 +254,7 @@ local STUBS = { boolean = "boolean", integer = "integer", number = "number", any
   size = "string|number", duration = "string|number", offset = "string|number", rlimit_size = "string|number",
   rlimit_count = "integer|string", cpu = "integer", cpus = "string", namespace = "boolean|string",
     word = "string|number",
-  sysctl = "string|number", comparison = "any[]", id_range = "integer[]", io = "table" }
+  sysctl = "string|number", comparison = "any[]", id_range = "integer[]", cgroup_path = "string" }
 
 local function stub_type(type_)
   if type(type_) == "string" then return STUBS[type_] or "string" end

@@ -206,6 +206,13 @@ function M.sysctl(v)
   return values.word(v)
 end
 
-function M.io(v) return v end
+--- A path in a cgroup hierarchy, from its mount on.
+function M.cgroup_path(v)
+  if type(v) ~= "string" or not v:find "^/[%w_.@:\\/-]*$" or ("/" .. v .. "/"):find("/../", 1, true) then
+    return no(v, 'cgroup (write a path from the top of the hierarchy, like "/ci")')
+  end
+  v = v:gsub("/+", "/"):gsub("(.)/$", "%1")
+  return v
+end
 
 return M

@@ -35,13 +35,19 @@ local function look_in_root(_, _, path)
   return found(IN_ROOT, path, "directory", 0) or found({ "/etc/passwd" }, path, "file", 0)
 end
 
+-- Version 2; root makes cgroups, the user's session is not delegated.
+local function cgroups(root)
+  local hosts = dofile "tests/lua/cgroup_hosts.lua"
+  return hosts.layout(root and hosts.v2(0, "/user.slice/user-0.slice/session-1.scope") or hosts.session())
+end
+
 local function host(root)
   local facts = { cwd = "/src", uid = root and 0 or 1000, gid = root and 0 or 1000, user = root and "root" or "ann",
     home = root and "/root" or "/home/ann", passwd = {}, arch = "x86_64", kernel = "6.18.0", cpus = 4, memory = 1 << 33,
     env = { LANG = "C", TOKEN = "hush" }, privileged = root, initial_userns = true, sys_resource = root,
       capabilities = require("sandbox.profile.capabilities").NAMES,
     newuidmap = false, newgidmap = false, subuid = {}, subgid = {}, given_ranges = {}, stdin_is_terminal = false,
-    stat = look, link = function(_, path) return LINKS[path] end, stat_in_root = look_in_root, lstat_in_root = look_in_root,
+    cgroups = cgroups(root), stat = look, link = function(_, path) return LINKS[path] end, stat_in_root = look_in_root, lstat_in_root = look_in_root,
     lookup_user = function(_, _, want) return { uid = want.uid, gid = want.gid, home = "/", groups = {} } end,
     rlimit = function() return { soft = 1024, hard = 4096 } end, closed_above = function() return false end,
     setid_below = function() return nil end }

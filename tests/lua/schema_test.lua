@@ -144,7 +144,7 @@ t.test("help knows every field, and the nearest of a wrong one", function()
   end)
   for _, name in ipairs(schema.constructors()) do t.ok(help.field(name), name) end
   t.contains(help.field "wall", "limits.wall: ")
-  t.contains(help.field "limits.memory", "Not enforced by this version of luge")
+  t.contains(help.field "landlock", "Not enforced by this version of luge")
   local text, message = help.field "limits.wal"
   t.equal(text, nil)
   t.equal(message, "no field 'limits.wal' (did you mean 'limits.wall'?); luge help container lists them")

@@ -292,10 +292,18 @@ local GOLDEN = {
   } },
   { [[limits = { memory = "2GB" }]], {
     [[limits.memory: "2GB" is no size (write 2G, 512M or a number of bytes)]],
-    [=[limits.memory: memory = "2GB" is not enforced by this version of luge [it needs cgroups, which this version does not manage; leave it out or write limits.address_space, which bounds each process]]=],
   } },
-  { [[limits = { pids = 5 }]], {
-    [=[limits.pids: pids is not enforced by this version of luge [it needs cgroups, which this version does not manage; leave it out (then 1024 holds as a limit of processes) or write limits.processes]]=],
+  { [[limits = { pids = 0, memory = "1K", cpus = 0, cpu_weight = 10001 }]], {
+    [=[limits.pids: 0 is out of bounds (1 or more) [write false for no limit]]=],
+    [=[limits.memory: "1K" is out of bounds (1048576 or more) [write false for no limit]]=],
+    [=[limits.cpus: 0 is out of bounds (0.01 or more) [write false for no limit]]=],
+    [[limits.cpu_weight: 10001 is out of bounds (1 to 10000)]],
+  } },
+  { [[limits = { parent = "ci" }]], {
+    [[limits.parent: "ci" is no cgroup (write a path from the top of the hierarchy, like "/ci")]],
+  } },
+  { [[limits = { parent = "/ci/../x" }]], {
+    [[limits.parent: "/ci/../x" is no cgroup (write a path from the top of the hierarchy, like "/ci")]],
   } },
   { [[limits = { wall = 0 }]], {
     [=[limits.wall: 0 is out of bounds (0.001 or more) [write false for no limit]]=],
@@ -360,9 +368,9 @@ local GOLDEN = {
   { [[{ 5 }]], {
     [=[[1]: 5 is no parent [parents are profile "name" or tables; mounts go into mounts = { … }]]=],
   } },
-  { [[limits = { io = {} , cpus = 2 }]], {
-    [=[limits.io: io is not enforced by this version of luge [it needs cgroups, which this version does not manage; leave it out]]=],
-    [=[limits.cpus: cpus is not enforced by this version of luge [it needs cgroups, which this version does not manage; leave it out or write limits.affinity]]=],
+  { [[limits = { io = { ["/dev/x"] = { reed = 1 }, ["/dev/y"] = 5 } }]], {
+    [=[limits.io["/dev/x"].reed: no such field (did you mean 'read'?) [io takes: read, write, read_ops, write_ops]]=],
+    [=[limits.io["/dev/y"]: 5 is no table [io takes: read, write, read_ops, write_ops]]=],
   } },
   { [[description = function() end]], {
     [[description: a function is no data]],
@@ -417,8 +425,8 @@ t.test("a fault of the command line names its option", function()
   t.contains(says { field = "mounts", text = "{ tmpfs {", origin = "--set mounts" }, "--set mounts: mounts: ")
   t.contains(says { field = "mounts", append = { type = "bind", "/a", "b" }, origin = "--bind" },
     '--bind: mounts[1].target: "b" is not absolute')
-  t.contains(says { field = "limits.memory", text = "2G", origin = "--set limits.memory" },
-    'memory = "2G" is not enforced by this version of luge')
+  t.contains(says { field = "landlock", text = "{ read = { '/usr' } }", origin = "--set landlock" },
+    "is not enforced by this version of luge")
 end)
 
 t.test("what is no profile", function()
