@@ -165,16 +165,25 @@ local function limits(rows, spec, pid)
   local text = S.readfile(("/proc/%d/limits"):format(pid)) or ""
   for field, title in pairs(LIMITS) do
     local asked = spec.limits[field]
-    if asked ~= nil then
+    if asked then -- false: what luge runs under stays in force
       local got = text:match(title .. "%s+(%S+)")
-      local want = asked == false and "unlimited" or tostring(math.tointeger(asked) or asked)
-      if field == "processes" and asked and spec.init then want = tostring(math.tointeger(asked) + 1) end
+      local with_init = field == "processes" and spec.init and 1 or 0
+      local want = tostring(math.tointeger(asked) and math.tointeger(asked) + with_init or asked)
       row(rows, "limits." .. field, want, got or "unreadable", got == want)
     end
   end
   if spec.limits.nice then
     local got = S.getpriority("process", pid)
     row(rows, "limits.nice", tostring(spec.limits.nice), tostring(got), got == spec.limits.nice)
+  end
+  local scheduler = spec.limits.scheduler
+  if scheduler then
+    local asked, got = type(scheduler) == "table" and scheduler.policy or scheduler, S.sched_getscheduler(pid)
+    row(rows, "limits.scheduler", asked, got or "unreadable", got == asked)
+  end
+  if spec.limits.oom_score then
+    local asked, got = tostring(spec.limits.oom_score), (S.readfile(("/proc/%d/oom_score_adj"):format(pid)) or ""):match("%S+")
+    row(rows, "limits.oom_score", asked, got or "unreadable", got == asked)
   end
   if spec.limits.affinity then
     local asked, got = table.concat(spec.limits.affinity, ","), table.concat(S.sched_getaffinity(pid) or {}, ",")

@@ -38,7 +38,7 @@ end
 local function host(root)
   local facts = { cwd = "/src", uid = root and 0 or 1000, gid = root and 0 or 1000, user = root and "root" or "ann",
     home = root and "/root" or "/home/ann", passwd = {}, arch = "x86_64", kernel = "6.18.0", cpus = 4, memory = 1 << 33,
-    env = { LANG = "C", TOKEN = "hush" }, privileged = root, initial_userns = true, sys_resource = root,
+    env = { LANG = "C", TOKEN = "hush" }, privileged = root, initial_userns = true, sys_resource = root, sys_nice = root, nice = 0, oom_score = 0, own_cpus = { 0, 1, 2, 3 },
       capabilities = require("sandbox.profile.capabilities").NAMES,
     newuidmap = false, newgidmap = false, subuid = {}, subgid = {}, given_ranges = {}, stdin_is_terminal = false,
     stat = look, link = function(_, path) return LINKS[path] end, stat_in_root = look_in_root, lstat_in_root = look_in_root,
