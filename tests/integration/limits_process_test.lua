@@ -90,19 +90,30 @@ t.test("priorities that luge may not give are faults", function()
   refused("scheduler = { policy = 'batch', priority = 9 }", "limits.scheduler: the policy 'batch' has no priority")
 end)
 
-t.test("what RLIMIT_NICE allows needs no capability", function()
+t.test("a niceness is measured by luge's own", function()
   local function lowered() S.setrlimit("nice", 0, 0) S.setpriority("process", 0, 5) drop("sys_nice", "sys_resource") end
-  box.refused({ "exit", "0", body = "limits = { nice = 4 }", before = lowered }, "4 is below the niceness 5")
-  t.needs_root() -- to raise the limit first
+  local how = { "facts", body = "limits = { nice = 5 }", before = lowered }
+  t.equal(t.json.decode(box.succeed(how).stdout).nice, 5)
+  how.body = "limits = { nice = 4 }"
+  box.refused(how, "4 is below the niceness 5")
+end)
+
+t.test("what RLIMIT_NICE and RLIMIT_RTPRIO allow needs no capability", function()
+  t.needs_root() -- to raise the limits first
+  if S.cap_mask(S.capget().effective) & S.cap_mask { "sys_resource" } == 0 then
+    t.skip "no-sys-resource: these limits are 0, and raising them takes CAP_SYS_RESOURCE"
+  end
   local function raised()
     S.setpriority("process", 0, 5)
     S.setrlimit("nice", 17, 17)
+    S.setrlimit("rtprio", 2, 2)
     drop("sys_nice", "sys_resource")
   end
-  local how = { "facts", body = "limits = { nice = 3 }", before = raised }
-  t.equal(t.json.decode(box.succeed(how).stdout).nice, 3)
-  how.body = "limits = { nice = 2 }"
-  box.refused(how, "RLIMIT_NICE allows 3 at the lowest")
+  local report, facts = limited("nice = 3, scheduler = { policy = 'fifo', priority = 2 }", { "facts", before = raised })
+  t.equal({ t.json.decode(facts).nice, row(report, "limits.scheduler").got }, { 3, "fifo" })
+  box.refused({ "exit", "0", body = "limits = { nice = 2 }", before = raised }, "RLIMIT_NICE allows 3 at the lowest")
+  box.refused({ "exit", "0", body = "limits = { scheduler = { policy = 'rr', priority = 3 } }", before = raised },
+    "RLIMIT_RTPRIO allows up to 2")
 end)
 
 t.test("an affinity that luge has in part", function()
