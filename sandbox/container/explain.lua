@@ -161,6 +161,11 @@ function endings.wall(run)
     duration(run.spec.limits.wall)) }
 end
 
+function endings.output(run)
+  return { ("luge: %s: it wrote more than %d bytes; the container was stopped"):format(place(run, "limits.output"),
+    run.spec.limits.output) }
+end
+
 function endings.seccomp(run)
   return { ("luge: %s: the kernel ended the command for a system call of a foreign ABI"):format(place(run, "seccomp")),
     "      = 32-bit programs and x32 do not run under a filter; luge plan --seccomp shows what is allowed" }

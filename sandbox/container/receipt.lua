@@ -191,6 +191,15 @@ local function limits(rows, spec, pid)
   end
 end
 
+-- What luge itself enforces.
+local function enforced(rows, run, pid)
+  if run.output then
+    local got = S.readlink(("/proc/%d/fd/1"):format(pid))
+    row(rows, "limits.output", run.spec.limits.output .. " bytes through " .. run.output:shown(), got or "unreadable",
+      got == run.output:shown())
+  end
+end
+
 --- Reads the receipt of the sealed process.
 function M.read(run, plan, process, symbols)
   local spec, rows = run.spec, {}
@@ -211,6 +220,7 @@ function M.read(run, plan, process, symbols)
   mounts(rows, spec, pid)
   network(rows, spec, pid)
   limits(rows, spec, pid)
+  enforced(rows, run, pid)
   for _, r in ipairs(rows) do
     if not r.ok and spec.optional[r.field] then r.ok, r.asked = true, r.asked .. " (optional)" end
   end

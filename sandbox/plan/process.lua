@@ -157,6 +157,19 @@ function M.stdin(c)
   steps:add("guest", "stdin", "dup3", { fd, 0 })
 end
 
+--- With a limit of output the container writes into pipes of luge's (sandbox.container.output). They are the container
+-- user's, or it could not open its own /dev/stdout.
+function M.output(c)
+  local steps, why = c.steps, "limits.output"
+  if not c.spec.limits.output then return end
+  for number, name in ipairs { "stdout", "stderr" } do
+    local pipe = "$output." .. name
+    local uid, gid = c.ids:host_uid(c.user.uid), c.ids:host_gid(c.user.gid)
+    if c.facts.privileged and uid then steps:add("attach", why, "fchown", { pipe, uid, gid or -1 }) end
+    steps:add("guest", why, "dup3", { pipe, number })
+  end
+end
+
 --- Adds the sealing steps.
 function M.seal(c)
   local spec, steps = c.spec, c.steps

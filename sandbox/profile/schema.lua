@@ -261,7 +261,8 @@ local limits = record { name = "limits",
     '{ ["/dev/sda"] = { write = "10M" } }'),
   cgroup("hugetlb", map("size", "word"), "Huge pages, for each page size.", '{ ["2M"] = "64M" }'),
   cgroup("cpu_time", "duration", "The most CPU time of the container.", '"5m"', CGROUP .. " or write limits.wall"),
-  cgroup("output", "size", "The most that it writes to stdout and stderr.", '"10M"', LATER),
+  limit("output", "size", "The most that it writes to stdout and stderr together, which are pipes then: that much is "
+    .. "passed on, the rest dropped, then stop, and exit code 124.", '"10M"', { unit = "bytes" }),
   cgroup("disk", "size", "The most that it writes to its file systems.", '"1G"', LATER
     .. " or give the size of a tmpfs or an overlay"),
   cgroup("parent", "word", "The cgroup to make its own in.", '"/ci"'),
