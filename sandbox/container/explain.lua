@@ -161,6 +161,11 @@ function endings.wall(run)
     duration(run.spec.limits.wall)) }
 end
 
+function endings.cpu_time(run)
+  return { ("luge: %s: %s of CPU time were used up; the container was stopped"):format(place(run, "limits.cpu_time"),
+    duration(run.spec.limits.cpu_time)) }
+end
+
 function endings.output(run)
   return { ("luge: %s: it wrote more than %d bytes; the container was stopped"):format(place(run, "limits.output"),
     run.spec.limits.output) }

@@ -240,6 +240,7 @@ local function outcome_of(self, status)
     return outcome
   end
   local reason = self.reason
+  if not reason and self.cpu_time and self.cpu_time:ended(outcome) then reason = "cpu_time" end
   if not reason and outcome.signal == SIGSYS then reason = "seccomp" end
   if not reason and outcome.signal and self.asked then reason = "stopped" end
   outcome.reason_name = reason or (outcome.signal and "signal" or "exit")
@@ -257,6 +258,7 @@ function M.watch(run, process, signals)
   run.events { event = "created", pid = process.pid }
   begin(self)
   if run.output then run.output:attach(self) end
+  if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   loop(self)
   local status = S.waitid("pidfd", process.pidfd, "exited")
   local outcome = outcome_of(self, status)

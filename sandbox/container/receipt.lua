@@ -193,6 +193,12 @@ end
 
 -- What luge itself enforces.
 local function enforced(rows, run, pid)
+  local cpu_time = run.spec.limits.cpu_time
+  if cpu_time then
+    local got = tonumber((S.readfile(("/proc/%d/limits"):format(pid)) or ""):match("Max cpu time%s+(%d+)"))
+    row(rows, "limits.cpu_time", ("%gs"):format(cpu_time), got and got .. "s for each process" or "unlimited",
+      got and got <= math.ceil(cpu_time) + 1)
+  end
   if run.output then
     local got = S.readlink(("/proc/%d/fd/1"):format(pid))
     row(rows, "limits.output", run.spec.limits.output .. " bytes through " .. run.output:shown(), got or "unreadable",

@@ -59,6 +59,17 @@ local function processes(c)
   end
 end
 
+-- What luge watches is the container's sum (sandbox.container.cpu_time). This bounds each process besides, a little later:
+-- SIGXCPU, and KILL after the grace.
+local function cpu_time(c, value)
+  local hard = c.facts:rlimit("cpu").hard
+  local function within(seconds)
+    seconds = math.ceil(seconds) + 1
+    return hard == "unlimited" and seconds or math.min(seconds, hard)
+  end
+  c.steps:add("seal", "limits.cpu_time", "setrlimit", { "cpu", within(value), within(value + c.spec.stop.grace) })
+end
+
 -- Limits of the process, set while they may still be raised up to the hard limit.
 local function limits(c)
   local asked = c.spec.limits
@@ -67,6 +78,7 @@ local function limits(c)
     if value == nil and field == "core" then value = 0 end
     if value then limit(c, field, value, "limits." .. field) end
   end
+  if asked.cpu_time then cpu_time(c, asked.cpu_time) end
   if asked.nice or asked.affinity or asked.scheduler or asked.oom_score then
     require("sandbox.plan.priority").add(c, asked)
   end

@@ -260,7 +260,9 @@ local limits = record { name = "limits",
   cgroup("io", map("io", "hostpath"), "Bytes and operations in a second, for each device.",
     '{ ["/dev/sda"] = { write = "10M" } }'),
   cgroup("hugetlb", map("size", "word"), "Huge pages, for each page size.", '{ ["2M"] = "64M" }'),
-  cgroup("cpu_time", "duration", "The most CPU time of the container.", '"5m"', CGROUP .. " or write limits.wall"),
+  limit("cpu_time", "duration", "The most CPU time of all of the container's processes together: then stop, and exit code 124. "
+    .. "Without a cgroup the time of children that nobody waits for counts only as far as luge saw them alive.", '"5m"',
+    { unit = "seconds", min = 0.1 }),
   limit("output", "size", "The most that it writes to stdout and stderr together, which are pipes then: that much is "
     .. "passed on, the rest dropped, then stop, and exit code 124.", '"10M"', { unit = "bytes" }),
   cgroup("disk", "size", "The most that it writes to its file systems.", '"1G"', LATER
