@@ -166,6 +166,11 @@ function endings.cpu_time(run)
     duration(run.spec.limits.cpu_time)) }
 end
 
+function endings.disk(run)
+  return { ("luge: %s: all %d bytes were in use when the command failed"):format(place(run, "limits.disk"),
+    run.spec.limits.disk) }
+end
+
 function endings.output(run)
   return { ("luge: %s: it wrote more than %d bytes; the container was stopped"):format(place(run, "limits.output"),
     run.spec.limits.output) }

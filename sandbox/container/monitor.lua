@@ -90,18 +90,33 @@ function Watch:signal_arrived()
   end
 end
 
---- What the child said went wrong before it became the stage, or nil: the end of file says that it did.
-function M.child_failure(process, steps)
-  local data = S.recv(process.channels.here, 65536)
+-- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false and the
+-- file system that limits.disk has it hand over.
+local function hear_child(process, steps)
+  local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 1 })
+  local data = message and message.data
   if not data or data == "" then return nil end
+  if data == "disk" then
+    process.disk = message.fds[1]
+    return false
+  end
   local index, number, text = ("<i4i4s4"):unpack(data)
   local err = number > 0 and S.error(number) or {}
   if text ~= "" then err.text = text end
   return { failed = true, index = index, err = err, step = steps[index] }
 end
 
+--- What the child said went wrong, or nil: the end of file says that it became the stage.
+function M.child_failure(process, steps)
+  local said
+  repeat said = hear_child(process, steps) until said ~= false
+  return said
+end
+
 function Watch:channel_readable()
-  self.setup = M.child_failure(self.process, self.run.steps) or self.setup
+  local said = hear_child(self.process, self.run.steps)
+  if said == false then return end
+  self.setup = said or self.setup
   S.epoll_ctl(self.poll, "del", self.process.channels.here)
 end
 
@@ -124,6 +139,7 @@ local function stage_failure(self, message)
 end
 
 function Watch:sealed()
+  if self.run.spec.limits.disk and not self.process.disk then self:channel_readable() end
   if self.run.sealed then self.run.sealed(self.process, self.run.symbols) end
   S.write(self.process.channels.go_write, "g")
 end
@@ -196,7 +212,7 @@ end
 local function loop(self)
   repeat self:round() until self.gone
   -- What was said before the end may still lie in the pipes.
-  self:channel_readable()
+  self.setup = M.child_failure(self.process, self.run.steps) or self.setup
   while not self.status_closed do self:status_readable() end
   if self.run.output then finish_output(self) end
 end
@@ -229,6 +245,13 @@ local SIGSYS = 31
 -- Luge stopped the container for these.
 local STOPPED = { wall = 124, cpu_time = 124, output = 124 }
 
+-- Whether the command failed with no room left where it could write.
+local function lacked_room(self, outcome)
+  local disk = outcome.code ~= 0 and self.process.disk
+  local room = disk and S.fstatfs(disk)
+  return room and (room.bavail == 0 or room.ffree == 0)
+end
+
 local function outcome_of(self, status)
   local outcome = self.setup or ending(self, status)
   if not outcome.failed and self.run.spec.init and not self.started and not self.ended and outcome.code then
@@ -243,6 +266,7 @@ local function outcome_of(self, status)
   if not reason and self.cpu_time and self.cpu_time:ended(outcome) then reason = "cpu_time" end
   if not reason and outcome.signal == SIGSYS then reason = "seccomp" end
   if not reason and outcome.signal and self.asked then reason = "stopped" end
+  if not reason and lacked_room(self, outcome) then reason = "disk" end
   outcome.reason_name = reason or (outcome.signal and "signal" or "exit")
   outcome.exit_code = STOPPED[reason] or outcome.code or 128 + outcome.signal
   return outcome

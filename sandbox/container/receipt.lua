@@ -192,12 +192,18 @@ local function limits(rows, spec, pid)
 end
 
 -- What luge itself enforces.
-local function enforced(rows, run, pid)
+local function enforced(rows, run, process, pid)
   local cpu_time = run.spec.limits.cpu_time
   if cpu_time then
     local got = tonumber((S.readfile(("/proc/%d/limits"):format(pid)) or ""):match("Max cpu time%s+(%d+)"))
     row(rows, "limits.cpu_time", ("%gs"):format(cpu_time), got and got .. "s for each process" or "unlimited",
       got and got <= math.ceil(cpu_time) + 1)
+  end
+  local disk = run.spec.limits.disk
+  if disk then
+    local room = process.disk and S.fstatfs(process.disk)
+    local got = room and room.blocks * room.bsize
+    row(rows, "limits.disk", tostring(disk), got and tostring(got) or "unreadable", got and got == disk - disk % room.bsize)
   end
   if run.output then
     local got = S.readlink(("/proc/%d/fd/1"):format(pid))
@@ -226,7 +232,7 @@ function M.read(run, plan, process, symbols)
   mounts(rows, spec, pid)
   network(rows, spec, pid)
   limits(rows, spec, pid)
-  enforced(rows, run, pid)
+  enforced(rows, run, process, pid)
   for _, r in ipairs(rows) do
     if not r.ok and spec.optional[r.field] then r.ok, r.asked = true, r.asked .. " (optional)" end
   end

@@ -265,8 +265,9 @@ local limits = record { name = "limits",
     { unit = "seconds", min = 0.1 }),
   limit("output", "size", "The most that it writes to stdout and stderr together, which are pipes then: that much is "
     .. "passed on, the rest dropped, then stop, and exit code 124.", '"10M"', { unit = "bytes" }),
-  cgroup("disk", "size", "The most that it writes to its file systems.", '"1G"', LATER
-    .. " or give the size of a tmpfs or an overlay"),
+  limit("disk", "size", "The most that it holds in what it writes and nobody keeps: /tmp, /run, /var/tmp, the home, /dev/shm, every "
+    .. "tmpfs and discarded overlay, together; then ENOSPC. Those with a size of their own count beside it; writable "
+    .. "binds and overlay directories of the host are not limited.", '"1G"', { unit = "bytes", min = 4096 }),
   cgroup("parent", "word", "The cgroup to make its own in.", '"/ci"'),
 }
 
