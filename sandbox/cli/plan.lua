@@ -116,6 +116,21 @@ local function has_overlay(plan)
   end
 end
 
+-- What the container can write that limits.disk does not count.
+local function print_unlimited(spec)
+  local kept, own = {}, {}
+  local function look(mount, target)
+    local layer = mount.overlay or mount.upper
+    if mount.rw or layer and layer ~= "discard" then kept[#kept + 1] = target end
+    if mount.size then own[#own + 1] = target end
+  end
+  look(spec.root, "/")
+  for _, mount in ipairs(spec.mounts) do look(mount, mount.target) end
+  print("\n-- limits.disk: one tmpfs holds what the container writes to /tmp, /run, /var/tmp, its home, /dev/shm and what else is")
+  print("-- thrown away. " .. (#own > 0 and "With a size of their own, beside it: " .. table.concat(own, " ") .. ". " or "")
+    .. (#kept > 0 and "On the host, not limited: " .. table.concat(kept, " ") .. "." or "Nothing of the host can be written."))
+end
+
 local function print_notes(plan, spec)
   if has_overlay(plan) then
     print("\n-- An overlay inside a user namespace: renaming a directory of the lower layer fails (EXDEV), and files of")
@@ -130,6 +145,10 @@ local function print_notes(plan, spec)
       print("\n-- With sys_admin the container gets a further user namespace, so that its mounts are locked: capabilities hold")
       print("-- over mounts and ids there, not over the network, host name and processes' namespaces around it.")
     end
+  end
+  if spec.limits.disk then print_unlimited(spec) end
+  if spec.limits.output then
+    print("\n-- limits.output: the command's stdout and stderr are pipes to luge, whatever luge's own are.")
   end
   if spec.root.type == "host" then
     print("\n-- root = \"/\": the container sees the host's world-readable files and reaches its world-writable")

@@ -123,6 +123,7 @@ function M.run(options, words)
   if outcome.failed or outcome.reason_name ~= "exit" then
     require("sandbox.container.explain").show(run, outcome)
   end
+  for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
   if report then report.write(run, outcome) end
   return exit_code

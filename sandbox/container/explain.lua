@@ -173,6 +173,21 @@ function endings.memory(run)
     limit and "      = files in tmpfs count too; write a larger limits.memory, or limits.swap" or nil }
 end
 
+function endings.cpu_time(run)
+  return { ("luge: %s: %s of CPU time were used up; the container was stopped"):format(place(run, "limits.cpu_time"),
+    duration(run.spec.limits.cpu_time)) }
+end
+
+function endings.disk(run)
+  return { ("luge: %s: all %d bytes were in use when the command failed"):format(place(run, "limits.disk"),
+    run.spec.limits.disk) }
+end
+
+function endings.output(run)
+  return { ("luge: %s: it wrote more than %d bytes; the container was stopped"):format(place(run, "limits.output"),
+    run.spec.limits.output) }
+end
+
 function endings.seccomp(run)
   return { ("luge: %s: the kernel ended the command for a system call of a foreign ABI"):format(place(run, "seccomp")),
     "      = 32-bit programs and x32 do not run under a filter; luge plan --seccomp shows what is allowed" }

@@ -132,6 +132,7 @@ end
 --- Never returns. run: spec, steps, user, stage, descriptors { status, lifeline, go }, argv, keep, term.
 function M.run(run, channel, symbols, received)
   hear(channel) -- the id maps are written
+  symbols.channel = channel
   local complete = expect(channel, symbols, received)
   local ok, message = pcall(take_steps, run, channel, symbols, complete)
   if not ok then fail(channel, 0, tostring(message)) end

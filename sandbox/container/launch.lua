@@ -119,6 +119,10 @@ local function start(run, symbols, undo)
   if not ok then return nil, setup_failure(index, err, steps) end
   run.stage, err = stage_file()
   if not run.stage then return nil, setup_failure(0, err, steps) end
+  if run.spec.limits.output then
+    run.output, err = require("sandbox.container.output").open(run.spec.limits.output, symbols)
+    if not run.output then return nil, setup_failure(0, err, steps) end
+  end
   local c = channels(run.report)
   -- By number, since both sides write orders with them.
   run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(),
@@ -137,6 +141,7 @@ local function start(run, symbols, undo)
   local function release() S.send(c.here, "maps") end
   if not lets_go(steps) then release() end
   ok, index, err = take(steps, "attach", symbols, undo, release)
+  if run.output then run.output:release() end
   if ok then
     -- The child may be gone already, and then says why on the same channel.
     send_descriptors(c.here, names, symbols)

@@ -39,9 +39,9 @@ end
 
 -- The polite signal first, KILL after the grace.
 function Watch:stop(reason)
-  if self.stopping then return end
-  self.stopping = true
   self.reason = self.reason or reason
+  if self.stopping or self.gone then return end
+  self.stopping = true
   local stop = self.run.spec.stop
   self:send(number_of(stop.signal))
   -- A stopped process handles no signal until it goes on.
@@ -51,7 +51,9 @@ end
 
 function Watch:timer_expired()
   S.timerfd_read(self.timer)
-  if self.stopping then
+  if self.gone then
+    self.reason, self.given_up = self.reason or "wall", true
+  elseif self.stopping then
     self:send("kill")
   else
     self:stop("wall")
@@ -62,7 +64,9 @@ end
 function Watch:interrupt()
   self.interrupts = (self.interrupts or 0) + 1
   self.asked = true
-  if self.interrupts == 1 then
+  if self.gone then
+    self.given_up = true
+  elseif self.interrupts == 1 then
     self:send("int")
   elseif self.interrupts == 2 then
     self:stop("stopped")
@@ -78,24 +82,41 @@ function Watch:signal_arrived()
   if info.name == "int" then
     self:interrupt()
   else
-    if info.name == "term" or info.name == "hup" or info.name == "quit" then self.asked = true end
+    if info.name == "term" or info.name == "hup" or info.name == "quit" then
+      self.asked, self.given_up = true, self.gone
+    end
     self:send(info.name)
     if self.asked then self:send("cont") end -- a stopped process handles no signal until it goes on
   end
 end
 
---- What the child said went wrong before it became the stage, or nil: the end of file says that it did.
-function M.child_failure(process, steps)
-  local data = S.recv(process.channels.here, 65536)
+-- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false and the
+-- file system that limits.disk has it hand over.
+local function hear_child(process, steps)
+  local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 1 })
+  local data = message and message.data
   if not data or data == "" then return nil end
+  if data == "disk" then
+    process.disk = message.fds[1]
+    return false
+  end
   local index, number, text = ("<i4i4s4"):unpack(data)
   local err = number > 0 and S.error(number) or {}
   if text ~= "" then err.text = text end
   return { failed = true, index = index, err = err, step = steps[index] }
 end
 
+--- What the child said went wrong, or nil: the end of file says that it became the stage.
+function M.child_failure(process, steps)
+  local said
+  repeat said = hear_child(process, steps) until said ~= false
+  return said
+end
+
 function Watch:channel_readable()
-  self.setup = M.child_failure(self.process, self.run.steps) or self.setup
+  local said = hear_child(self.process, self.run.steps)
+  if said == false then return end
+  self.setup = said or self.setup
   S.epoll_ctl(self.poll, "del", self.process.channels.here)
 end
 
@@ -118,6 +139,7 @@ local function stage_failure(self, message)
 end
 
 function Watch:sealed()
+  if self.run.spec.limits.disk and not self.process.disk then self:channel_readable() end
   if self.run.sealed then self.run.sealed(self.process, self.run.symbols) end
   S.write(self.process.channels.go_write, "g")
 end
@@ -147,35 +169,53 @@ function Watch:status_readable()
   if message then self:message(message) end
 end
 
-local function watched(self)
+--- Has `handler(watch, event)` called when `fd` is ready for reading.
+function Watch:listen(fd, handler)
+  self.handlers[fd:getfd()] = handler
+  S.epoll_ctl(self.poll, "add", fd, "in")
+end
+
+local function begin(self)
   local process = self.process
-  return {
-    [process.channels.here:getfd()] = self.channel_readable,
-    [process.channels.status_read:getfd()] = self.status_readable,
-    [self.signals:getfd()] = self.signal_arrived,
-    [self.timer:getfd()] = self.timer_expired,
-    [process.pidfd:getfd()] = function(watch) watch.gone = true end,
-  }
+  self:listen(process.channels.here, self.channel_readable)
+  self:listen(process.channels.status_read, self.status_readable)
+  self:listen(self.signals, self.signal_arrived)
+  self:listen(self.timer, self.timer_expired)
+  self:listen(process.pidfd, function()
+    self.gone = true
+    S.epoll_ctl(self.poll, "del", process.pidfd)
+  end)
 end
 
 -- The collector is stopped for the start. Its first round writes to every page of the heap, which luges otherwise
 -- share (runtime/heap.c): it is left out where the container ends before there is anything to collect.
 local EVENTS_BEFORE_COLLECTION = 256
 
+--- Waits for events and handles them.
+function Watch:round()
+  for _, event in ipairs(S.epoll_wait(self.poll, 16) or {}) do
+    local handler = self.handlers[event.fd]
+    if handler then handler(self, event) end
+    self.events = self.events + 1
+    if self.events == EVENTS_BEFORE_COLLECTION then collectgarbage "restart" end
+  end
+end
+
+-- What the container wrote may still wait for its reader: as long as the container might have run.
+local function finish_output(self)
+  if self.stopping and self.reason ~= "wall" then
+    local wall = self.run.spec.limits.wall
+    if wall then arm(self, wall - (S.clock_gettime("monotonic") - self.began)) else S.timerfd_settime(self.timer, nil, {}) end
+  end
+  self.run.output:finish(self)
+end
+
 local function loop(self)
-  local handlers = watched(self)
-  local events = 0
-  for fd in pairs(handlers) do S.epoll_ctl(self.poll, "add", fd, "in") end
-  repeat
-    for _, event in ipairs(S.epoll_wait(self.poll, 16) or {}) do
-      handlers[event.fd](self)
-      events = events + 1
-      if events == EVENTS_BEFORE_COLLECTION then collectgarbage "restart" end
-    end
-  until self.gone
+  repeat self:round() until self.gone
   -- What was said before the end may still lie in the pipes.
-  self:channel_readable()
+  self.setup = M.child_failure(self.process, self.run.steps) or self.setup
   while not self.status_closed do self:status_readable() end
+  if self.run.output then finish_output(self) end
 end
 
 -- How the container ended: the stage's word where it stayed as PID 1, else the exit status.
@@ -203,6 +243,16 @@ end
 
 local SIGSYS = 31
 
+-- Luge stopped the container for these.
+local STOPPED = { wall = 124, cpu_time = 124, output = 124 }
+
+-- Whether the command failed with no room left where it could write.
+local function lacked_room(self, outcome)
+  local disk = outcome.code ~= 0 and self.process.disk
+  local room = disk and S.fstatfs(disk)
+  return room and (room.bavail == 0 or room.ffree == 0)
+end
+
 local function outcome_of(self, status)
   local outcome = self.setup or ending(self, status)
   if not outcome.failed and self.run.spec.init and not self.started and not self.ended and outcome.code then
@@ -214,25 +264,30 @@ local function outcome_of(self, status)
     return outcome
   end
   local reason = self.reason
+  if not reason and self.cpu_time and self.cpu_time:ended(outcome) then reason = "cpu_time" end
   if not reason and outcome.signal == SIGSYS then reason = "seccomp" end
   if not reason and outcome.signal and self.asked then reason = "stopped" end
+  if not reason and lacked_room(self, outcome) then reason = "disk" end
   outcome.reason_name = reason or (outcome.signal and "signal" or "exit")
-  outcome.exit_code = reason == "wall" and 124 or outcome.code or 128 + outcome.signal
+  outcome.exit_code = STOPPED[reason] or outcome.code or 128 + outcome.signal
   return outcome
 end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals }, Watch)
-  local began = S.clock_gettime("monotonic")
+  local self = setmetatable({ run = run, process = process, signals = signals, handlers = {}, events = 0 }, Watch)
+  self.began = S.clock_gettime("monotonic")
   self.poll = S.epoll_create()
   self.timer = S.timerfd_create("monotonic", "nonblock")
   if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
   run.events { event = "created", pid = process.pid }
+  begin(self)
+  if run.output then run.output:attach(self) end
+  if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   loop(self)
   local status = S.waitid("pidfd", process.pidfd, "exited")
   local outcome = outcome_of(self, status)
-  outcome.wall_s = S.clock_gettime("monotonic") - began
+  outcome.wall_s = S.clock_gettime("monotonic") - self.began
   return outcome
 end
 

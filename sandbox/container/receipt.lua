@@ -165,16 +165,25 @@ local function limits(rows, spec, pid)
   local text = S.readfile(("/proc/%d/limits"):format(pid)) or ""
   for field, title in pairs(LIMITS) do
     local asked = spec.limits[field]
-    if asked ~= nil then
+    if asked then -- false: what luge runs under stays in force
       local got = text:match(title .. "%s+(%S+)")
-      local want = asked == false and "unlimited" or tostring(math.tointeger(asked) or asked)
-      if field == "processes" and asked and spec.init then want = tostring(math.tointeger(asked) + 1) end
+      local with_init = field == "processes" and spec.init and 1 or 0
+      local want = tostring(math.tointeger(asked) and math.tointeger(asked) + with_init or asked)
       row(rows, "limits." .. field, want, got or "unreadable", got == want)
     end
   end
   if spec.limits.nice then
     local got = S.getpriority("process", pid)
     row(rows, "limits.nice", tostring(spec.limits.nice), tostring(got), got == spec.limits.nice)
+  end
+  local scheduler = spec.limits.scheduler
+  if scheduler then
+    local asked, got = type(scheduler) == "table" and scheduler.policy or scheduler, S.sched_getscheduler(pid)
+    row(rows, "limits.scheduler", asked, got or "unreadable", got == asked)
+  end
+  if spec.limits.oom_score then
+    local asked, got = tostring(spec.limits.oom_score), (S.readfile(("/proc/%d/oom_score_adj"):format(pid)) or ""):match("%S+")
+    row(rows, "limits.oom_score", asked, got or "unreadable", got == asked)
   end
   if spec.limits.affinity then
     local asked, got = table.concat(spec.limits.affinity, ","), table.concat(S.sched_getaffinity(pid) or {}, ",")
@@ -209,6 +218,27 @@ local function cgroups(rows, run, symbols)
   end
 end
 
+-- What luge itself enforces.
+local function enforced(rows, run, process, pid)
+  local cpu_time = run.spec.limits.cpu_time
+  if cpu_time then
+    local got = tonumber((S.readfile(("/proc/%d/limits"):format(pid)) or ""):match("Max cpu time%s+(%d+)"))
+    row(rows, "limits.cpu_time", ("%gs"):format(cpu_time), got and got .. "s for each process" or "unlimited",
+      got and got <= math.ceil(cpu_time) + 1)
+  end
+  local disk = run.spec.limits.disk
+  if disk then
+    local room = process.disk and S.fstatfs(process.disk)
+    local got = room and room.blocks * room.bsize
+    row(rows, "limits.disk", tostring(disk), got and tostring(got) or "unreadable", got and got == disk - disk % room.bsize)
+  end
+  if run.output then
+    local got = S.readlink(("/proc/%d/fd/1"):format(pid))
+    row(rows, "limits.output", run.spec.limits.output .. " bytes through " .. run.output:shown(), got or "unreadable",
+      got == run.output:shown())
+  end
+end
+
 --- Reads the receipt of the sealed process.
 function M.read(run, plan, process, symbols)
   local spec, rows = run.spec, {}
@@ -230,6 +260,7 @@ function M.read(run, plan, process, symbols)
   network(rows, spec, pid)
   limits(rows, spec, pid)
   cgroups(rows, run, symbols)
+  enforced(rows, run, process, pid)
   for _, r in ipairs(rows) do
     if not r.ok and spec.optional[r.field] then r.ok, r.asked = true, r.asked .. " (optional)" end
   end

@@ -35,7 +35,8 @@ local function figures(outcome)
     pids_peak = or_null(counted.pids_peak), processes_peak = json.null,
     io_read_bytes = or_null(counted.io_read_bytes), io_write_bytes = or_null(counted.io_write_bytes),
     nr_throttled = or_null(counted.nr_throttled), throttled_s = or_null(counted.throttled_s),
-    pressure = or_null(counted.pressure), context_switches = or_null(usage.nvcsw and usage.nvcsw + usage.nivcsw) }
+    pressure = or_null(counted.pressure),
+    voluntary_switches = or_null(usage.nvcsw), involuntary_switches = or_null(usage.nivcsw) }
 end
 
 local function document(run, outcome)

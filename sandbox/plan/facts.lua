@@ -73,6 +73,11 @@ local finders = {
   end,
   -- CAP_SYS_RESOURCE over the whole machine: hard limits can be raised.
   sys_resource = function(f) return f.initial_userns and list.has(S.capget().effective, "sys_resource") end,
+  -- CAP_SYS_NICE over the machine: priorities can be raised.
+  sys_nice = function(f) return f.initial_userns and list.has(S.capget().effective, "sys_nice") end,
+  nice = function() return S.getpriority("process") end,
+  own_cpus = function() return S.sched_getaffinity(0) end,
+  oom_score = function() return tonumber(S.readfile("/proc/self/oom_score_adj")) or 0 end,
   capabilities = function() return S.cap_names() end,
   newuidmap = function() return find_program("newuidmap") end,
   newgidmap = function() return find_program("newgidmap") end,

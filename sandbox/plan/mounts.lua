@@ -80,11 +80,17 @@ function emit.layers(c, mount)
 end
 
 function emit.tmpfs(c, mount)
+  local mode, owned = mode_text(mount.mode or 1023), mount.owner and c.ids.userns and c.user.uid ~= 0
+  if c.spec.limits.disk then
+    local fd = require("sandbox.plan.disk").tmpfs(c, mount, { mode = mode, flags = mount.flags or "nosuid, nodev",
+      uid = owned and c.user.uid, gid = owned and c.user.gid })
+    if fd then return attach(c, mount, fd) end
+  end
   local at = place(c, mount, "directory")
-  local data = { "mode=" .. mode_text(mount.mode or 1023) }
+  local data = { "mode=" .. mode }
   if mount.size then data[#data + 1] = "size=" .. mount.size end
   if mount.inodes then data[#data + 1] = "nr_inodes=" .. mount.inodes end
-  if mount.owner and c.ids.userns and c.user.uid ~= 0 then
+  if owned then
     data[#data + 1] = ("uid=%d,gid=%d"):format(c.user.uid, c.user.gid)
   end
   c.steps:add("guest", mount.why, "mount", { { source = "tmpfs", target = at.path, type = "tmpfs",
@@ -124,8 +130,10 @@ end
 local function put(c, mount, content, mode, owner)
   local chowns = owner and c.user.uid ~= 0 and c.ids:host_uid(0)
   if mount.cover.rw then
-    local fd = c.steps:open("guest", mount.why, "file", "new_mount",
-      { { type = "tmpfs", options = { { "mode", "0755" } }, attrs = "nosuid, nodev" } })
+    local fd = c.spec.limits.disk
+      and require("sandbox.plan.disk").directory(c, mount.why, { mode = "0755", flags = "nosuid, nodev" })
+      or c.steps:open("guest", mount.why, "file", "new_mount",
+        { { type = "tmpfs", options = { { "mode", "0755" } }, attrs = "nosuid, nodev" } })
     c.steps:add("guest", mount.why, "put_file", { fd, "/file", content, { mode = mode } })
     if chowns then c.steps:add("guest", mount.why, "chown_in_root", { fd, "/file", c.user.uid, c.user.gid }) end
     overlay.hang(c, fd, mount.why)
@@ -197,6 +205,7 @@ local function emit_root(c)
       { { type = "tmpfs", options = options, attrs = "nosuid, nodev" } })
     c.seal_readonly[#c.seal_readonly + 1] = { c.root, "root" }
   end
+  if c.disk then require("sandbox.plan.disk").keep(c) end
   overlay.release(c)
   steps:add("guest", "root", "move_mount", { c.root, "", "fdcwd", "/", "f_empty_path" })
   steps:add("guest", "root", "fchdir", { c.root })
@@ -219,6 +228,7 @@ function M.plan(c)
         "create it, write create = true, or optional(bind { … })")
     end
   end
+  if c.spec.limits.disk then require("sandbox.plan.disk").finish(c) end
 end
 
 --- The old root goes; what was only a view becomes read-only.

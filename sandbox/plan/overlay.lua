@@ -33,8 +33,10 @@ function M.release(c)
   c.hung, c.scratch = nil, nil
 end
 
--- A tmpfs for upper directories that nobody keeps; an overlay takes none that is unattached in a user namespace.
-local function scratch(c, why, size)
+-- A tmpfs for upper directories that nobody keeps; an overlay takes none that is unattached in a user namespace. In
+-- what is only a view the container writes nothing.
+local function scratch(c, why, size, is_written)
+  if is_written and not size and c.spec.limits.disk then return require("sandbox.plan.disk").root(c) end
   if not size and c.scratch then return c.scratch end
   local options = { { "mode", "0755" } }
   if size then options[2] = { "size", size } end
@@ -49,7 +51,7 @@ end
 
 local function discarded_upper(c, mount, owner)
   local steps, place = c.steps, c.source_place
-  local fd = scratch(c, mount.why, mount.size)
+  local fd = scratch(c, mount.why, mount.size, mount.overlay or mount.upper)
   c.uppers = (c.uppers or 0) + 1
   local upper, work = "upper" .. c.uppers, "work" .. c.uppers
   steps:add(place, mount.why, "mkdirat", { fd, upper, "0755" })

@@ -9,28 +9,9 @@ local users = require "sandbox.plan.users"
 
 local M = {}
 
--- The lowest priority of these policies.
-local REAL_TIME = { fifo = 1, rr = 1 }
-
 local RLIMITS = { "open_files", "file_size", "core", "stack", "address_space", "locked_memory" }
 local RLIMIT_NAMES = { open_files = "nofile", file_size = "fsize", core = "core", stack = "stack",
-  address_space = "as", locked_memory = "memlock" }
-
--- Processes and threads of the user in its namespace. Where nobody wrote a number and there is no cgroup for it, this
--- stands in for the pids limit; luge's own PID 1 does not count.
-local function processes(c)
-  local limits = c.spec.limits
-  local value, why = limits.processes, "limits.processes"
-  if value == nil and not c.cgroup.dirs.pids then value, why = limits.pids, "limits.pids" end
-  if not value or value == "unlimited" then return end
-  -- RLIMIT_NPROC does not bind the first user of the machine (kernel/fork.c, INIT_USER).
-  if why == "limits.processes" and c.facts.initial_userns and c.ids:host_uid(c.user.uid) == 0 and not c.spec.optional[why] then
-    c:fault(why, "the kernel does not limit the processes of the host's root, who this user is",
-      "leave id_map out, choose another user, or write optional(…)")
-  end
-  value = value + (c.spec.init and 1 or 0)
-  c.steps:add("seal", why, "setrlimit", { "nproc", value, value }, { optional = why == "limits.pids" })
-end
+  address_space = "as", locked_memory = "memlock", processes = "nproc" }
 
 -- A limit above luge's own hard one: only the machine's root may give it, from outside.
 local function is_raise(c, name, value)
@@ -49,29 +30,57 @@ local function limit(c, field, value, why)
   elseif c.spec.optional[why] then
     c.steps:add("seal", why, "setrlimit", { name, hard, hard })
   elseif value ~= "unlimited" or c.spec.limits[field] then
-    c:fault(why, ("%s is above the hard limit of %s that luge runs under"):format(value, hard),
+    local with_init = field == "processes" and c.spec.init and value ~= "unlimited"
+    c:fault(why, ("%s%s is above the hard limit of %s that luge runs under"):format(value,
+      with_init and ", luge's PID 1 included," or "", hard),
       "raise it for luge (ulimit -H, or root with CAP_SYS_RESOURCE), or ask for less")
   end
 end
 
+-- Processes and threads of the user in its namespace. Where nobody wrote a number, this stands in for the pids
+-- limit; luge's own PID 1 does not count.
+local function processes(c)
+  local limits = c.spec.limits
+  local value, why = limits.processes, "limits.processes"
+  if value == nil and not c.cgroup.dirs.pids then value, why = limits.pids, "limits.pids" end
+  if not value then return end
+  if value == "unlimited" then return why == "limits.processes" and limit(c, "processes", value, why) end
+  -- RLIMIT_NPROC does not bind the first user of the machine (kernel/fork.c, INIT_USER).
+  if why == "limits.processes" and c.facts.initial_userns and c.ids:host_uid(c.user.uid) == 0 and not c.spec.optional[why] then
+    c:fault(why, "the kernel does not limit the processes of the host's root, who this user is",
+      "leave id_map out, choose another user, or write optional(…)")
+  end
+  value = value + (c.spec.init and 1 or 0)
+  -- A default that is above the hard limit leaves that one in force, which is stricter.
+  if why == "limits.pids" then
+    c.steps:add("seal", why, "setrlimit", { "nproc", value, value }, { optional = true })
+  else
+    limit(c, "processes", value, why)
+  end
+end
+
+-- What luge watches is the container's sum (sandbox.container.cpu_time). This bounds each process besides, a little later:
+-- SIGXCPU, and KILL after the grace.
+local function cpu_time(c, value)
+  local hard = c.facts:rlimit("cpu").hard
+  local function within(seconds)
+    seconds = math.ceil(seconds) + 1
+    return hard == "unlimited" and seconds or math.min(seconds, hard)
+  end
+  c.steps:add("seal", "limits.cpu_time", "setrlimit", { "cpu", within(value), within(value + c.spec.stop.grace) })
+end
+
 -- Limits of the process, set while they may still be raised up to the hard limit.
 local function limits(c)
-  local spec, steps = c.spec, c.steps
-  local asked = spec.limits
+  local asked = c.spec.limits
   for _, field in ipairs(RLIMITS) do
     local value = asked[field]
     if value == nil and field == "core" then value = 0 end
     if value then limit(c, field, value, "limits." .. field) end
   end
-  if asked.nice then steps:add("seal", "limits.nice", "setpriority", { "process", 0, asked.nice }) end
-  if asked.affinity then steps:add("seal", "limits.affinity", "sched_setaffinity", { 0, asked.affinity }) end
-  if asked.scheduler then
-    local how = type(asked.scheduler) == "table" and asked.scheduler or { policy = asked.scheduler }
-    steps:add("seal", "limits.scheduler", "sched_setscheduler", { 0, how.policy, how.priority or REAL_TIME[how.policy] or 0 })
-  end
-  if asked.oom_score then
-    -- By luge: the child is not dumpable any more once it has changed its ids, and its files in /proc are closed to it.
-    steps:add("attach", "limits.oom_score", "writefile", { "/proc/${child}/oom_score_adj", tostring(asked.oom_score) })
+  if asked.cpu_time then cpu_time(c, asked.cpu_time) end
+  if asked.nice or asked.affinity or asked.scheduler or asked.oom_score then
+    require("sandbox.plan.priority").add(c, asked)
   end
 end
 
@@ -158,6 +167,19 @@ function M.stdin(c)
     steps:add("attach", "stdin", "fcntl", { fd, "setfl", 0 })
   end
   steps:add("guest", "stdin", "dup3", { fd, 0 })
+end
+
+--- With a limit of output the container writes into pipes of luge's (sandbox.container.output). They are the container
+-- user's, or it could not open its own /dev/stdout.
+function M.output(c)
+  local steps, why = c.steps, "limits.output"
+  if not c.spec.limits.output then return end
+  for number, name in ipairs { "stdout", "stderr" } do
+    local pipe = "$output." .. name
+    local uid, gid = c.ids:host_uid(c.user.uid), c.ids:host_gid(c.user.gid)
+    if c.facts.privileged and uid then steps:add("attach", why, "fchown", { pipe, uid, gid or -1 }) end
+    steps:add("guest", why, "dup3", { pipe, number })
+  end
 end
 
 --- Adds the sealing steps.

@@ -175,6 +175,11 @@ function M.dev(c, mount, attach)
     steps:add("guest", why, "mount", { how })
   end
   below("pts", { source = "devpts", type = "devpts", flags = "nosuid, noexec", data = M.devpts_options(c) })
+  local shared = mount.target .. "/shm"
+  if c.spec.limits.disk and not c.written[shared] then
+    local fd = require("sandbox.plan.disk").directory(c, why, { mode = "1777", flags = "nosuid, nodev, noexec" })
+    return steps:add("guest", why, "move_mount", { fd, "", tree, "shm", "f_empty_path" })
+  end
   below("shm", { source = "tmpfs", type = "tmpfs", flags = "nosuid, nodev, noexec", data = "mode=1777" })
 end
 

@@ -22,7 +22,6 @@ local record, choice, either, typed = node "record", node "choice", node "either
 local function list(of, merge) return { kind = "list", of = of, merge = merge } end
 local function map(of, key) return { kind = "map", of = of, key = key } end
 
-local CGROUP = "it needs cgroups, which this version does not manage; leave it out"
 local GROUP = "groups and detached containers are not in this version; leave it out"
 local LATER = "leave it out"
 
@@ -221,9 +220,6 @@ local function limit(name, type, doc, example, more)
   f[1], f[2], f.doc, f.example, f.off, f.protection = name, type, doc, example, true, true
   return f
 end
-local function cgroup(name, type, doc, example, because)
-  return limit(name, type, doc, example, { enforced = false, because = because or CGROUP })
-end
 local limits = record { name = "limits",
   limit("wall", "duration", "The most time that the container runs: then stop, and exit code 124.", '"10m"',
     { unit = "seconds", min = 0.001 }),
@@ -268,10 +264,14 @@ local limits = record { name = "limits",
     "The most input and output, for each disk or directory on one; caches hide it.",
     '{ ["/dev/sda"] = { write = "10M" } }'),
   limit("hugetlb", map("size", "word"), "Huge pages, for each page size.", '{ ["2M"] = "64M" }'),
-  cgroup("cpu_time", "duration", "The most CPU time of the container.", '"5m"', CGROUP .. " or write limits.wall"),
-  cgroup("output", "size", "The most that it writes to stdout and stderr.", '"10M"', LATER),
-  cgroup("disk", "size", "The most that it writes to its file systems.", '"1G"', LATER
-    .. " or give the size of a tmpfs or an overlay"),
+  limit("cpu_time", "duration", "The most CPU time of all of the container's processes together: then stop, and exit code 124. "
+    .. "Without a cgroup the time of children that nobody waits for counts only as far as luge saw them alive.", '"5m"',
+    { unit = "seconds", min = 0.1 }),
+  limit("output", "size", "The most that it writes to stdout and stderr together, which are pipes then: that much is "
+    .. "passed on, the rest dropped, then stop, and exit code 124.", '"10M"', { unit = "bytes" }),
+  limit("disk", "size", "The most that it holds in what it writes and nobody keeps: /tmp, /run, /var/tmp, the home, /dev/shm, every "
+    .. "tmpfs and discarded overlay, together; then ENOSPC. Those with a size of their own count beside it; writable "
+    .. "binds and overlay directories of the host are not limited.", '"1G"', { unit = "bytes", min = 4096 }),
   limit("parent", "cgroup_path", "The cgroup, of each hierarchy that a limit needs, to make its own in; it must be there.",
     '"/ci"'),
 }

@@ -208,24 +208,6 @@ static int do_orphan(int argc, char **argv)
 	return 0;
 }
 
-/* N bytes of output. */
-static int do_flood(int argc, char **argv)
-{
-	static char block[65536];
-	long long left = argc > 0 ? atoll(argv[0]) : 1 << 20;
-
-	memset(block, 'x', sizeof(block));
-	while (left > 0) {
-		ssize_t n = write(1, block,
-				  left < (long long)sizeof(block) ? (size_t)left : sizeof(block));
-
-		if (n < 0)
-			return 1;
-		left -= n;
-	}
-	return 0;
-}
-
 static int do_copy(int argc, char **argv)
 {
 	char block[65536];
@@ -270,7 +252,11 @@ static const struct {
 	{"fork", "N", do_fork},
 	{"bomb", "", do_bomb},
 	{"orphan", "", do_orphan},
-	{"flood", "BYTES", do_flood},
+	{"burn", "MILLISECONDS [CODE]", use_burn},
+	{"brood", "N MILLISECONDS [ignore]", use_brood},
+	{"flood", "BYTES [FD [CHUNK]]", use_flood},
+	{"fill", "PATH BYTES", use_fill},
+	{"linger", "[SECONDS]", use_linger},
 	{"copy", "", do_copy},
 	{"print", "TEXT...", do_print},
 	{"help", "", do_help},

@@ -24,6 +24,14 @@ int facts_print(int argc, char **argv);
 /* Adds the mounts, the listings of / and /dev, and the descriptors. */
 void view_add(void);
 
+/* ---- use.c: programs that use up an exact amount; argv as guest.c tells, the result is the exit code ---- */
+
+int use_burn(int argc, char **argv);
+int use_brood(int argc, char **argv);
+int use_flood(int argc, char **argv);
+int use_fill(int argc, char **argv);
+int use_linger(int argc, char **argv);
+
 /* ---- probes.c ---- */
 
 struct probe {

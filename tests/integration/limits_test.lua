@@ -99,13 +99,6 @@ t.test("memory that one process may not have", function()
   t.contains(r.stdout, "ENOMEM")
 end)
 
-t.test("limits that are not enforced yet are refused with a way out", function()
-  for field, value in pairs { cpu_time = "'5s'", output = "'1M'", disk = "'1M'" } do
-    box.refused({ "exit", "0", body = ("limits = { %s = %s }"):format(field, value) }, "limits." .. field,
-      "is not enforced by this version", "= ")
-  end
-end)
-
 t.test("wrong values", function()
   for _, value in ipairs { "'10 minutes'", "-1", "0", "'1y'", "{}", "true", "0/0", "1/0" } do
     box.refused({ "exit", "0", body = ("limits = { wall = %s }"):format(value) }, "limits.wall")

@@ -44,7 +44,7 @@ end
 local function host(root)
   local facts = { cwd = "/src", uid = root and 0 or 1000, gid = root and 0 or 1000, user = root and "root" or "ann",
     home = root and "/root" or "/home/ann", passwd = {}, arch = "x86_64", kernel = "6.18.0", cpus = 4, memory = 1 << 33,
-    env = { LANG = "C", TOKEN = "hush" }, privileged = root, initial_userns = true, sys_resource = root,
+    env = { LANG = "C", TOKEN = "hush" }, privileged = root, initial_userns = true, sys_resource = root, sys_nice = root, nice = 0, oom_score = 0, own_cpus = { 0, 1, 2, 3 },
       capabilities = require("sandbox.profile.capabilities").NAMES,
     newuidmap = false, newgidmap = false, subuid = {}, subgid = {}, given_ranges = {}, stdin_is_terminal = false,
     cgroups = cgroups(root), stat = look, link = function(_, path) return LINKS[path] end, stat_in_root = look_in_root, lstat_in_root = look_in_root,
@@ -88,6 +88,8 @@ local GOLDEN = {
       secret { "/run/token", env = "TOKEN" }, file { "/f", text = "x$y${z}" }, symlink { "/l", "f" } },
     limits = { wall = "1m", open_files = 100, nice = 5 }, seccomp = "ci" ]],
   directory = [[ root = { "/srv/root", overlay = "discard" }, capabilities = { "chown", "setuid" }, user = "0:0" ]],
+  limited = [[ root = { "/srv/root", overlay = "discard" }, mounts = { tmpfs { "/t" }, tmpfs { "/own", size = "1M" } },
+    limits = { disk = "4M", output = "1K", cpu_time = "90s", processes = 50, oom_score = 100, scheduler = "batch" } ]],
   empty = [[ root = empty { size = "1M" }, user = "5:6", init = false, namespaces = { time = { boottime = "1h" }, ipc = "host" } ]],
   whole = [[ root = "/", network = "host", no_new_privs = false, seccomp = false ]],
 }
@@ -121,6 +123,9 @@ t.test("faults of a host that cannot give it", function()
   t.contains(faults(true, 'root = "/none"'), "/none does not exist")
   t.contains(faults(true, 'mounts = { bind { "/none" }, bind { "/nothing" } }'), "2 errors")
   t.contains(faults(false, "limits = { open_files = 5000 }"), "above the hard limit of 4096")
+  t.contains(faults(false, "limits = { oom_score = -1 }"), "below the 0")
+  t.contains(faults(true, "limits = { affinity = { 1, 4 } }"), "may not run on CPU 4, only on 0, 1, 2, 3")
+  t.contains(faults(true, "limits = { disk = '1M' }, mounts = { tmpfs { '/t', inodes = 5 } }"), "inodes without a size")
   t.contains(faults(true, 'stdin = "/none"'), "/none does not exist")
 end)
 
@@ -198,4 +203,14 @@ end)
 t.test("what root = \"/\" and one id mean is said", function()
   t.contains(box.succeed({ verb = "plan", guest = false, body = "root = '/'" }).stdout, "world-writable")
   t.contains(box.succeed({ verb = "plan", body = "id_map = 'self'" }).stdout, "65534")
+end)
+
+t.test("what limits.disk leaves unlimited, and what limits.output changes, is said", function()
+  local dir = t.dir()
+  local function plan(body) return box.succeed({ verb = "plan", body = body }).stdout end
+  t.contains(plan "limits = { disk = '1M' }", "Nothing of the host can be written.")
+  local text = plan(("limits = { disk = '1M' }, mounts = { bind { %q, '/w', rw = true }, tmpfs { '/s', size = '1M' } }"):format(dir))
+  t.contains(text, "On the host, not limited: /w.")
+  t.contains(text, "With a size of their own, beside it: /s.")
+  t.contains(plan "limits = { output = '1M' }", "stdout and stderr are pipes")
 end)

@@ -1,0 +1,125 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.cpu_time: `limits.cpu_time`: the processor time of the whole container, watched by luge.
+--
+-- A cgroup counts it exactly. Without one it is the sum over the container's processes, which /proc tells in ticks of
+-- 10 ms: what each used itself and what it had from children that it waited for. The time of a child that nobody waits
+-- for (its parent ignores SIGCHLD) is not in the parent's: it counts as far as luge saw it while it lived. RLIMIT_CPU,
+-- which the plan sets besides, bounds each such process, not their sum.
+--
+-- Luge looks again when the limit could have been reached at the earliest, with every processor busy, and less often
+-- where nothing was used since it last looked.
+
+local S = require "syscall"
+
+local M = {}
+
+local TICK = 0.01 -- USER_HZ is 100 on every architecture that luge knows
+local SHORTEST, LONGEST_IDLE = 0.02, 0.25
+
+local Meter = {}
+Meter.__index = Meter
+
+-- The name, in parentheses, may hold anything: the fields after it are counted from its end.
+local function read_stat(pid)
+  local text = S.readfile(("/proc/%d/stat"):format(pid))
+  local rest = text and text:match("^.*%)%s(.*)$")
+  if not rest then return nil end
+  local fields, n = {}, 2
+  for field in rest:gmatch("%S+") do
+    n = n + 1
+    fields[n] = tonumber(field) or field
+  end
+  return { own = fields[14] + fields[15], waited = fields[16] + fields[17], started = fields[22] }
+end
+
+-- Children belong to threads; of most processes there is one.
+local function each_child(pid, visit)
+  local base = ("/proc/%s/task"):format(pid)
+  for _, thread in ipairs(S.dir(base) or {}) do
+    for child in (S.readfile(("%s/%s/children"):format(base, thread)) or ""):gmatch("%d+") do visit(tonumber(child)) end
+  end
+end
+
+-- Every process of the container is below luge: PID 1, and in the host's pid namespace what lost its parent.
+local function processes()
+  local found, todo = {}, { "self" }
+  while #todo > 0 do
+    each_child(table.remove(todo), function(pid)
+      if not found[pid] then
+        found[pid] = read_stat(pid)
+        todo[#todo + 1] = pid
+      end
+    end)
+  end
+  return found
+end
+
+--- Processes come and go while luge looks, so that one look may miss some: either sum is at most what was used, and
+-- the greatest ever seen counts.
+function Meter:sum()
+  local found, tree, own = processes(), 0, 0
+  -- A parent was read before its children, so that none of them is in its sum as well.
+  for _, process in pairs(found) do tree = tree + process.own + process.waited end
+  for pid, last in pairs(self.known) do
+    local now = found[pid] or read_stat(pid)
+    if now and now.started == last.started then
+      found[pid] = now
+    else
+      self.gone = self.gone + last.own
+    end
+  end
+  self.known = found
+  for _, process in pairs(found) do own = own + process.own end
+  return math.max(tree, own + self.gone) * TICK
+end
+
+function Meter:read()
+  local seconds = require("sandbox.container.cgroup").cpu_seconds(self.cgroup) or self:sum()
+  self.used = math.max(self.used, seconds)
+  return self.used
+end
+
+-- The time until the limit can be reached at the earliest.
+local function pause(self, was)
+  local idle = self.used == was
+  self.shortest = idle and math.min(self.shortest * 2, LONGEST_IDLE) or SHORTEST
+  return math.max((self.limit - self.used) / self.cpus, self.shortest)
+end
+
+local function arm(self, seconds)
+  S.timerfd_settime(self.timer, nil, { value = seconds })
+end
+
+function Meter:look(watch)
+  S.timerfd_read(self.timer)
+  if watch.gone then return end
+  local was = self.used
+  if self:read() >= self.limit then
+    watch:stop("cpu_time")
+  else
+    arm(self, pause(self, was))
+  end
+end
+
+local SIGKILL, SIGXCPU = 9, 24
+
+--- Whether the kernel's limit of one process was what ended the command: the signal alone does not tell.
+function Meter:ended(outcome)
+  if outcome.signal ~= SIGXCPU and outcome.signal ~= SIGKILL then return false end
+  local usage = outcome.rusage
+  return math.max(self.used, usage and usage.utime + usage.stime or 0) >= self.limit
+end
+
+--- Begins to watch the processor time, in the loop of `watch`.
+function M.attach(watch)
+  local run = watch.run
+  local limits = run.spec.limits
+  local self = setmetatable({ run = run, limit = limits.cpu_time, used = 0, known = {}, gone = 0, shortest = SHORTEST,
+    cgroup = require("sandbox.container.cgroup").of(run, run.symbols), cpus = limits.affinity and #limits.affinity or #S.sched_getaffinity(0) }, Meter)
+  self.timer = S.timerfd_create("monotonic", "nonblock")
+  watch:listen(self.timer, function() self:look(watch) end)
+  arm(self, math.max(self.limit / self.cpus, SHORTEST))
+  return self
+end
+
+return M

@@ -1,0 +1,169 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.output: `limits.output`: luge reads what the container writes, counts it and passes it on.
+--
+-- Only where the limit is written: without it the container has luge's own stdout and stderr. A pipe stands for
+-- each, one for both where they are one file, so that the order stays. Nothing is read from a pipe while what was
+-- read before waits for its reader, which is how the container comes to wait as well; no reader holds up the other
+-- stream, a timer or a signal. A reader that is gone closes the pipe: the container's next write then ends in
+-- SIGPIPE, as it does without luge. Bytes beyond the limit are read and dropped, so that a handler of TERM that still
+-- writes is not held up by a full pipe.
+
+local S = require "syscall"
+
+local M = {}
+
+local CHUNK = 65536
+-- What a pipe that is ready takes without waiting, unless somebody else fills it in that very moment (PIPE_BUF).
+local ATOMIC = 4096
+
+local Output = {}
+Output.__index = Output
+
+local function is_one_file()
+  local a, b = S.fstat(1), S.fstat(2)
+  return a and b and a.dev == b.dev and a.ino == b.ino
+end
+
+--- Makes the pipes, whose ends for the container become the symbols $output.stdout and $output.stderr.
+function M.open(limit, symbols)
+  local self = setmetatable({ left = limit, streams = {}, writers = {}, errors = {} }, Output)
+  for number, name in ipairs { "stdout", "stderr" } do
+    if number == 1 or not is_one_file() then
+      local reader, writer = S.pipe()
+      if not reader then return nil, writer end
+      self.streams[number] = { number = number, name = name, reader = reader, pending = "" }
+      self.writers[number] = writer
+    end
+    symbols["output." .. name] = self.writers[number] or self.writers[1]
+  end
+  return self
+end
+
+--- The container has its ends: what luge itself kept open would hide the end of the output.
+function Output:release()
+  for _, writer in ipairs(self.writers) do writer:close() end
+  self.writers = {}
+end
+
+--- The number of the pipe behind stdout, as the kernel shows it in /proc/PID/fd.
+function Output:shown()
+  return ("pipe:[%d]"):format(S.fstat(self.streams[1].reader).ino)
+end
+
+-- Luge's own descriptor is shared with other processes and must not become nonblocking: one of our own for the same
+-- pipe or terminal may. Where it cannot be had, a pipe gets no more than it has room for; files never wait.
+local function destination(number)
+  local st = S.fstat(number)
+  local kind = st and st.type
+  if kind == "socket" then return { fd = number, is_socket = true } end
+  if kind ~= "fifo" and not S.isatty(number) then return { fd = number } end
+  local own = S.open("/proc/self/fd/" .. number, "wronly, nonblock, noctty, cloexec")
+  return { fd = own or number, most = not own and ATOMIC or nil }
+end
+
+local function put(to, data)
+  if to.is_socket then return S.send(to.fd, data, "dontwait, nosignal") end
+  return S.write(to.fd, to.most and data:sub(1, to.most) or data)
+end
+
+local function number_of(fd) return type(fd) == "number" and fd or fd:getfd() end
+
+-- Reads from the stream, or waits for its reader, or neither any more.
+function Output:turn(stream, to)
+  if stream.state == to then return end
+  local poll, from = self.watch.poll, stream.state
+  stream.state = to
+  if from == "read" then S.epoll_ctl(poll, "del", stream.reader) end
+  if to == "read" then S.epoll_ctl(poll, "add", stream.reader, "in") end
+  if stream.polled then S.epoll_ctl(poll, "mod", stream.to.fd, to == "write" and "out" or nil) end
+end
+
+function Output:close(stream)
+  if stream.state == "closed" then return end
+  self:turn(stream, "closed")
+  if stream.polled then S.epoll_ctl(self.watch.poll, "del", stream.to.fd) end
+  self.watch.handlers[stream.reader:getfd()] = nil
+  stream.reader:close()
+  stream.pending = ""
+end
+
+-- Writes what waits, as far as it goes.
+function Output:push(stream)
+  while stream.pending ~= "" do
+    local n, err = put(stream.to, stream.pending)
+    if n then
+      stream.pending = stream.pending:sub(n + 1)
+    elseif err.AGAIN then
+      return self:turn(stream, "write")
+    elseif not err.INTR then
+      -- That nobody reads any more is the reader's choice; anything else is told.
+      if not err.PIPE and not err.CONNRESET then self.errors[#self.errors + 1] = stream.name .. ": " .. tostring(err) end
+      return self:close(stream)
+    end
+    if stream.to.most and stream.pending ~= "" then return self:turn(stream, "write") end
+  end
+  self:turn(stream, "read")
+end
+
+-- Takes what the container wrote; true when there may be more.
+function Output:pull(stream)
+  local data, err = S.read(stream.reader, CHUNK)
+  if not data then return err.INTR == true end
+  if data == "" then
+    self:close(stream)
+    return false
+  end
+  local allowed = #data <= self.left and data or data:sub(1, self.left)
+  self.left = self.left - #allowed
+  stream.pending = allowed
+  self:push(stream)
+  if #allowed < #data then self.watch:stop("output") end
+  return stream.state == "read"
+end
+
+function Output:destination_ready(stream, events)
+  if stream.pending ~= "" then
+    self:push(stream)
+  elseif events.err or events.hup then
+    self:close(stream)
+  end
+end
+
+--- Begins to pass the output on, in the loop of `watch`.
+function Output:attach(watch)
+  self.watch = watch
+  collectgarbage "restart" -- every chunk is garbage at once
+  S.sigaction("xfsz", "ignore") -- a file of ours may reach luge's own limit: an error then, not luge's end
+  for _, stream in pairs(self.streams) do
+    stream.to = destination(stream.number)
+    S.fcntl(stream.reader, "setfl", "nonblock")
+    watch.handlers[stream.reader:getfd()] = function() self:pull(stream) end
+    -- A file cannot be waited for (EPERM), and need not be. Asked for nothing, a pipe still tells that its reader went.
+    stream.polled = S.epoll_ctl(watch.poll, "add", stream.to.fd)
+    watch.handlers[number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
+    self:turn(stream, "read")
+  end
+end
+
+local function is_waiting(streams)
+  for _, stream in pairs(streams) do
+    if stream.pending ~= "" then return true end
+  end
+end
+
+--- The container has ended: passes on what it still wrote. Whoever holds a pipe open is not waited for, a slow reader
+-- is, as long as `watch` says.
+function Output:finish(watch)
+  for _, stream in pairs(self.streams) do
+    while stream.state == "read" and self:pull(stream) do end
+  end
+  while is_waiting(self.streams) and not watch.given_up do
+    watch:round()
+    for _, stream in pairs(self.streams) do
+      while stream.state == "read" and self:pull(stream) do end
+    end
+  end
+  for _, stream in pairs(self.streams) do self:close(stream) end
+end
+
+return M
