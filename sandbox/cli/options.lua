@@ -43,6 +43,8 @@ M.commands = {
     stops_at_profile = true,
     options = with(SHAPE, JSON, { "origins", help = "where each value of the profile came from" },
       { "seccomp", help = "what the filters allow and deny" }) },
+  { "stats", usage = "[--once] [--json] [NAME…]", summary = "what running containers use, once a second",
+    options = { JSON, { "once", help = "one look, then end; CPU % is the share since the container began" } } },
   { "lua", usage = "[SCRIPT [ARG…]]", summary = "the syscall layer: a script, or a prompt", raw = true, options = {} },
   { "doctor", usage = "[--json]", summary = "what this host supports, and how to get the rest", options = { JSON }, most = 0 },
   { "help", usage = "[COMMAND|FIELD]", summary = "about a command, or a field of a profile", options = {}, most = 1 },
@@ -76,9 +78,10 @@ M.elsewhere = {
   ["--entrypoint"] = "--set 'entrypoint={ \"…\" }'",
   ["-p"] = "--set network=host: this version publishes no ports",
   ["--publish"] = "--set network=host: this version publishes no ports",
-  ["-m"] = "--set limits.address_space=SIZE, for each process: this version sets no cgroup limits",
-  ["--memory"] = "--set limits.address_space=SIZE, for each process: this version sets no cgroup limits",
-  ["--cpus"] = "--set limits.affinity=0-1: this version sets no cgroup limits", ["--pids-limit"] = "--set limits.processes=N",
+  ["-m"] = "--set limits.memory=SIZE", ["--memory"] = "--set limits.memory=SIZE", ["--memory-swap"] =
+    "--set limits.swap=SIZE (besides memory)", ["--cpus"] = "--set limits.cpus=N", ["--cpu-shares"] =
+    "--set limits.cpu_weight=N (1 to 10000, 100 is usual)", ["--cpuset-cpus"] = "--set limits.cpuset=0-1",
+  ["--pids-limit"] = "--set limits.pids=N", ["--cgroup-parent"] = "--set limits.parent=/PATH",
   ["--env-file"] = "--env NAME=VALUE, for each variable",
   ["-d"] = "nothing: this version runs containers in the foreground",
   ["--detach"] = "nothing: this version runs containers in the foreground",

@@ -110,6 +110,26 @@ function M.figures(cg)
   }
 end
 
+-- No limit is "max" in version 2, and nearly 2^63 in version 1.
+local UNLIMITED = 1 << 62
+
+local function limit_of(text)
+  local number = number_of(text)
+  return number and number < UNLIMITED and number or nil
+end
+
+--- What it uses now, and may: memory_bytes, memory_limit_bytes, pids, pids_limit (luge's own PID 1 not counted).
+function M.usage(cg)
+  local own = cg.init and 1 or 0
+  local pids = number_of(text_of(cg, "pids", "pids.current", "pids.current"))
+  local most = limit_of(text_of(cg, "pids", "pids.max", "pids.max"))
+  return {
+    memory_bytes = number_of(text_of(cg, "memory", "memory.usage_in_bytes", "memory.current")),
+    memory_limit_bytes = limit_of(text_of(cg, "memory", "memory.limit_in_bytes", "memory.max")),
+    pids = pids and pids - own, pids_limit = most and most - own,
+  }
+end
+
 --- What happened that its command may have survived: oom_kill processes killed by the kernel for want of memory,
 -- pids_refused processes that could not be born.
 function M.events(cg)

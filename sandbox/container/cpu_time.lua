@@ -10,58 +10,24 @@
 -- where nothing was used since it last looked.
 
 local S = require "syscall"
+local processes = require "sandbox.container.processes"
 
 local M = {}
 
-local TICK = 0.01 -- USER_HZ is 100 on every architecture that luge knows
 local SHORTEST, LONGEST_IDLE = 0.02, 0.25
 
 local Meter = {}
 Meter.__index = Meter
 
--- The name, in parentheses, may hold anything: the fields after it are counted from its end.
-local function read_stat(pid)
-  local text = S.readfile(("/proc/%d/stat"):format(pid))
-  local rest = text and text:match("^.*%)%s(.*)$")
-  if not rest then return nil end
-  local fields, n = {}, 2
-  for field in rest:gmatch("%S+") do
-    n = n + 1
-    fields[n] = tonumber(field) or field
-  end
-  return { own = fields[14] + fields[15], waited = fields[16] + fields[17], started = fields[22] }
-end
-
--- Children belong to threads; of most processes there is one.
-local function each_child(pid, visit)
-  local base = ("/proc/%s/task"):format(pid)
-  for _, thread in ipairs(S.dir(base) or {}) do
-    for child in (S.readfile(("%s/%s/children"):format(base, thread)) or ""):gmatch("%d+") do visit(tonumber(child)) end
-  end
-end
-
 -- Every process of the container is below luge: PID 1, and in the host's pid namespace what lost its parent.
-local function processes()
-  local found, todo = {}, { "self" }
-  while #todo > 0 do
-    each_child(table.remove(todo), function(pid)
-      if not found[pid] then
-        found[pid] = read_stat(pid)
-        todo[#todo + 1] = pid
-      end
-    end)
-  end
-  return found
-end
-
 --- Processes come and go while luge looks, so that one look may miss some: either sum is at most what was used, and
 -- the greatest ever seen counts.
 function Meter:sum()
-  local found, tree, own = processes(), 0, 0
+  local found, tree, own = processes.below "self", 0, 0
   -- A parent was read before its children, so that none of them is in its sum as well.
   for _, process in pairs(found) do tree = tree + process.own + process.waited end
   for pid, last in pairs(self.known) do
-    local now = found[pid] or read_stat(pid)
+    local now = found[pid] or processes.read(pid)
     if now and now.started == last.started then
       found[pid] = now
     else
@@ -70,7 +36,7 @@ function Meter:sum()
   end
   self.known = found
   for _, process in pairs(found) do own = own + process.own end
-  return math.max(tree, own + self.gone) * TICK
+  return math.max(tree, own + self.gone) * processes.TICK
 end
 
 function Meter:read()
