@@ -107,15 +107,15 @@ function M.collect_name(directory, name)
 end
 
 --- Removes what luges that were killed left in the state directory: locks that nobody holds. Looks at no more
--- than `most` of them, so that a start stays cheap.
+-- than `most` of them, so that a start stays cheap, and not always at the same ones where there are more.
 function M.collect(directory, most)
-  local looked, removed = 0, 0
+  local locks, removed = {}, 0
   for _, name in ipairs(S.dir(directory) or {}) do
-    if looked == most then break end
-    if is_lock(name) then
-      looked = looked + 1
-      if remove_unlocked(directory .. "/" .. name) then removed = removed + 1 end
-    end
+    if is_lock(name) then locks[#locks + 1] = name end
+  end
+  local first = #locks > most and S.getpid() * most % #locks or 0
+  for i = 1, math.min(most, #locks) do
+    if remove_unlocked(directory .. "/" .. locks[(first + i - 1) % #locks + 1]) then removed = removed + 1 end
   end
   return removed
 end

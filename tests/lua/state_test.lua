@@ -1,0 +1,20 @@
+-- SPDX-License-Identifier: MIT
+-- The state directory: what killed luges left there is found, however many others run.
+
+local t = dofile "tests/integration/harness.lua"
+local S = require "syscall"
+local state = require "sandbox.container.state"
+
+t.test("locks that nobody holds go in a few starts, though more are held than one start looks at", function()
+  local dir, held, left, starts = t.dir "0700", {}, 50, 0
+  for i = 1, 100 do held[i] = t.must(S.take_lock(("%s/a%03d.lock"):format(dir, i))) end
+  for i = 1, left do t.must(S.take_lock(("%s/z%03d.lock"):format(dir, i))):close() end
+  while left > 0 and starts < 50 do
+    local pid = t.must(S.fork()) -- each start is another process
+    if pid == 0 then S.exit(state.collect(dir, 32)) end
+    local _, status = S.wait4(pid)
+    left, starts = left - status.status, starts + 1
+  end
+  t.equal(left, 0, "after " .. starts .. " starts")
+  t.equal(#t.must(S.dir(dir)), #held)
+end)
