@@ -174,6 +174,34 @@ t.test("hugetlb: both what is reserved and what is touched", function()
   box.refused({ "exit", "0", body = "limits = { hugetlb = { ['3M'] = '6M' } }" }, "has no huge pages of 3M")
 end)
 
+-- ---- devices ----
+
+t.test("a device that may only be read", function()
+  t.needs_root()
+  if not (layout.v1.devices or layout.v2) then t.skip("no-cgroup: no hierarchy is mounted here") end
+  local r = box.run { report = true, body = "devices = { device { '/dev/zero', access = 'r' }, device { '/dev/full', access = 'w' } }",
+    shell = "head -c 3 /dev/zero | wc -c; echo x > /dev/zero || echo refused; echo x > /dev/null && echo written; "
+      .. "head -c 1 /dev/full > /dev/null || echo unreadable" }
+  t.equal(r.stdout, "3\nrefused\nwritten\nunreadable\n")
+  rows(r.report, "devices")
+  box.refused({ "exit", "0", body = "devices = { device { '/dev/zero', access = 'r' } }, mounts = { bind { '/tmp', dev = true } }" },
+    "would close the devices of /tmp, which has dev = true")
+end)
+
+t.test("who could make nodes finds them closed", function()
+  t.needs_root()
+  if not (layout.v1.devices or layout.v2) then t.skip("no-cgroup: no hierarchy is mounted here") end
+  local r = box.run { report = true, shell = "mknod /tmp/kmem c 1 1 && head -c 1 /tmp/kmem; mknod /tmp/n c 1 3 && echo made; ls /tmp",
+    body = "id_map = 'host', capabilities = { 'mknod' }, seccomp = { allow = { 'mknod', 'mknodat' } }" }
+  t.equal(r.stdout, "made\nn\n", r.stderr)
+  rows(r.report, "capabilities")
+end)
+
+t.test("an ordinary user cannot have that", function()
+  t.needs_user()
+  box.refused({ "exit", "0", body = "devices = { device { '/dev/zero', access = 'r' } }" }, "devices: only a cgroup can hold access")
+end)
+
 -- ---- figures ----
 
 t.test("the report's figures are the whole container's", function()
