@@ -123,7 +123,8 @@ Test(cgroup, wrong_programs, .fini = scratch_remove)
 	test_lua(scratch_state(),
 		 "raises('insns', S.bpf_prog_load, { type = 'cgroup_device', insns = 'short' })\n"
 		 "raises('insns', S.bpf_prog_load, { type = 'cgroup_device', insns = '' })\n"
-		 "raises('BPF_PROG_TYPE', S.bpf_prog_load, { type = 'cgroup_devices', insns = ('x'):rep(8) "
+		 "raises('BPF_PROG_TYPE', S.bpf_prog_load, { type = 'cgroup_devices', insns = "
+		 "('x'):rep(8) "
 		 "})\n"
 		 "raises('name', S.bpf_prog_load, { type = 'cgroup_device', insns = ('x'):rep(8), "
 		 "name = "
