@@ -15,5 +15,6 @@ return container {
     -- What was built outside is hidden, so that all is built here.
     tmpfs { "/src/build", size = "1G", mode = "0755" },
   },
-  limits  = { wall = "10m" },
+  -- A user whose session was given no cgroups builds without the limit of memory; the report then says so.
+  limits  = { wall = "10m", memory = optional("4G") },
 }

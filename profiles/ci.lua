@@ -7,7 +7,7 @@ return container {
   env     = { "CI", "CI_*" },          -- those that the host has
   limits  = {
     wall       = "10m",                -- then TERM, KILL after stop.grace, and exit code 124
-    processes  = 512,
+    pids       = optional(512),        -- without a cgroup for it, as a limit of the user's processes
     open_files = 4096,
     file_size  = "4G",
     core       = 0,

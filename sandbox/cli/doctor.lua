@@ -110,16 +110,49 @@ check("state directory", function(host)
   return directory ~= nil, directory or why, "set LUGE_STATE to a directory of yours"
 end)
 
-check("cgroups", function()
-  local v1, v2 = {}, nil
-  for line in (S.readfile("/proc/self/mountinfo") or ""):gmatch("[^\n]+") do
-    local target, kind, options = line:match("^%d+ %d+ %S+ %S+ (%S+) .- %- (%S+) %S+ (%S+)")
-    if kind == "cgroup2" then v2 = target end
-    if kind == "cgroup" then v1[#v1 + 1] = target:match("([^/]+)$") or options end
+-- Which limits of a profile each controller holds.
+local HOLDS = { { "memory", "memory swap" }, { "pids", "pids" }, { "cpu", "cpus cpu_weight" }, { "cpuset", "cpuset" },
+  { "io", "io" }, { "hugetlb", "hugetlb" } }
+
+check("cgroups", function(host)
+  local layout = host.cgroups
+  local on = { {}, {} }
+  for _, name in ipairs { "memory", "pids", "cpu", "cpuset", "io", "hugetlb", "devices", "freezer" } do
+    local hierarchy = layout:find(name)
+    if hierarchy then table.insert(on[hierarchy.version], name) end
   end
-  local layout = v2 and #v1 > 0 and "hybrid" or v2 and "v2" or #v1 > 0 and "v1" or "none"
-  return nil, layout,
-    "this version sets no cgroup limits: processes by RLIMIT_NPROC, the rest by rlimits and wall time"
+  local parts = {}
+  for version, names in ipairs(on) do
+    if #names > 0 then parts[#parts + 1] = ("v%d has %s"):format(version, table.concat(names, " ")) end
+  end
+  return nil, layout:kind() .. (#parts > 0 and ": " .. table.concat(parts, "; ") or "")
+end)
+
+-- Whether a limit of this controller can be had by the user who asks; where not, why.
+local function usable(host, controller)
+  local layout = host.cgroups
+  local hierarchy = layout:find(controller)
+  if not hierarchy then return false, "missing" end
+  local place = layout:place(hierarchy, nil, host.uid)
+  if not place then return false, "closed" end
+  if hierarchy.version == 2 and not layout:enable(place, { controller }) then return false, "closed" end
+  return true
+end
+
+check("limits", function(host)
+  local can, cannot, closed = {}, {}, false
+  for _, row in ipairs(HOLDS) do
+    local ok, why = usable(host, row[1])
+    table.insert(ok and can or cannot, row[2])
+    closed = closed or why == "closed"
+  end
+  local memory = host.cgroups:find("memory")
+  if usable(host, "memory") and memory.version == 2 then can[1] = can[1] .. " memory_high oom_group" end
+  local found = (#can > 0 and table.concat(can, " ") or "none") .. " by cgroups"
+  if #cannot == 0 then return true, found end
+  return nil, found .. "; not " .. table.concat(cannot, " "), closed
+    and "luge run by root, or in a scope of its own: systemd-run --user --scope -p Delegate=yes luge run …; pids falls back "
+    .. "to RLIMIT_NPROC" or "a kernel that has these controllers, mounted below /sys/fs/cgroup"
 end)
 
 local WORDS = { [true] = "yes", [false] = "NO" }

@@ -78,10 +78,11 @@ M.elsewhere = {
   ["--entrypoint"] = "--set 'entrypoint={ \"…\" }'",
   ["-p"] = "--set network=host: this version publishes no ports",
   ["--publish"] = "--set network=host: this version publishes no ports",
-  ["-m"] = "--set limits.memory=SIZE", ["--memory"] = "--set limits.memory=SIZE", ["--memory-swap"] =
-    "--set limits.swap=SIZE (besides memory)", ["--cpus"] = "--set limits.cpus=N", ["--cpu-shares"] =
-    "--set limits.cpu_weight=N (1 to 10000, 100 is usual)", ["--cpuset-cpus"] = "--set limits.cpuset=0-1",
-  ["--pids-limit"] = "--set limits.pids=N", ["--cgroup-parent"] = "--set limits.parent=/PATH",
+  ["-m"] = "--set limits.memory=SIZE", ["--memory"] = "--set limits.memory=SIZE",
+  ["--memory-swap"] = "--set limits.swap=SIZE, besides memory", ["--cpus"] = "--set limits.cpus=N",
+  ["--cpu-shares"] =
+    "--set limits.cpu_weight=N (1 to 10000, 100 is usual)", ["--cgroup-parent"] = "--set limits.parent=/PATH",
+  ["--cpuset-cpus"] = "--set limits.cpuset=0-1", ["--pids-limit"] = "--set limits.pids=N",
   ["--env-file"] = "--env NAME=VALUE, for each variable",
   ["-d"] = "nothing: this version runs containers in the foreground",
   ["--detach"] = "nothing: this version runs containers in the foreground",

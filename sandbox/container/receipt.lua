@@ -198,6 +198,7 @@ local PAGE = 4096
 local function holds(asked, got)
   local a, g = math.tointeger(tonumber(asked)), math.tointeger(tonumber(got))
   if a and g then return a == g or a // PAGE * PAGE == g end
+  if got == asked .. "\n" then return true end
   for line in got:gmatch("[^\n]+") do
     local ok = true
     for word in asked:gmatch("%S+") do ok = ok and (" " .. line .. " "):find(" " .. word .. " ", 1, true) ~= nil end
@@ -212,8 +213,12 @@ local function cgroups(rows, run, symbols)
   local Steps = require "sandbox.plan.steps"
   for _, check in ipairs(run.cgroup.checks) do
     local got = check.path and S.readfile(Steps.resolve(check.path, symbols))
+    if check.program then
+      local programs = S.bpf_prog_query(Steps.resolve(check.program, symbols), "cgroup_device")
+      got = programs and ("%d program"):format(#programs)
+    end
     local file = check.path and check.path:match("[^/]*$") .. " " or ""
-    row(rows, check.field, file .. check.asked .. (check.optional and " (by default)" or ""),
+    row(rows, check.field, file .. one_line(check.asked) .. (check.optional and " (by default)" or ""),
       got and one_line(got) or check.got or "absent", got and holds(check.asked, got) or not got and check.optional)
   end
 end

@@ -146,6 +146,25 @@ local function for_figures(c)
   end
 end
 
+-- The devices controller of version 1 is a list, version 2 has a program instead, which only root may load.
+local function for_devices(c)
+  local devices = require "sandbox.plan.devices"
+  local why = devices.asks(c)
+  if not why then return end
+  local layout = c.facts.cgroups
+  local hierarchy = layout.v1.devices or layout.v2
+  local group = hierarchy and (hierarchy.version == 1 or c.facts.privileged) and group_of(c, hierarchy)
+  if not group then
+    if why == "devices" then
+      c:fault("devices", 'only a cgroup can hold access other than "rw", and luge may not give this container one with devices',
+        'run luge as root where cgroups are mounted (luge doctor), write "rw", or leave the device out')
+    end
+    return
+  end
+  group.used, group.why, group.devices = true, group.why or why, { why = why, rules = devices.rules(c) }
+  c.cgroup.dirs.devices = { version = hierarchy.version, path = group.path }
+end
+
 local function decide(c)
   local asked = c.spec.limits
   local pids_done = asked.pids and default_pids(c)
@@ -153,6 +172,7 @@ local function decide(c)
     local value = asked[row.field]
     if value and value ~= "unlimited" and not (row.field == "pids" and pids_done) then apply(c, row, value) end
   end
+  for_devices(c)
   for_figures(c)
 end
 
@@ -190,6 +210,28 @@ local function how_to_make(group)
   return how
 end
 
+-- Before the child is in it. The program goes with its cgroup.
+local function restrict_devices(c, group)
+  local devices, steps, why = require "sandbox.plan.devices", c.steps, group.devices.why
+  if group.hierarchy.version == 1 then
+    local lines = {}
+    steps:add("host", why, "writefile", { group.path .. "/devices.deny", "a" })
+    for i, rule in ipairs(group.devices.rules) do
+      lines[i] = devices.line(rule)
+      steps:add("host", why, "writefile", { group.path .. "/devices.allow", lines[i] })
+    end
+    c.cgroup.checks[#c.cgroup.checks + 1] = { field = why, path = group.path .. "/devices.list",
+      asked = table.concat(lines, "\n") }
+    return
+  end
+  c.constants["devices.program"] = devices.program(group.devices.rules)
+  steps:add("host", why, "open", { group.path, "rdonly, directory, cloexec" }, { save = "$devices.cgroup" })
+  steps:add("host", why, "bpf_prog_load", { { type = "cgroup_device", insns = "$devices.program", name = "luge_devices" } },
+    { save = "$devices.fd" })
+  steps:add("host", why, "bpf_prog_attach", { "$devices.cgroup", "$devices.fd", "cgroup_device" })
+  c.cgroup.checks[#c.cgroup.checks + 1] = { field = why, program = "$devices.cgroup", asked = "1 program" }
+end
+
 local function make(c, group, index)
   local steps, why = c.steps, group.why or "limits"
   local place = { above = group.place.made }
@@ -199,6 +241,7 @@ local function make(c, group, index)
   for _, write in ipairs(group.writes) do
     steps:add("host", write.why, "writefile", { write.path, write.text }, { optional = write.optional })
   end
+  if group.devices then restrict_devices(c, group) end
 end
 
 local function enter(c, group)

@@ -17,8 +17,7 @@ end
 A.each("a field that luge does not enforce yet is refused when it is written", function(side)
   t.equal(side:run({}, "/guest", "print", "ran").stdout, "ran\n")
   for field, text in pairs {
-    ["limits.memory"] = "limits = { memory = '64M' }", ["limits.pids"] = "limits = { pids = 10 }",
-    ["limits.cpus"] = "limits = { cpus = 1 }", ["landlock"] = "landlock = { read = { '/' } }",
+    ["landlock"] = "landlock = { read = { '/' } }",
     ["network"] = "network = 'internet'",
   } do
     refused(side, { fields = text }, field)
@@ -32,6 +31,16 @@ A.each("no protection is spelt wrong unnoticed", function(side)
     ["limits.procs"] = "limits = { procs = 3 }", ["namespaces"] = "namespaces = { nett = true }",
   } do
     refused(side, { fields = text }, field)
+  end
+end)
+
+A.user("a limit whose controller this user was not given is an error", function(side)
+  local layout = require "sandbox.plan.cgroup_layout".gather()
+  for field, controller in pairs { ["memory = '64M'"] = "memory", ["pids = 10"] = "pids", ["cpus = 1"] = "cpu" } do
+    local hierarchy = layout:find(controller)
+    if not (hierarchy and layout:place(hierarchy, nil, 65534)) or t.root then
+      refused(side, { fields = "limits = { " .. field .. " }" }, "limits." .. field:match "^%w+")
+    end
   end
 end)
 
