@@ -73,9 +73,15 @@ function Meter:sum()
   return math.max(tree, own + self.gone) * TICK
 end
 
+-- By the container's cgroup, or nil where none of its controllers counts.
+function Meter:counted()
+  if not self.run.cgroup then return nil end
+  local cgroup = require "sandbox.container.cgroup"
+  return cgroup.cpu_seconds(cgroup.of(self.run, self.run.symbols))
+end
+
 function Meter:read()
-  local cgroup = self.run.cgroup
-  local seconds = cgroup and require("sandbox.container.cgroup").cpu_seconds(cgroup) or self:sum()
+  local seconds = self:counted() or self:sum()
   self.used = math.max(self.used, seconds)
   return self.used
 end

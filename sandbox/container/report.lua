@@ -31,8 +31,7 @@ local function figures(outcome)
   local usage = outcome.rusage or {}
   return { wall_s = or_null(outcome.wall_s), user_s = or_null(usage.utime), sys_s = or_null(usage.stime),
     memory_peak_bytes = json.null, pids_peak = json.null, processes_peak = json.null,
-    io_read_bytes = json.null, io_write_bytes = json.null,
-    voluntary_switches = or_null(usage.nvcsw), involuntary_switches = or_null(usage.nivcsw) }
+    io_read_bytes = json.null, io_write_bytes = json.null }
 end
 
 local function document(run, outcome)

@@ -95,7 +95,8 @@ t.test("full and content with it; full in between; failed for something else", f
   t.equal(ended(limited("'1M'", { shell = full .. "rm /tmp/f; exit 6" })), { 6, "exit", 6 })
   t.equal(ended(limited("'1M'", { shell = full .. "exit 6" })), { 6, "disk", 6 })
   t.equal(ended(limited("'1M'", { "exit", "6" })), { 6, "exit", 6 })
-  t.equal(ended(limited("'1M'", { shell = full .. "kill -9 $$" })), { 137, "disk", 137 })
+  t.equal(ended(limited("'1M'", { shell = full .. "kill -BUS $$" })), { 135, "disk", 135 })
+  t.equal(ended(limited("'1M'", { shell = full .. "kill -9 $$" })), { 137, "signal", 137 })
 end)
 
 t.test("empty files cannot take the memory either", function()
