@@ -2,6 +2,7 @@
 -- sandbox.cli.plan: `luge plan`: the steps that run would take, each as the call it is.
 
 local cli = require "sandbox.cli"
+local list = require "sandbox.plan.list"
 local request = require "sandbox.cli.request"
 
 local M = {}
@@ -126,9 +127,20 @@ local function print_unlimited(spec)
   end
   look(spec.root, "/")
   for _, mount in ipairs(spec.mounts) do look(mount, mount.target) end
-  print("\n-- limits.disk: one tmpfs holds what the container writes to /tmp, /run, /var/tmp, its home, /dev/shm and what else is")
-  print("-- thrown away. " .. (#own > 0 and "With a size of their own, beside it: " .. table.concat(own, " ") .. ". " or "")
+  print("\n-- limits.disk: one tmpfs holds what the container writes to /tmp, /run, /var/tmp, its home, /dev/shm and what")
+  local beside = #own > 0 and "With a size of their own, beside it: " .. table.concat(own, " ") .. ". " or ""
+  print("-- else is thrown away. " .. beside
     .. (#kept > 0 and "On the host, not limited: " .. table.concat(kept, " ") .. "." or "Nothing of the host can be written."))
+  if not spec.seccomp or list.has(spec.capabilities.bounding, "sys_admin") then
+    print("-- Without a filter, or with sys_admin, the container can mount a tmpfs of its own, which is not in it.")
+  end
+end
+
+-- Whether one of the container's cgroups counts processor time.
+local function counts_time(cgroup)
+  for controller, dir in pairs(cgroup and cgroup.dirs or {}) do
+    if controller == "cpuacct" or dir.version == 2 then return true end
+  end
 end
 
 local function print_notes(plan, spec)
@@ -147,6 +159,10 @@ local function print_notes(plan, spec)
     end
   end
   if spec.limits.disk then print_unlimited(spec) end
+  if spec.limits.cpu_time and not counts_time(plan.cgroup) then
+    print("\n-- limits.cpu_time: without a cgroup luge adds up its processes. The time of children that nobody waits")
+    print("-- for counts as far as luge saw them; RLIMIT_CPU bounds each of them, not their sum: limits.wall does.")
+  end
   if spec.limits.output then
     print("\n-- limits.output: the command's stdout and stderr are pipes to luge, whatever luge's own are.")
   end

@@ -241,14 +241,14 @@ function M.end_orphans()
   end
 end
 
-local SIGSYS = 31
+local SIGKILL, SIGSYS = 9, 31
 
 -- Luge stopped the container for these.
 local STOPPED = { wall = 124, cpu_time = 124, output = 124 }
 
--- Whether the command failed with no room left where it could write.
+-- Whether the command failed with no room left where it could write. Who was killed did not fail by itself.
 local function lacked_room(self, outcome)
-  local disk = outcome.code ~= 0 and self.process.disk
+  local disk = outcome.code ~= 0 and outcome.signal ~= SIGKILL and self.process.disk
   local room = disk and S.fstatfs(disk)
   return room and (room.bavail == 0 or room.ffree == 0)
 end

@@ -57,7 +57,9 @@ local function attributes(flags)
     local list = flags:find(name, 1, true) and set or clear
     list[#list + 1] = name
   end
-  if flags:find("noatime", 1, true) then set[#set + 1] = "noatime" end
+  if flags:find("noatime", 1, true) then
+    set[#set + 1], clear[#clear + 1] = "noatime", "_atime" -- the kernel wants the former mode taken away (EINVAL)
+  end
   return { attr_set = #set > 0 and table.concat(set, ", ") or nil,
     attr_clr = #clear > 0 and table.concat(clear, ", ") or nil }
 end

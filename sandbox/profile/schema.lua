@@ -263,14 +263,12 @@ local limits = record { name = "limits",
     "The most input and output, for each disk or directory on one; caches hide it.",
     '{ ["/dev/sda"] = { write = "10M" } }'),
   limit("hugetlb", map("size", "word"), "Huge pages, for each page size.", '{ ["2M"] = "64M" }'),
-  limit("cpu_time", "duration", "The most CPU time of all of the container's processes together: then stop, and exit code 124. "
-    .. "Without a cgroup the time of children that nobody waits for counts only as far as luge saw them alive.", '"5m"',
+  limit("cpu_time", "duration", "The most CPU time of all its processes together: then stop, and exit code 124.", '"5m"',
     { unit = "seconds", min = 0.1 }),
-  limit("output", "size", "The most that it writes to stdout and stderr together, which are pipes then: that much is "
-    .. "passed on, the rest dropped, then stop, and exit code 124.", '"10M"', { unit = "bytes" }),
-  limit("disk", "size", "The most that it holds in what it writes and nobody keeps: /tmp, /run, /var/tmp, the home, /dev/shm, every "
-    .. "tmpfs and discarded overlay, together; then ENOSPC. Those with a size of their own count beside it; writable "
-    .. "binds and overlay directories of the host are not limited.", '"1G"', { unit = "bytes", min = 4096 }),
+  limit("output", "size", "The most that passes of stdout and stderr, which are pipes then: then stop, and exit code 124.",
+    '"10M"', { unit = "bytes" }),
+  limit("disk", "size", "The most that /tmp, /run, /var/tmp, the home, /dev/shm and each tmpfs and discarded overlay without a "
+    .. "size hold together: then ENOSPC.", '"1G"', { unit = "bytes", min = 4096 }),
   limit("parent", "cgroup_path", "The cgroup, of each hierarchy that a limit needs, to make its own in; it must be there.",
     '"/ci"'),
 }

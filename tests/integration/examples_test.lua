@@ -2,13 +2,13 @@
 -- Every example is run as its comment says, and must print what its comment says:
 --   --   $ COMMAND                 a shell's, at the top of the checkout
 --   --   what it prints, stdout and stderr; "…" stands for anything within a line
---   --   [exit code 124]           where it is not 0
+--   --   [exit code 124, reason wall]   the code where it is not 0; the reason is looked for in the run's report
 -- examples/ci.lua says it in words: it is run with a small checkout, and by the demo with luge's own.
 
 local S = require "syscall"
 local t = dofile "tests/integration/harness.lua"
 
--- The runs that a file's comment tells: { command =, lines = { pattern… }, code = }.
+-- The runs that a file's comment tells: { command =, lines = { pattern… }, code =, reason = or nil }.
 local function runs_of(path)
   local runs = {}
   for line in t.read(path):gmatch "[^\n]*" do
@@ -17,7 +17,8 @@ local function runs_of(path)
     if text and text:find "^%$ " then
       runs[#runs + 1] = { command = text:sub(3), lines = {}, code = 0 }
     elseif text and current and not current.over then
-      current.code = tonumber(text:match "^%[exit code (%d+)%]$") or current.code
+      local code = text:match "^%[exit code (%d+)"
+      if code then current.code, current.reason = tonumber(code), text:match ", reason ([%l_]+)%]$" end
       if not text:find "^%[exit code" then current.lines[#current.lines + 1] = text end
     elseif current then
       current.over = true
@@ -41,12 +42,27 @@ local function compare(run, output)
   end
 end
 
+-- Has the run of a command write its report, where the comment tells the reason of its end.
+local function with_report(run, directory, i)
+  if not run.reason then return run.command end
+  run.report = ("%s/%d.json"):format(directory, i)
+  local command, n = run.command:gsub("luge run ", "%0--report " .. run.report .. " ", 1)
+  t.equal(n, 1, "no luge run in: " .. run.command)
+  return command
+end
+
+local function check_report(run)
+  local report = t.ok(t.json.decode(t.ok(t.read(run.report), "no report")), "the report is no JSON")
+  t.equal({ report.reason, report.exit_code }, { run.reason, run.code }, run.command)
+  for _, row in ipairs(report.receipt) do t.ok(row.ok, row.field) end
+end
+
 -- One shell runs all of an example's commands, since one may use what another made.
 local function try(path)
   local runs = runs_of(path)
   t.ok(#runs > 0, "the comment tells no command")
-  local script = { "exec 2>&1\n" }
-  for _, run in ipairs(runs) do script[#script + 1] = run.command .. "\nprintf '\\a%s\\a' $?\n" end
+  local script, reports = { "exec 2>&1\n" }, t.dir()
+  for i, run in ipairs(runs) do script[#script + 1] = with_report(run, reports, i) .. "\nprintf '\\a%s\\a' $?\n" end
   local bin = t.dir()
   t.must(S.symlink(t.luge, bin .. "/luge"))
   local r = t.run { "sh", "-c", table.concat(script), timeout = 60,
@@ -57,6 +73,7 @@ local function try(path)
   for i, run in ipairs(runs) do
     compare(run, outputs[i].text)
     t.equal(outputs[i].code, run.code, run.command)
+    if run.report then check_report(run) end
   end
 end
 

@@ -44,7 +44,8 @@ end
 local function host(root)
   local facts = { cwd = "/src", uid = root and 0 or 1000, gid = root and 0 or 1000, user = root and "root" or "ann",
     home = root and "/root" or "/home/ann", passwd = {}, arch = "x86_64", kernel = "6.18.0", cpus = 4, memory = 1 << 33,
-    env = { LANG = "C", TOKEN = "hush" }, privileged = root, initial_userns = true, sys_resource = root, sys_nice = root, nice = 0, oom_score = 0, own_cpus = { 0, 1, 2, 3 },
+    env = { LANG = "C", TOKEN = "hush" }, privileged = root, initial_userns = true, sys_resource = root,
+    sys_nice = root, nice = 0, oom_score = 0, own_cpus = { 0, 1, 2, 3 },
       capabilities = require("sandbox.profile.capabilities").NAMES,
     newuidmap = false, newgidmap = false, subuid = {}, subgid = {}, given_ranges = {}, stdin_is_terminal = false,
     cgroups = cgroups(root), stat = look, link = function(_, path) return LINKS[path] end, stat_in_root = look_in_root, lstat_in_root = look_in_root,
@@ -212,5 +213,11 @@ t.test("what limits.disk leaves unlimited, and what limits.output changes, is sa
   local text = plan(("limits = { disk = '1M' }, mounts = { bind { %q, '/w', rw = true }, tmpfs { '/s', size = '1M' } }"):format(dir))
   t.contains(text, "On the host, not limited: /w.")
   t.contains(text, "With a size of their own, beside it: /s.")
+  t.lacks(plan "limits = { disk = '1M' }", "a tmpfs of its own")
+  t.contains(plan "limits = { disk = '1M' }, capabilities = { 'sys_admin' }", "can mount a tmpfs of its own")
+  t.contains(plan "limits = { disk = '1M' }, seccomp = false", "can mount a tmpfs of its own")
+  text = plan "limits = { cpu_time = '1s' }"
+  local has_cgroup = text:find "cgroup[^\n]*%${name}" ~= nil
+  t.equal(text:find("RLIMIT_CPU bounds each of them", 1, true) == nil, has_cgroup)
   t.contains(plan "limits = { output = '1M' }", "stdout and stderr are pipes")
 end)
