@@ -133,6 +133,10 @@ local function has(program)
   return false
 end
 
+local function needs_compiler()
+  if not has "cc" then t.skip "no-compiler: no cc in PATH" end
+end
+
 local PIPELINE = "i=0; while [ $i -lt 200 ]; do echo $i; i=$((i + 1)); done | sort -rn "
   .. "| awk '{ s += $1 } END { print s }' | cat | tee out && mkfifo p && (cat p & echo x > p; wait) "
   .. "&& ls -l out | wc -l && rm out p"
@@ -171,6 +175,7 @@ end
 
 for _, tier in ipairs { "default", "ci" } do
   t.test("compilers, make and interpreters run under " .. tier, function()
+    needs_compiler()
     local before = wear(tier)
     local command = sh("cc -O1 -pthread -o pi pi.c && ./pi && printf 'all:\\n\\t@echo made\\n' > m && make -f m",
       before)
@@ -199,6 +204,7 @@ t.test("fakeroot and a debugger's start work under ci", function()
 end)
 
 t.test("a computing program runs under compute, static and dynamic, and no second process", function()
+  needs_compiler()
   local build = sh "cc -O1 -pthread -o dynamic pi.c && cc -O1 -static -pthread -o static pi.c"
   t.write(build.cwd .. "/pi.c", PROGRAM)
   t.succeed(build)
