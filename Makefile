@@ -130,7 +130,7 @@ $(BUILD)/tests/guest: $(wildcard tests/guest/*.c tests/guest/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O2 $(WARN) -static -o $@ $(filter %.c,$^)
 
-.PHONY: tests check test
+.PHONY: tests check test vm
 tests: all $(TEST_PROGRAMS)
 
 check: tests ## the tests that need no privilege and make no namespace
@@ -140,6 +140,11 @@ test: ## every test; installs what is missing when root
 	$(Q)tests/packages build test
 	$(Q)$(MAKE) tests
 	$(Q)BUILD=$(BUILD) tests/run all
+
+vm: ## the tests of tests/vm/suite under Debian's cloud kernel in QEMU; no KVM, no root
+	$(Q)tests/packages build test vm
+	$(Q)$(MAKE) tests
+	$(Q)BUILD=$(BUILD) tests/run vm
 
 # ---- everything else ----
 

@@ -9,7 +9,7 @@
 #define AREAS(X) \
 	X(file) X(directory) X(stat) X(xattr) X(mount) X(mountinfo) X(process) \
 	X(namespace) X(credential) X(capability) X(prctl) X(limit) X(signal) X(event) \
-	X(socket) X(time) X(seccomp) X(bpf) X(terminal)
+	X(socket) X(time) X(seccomp) X(bpf) X(terminal) X(machine)
 /* clang-format on */
 
 #define DECLARE(area) void syscall_##area(lua_State *L);

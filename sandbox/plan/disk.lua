@@ -41,11 +41,16 @@ function M.hang(c)
   disk.hung = true
 end
 
---- Before what hangs is taken off: a copy, which can be attached again.
+--- Before it is taken off from where it is attached, which it cannot be again: goes on with a copy.
+function M.copy(c, place)
+  c.disk.fd = c.steps:open(place, "limits.disk", "disk", "open_tree", { c.disk.fd, "", "clone, cloexec, empty_path" })
+end
+
+--- Before what hangs is taken off.
 function M.keep(c)
   local disk = c.disk
   if not (disk and disk.hung) then return end
-  disk.fd = c.steps:open("guest", "limits.disk", "disk", "open_tree", { disk.fd, "", "clone, cloexec, empty_path" })
+  M.copy(c, "guest")
   disk.hung = false
 end
 

@@ -33,18 +33,56 @@ function M.release(c)
   c.hung, c.scratch = nil, nil
 end
 
+-- Before Linux 6.15 an overlay's layers had to be attached in the mount namespace of whoever mounts it (EINVAL, the
+-- kernel log says "failed to clone upperpath"; clone_private_mount() in fs/namespace.c). The version decides: a kernel
+-- that takes detached ones though it is older only does the little more.
+local function takes_detached_layers(c)
+  local major, minor = c.facts.kernel:match "^(%d+)%.(%d+)"
+  return (tonumber(major) or 0) * 1000 + (tonumber(minor) or 0) >= 6015
+end
+
+--- Where this kernel wants its layers attached, luge gets a mount namespace to itself, so that the host sees nothing
+-- of it. To be planned before the overlay's layers are opened: only mounts of the own namespace can be copied.
+function M.own_mounts(c, why)
+  if c.source_place ~= "attach" or c.attaches_layers or takes_detached_layers(c) then return end
+  c.attaches_layers = {}
+  c.steps:add("attach", why, "unshare", { "newns" })
+  c.steps:add("attach", why, "mount", { { target = "/", flags = "rec, slave" } })
+end
+
+--- Attaches a layer that root opened outside, over "/" as `hang` does in the child, where that has to be.
+function M.attach_layer(c, fd, why)
+  if not c.attaches_layers then return end
+  table.insert(c.attaches_layers, fd)
+  c.steps:add("attach", why, "move_mount", { fd, "", "fdcwd", "/", "f_empty_path" })
+end
+
+-- The overlay has copies of its own. While something lies over "/" luge counts as chrooted, and the next id map's
+-- user namespace would be EPERM.
+local function release_layers(c, why)
+  if not c.attaches_layers then return end
+  while #c.attaches_layers > 0 do
+    local fd = table.remove(c.attaches_layers)
+    if c.disk and c.disk.fd == fd then require("sandbox.plan.disk").copy(c, "attach") end
+    c.steps:add("attach", why, "umount2", { fd_path(fd), "detach" })
+  end
+  c.scratch = nil
+end
+
 -- A tmpfs for upper directories that nobody keeps; an overlay takes none that is unattached in a user namespace. In
 -- what is only a view the container writes nothing.
 local function scratch(c, why, size, is_written)
-  if is_written and not size and c.spec.limits.disk then return require("sandbox.plan.disk").root(c) end
+  if is_written and not size and c.spec.limits.disk then
+    local fd = require("sandbox.plan.disk").root(c)
+    M.attach_layer(c, fd, why)
+    return fd
+  end
   if not size and c.scratch then return c.scratch end
   local options = { { "mode", "0755" } }
   if size then options[2] = { "size", size } end
   local fd = c.steps:open(c.source_place, why, "scratch", "new_mount",
     { { type = "tmpfs", options = options, attrs = "nosuid, nodev" } })
-  if c.source_place == "guest" then
-    M.hang(c, fd, why)
-  end
+  if c.source_place == "guest" then M.hang(c, fd, why) else M.attach_layer(c, fd, why) end
   if not size then c.scratch = fd end
   return fd
 end
@@ -88,6 +126,7 @@ local function kept_upper(c, mount, dir, userns)
   end
   local fd = steps:open(place, mount.why, "upper", "open_tree", { "fdcwd", text(dir), "clone, cloexec" })
   steps:add(place, mount.why, "mount_setattr", { fd, "", "empty_path", { attr_set = "nosuid, nodev", userns = userns } })
+  M.attach_layer(c, fd, mount.why)
   return fd_path(fd) .. "/upper", fd_path(fd) .. "/work"
 end
 
@@ -112,8 +151,10 @@ function M.add(c, mount, lowers, upper, owner, userns)
   elseif upper then
     options[#options + 1] = { "redirect_dir", "on" }
   end
-  return c.steps:open(c.source_place, mount.why, "overlay", "new_mount",
+  local fd = c.steps:open(c.source_place, mount.why, "overlay", "new_mount",
     { { type = "overlay", options = options, attrs = M.attrs(mount) } })
+  release_layers(c, mount.why)
+  return fd
 end
 
 --- The mount attributes of a tree that comes from the host.

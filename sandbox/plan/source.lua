@@ -118,6 +118,7 @@ local function clone(c, mount, path, userns, lower)
     local flags = whole and "empty_path, recursive" or "empty_path"
     steps:add(place, mount.why, "mount_setattr", { fd, "", flags, attrs })
   end
+  if lower then overlay.attach_layer(c, fd, mount.why) end
   return fd
 end
 
@@ -145,9 +146,11 @@ function M.open(c, mount, is_root)
   local upper = mount.overlay or mount.upper or mount.view and "discard" or nil
   local sources = mount.lower or { mount.source }
   if not upper and #sources == 1 then return clone(c, mount, sources[1], userns) end
+  local userns_of_upper = upper_userns(c, mount, map)
   local lowers = {}
+  overlay.own_mounts(c, mount.why)
   for i = #sources, 1, -1 do lowers[#lowers + 1] = clone(c, mount, sources[i], userns, true) end
-  local fd = overlay.add(c, mount, lowers, upper, upper_owner(c, mount, userns, is_root), upper_userns(c, mount, map))
+  local fd = overlay.add(c, mount, lowers, upper, upper_owner(c, mount, userns, is_root), userns_of_upper)
   if mount.view and not mount.overlay and not mount.upper then c.seal_readonly[#c.seal_readonly + 1] = { fd, mount.why } end
   return fd
 end

@@ -397,6 +397,14 @@ function M.needs_user()
   if S.geteuid() == 0 then error(setmetatable({}, SKIP), 0) end
 end
 
+-- Leaves a test of the 32-bit gate where the kernel has none: there int 0x80 is a fault, with or without a filter.
+function M.needs_ia32()
+  local getpid, sigsegv = "20", 11
+  if M.run { "guest", "try", "int80", getpid }.signal == sigsegv then
+    M.skip "no-ia32: int 0x80 is a fault: a kernel without IA-32 emulation"
+  end
+end
+
 local function note(outcome, name)
   local path = os.getenv "LUGE_TEST_TALLY"
   if path then

@@ -41,9 +41,9 @@ local function cgroups(root)
   return hosts.layout(root and hosts.v2(0, "/user.slice/user-0.slice/session-1.scope") or hosts.session())
 end
 
-local function host(root)
+local function host(root, kernel)
   local facts = { cwd = "/src", uid = root and 0 or 1000, gid = root and 0 or 1000, user = root and "root" or "ann",
-    home = root and "/root" or "/home/ann", passwd = {}, arch = "x86_64", kernel = "6.18.0", cpus = 4, memory = 1 << 33,
+    home = root and "/root" or "/home/ann", passwd = {}, arch = "x86_64", kernel = kernel or "6.18.0", cpus = 4, memory = 1 << 33,
     env = { LANG = "C", TOKEN = "hush" }, privileged = root, initial_userns = true, sys_resource = root,
     sys_nice = root, nice = 0, oom_score = 0, own_cpus = { 0, 1, 2, 3 },
       capabilities = require("sandbox.profile.capabilities").NAMES,
@@ -55,8 +55,8 @@ local function host(root)
   return require("sandbox.plan.facts").gather(facts)
 end
 
-local function compile(root, body)
-  local facts = host(root)
+local function compile(root, body, kernel)
+  local facts = host(root, kernel)
   local profile = require "sandbox.profile"
   local spec, faults = profile.load { source = { text = "return container {\n" .. body .. "\n}\n", label = "golden.lua" },
     facts = facts, overrides = {} }
@@ -112,6 +112,34 @@ for name, body in pairs(GOLDEN) do
     end)
   end
 end
+
+t.test("before Linux 6.15 root attaches the layers of an overlay, in mounts of luge's own", function()
+  for _, body in ipairs { GOLDEN.workspace, GOLDEN.directory } do
+    local own, attached
+    for _, step in ipairs(compile(true, body, "6.12.0").steps) do
+      local first = step.args[1]
+      local op = step.where == "attach" and step.op -- the child's mounts are its own
+      if op == "unshare" then
+        own, attached = true, {}
+      elseif op == "userns_open" then
+        t.ok(not attached or not next(attached), "luge counts as chrooted")
+      elseif op == "move_mount" then
+        t.ok(own, "attached in the host's mounts")
+        attached["/proc/self/fd/${" .. first:sub(2) .. "}"] = true
+      elseif op == "umount2" then
+        t.ok(attached[first], first .. " was not attached")
+        attached[first] = nil
+      elseif op == "new_mount" and first.type == "overlay" then
+        for _, option in ipairs(first.options) do
+          local layer = option[1]:find "dir$" and option[2]:match "^/proc/self/fd/[^/:]*"
+          t.ok(not layer or attached[layer], (layer or "") .. " is not attached")
+        end
+      end
+    end
+    t.equal(attached, {}, "still attached at the end")
+    t.lacks(text_of(compile(true, body, "6.15.0-rc1")), 'attach unshare("newns")')
+  end
+end)
 
 t.test("faults of a host that cannot give it", function()
   local function faults(root, body)

@@ -10,6 +10,11 @@ local S = require "syscall"
 A.each("the runtime's binary cannot be held open through /proc/PID/exe", function(side)
   local victim = side:file("runtime", t.read(side.guest), "0755")
   local runtime = t.start { victim, "sleep", "2", uid = side.uid }
+  -- Until it has executed the victim it is a process of another user's making, whose /proc is closed to the attack.
+  for _ = 1, 200 do
+    if S.readlink(("/proc/%d/exe"):format(runtime.pid)) == victim then break end
+    S.nanosleep(0.01)
+  end
   A.works(side:try_outside({}, "overwrite", tostring(runtime.pid)), "an unprotected runtime")
   runtime:kill()
   runtime:wait()

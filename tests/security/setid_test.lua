@@ -33,9 +33,20 @@ local WAYS = {
   { { "mknod-file", "/d/new", "4755" }, "new" },
 }
 
+-- The ways that this kernel has: fchmodat2 came with Linux 6.6.
+local function known_ways(side)
+  local known = {}
+  for _, way in ipairs(WAYS) do
+    if side:try_outside({}, way[1][1], "/no/such/file", "4755").errno ~= "ENOSYS" then known[#known + 1] = way end
+  end
+  return known
+end
+
 A.root("a set-id program cannot be made where others could run it", function(side)
   local open, closed = places(side)
-  for _, way in ipairs(WAYS) do
+  local ways = known_ways(side)
+  t.ok(#ways >= #WAYS - 1)
+  for _, way in ipairs(ways) do
     local probe, name, exists = table.unpack(way)
     for _, dir in ipairs { open, closed } do
       S.unlink(dir .. "/" .. name)
