@@ -19,7 +19,7 @@ Test(machine, both_need_privilege)
 {
 	test_lua(test_state(),
 		 "child(function()\n"
-		 "  if S.geteuid() == 0 then assert(S.setresuid(65534, 65534, 65534)) end\n"
+		 "  if #S.capget().effective > 0 then assert(S.setresuid(65534, 65534, 65534)) end\n"
 		 "  local fd = assert(S.open('/dev/null', 'rdonly, cloexec'))\n"
 		 "  local loaded, err = S.finit_module(fd)\n"
 		 "  assert(not loaded and (err.PERM or err.NOSYS), err) -- NOSYS: a kernel without "
