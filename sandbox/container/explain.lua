@@ -48,7 +48,7 @@ local hints = {
     end
     if step.why:match("^limits") then
       if err.BUSY then return "the cgroup is in use: another process is in it, or it holds more than the limit already" end
-      if err.INVAL or err.RANGE then return "the kernel does not take this value, or one above has less (luge plan shows the file)" end
+      if err.INVAL or err.RANGE then return "the kernel does not take this value, or a cgroup above has less" end
       if err.NOENT then return "this kernel lacks that file, or somebody removed the cgroup (luge doctor)" end
     end
     if step.why:match("^sysctl") then return "only sysctls of the container's own namespaces can be set" end
