@@ -46,6 +46,11 @@ local hints = {
     if step.why == "id_map" and err.PERM then
       return "the kernel refused the map: an ordinary user maps only himself without newuidmap"
     end
+    if step.why:match("^limits") then
+      if err.BUSY then return "the cgroup is in use: another process is in it, or it holds more than the limit already" end
+      if err.INVAL or err.RANGE then return "the kernel does not take this value, or a cgroup above has less" end
+      if err.NOENT then return "this kernel lacks that file, or somebody removed the cgroup (luge doctor)" end
+    end
     if step.why:match("^sysctl") then return "only sysctls of the container's own namespaces can be set" end
   end,
   open_tree = function(_, err)

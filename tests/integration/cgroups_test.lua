@@ -311,6 +311,41 @@ t.test("many at once make and remove the directory above theirs", function()
   box.nothing_left()
 end)
 
+-- ---- all of a container at once ----
+
+t.test("frozen, let go on, killed: in the version 2 hierarchy and in the freezer's", function()
+  t.needs_root()
+  local cgroup = require "sandbox.container.cgroup"
+  local tried = 0
+  for name, hierarchy in pairs { base = layout.v2, freezer = layout.v1.freezer } do
+    local path = hierarchy.mount .. "/luge-test-freeze"
+    t.must(S.make_cgroup(path))
+    local cg = { dirs = { [name] = { version = hierarchy.version, path = path } } }
+    local r, w = S.pipe()
+    local pid = t.must(S.fork())
+    if pid == 0 then
+      while true do S.write(w, "x") S.nanosleep(0.001) end
+    end
+    t.must(S.writefile(path .. "/cgroup.procs", pid .. "\n"))
+    t.must(cgroup.freeze(cg))
+    S.fcntl(r, "setfl", "nonblock")
+    while S.read(r, 4096) do end
+    S.nanosleep(0.05)
+    local none, err = S.read(r, 1)
+    t.ok(none == nil and err.AGAIN, "a frozen process wrote")
+    t.must(cgroup.thaw(cg))
+    S.fcntl(r, "setfl", 0)
+    t.equal(S.read(r, 1), "x")
+    t.must(cgroup.kill(cg))
+    t.equal(S.waitid("pid", pid, "exited").status, 9)
+    t.must(S.remove_cgroup(path))
+    tried = tried + 1
+  end
+  if tried == 0 then t.skip("no-freezer: neither version 2 nor the freezer is mounted") end
+  t.ok(not cgroup.freeze { dirs = {} })
+  t.ok(not cgroup.kill { dirs = {} })
+end)
+
 -- ---- where ----
 
 t.test("limits.parent", function()
