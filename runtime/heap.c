@@ -34,8 +34,10 @@ enum {
 	RUN_SIZE = 4 << 10,
 	GRAIN = 16,
 	PAGE_SIZE = 4096,
-	SMALL_MAX = 512,       /* up to here blocks come in every multiple of GRAIN */
-	CLASSED_MAX = 1 << 14, /* up to here in four sizes between powers of two; larger ones are malloc's */
+	SMALL_MAX = 512, /* up to here blocks come in every multiple of GRAIN */
+	CLASSED_MAX =
+		1
+		<< 14, /* up to here in four sizes between powers of two; larger ones are malloc's */
 	N_CLASSES = SMALL_MAX / GRAIN + 1 + 4 * 5,
 	MAGIC = 0x4c474846,
 };
@@ -79,7 +81,8 @@ static unsigned class_of(size_t size, size_t *ret_size)
 		*ret_size = (size + GRAIN - 1) & ~(size_t)(GRAIN - 1);
 		return (unsigned)(*ret_size / GRAIN);
 	}
-	unsigned power = 63 - (unsigned)__builtin_clzl(size - 1); /* 2^power < size <= 2^(power + 1) */
+	unsigned power =
+		63 - (unsigned)__builtin_clzl(size - 1); /* 2^power < size <= 2^(power + 1) */
 	size_t step = (size_t)1 << (power - 2);
 	size_t quarter = (size - 1 - ((size_t)1 << power)) / step;
 
@@ -141,7 +144,8 @@ static void *take(struct heap *heap, size_t size)
 static void give_back(struct heap *heap, void *block, size_t size)
 {
 	if (!heap->thawed)
-		memset(block, 0, size); /* or what it held would count as pointers into the program */
+		memset(block, 0,
+		       size); /* or what it held would count as pointers into the program */
 	if (size > CLASSED_MAX) {
 		if (!is_frozen(block))
 			free(block);
@@ -242,13 +246,14 @@ static int list_written(struct heap *image, const struct heap *now)
 	const uint32_t *end = (const uint32_t *)((const char *)image + FROZEN_SIZE);
 	const uint32_t *relocation = (uint32_t *)((char *)image + image->used);
 
-	for (uint32_t page = 0; page * PAGE_SIZE < image->used; page++) {
-		size_t at = page * PAGE_SIZE;
-		bool is_written = memcmp((const char *)image + at, (const char *)now + at, PAGE_SIZE) != 0;
+	for (uint32_t page = 0; page * (size_t)PAGE_SIZE < image->used; page++) {
+		size_t at = page * (size_t)PAGE_SIZE;
+		bool is_written =
+			memcmp((const char *)image + at, (const char *)now + at, PAGE_SIZE) != 0;
 
 		for (; relocation < list && *relocation < at + PAGE_SIZE; relocation++)
 			is_written = true;
-		uint32_t *last = list + 2 * image->n_written - 2;
+		uint32_t *last = list + 2 * (size_t)image->n_written - 2;
 
 		if (!is_written)
 			continue;
@@ -310,9 +315,9 @@ int heap_freeze(lua_State *L, void (*rehearse)(lua_State *L), const char *path)
  * before 5.14 does not know how, and takes the faults. */
 static void touch_written(struct heap *heap, const uint32_t *runs)
 {
-	for (uint32_t i = 0; i < heap->n_written; i++)
-		(void)madvise((char *)heap + (size_t)runs[2 * i] * PAGE_SIZE,
-			      (size_t)runs[2 * i + 1] * PAGE_SIZE, MADV_POPULATE_WRITE);
+	for (uint32_t i = 0; i < heap->n_written; i++, runs += 2)
+		(void)madvise((char *)heap + (size_t)runs[0] * PAGE_SIZE,
+			      (size_t)runs[1] * PAGE_SIZE, MADV_POPULATE_WRITE);
 }
 
 lua_State *heap_thaw(void)

@@ -69,7 +69,8 @@ int main(int argc, char **argv)
 			if (compile(path, binary))
 				return 1;
 		}
-		fprintf(out, "\t.balign 16\ndata%d:\t.incbin \"%s\"\nend%d:\n\t.byte 0\n", i, binary, i);
+		fprintf(out, "\t.balign 16\ndata%d:\t.incbin \"%s\"\nend%d:\n\t.byte 0\n", i,
+			binary, i);
 	}
 	/* Side by side, so that a search of the names touches few pages. */
 	for (int i = 3; i < argc; i++)

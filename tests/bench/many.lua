@@ -7,7 +7,6 @@ local json = require "luge.json"
 local crowd = dofile "tests/integration/crowd.lua"
 
 local LUGE, DIR, COUNT = arg[1], arg[2], tonumber(arg[3] or 1000)
-local KIB = 1024
 
 local function field(pid, file, name)
   local text = S.readfile(("/proc/%d/%s"):format(pid, file))
@@ -21,7 +20,8 @@ local function private(pid)
 end
 
 local function available()
-  return tonumber(S.readfile "/proc/meminfo":match("MemAvailable:%s*(%d+)"))
+  local text = assert(S.readfile "/proc/meminfo")
+  return tonumber(text:match("MemAvailable:%s*(%d+)"))
 end
 
 local function read_stats()

@@ -17,15 +17,16 @@ Test(machine, wrong_use)
 
 Test(machine, both_need_privilege)
 {
-	test_lua(test_state(),
-		 "child(function()\n"
-		 "  if #S.capget().effective > 0 then assert(S.setresuid(65534, 65534, 65534)) end\n"
-		 "  local fd = assert(S.open('/dev/null', 'rdonly, cloexec'))\n"
-		 "  local loaded, err = S.finit_module(fd)\n"
-		 "  assert(not loaded and (err.PERM or err.NOSYS), err) -- NOSYS: a kernel without "
-		 "modules\n"
-		 "  fails('PERM', S.reboot('cad_off'))\n"
-		 "end)\n");
+	test_lua(
+		test_state(),
+		"child(function()\n"
+		"  if #S.capget().effective > 0 then assert(S.setresuid(65534, 65534, 65534)) end\n"
+		"  local fd = assert(S.open('/dev/null', 'rdonly, cloexec'))\n"
+		"  local loaded, err = S.finit_module(fd)\n"
+		"  assert(not loaded and (err.PERM or err.NOSYS), err) -- NOSYS: a kernel without "
+		"modules\n"
+		"  fails('PERM', S.reboot('cad_off'))\n"
+		"end)\n");
 }
 
 /* A pid namespace is the one thing that a test may end: its PID 1 gets the signal. */
