@@ -2,9 +2,11 @@
 /* floor.c – the least that a launcher can do for a given isolation: raw calls, no configuration, no checks
  *
  *   floor --bare ROOT COMMAND…                         namespaces, /proc, /dev, /tmp, read-only root, a filter of one rule
- *   floor --matched [--filter FILE]… ROOT COMMAND…     what luge's default profile makes: a user namespace with a
+ *   floor --matched [--pids DIR] [--filter FILE]… ROOT COMMAND…
+ *                                                      what luge's default profile makes: a user namespace with a
  *                                                      range of its own, the root idmapped, masks, /sys, an init
- *                                                      that reaps, and the filters (BPF as luge compiles them)
+ *                                                      that reaps, the filters (BPF as luge compiles them), and
+ *                                                      a cgroup with a limit of processes in DIR
  *
  * The baseline of every start-up figure. Needs root. ROOT has proc, sys, dev, tmp and a static COMMAND. A failure
  * prints the call and ends with 99: this is a measuring rod, no tool.
@@ -49,6 +51,8 @@ static struct {
 	int n_filters;
 	int tree; /* the root as a detached mount, idmapped by the parent while the child waits */
 	int dev;  /* /dev as a detached mount */
+	const char *pids;
+	char cgroup[256];
 } floor_job = {.tree = -1, .dev = -1};
 
 static long must(long rc, const char *what)
@@ -281,7 +285,8 @@ static void run_child(int go)
 		MUST(setgroups(0, NULL));
 		MUST(syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL));
 		MUST(setrlimit(RLIMIT_CORE, &none));
-		MUST(setrlimit(RLIMIT_NPROC, &many));
+		if (!floor_job.pids)
+			MUST(setrlimit(RLIMIT_NPROC, &many));
 		MUST(close_range(3, ~0U, CLOSE_RANGE_CLOEXEC));
 		pid_t pid = (pid_t)MUST(fork());
 
@@ -296,6 +301,30 @@ static void run_child(int go)
 }
 
 /* ---- the parent ---- */
+
+static void write_cgroup(const char *file, const char *text)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/%s", floor_job.cgroup, file);
+	write_file(path, text);
+}
+
+static void make_cgroup(void)
+{
+	snprintf(floor_job.cgroup, sizeof(floor_job.cgroup), "%s/floor-%d", floor_job.pids,
+		 getpid());
+	MUST(mkdir(floor_job.cgroup, 0755));
+	write_cgroup("pids.max", "1025");
+}
+
+static void enter_cgroup(pid_t child)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", child);
+	write_cgroup("cgroup.procs", pid);
+}
 
 static void map_ids(pid_t child)
 {
@@ -340,9 +369,13 @@ int main(int argc, char **argv)
 		else if (strcmp(argv[i], "--filter") == 0 && i + 1 < argc &&
 			 floor_job.n_filters < FILTERS_MAX)
 			read_filter(argv[++i]);
+		else if (strcmp(argv[i], "--pids") == 0 && i + 1 < argc)
+			floor_job.pids = argv[++i];
 	}
 	if (argc - i < 2) {
-		fputs("usage: floor --bare|--matched [--filter FILE]... ROOT COMMAND...\n", stderr);
+		fputs("usage: floor --bare|--matched [--pids DIR] [--filter FILE]... ROOT "
+		      "COMMAND...\n",
+		      stderr);
 		return 2;
 	}
 	floor_job.root = argv[i];
@@ -360,13 +393,19 @@ int main(int argc, char **argv)
 						   OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
 		floor_job.dev = make_detached_dev();
 	}
+	if (floor_job.pids)
+		make_cgroup();
 	pid_t pid = (pid_t)MUST(syscall(SYS_clone3, &args, sizeof(args)));
 
 	if (pid == 0)
 		run_child(go[0]);
+	if (floor_job.pids)
+		enter_cgroup(pid);
 	if (floor_job.matched)
 		map_ids(pid);
 	MUST(write(go[1], "x", 1));
 	MUST(waitpid(pid, &status, 0));
+	if (floor_job.pids)
+		MUST(rmdir(floor_job.cgroup));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
