@@ -60,14 +60,14 @@ function Watch:timer_expired()
   end
 end
 
--- Without a pty the first Ctrl-C is passed on, the second stops, the third kills.
+-- The first Ctrl-C is passed on, the second stops, the third kills; from a raw terminal none comes here.
 function Watch:interrupt()
   self.interrupts = (self.interrupts or 0) + 1
   self.asked = true
   if self.gone then
     self.given_up = true
   elseif self.interrupts == 1 then
-    self:send("int")
+    if not (self.has_terminal and self.run.terminal:interrupt()) then self:send("int") end
   elseif self.interrupts == 2 then
     self:stop("stopped")
   else

@@ -241,6 +241,13 @@ function Terminal:resize()
   if size then S.tcsetwinsize(self.slave, size) end
 end
 
+local SIGINT = 2
+
+--- What Ctrl-C on the container's terminal would do.
+function Terminal:interrupt()
+  return self.slave and S.ioctl(self.master, "tiocsig", SIGINT)
+end
+
 --- The container has ended, or nobody reads what it writes: nothing goes in any more.
 function Terminal:finish()
   if self.input then self.input:close() end
