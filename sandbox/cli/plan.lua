@@ -131,7 +131,7 @@ local function print_unlimited(spec)
     .. (#kept > 0 and "On the host, not limited: " .. table.concat(kept, " ") .. "." or "Nothing of the host can be written."))
 end
 
-local function print_notes(plan, spec)
+local function print_notes(plan, spec, host)
   if has_overlay(plan) then
     print("\n-- An overlay inside a user namespace: renaming a directory of the lower layer fails (EXDEV), and files of")
     print("-- owners that are not mapped cannot be changed. As root neither is so.")
@@ -147,7 +147,10 @@ local function print_notes(plan, spec)
     end
   end
   if spec.limits.disk then print_unlimited(spec) end
-  if spec.limits.output then
+  if spec.terminal == "auto" and host.stdin_is_terminal and not plan.terminal then
+    print("\n-- Where stdout and stderr are terminals too, run gives the container one of its own: luge plan --tty shows how.")
+  end
+  if spec.limits.output and not plan.terminal then
     print("\n-- limits.output: the command's stdout and stderr are pipes to luge, whatever luge's own are.")
   end
   if spec.root.type == "host" then
@@ -177,7 +180,7 @@ function M.run(options, words)
     print_json(spec, plan)
   else
     print_steps(spec, plan)
-    print_notes(plan, spec)
+    print_notes(plan, spec, host)
   end
   return 0
 end

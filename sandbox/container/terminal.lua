@@ -50,6 +50,7 @@ function M.key_filter(keys)
   local held = ""
   return function(data)
     data = held .. data
+    held = ""
     local at = data:find(keys, 1, true)
     if at then return data:sub(1, at - 1), true end
     for length = math.min(#keys - 1, #data), 0, -1 do

@@ -287,6 +287,22 @@ t.test("what is written last is not lost", function()
   end
 end)
 
+t.test("the keys that leave an attached container", function()
+  local filter = require("sandbox.container.terminal").key_filter "\16\17"
+  local function typed(...)
+    local out = {}
+    for i, data in ipairs { ... } do
+      local passed, detached = filter(data)
+      out[i] = passed .. (detached and "!" or "")
+    end
+    return out
+  end
+  t.equal(typed("abc", "\16", "x", "a\16", "\16", "b"), { "abc", "", "\16x", "a", "\16", "\16b" })
+  t.equal(typed("", "a\16\17b"), { "", "a!" })
+  t.equal(typed("\16", "\17"), { "", "!" })
+  t.equal(typed "\17", { "\17" })
+end)
+
 -- ---- streams that are no terminal ----
 
 t.test("standard input ends as a terminal's does", function()
@@ -319,7 +335,7 @@ end)
 
 t.test("stdin from elsewhere: the terminal is for output only, and Ctrl-C stays luge's", function()
   local s = screen()
-  s:start { shell = "cat; [ -t 1 ] && echo terminal; sleep 1000", body = "terminal = true, stdin = 'null'" }
+  s:start { shell = "cat; [ -t 1 ] && echo terminal; exec sleep 1000", body = "terminal = true, stdin = 'null'" }
   s:expect "terminal"
   t.ok(not is_raw(S.tcgetattr(s.slave)), "raw without need")
   s:type "\3"
@@ -364,6 +380,7 @@ t.test("restored after every ending", function()
     { "a signal", { shell = "echo ready; kill -9 $$" }, 137 },
     { "PID 1", { shell = "echo ready; kill -9 $$", body = "init = false" } },
     { "time is up", { shell = "echo ready; sleep 1000", body = "limits = { wall = '300ms' }" }, 124 },
+    { "too much output", { shell = "yes", body = "limits = { output = '5K' }" }, 124 },
     { "no command", { words = { "/nowhere/to/be/found" } }, 127 },
     { "a step fails", { shell = ":", body = "cwd = '/nowhere'" }, 125 },
     { "TERM", { shell = "echo ready; sleep 1000" }, 143, "term" },
@@ -464,7 +481,7 @@ t.test("in tmux", function()
   local words = table.concat(box.words { shell = "tty; stty size; read a; echo got $a; read b" }, "' '", 2)
   local function tmux(...)
     local command = { "tmux", "-S", dir .. "/socket", "-f", "/dev/null", ... }
-    command.env = { LUGE_STATE = box.state }
+    command.env = { LUGE_STATE = box.state, SHELL = "/bin/sh" }
     return t.succeed(command).stdout
   end
   tmux("new-session", "-d", "-x", "91", "-y", "33", ("exec '%s' '%s'"):format(t.luge, words))
