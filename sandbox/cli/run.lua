@@ -101,7 +101,8 @@ local function prepare(options, words)
   if name == spec.name then state.collect_name(directory, name) end
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup,
     name = name, user = plan.user, state = directory, ranges = ranges,
-    argv = argv, keep = keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal, report = options.report ~= nil,
+    argv = argv, keep = keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
+    report = options.report ~= nil,
     events = event_writer(status, name) }, plan
 end
 

@@ -96,6 +96,11 @@ function Output:close(stream)
   if stream.on_close then stream.on_close() end
 end
 
+-- That nobody reads any more is the reader's choice, or that of a terminal that hung up; anything else is told.
+local function is_gone(stream, err)
+  return err.PIPE or err.CONNRESET or err.IO and S.isatty(stream.number)
+end
+
 -- Writes what waits, as far as it goes.
 function Output:push(stream)
   while stream.pending ~= "" do
@@ -105,8 +110,7 @@ function Output:push(stream)
     elseif err.AGAIN then
       return self:turn(stream, "write")
     elseif not err.INTR then
-      -- That nobody reads any more is the reader's choice, or a terminal's that hung up; anything else is told.
-      if not err.PIPE and not err.CONNRESET and not (err.IO and S.isatty(stream.number)) then self.errors[#self.errors + 1] = stream.name .. ": " .. tostring(err) end
+      if not is_gone(stream, err) then self.errors[#self.errors + 1] = stream.name .. ": " .. tostring(err) end
       return self:close(stream)
     end
     if stream.to.most and stream.pending ~= "" then return self:turn(stream, "write") end
@@ -190,6 +194,11 @@ local function is_waiting(streams)
   end
 end
 
+--- Nobody will read any more.
+function Output:hang_up()
+  for _, stream in pairs(self.streams) do self:close(stream) end
+end
+
 --- The container has ended: passes on what it still wrote. Whoever holds a pipe open is not waited for, a slow reader
 -- is, as long as `watch` says.
 function Output:finish(watch)
@@ -202,7 +211,7 @@ function Output:finish(watch)
       while stream.state == "read" and self:pull(stream) do end
     end
   end
-  for _, stream in pairs(self.streams) do self:close(stream) end
+  self:hang_up()
 end
 
 return M

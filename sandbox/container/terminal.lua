@@ -127,6 +127,13 @@ function Input:ended()
   S.timerfd_settime(self.timer, nil, { value = self.pause })
 end
 
+-- A terminal has hung up when whoever has its other side closed that. EIO alone may also mean that nobody could bring
+-- luge to its foreground again.
+local function is_hung_up(fd)
+  local ready = S.poll({ { fd = fd, events = "in" } }, 0)
+  return ready and ready[1] and ready[1].events.hup
+end
+
 -- Gives the container what waits, as far as it takes it.
 function Input:push()
   while self.pending ~= "" do
@@ -145,8 +152,10 @@ end
 function Input:pull()
   local data, err = S.read(self.from, CHUNK)
   if not data and (err.AGAIN or err.INTR) then return end
-  -- EIO: the terminal hung up, or nobody could bring luge to its foreground again.
-  if not data or data == "" then return self:ended() end
+  if not data or data == "" then
+    if self.is_terminal and is_hung_up(self.from) then return self.on_hangup() end
+    return self:ended()
+  end
   if self.filter then
     local detached
     data, detached = self.filter(data)
@@ -160,10 +169,11 @@ function Input:taken()
   if self.pending ~= "" then self:push() else self:pull() end
 end
 
--- options: filter (of M.key_filter), on_detach.
+-- options: on_hangup, filter (of M.key_filter), on_detach.
 local function start_input(watch, master, slave, options)
   local self = setmetatable({ watch = watch, from = source(0), to = S.dup(master), slave = slave, pending = "",
-    filter = options.filter, on_detach = options.on_detach }, Input)
+    is_terminal = S.isatty(0) == true, on_hangup = options.on_hangup, filter = options.filter,
+    on_detach = options.on_detach }, Input)
   watch.handlers[number_of(self.from)] = function() self:pull() end
   watch.handlers[self.to:getfd()] = function() self:taken() end
   -- A file cannot be waited for (EPERM): it is read as fast as the container takes it.
@@ -227,7 +237,8 @@ function Terminal:begin(watch, master, slave)
   end
   self.master, self.slave = master, slave
   self.run.output:add_terminal(master, slave, function() self:finish() end)
-  if self.run.spec.stdin == "inherit" then self.input = start_input(watch, master, slave, {}) end
+  local on_end = { on_hangup = function() self.run.output:hang_up() end }
+  if self.run.spec.stdin == "inherit" then self.input = start_input(watch, master, slave, on_end) end
   if self.modes then
     stop_and_go(self, watch)
     self.modes:raw()

@@ -267,8 +267,8 @@ local limits = record { name = "limits",
   limit("cpu_time", "duration", "The most CPU time of all of the container's processes together: then stop, and exit code 124. "
     .. "Without a cgroup the time of children that nobody waits for counts only as far as luge saw them alive.", '"5m"',
     { unit = "seconds", min = 0.1 }),
-  limit("output", "size", "The most that it writes to stdout and stderr together, pipes then unless it has a terminal: that much is "
-    .. "passed on, the rest dropped, then stop, and exit code 124.", '"10M"', { unit = "bytes" }),
+  limit("output", "size", "The most that it writes to stdout and stderr together, pipes then unless it has a terminal: that "
+    .. "much is passed on, the rest dropped, then stop, and exit code 124.", '"10M"', { unit = "bytes" }),
   limit("disk", "size", "The most that it holds in what it writes and nobody keeps: /tmp, /run, /var/tmp, the home, /dev/shm, every "
     .. "tmpfs and discarded overlay, together; then ENOSPC. Those with a size of their own count beside it; writable "
     .. "binds and overlay directories of the host are not limited.", '"1G"', { unit = "bytes", min = 4096 }),

@@ -57,14 +57,17 @@ function Screen:type(text)
   end
 end
 
+-- In a child: its streams and, unless told otherwise, its controlling terminal.
+function Screen:give(streams, controlling)
+  S.setsid()
+  if controlling ~= false then S.ioctl(self.slave, "tiocsctty", 0) end
+  for _, number in ipairs(streams) do S.dup3(self.slave, number) end
+end
+
 -- Starts luge on it. how: as of box.words, and streams (those that are the terminal: { 0, 1, 2 }),
 -- controlling = false.
 function Screen:start(how)
-  how.before = function()
-    S.setsid()
-    if how.controlling ~= false then S.ioctl(self.slave, "tiocsctty", 0) end
-    for _, number in ipairs(how.streams or { 0, 1, 2 }) do S.dup3(self.slave, number) end
-  end
+  how.before = function() self:give(how.streams or { 0, 1, 2 }, how.controlling) end
   how.env = how.env or {}
   how.env.TERM = how.env.TERM or "vt100"
   self.process = box.start(how)
@@ -348,7 +351,9 @@ t.test("a reader that stops makes the container wait, one that goes ends it", fu
   local p = box.start { shell = "yes", options = { "-t" }, fds = { [1] = w } }
   w:close()
   t.must(S.poll({ { fd = r, events = "in" } }, 30000))
-  local function used() return tonumber(S.readfile(("/proc/%d/stat"):format(p.pid)):match "%) %S+ (.*)$":match(("%S+ "):rep(10) .. "(%d+)")) end
+  local function used() -- ticks of luge: utime, the 14th field of its stat
+    return tonumber(S.readfile(("/proc/%d/stat"):format(p.pid)):match("%) " .. ("%S+ "):rep(11) .. "(%d+)"))
+  end
   local function settle()
     local last
     repeat
@@ -426,6 +431,26 @@ t.test("stopped from outside the modes are the caller's, and raw again when it g
   s:restored()
 end)
 
+t.test("in the background of a shell it leaves the terminal alone, until it is called to the front", function()
+  local s = screen()
+  local profile = t.profile(box.text 'command = { "/bin/sh", "-c", "echo ready; read a; echo got $a" }')
+  s.process = t.start { "/bin/sh", "-i", env = { LUGE_STATE = box.state, PS1 = "outer> ", TERM = "vt100" },
+    before = function() s:give { 0, 1, 2 } end }
+  s:expect "outer> $"
+  s:type(("%s run %s &\r"):format(t.luge, profile))
+  s:expect "ready\r+\n" -- the modes are the shell's: both terminals add a carriage return
+  t.equal(S.tcgetattr(s.slave), s.modes, "in the background")
+  s:type "fg\r"
+  until_raw(s)
+  s:type "it\r"
+  s:expect "got it\r\n"
+  s:expect "outer> $"
+  t.equal(S.tcgetattr(s.slave), s.modes, "after it")
+  s:type "exit 9\r"
+  t.equal(s:finish().code, 9)
+  s:restored()
+end)
+
 t.test("without a controlling terminal", function()
   local s = screen()
   s:start { words = { "/bin/sh", "-i" }, controlling = false }
@@ -438,15 +463,17 @@ t.test("without a controlling terminal", function()
 end)
 
 t.test("a terminal that hangs up ends it", function()
-  local s = screen()
-  local p = s:start { shell = "echo ready; sleep 1000" }
-  s:expect "ready"
-  s.slave:close()
-  s.master:close()
-  local r = p:wait()
-  t.ok(not r.timed_out, "it went on without its terminal")
-  t.equal(r.code, 129)
-  box.nothing_left()
+  for _, controlling in ipairs { true, false } do
+    local s = screen()
+    local p = s:start { shell = "echo ready; exec sleep 1000", controlling = controlling, timeout = 20 }
+    s:expect "ready"
+    s.slave:close()
+    s.master:close()
+    local r = p:wait()
+    t.ok(not r.timed_out, "it went on without its terminal")
+    t.equal(r.code, 129)
+    box.nothing_left()
+  end
 end)
 
 -- ---- programs ----
@@ -499,6 +526,6 @@ t.test("in tmux", function()
   tmux "kill-server"
   local deadline = S.clock_gettime "monotonic" + 30
   while #S.dir(box.state) > 0 and S.clock_gettime "monotonic" < deadline do S.poll({}, 50) end
-  while S.wait4(-1) do end -- the server is the subreaper's
+  while S.clock_gettime "monotonic" < deadline and S.wait4(-1, "nohang") ~= nil do S.poll({}, 20) end -- the server is the subreaper's
   box.nothing_left()
 end)

@@ -19,9 +19,8 @@ end
 -- Starts luge on a terminal and reads it to the end: { code =, said = }.
 local function on_terminal(side, how, ...)
   local master, slave, before = terminal()
-  local said, process = "", nil
   how.before = before
-  process = side:start(how, ...)
+  local said, process = "", side:start(how, ...)
   local deadline = S.clock_gettime "monotonic" + 30
   repeat
     local ready = S.poll({ { fd = master, events = "in" }, { fd = process.pidfd, events = "in" } }, 1000)
