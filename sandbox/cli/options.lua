@@ -19,7 +19,7 @@ local SHAPE = {
   { "user", short = "u", arg = "USER", help = "a name of the container's passwd file, or uid:gid" },
   { "bind", arg = "SRC[:DST][:rw]", list = true, help = "bind a host path, read-only unless :rw" },
   { "timeout", arg = "DURATION", help = "end the container after this time: 30s, 10m, 2h" },
-  { "tty", short = "t", help = "a pseudo-terminal" },
+  { "tty", short = "t", help = "a terminal of its own, wherever luge's streams lead" },
   { "interactive", short = "i", help = "accepted; standard input is always passed on" },
   PARAMETER,
   SET,

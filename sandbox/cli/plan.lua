@@ -143,7 +143,7 @@ local function counts_time(cgroup)
   end
 end
 
-local function print_notes(plan, spec)
+local function print_notes(plan, spec, host)
   if has_overlay(plan) then
     print("\n-- An overlay inside a user namespace: renaming a directory of the lower layer fails (EXDEV), and files of")
     print("-- owners that are not mapped cannot be changed. As root neither is so.")
@@ -163,7 +163,10 @@ local function print_notes(plan, spec)
     print("\n-- limits.cpu_time: without a cgroup luge adds up its processes. The time of children that nobody waits")
     print("-- for counts as far as luge saw them; RLIMIT_CPU bounds each of them, not their sum: limits.wall does.")
   end
-  if spec.limits.output then
+  if spec.terminal == "auto" and host.stdin_is_terminal and not plan.terminal then
+    print("\n-- Where stdout and stderr are terminals too, run gives the container one of its own: luge plan --tty shows how.")
+  end
+  if spec.limits.output and not plan.terminal then
     print("\n-- limits.output: the command's stdout and stderr are pipes to luge, whatever luge's own are.")
   end
   if spec.root.type == "host" then
@@ -193,7 +196,7 @@ function M.run(options, words)
     print_json(spec, plan)
   else
     print_steps(spec, plan)
-    print_notes(plan, spec)
+    print_notes(plan, spec, host)
   end
   return 0
 end

@@ -55,8 +55,10 @@ local function no_command()
     "luge run PROFILE -- COMMAND, or command = { … } in the profile")
 end
 
-local function term(host, spec)
-  return spec.env.TERM == nil and host.stdin_is_terminal and host.env.TERM or nil
+-- On a terminal of its own a program finds the terminal's name, also where luge has none to pass on.
+local function term(host, spec, plan)
+  if spec.env.TERM ~= nil then return nil end
+  return (plan.terminal or host.stdin_is_terminal) and host.env.TERM or plan.terminal and "xterm" or nil
 end
 
 -- The state directory, and that of the ranges where the plan takes one.
@@ -99,7 +101,8 @@ local function prepare(options, words)
   if name == spec.name then state.collect_name(directory, name) end
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup,
     name = name, user = plan.user, state = directory, ranges = ranges,
-    argv = argv, keep = keep, term = term(host, spec), home = plan.home, report = options.report ~= nil,
+    argv = argv, keep = keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
+    report = options.report ~= nil,
     events = event_writer(status, name) }, plan
 end
 

@@ -60,6 +60,9 @@ local hints = {
     if err.LOOP or err.XDEV then return "a symbolic link in the root file system leads out of it" end
     if err.ROFS or err.ACCES then return "make the mount point in that tree, or mount elsewhere" end
   end,
+  openat2 = function(step, err)
+    if step.why == "terminal" and err.NOSPC then return "the kernel makes no more pseudo-terminals: sysctl kernel.pty.max" end
+  end,
   setns = function(_, err)
     if err.PERM then return "joining takes power over the user namespace that owns it: id_map = \"host\", and luge run as root" end
     if err.INVAL then return "it is no namespace of that kind" end

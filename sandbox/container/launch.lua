@@ -119,7 +119,9 @@ local function start(run, symbols, undo)
   if not ok then return nil, setup_failure(index, err, steps) end
   run.stage, err = stage_file()
   if not run.stage then return nil, setup_failure(0, err, steps) end
-  if run.spec.limits.output then
+  if run.terminal then
+    run.terminal, run.output = require("sandbox.container.terminal").open(run, symbols)
+  elseif run.spec.limits.output then
     run.output, err = require("sandbox.container.output").open(run.spec.limits.output, symbols)
     if not run.output then return nil, setup_failure(0, err, steps) end
   end
@@ -174,8 +176,8 @@ local function supervise(run, symbols, undo, signals)
 end
 
 --- Runs a container to its end.
--- run: spec, steps, constants, cgroup, name, state, ranges, argv, keep, term, home, report, events (a function that
--- hears of things as they happen).
+-- run: spec, steps, constants, cgroup, terminal (it gets one), name, state, ranges, argv, keep, term, home, report, events
+-- (a function that hears of things as they happen).
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)
   local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
@@ -187,6 +189,8 @@ function M.run(run)
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.
   local ok, outcome = pcall(supervise, run, symbols, undo, signals)
+  -- Before anything is said: raw, the terminal would garble it.
+  if type(run.terminal) == "table" then run.terminal:close() end
   undo_all(undo, symbols)
   if not ok then error(outcome, 0) end
   return outcome

@@ -60,14 +60,14 @@ function Watch:timer_expired()
   end
 end
 
--- Without a pty the first Ctrl-C is passed on, the second stops, the third kills.
+-- The first Ctrl-C is passed on, the second stops, the third kills; from a raw terminal none comes here.
 function Watch:interrupt()
   self.interrupts = (self.interrupts or 0) + 1
   self.asked = true
   if self.gone then
     self.given_up = true
   elseif self.interrupts == 1 then
-    self:send("int")
+    if not (self.has_terminal and self.run.terminal:interrupt()) then self:send("int") end
   elseif self.interrupts == 2 then
     self:stop("stopped")
   else
@@ -79,7 +79,10 @@ end
 function Watch:signal_arrived()
   local info = S.signalfd_read(self.signals)
   if not info then return end
-  if info.name == "int" then
+  local terminal = self.run.terminal
+  if info.name == "winch" and terminal then
+    terminal:resize()
+  elseif info.name == "int" then
     self:interrupt()
   else
     if info.name == "term" or info.name == "hup" or info.name == "quit" then
@@ -90,19 +93,31 @@ function Watch:signal_arrived()
   end
 end
 
--- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false and the
--- file system that limits.disk has it hand over.
+-- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
+-- handed over: the file system of limits.disk, both ends of the terminal.
 local function hear_child(process, steps)
-  local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 1 })
+  local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
   local data = message and message.data
   if not data or data == "" then return nil end
   if data == "disk" then
     process.disk = message.fds[1]
     return false
+  elseif data == "terminal" then
+    process.terminal = message.fds
+    return false
   end
   local index, number, text = ("<i4i4s4"):unpack(data)
   local err = number > 0 and S.error(number) or {}
   if text ~= "" then err.text = text end
+  return { failed = true, index = index, err = err, step = steps[index] }
+end
+
+-- A failure that luge itself found at the last step of a field.
+local function setup_failure(steps, why, err)
+  local index
+  for i, step in ipairs(steps) do
+    if step.why == why and step.where == "guest" then index = i end
+  end
   return { failed = true, index = index, err = err, step = steps[index] }
 end
 
@@ -113,11 +128,31 @@ function M.child_failure(process, steps)
   return said
 end
 
+-- The terminal, once the child has handed it over.
+function Watch:take_terminal()
+  local ends = self.process.terminal
+  if not ends or self.has_terminal then return end
+  self.has_terminal = true
+  local ok, err = self.run.terminal:begin(self, ends[1], ends[2])
+  if ok then return end
+  self.setup = setup_failure(self.run.steps, "terminal", err)
+  self:send("kill")
+end
+
+-- True when there may be more.
 function Watch:channel_readable()
   local said = hear_child(self.process, self.run.steps)
-  if said == false then return end
+  if said == false then
+    self:take_terminal()
+    return true
+  end
   self.setup = said or self.setup
   S.epoll_ctl(self.poll, "del", self.process.channels.here)
+end
+
+-- What the child hands over, it hands over before it is sealed.
+local function lacks_something(self)
+  return self.run.spec.limits.disk and not self.process.disk or self.run.terminal and not self.has_terminal
 end
 
 -- Steps of the stage are counted from 1 among the sealing steps.
@@ -139,7 +174,7 @@ local function stage_failure(self, message)
 end
 
 function Watch:sealed()
-  if self.run.spec.limits.disk and not self.process.disk then self:channel_readable() end
+  while lacks_something(self) and self:channel_readable() do end
   if self.run.sealed then self.run.sealed(self.process, self.run.symbols) end
   S.write(self.process.channels.go_write, "g")
 end
@@ -207,6 +242,7 @@ local function finish_output(self)
     local wall = self.run.spec.limits.wall
     if wall then arm(self, wall - (S.clock_gettime("monotonic") - self.began)) else S.timerfd_settime(self.timer, nil, {}) end
   end
+  if self.has_terminal then self.run.terminal:finish() end
   self.run.output:finish(self)
 end
 
@@ -214,6 +250,7 @@ local function loop(self)
   repeat self:round() until self.gone
   -- What was said before the end may still lie in the pipes.
   self.setup = M.child_failure(self.process, self.run.steps) or self.setup
+  self:take_terminal()
   while not self.status_closed do self:status_readable() end
   if self.run.output then finish_output(self) end
 end

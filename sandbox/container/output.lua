@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.container.output: `limits.output`: luge reads what the container writes, counts it and passes it on.
+-- sandbox.container.output: luge reads what the container writes, counts it for `limits.output` and passes it on.
 --
--- Only where the limit is written: without it the container has luge's own stdout and stderr. A pipe stands for
--- each, one for both where they are one file, so that the order stays. Nothing is read from a pipe while what was
--- read before waits for its reader, which is how the container comes to wait as well; no reader holds up the other
--- stream, a timer or a signal. A reader that is gone closes the pipe: the container's next write then ends in
--- SIGPIPE, as it does without luge. Bytes beyond the limit are read and dropped, so that a handler of TERM that still
--- writes is not held up by a full pipe.
+-- Only where the limit is written or the container has a terminal: without either it has luge's own stdout and stderr.
+-- A pipe stands for each, one for both where they are one file, so that the order stays; a terminal for both. Nothing
+-- is read while what was read before waits for its reader, which is how the container comes to wait as well; no reader
+-- holds up the other stream, a timer or a signal. A reader that is gone closes the pipe: the container's next write
+-- then ends in SIGPIPE, as it does without luge; on a terminal the command gets HUP. Bytes beyond the limit are read
+-- and dropped, so that a handler of TERM that still writes is not held up by a full pipe.
 
 local S = require "syscall"
 
@@ -15,6 +15,8 @@ local M = {}
 local CHUNK = 65536
 -- What a pipe that is ready takes without waiting, unless somebody else fills it in that very moment (PIPE_BUF).
 local ATOMIC = 4096
+-- More than a terminal gives at once (N_TTY_BUF_SIZE).
+local TERMINAL_CHUNK = 8192
 
 local Output = {}
 Output.__index = Output
@@ -39,15 +41,21 @@ function M.open(limit, symbols)
   return self
 end
 
+--- For a container with a terminal, which comes later (add_terminal).
+function M.of_terminal(limit)
+  return setmetatable({ left = limit or math.huge, streams = {}, writers = {}, errors = {} }, Output)
+end
+
 --- The container has its ends: what luge itself kept open would hide the end of the output.
 function Output:release()
   for _, writer in ipairs(self.writers) do writer:close() end
   self.writers = {}
 end
 
---- The number of the pipe behind stdout, as the kernel shows it in /proc/PID/fd.
+--- What is behind the container's stdout, as the kernel shows it in /proc/PID/fd.
 function Output:shown()
-  return ("pipe:[%d]"):format(S.fstat(self.streams[1].reader).ino)
+  local stream = self.streams[1]
+  return S.readlink("/proc/self/fd/" .. (stream.slave or stream.reader):getfd())
 end
 
 -- Luge's own descriptor is shared with other processes and must not become nonblocking: one of our own for the same
@@ -85,6 +93,12 @@ function Output:close(stream)
   self.watch.handlers[stream.reader:getfd()] = nil
   stream.reader:close()
   stream.pending = ""
+  if stream.on_close then stream.on_close() end
+end
+
+-- That nobody reads any more is the reader's choice, or that of a terminal that hung up; anything else is told.
+local function is_gone(stream, err)
+  return err.PIPE or err.CONNRESET or err.IO and S.isatty(stream.number)
 end
 
 -- Writes what waits, as far as it goes.
@@ -96,8 +110,7 @@ function Output:push(stream)
     elseif err.AGAIN then
       return self:turn(stream, "write")
     elseif not err.INTR then
-      -- That nobody reads any more is the reader's choice; anything else is told.
-      if not err.PIPE and not err.CONNRESET then self.errors[#self.errors + 1] = stream.name .. ": " .. tostring(err) end
+      if not is_gone(stream, err) then self.errors[#self.errors + 1] = stream.name .. ": " .. tostring(err) end
       return self:close(stream)
     end
     if stream.to.most and stream.pending ~= "" then return self:turn(stream, "write") end
@@ -105,9 +118,28 @@ function Output:push(stream)
   self:turn(stream, "read")
 end
 
+-- A terminal gives a little at a time: what is there already is passed on in one piece.
+local function read_terminal(master)
+  local data, err = S.read(master, TERMINAL_CHUNK)
+  if not data then return err.IO and "" or nil, err end -- EIO: nobody has the other end open
+  local parts, size = { data }, #data
+  while size < CHUNK do
+    local more = S.read(master, TERMINAL_CHUNK)
+    if not more or more == "" then break end
+    parts[#parts + 1] = more
+    size = size + #more
+  end
+  return #parts == 1 and data or table.concat(parts)
+end
+
 -- Takes what the container wrote; true when there may be more.
 function Output:pull(stream)
-  local data, err = S.read(stream.reader, CHUNK)
+  local data, err
+  if stream.slave then
+    data, err = read_terminal(stream.reader)
+  else
+    data, err = S.read(stream.reader, CHUNK)
+  end
   if not data then return err.INTR == true end
   if data == "" then
     self:close(stream)
@@ -129,26 +161,42 @@ function Output:destination_ready(stream, events)
   end
 end
 
+local function begin(self, stream)
+  local watch = self.watch
+  stream.to = destination(stream.number)
+  S.fcntl(stream.reader, "setfl", "nonblock")
+  watch.handlers[stream.reader:getfd()] = function() self:pull(stream) end
+  -- A file cannot be waited for (EPERM), and need not be. Asked for nothing, a pipe still tells that its reader went.
+  stream.polled = S.epoll_ctl(watch.poll, "add", stream.to.fd)
+  watch.handlers[number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
+  self:turn(stream, "read")
+end
+
 --- Begins to pass the output on, in the loop of `watch`.
 function Output:attach(watch)
   self.watch = watch
   collectgarbage "restart" -- every chunk is garbage at once
   S.sigaction("xfsz", "ignore") -- a file of ours may reach luge's own limit: an error then, not luge's end
-  for _, stream in pairs(self.streams) do
-    stream.to = destination(stream.number)
-    S.fcntl(stream.reader, "setfl", "nonblock")
-    watch.handlers[stream.reader:getfd()] = function() self:pull(stream) end
-    -- A file cannot be waited for (EPERM), and need not be. Asked for nothing, a pipe still tells that its reader went.
-    stream.polled = S.epoll_ctl(watch.poll, "add", stream.to.fd)
-    watch.handlers[number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
-    self:turn(stream, "read")
-  end
+  for _, stream in pairs(self.streams) do begin(self, stream) end
+end
+
+--- What the container writes to its terminal goes to stdout. With the slave open here too, the master does not fail
+-- (EIO) while a program has closed its own for a moment. `on_close` is called when nobody reads any more.
+function Output:add_terminal(master, slave, on_close)
+  local stream = { number = 1, name = "stdout", reader = master, slave = slave, pending = "", on_close = on_close }
+  self.streams[1] = stream
+  begin(self, stream)
 end
 
 local function is_waiting(streams)
   for _, stream in pairs(streams) do
     if stream.pending ~= "" then return true end
   end
+end
+
+--- Nobody will read any more.
+function Output:hang_up()
+  for _, stream in pairs(self.streams) do self:close(stream) end
 end
 
 --- The container has ended: passes on what it still wrote. Whoever holds a pipe open is not waited for, a slow reader
@@ -163,7 +211,7 @@ function Output:finish(watch)
       while stream.state == "read" and self:pull(stream) do end
     end
   end
-  for _, stream in pairs(self.streams) do self:close(stream) end
+  self:hang_up()
 end
 
 return M

@@ -237,10 +237,31 @@ local function enforced(rows, run, process, pid)
     local got = room and room.blocks * room.bsize
     row(rows, "limits.disk", tostring(disk), got and tostring(got) or "unreadable", got and got == disk - disk % room.bsize)
   end
-  if run.output then
+  if run.spec.limits.output then
     local got = S.readlink(("/proc/%d/fd/1"):format(pid))
     row(rows, "limits.output", run.spec.limits.output .. " bytes through " .. run.output:shown(), got or "unreadable",
       got == run.output:shown())
+  end
+end
+
+-- The device number of the controlling terminal, 0 without.
+local function controlling(pid)
+  return tonumber((S.readfile(("/proc/%d/stat"):format(pid)) or ""):match("^.*%)%s%S+%s%S+%s%S+%s%S+%s(%S+)"))
+end
+
+-- Standard output is the terminal that luge has the master of, and it controls the session. The number says only which
+-- of its devpts it is: the device of that file system tells it from all others.
+local function terminal(rows, spec, run, process, pid)
+  local number, own = controlling(pid), process.terminal and S.fstat(process.terminal[2])
+  if own then
+    local out = S.stat(("/proc/%d/fd/1"):format(pid))
+    local is_own = out ~= nil and out.dev == own.dev and out.ino == own.ino
+    local controls = number == own.rdev.major << 8 | own.rdev.minor
+    row(rows, "terminal", "its own, controlling", ("%s, %s"):format(is_own and run.output:shown() or "another",
+      controls and "controlling" or "not controlling"), is_own and controls)
+  else
+    row(rows, "terminal", spec.terminal == true and "its own" or "none controlling", number == 0 and "none" or
+      tostring(number), number == 0 and spec.terminal ~= true)
   end
 end
 
@@ -266,6 +287,7 @@ function M.read(run, plan, process, symbols)
   limits(rows, spec, pid)
   cgroups(rows, run, symbols)
   enforced(rows, run, process, pid)
+  terminal(rows, spec, run, process, pid)
   for _, r in ipairs(rows) do
     if not r.ok and spec.optional[r.field] then r.ok, r.asked = true, r.asked .. " (optional)" end
   end

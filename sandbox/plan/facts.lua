@@ -90,6 +90,7 @@ local finders = {
   subgid = function(f) return subordinate("/etc/subgid", f.user, f.uid) end,
   cgroups = function() return require("sandbox.plan.cgroup_layout").gather() end,
   stdin_is_terminal = function() return S.isatty(0) == true end,
+  on_terminal = function(f) return f.stdin_is_terminal and S.isatty(1) == true and S.isatty(2) == true end,
 }
 
 local methods = {}

@@ -177,6 +177,10 @@ function M.compile(spec, facts, options)
   check_user(c)
   if #c.faults > 0 then return nil, c.faults end
 
+  -- Asked last: standard streams that are no terminal are the rule for programs.
+  if spec.terminal == true or spec.terminal == "auto" and facts.on_terminal then
+    require("sandbox.plan.terminal").decide(c)
+  end
   local steps = c.steps
   steps:add("host", "umask", "umask", { 0 })
   take_names(c)
@@ -194,12 +198,13 @@ function M.compile(spec, facts, options)
   mounts.plan(c)
   mounts.pivot(c)
   steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
+  if c.terminal then require("sandbox.plan.terminal").plan(c) end
   users.lock_mounts(c)
   process.seal(c)
   mark_optional(steps, spec.optional)
   if #c.faults > 0 then return nil, c.faults end
   return { steps = in_order(steps.list), ids = c.ids, user = c.user, home = c.home, constants = c.constants,
-    new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup }
+    new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal }
 end
 
 return M

@@ -169,11 +169,11 @@ function M.stdin(c)
   steps:add("guest", "stdin", "dup3", { fd, 0 })
 end
 
---- With a limit of output the container writes into pipes of luge's (sandbox.container.output). They are the container
--- user's, or it could not open its own /dev/stdout.
+--- With a limit of output the container writes into pipes of luge's (sandbox.container.output), or into its terminal, which
+-- luge reads anyway. The pipes are the container user's, or it could not open its own /dev/stdout.
 function M.output(c)
   local steps, why = c.steps, "limits.output"
-  if not c.spec.limits.output then return end
+  if not c.spec.limits.output or c.terminal then return end
   for number, name in ipairs { "stdout", "stderr" } do
     local pipe = "$output." .. name
     local uid, gid = c.ids:host_uid(c.user.uid), c.ids:host_gid(c.user.gid)
@@ -182,11 +182,18 @@ function M.output(c)
   end
 end
 
+-- The command leads a session of its own: a terminal that came with it is nobody's to control, the container's own is
+-- the command's.
+local function command_session(c)
+  c.steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
+  if c.terminal then c.steps:add("seal", "terminal", "ioctl", { 1, "tiocsctty", 0 }) end
+end
+
 --- Adds the sealing steps.
 function M.seal(c)
   local spec, steps = c.spec, c.steps
   steps:add("seal", "namespaces", "keyctl_join_session", {}, { optional = 38 })
-  steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
+  if spec.init then steps:add("seal", "terminal", "setsid", {}, { optional = 1 }) else command_session(c) end
   limits(c)
   local early = filters_first(c)
   if early then filters(c) end
@@ -197,7 +204,7 @@ function M.seal(c)
   if spec.no_new_privs then steps:add("seal", "no_new_privs", "prctl", { "set_no_new_privs", 1 }) end
   if spec.init then
     steps:add("seal", "init", "init", {})
-    steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
+    command_session(c)
   end
   if init_needs_kill(spec) then capabilities(c) end
   processes(c)

@@ -155,6 +155,7 @@ function M.dev(c, mount, attach)
   c.dev_dirs = { pts = true, shm = true }
   c.own_dev = c.facts.privileged and c.facts.initial_userns
   local tree = c.own_dev and make_nodes(c, mount, nodes) or make_directory(c, mount)
+  c.dev_tree = tree
   attach(c, mount, tree)
   if not c.own_dev then
     for _, node in ipairs(nodes) do bind_node(c, why, tree, node[1], "/dev/" .. node[1], node) end

@@ -88,7 +88,7 @@ t.test("short options in one word", function()
   t.equal(luge({ "run", "-ie", "A=1", "default", "--", "sh", "-c", "echo $A" }).stdout, "1\n")
   t.equal(luge({ "run", "-ieA=2", "default", "--", "sh", "-c", "echo $A" }).stdout, "2\n")
   wrong({ "run", "-iq", "default" }, "no such option")
-  wrong({ "run", "-it", "default", "--", "true" }, "terminal = true is not enforced")
+  t.equal(luge({ "run", "-it", "default", "--", "tty" }).stdout, "/dev/pts/0\r\n")
 end)
 
 t.test("words that are missing or too many", function()

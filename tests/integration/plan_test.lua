@@ -92,6 +92,7 @@ local GOLDEN = {
   limited = [[ root = { "/srv/root", overlay = "discard" }, mounts = { tmpfs { "/t" }, tmpfs { "/own", size = "1M" } },
     limits = { disk = "4M", output = "1K", cpu_time = "90s", processes = 50, oom_score = 100, scheduler = "batch" } ]],
   empty = [[ root = empty { size = "1M" }, user = "5:6", init = false, namespaces = { time = { boottime = "1h" }, ipc = "host" } ]],
+  terminal = [[ terminal = true, stdin = "null", limits = { output = "1K" }, user = "5:6" ]],
   whole = [[ root = "/", network = "host", no_new_privs = false, seccomp = false ]],
 }
 

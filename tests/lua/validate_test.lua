@@ -77,9 +77,6 @@ local GOLDEN = {
   { [[terminal = "yes"]], {
     [[terminal: "yes" is not one of "auto", true, false]],
   } },
-  { [[terminal = true]], {
-    [=[terminal: terminal = true is not enforced by this version of luge [leave it out: the container then uses luge's own stdin, stdout and stderr]]=],
-  } },
   { [[stdin = "nul"]], {
     [[stdin: "nul" is not one of "inherit", "null", a path (did you mean 'null'?)]],
   } },
