@@ -171,7 +171,7 @@ function S.openpty()
   return nil, err, errno
 end
 
-for _, part in ipairs { "tree", "newmount", "accounts", "lock", "cgroup" } do
+for _, part in ipairs { "tree", "newmount", "accounts", "lock", "cgroup", "endpoint" } do
   require("syscall." .. part)(S)
 end
 

@@ -39,6 +39,15 @@ return function(S)
     return S.failure("BUSY", "held by a process that does not say who it is")
   end
 
+  --- S.ensure_free(path) -> true
+  -- Nothing has this name; else EXIST.
+  function S.ensure_free(path)
+    local there, err, number = S.lstat(path)
+    if there then return S.failure("EXIST") end
+    if not err.NOENT then return nil, err, number end
+    return true
+  end
+
   --- S.note_lock(fd, text) -> true
   -- Adds text to a lock's file, for whoever finds it after its holder was killed.
   function S.note_lock(fd, text)

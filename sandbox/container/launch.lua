@@ -189,6 +189,9 @@ function M.run(run)
   local ok, outcome = pcall(supervise, run, symbols, undo, signals)
   undo_all(undo, symbols)
   if not ok then error(outcome, 0) end
+  outcome.exit_code = outcome.exit_code or FAILED
+  -- Who waits for the end hears of it when nothing is left.
+  require("sandbox.container.control").ended(run, outcome)
   return outcome
 end
 

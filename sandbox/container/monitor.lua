@@ -37,16 +37,47 @@ local function number_of(signal)
   return above and 34 + tonumber(above) or signal
 end
 
--- The polite signal first, KILL after the grace.
-function Watch:stop(reason)
+-- The polite signal first, KILL after the grace. Who asks again may shorten it.
+function Watch:stop(reason, grace)
   self.reason = self.reason or reason
-  if self.stopping or self.gone then return end
-  self.stopping = true
-  local stop = self.run.spec.stop
-  self:send(number_of(stop.signal))
-  -- A stopped process handles no signal until it goes on.
-  self:send("cont")
-  arm(self, stop.grace)
+  if self.gone then return end
+  local ends = S.clock_gettime("monotonic") + (grace or self.run.spec.stop.grace)
+  if self.stopping and self.stopping <= ends then return end
+  if not self.stopping then
+    self:thaw()
+    self:send(number_of(self.run.spec.stop.signal))
+    -- A stopped process handles no signal until it goes on.
+    self:send("cont")
+  end
+  self.stopping = ends
+  arm(self, ends - S.clock_gettime("monotonic"))
+end
+
+--- Somebody's signal, by name. Paused, the container gets it when it goes on; KILL does not wait.
+function Watch:signal(name)
+  self.asked = true
+  if name == "KILL" then self:thaw() end
+  self:send(number_of(name))
+end
+
+--- Stops every process of the container where it is, or lets them go on. True when it is so, false when it is not so
+-- yet, or nil and the error.
+function Watch:freeze(wanted)
+  if self.gone then return nil, { text = "it has ended" } end
+  if not wanted and not self.paused then return nil, { text = "it is not paused" } end
+  if self.paused == "frozen" and wanted then return nil, { text = "it is paused already" } end
+  if wanted and self.stopping then return nil, { text = "it is being stopped" } end
+  local cgroup = require "sandbox.container.cgroup"
+  local done, err = cgroup.set_frozen(cgroup.of(self.run, self.run.symbols), wanted)
+  if done == nil then return nil, err end
+  self.paused = wanted and (done and "frozen" or "freezing") or not done and "thawing" or nil
+  if done and self.run.changed then self.run.changed(wanted and "paused" or "running") end
+  return done
+end
+
+-- What is frozen handles no signal, in version 1 not even KILL.
+function Watch:thaw()
+  if self.paused then self:freeze(false) end
 end
 
 function Watch:timer_expired()
@@ -54,6 +85,7 @@ function Watch:timer_expired()
   if self.gone then
     self.reason, self.given_up = self.reason or "wall", true
   elseif self.stopping then
+    self:thaw()
     self:send("kill")
   else
     self:stop("wall")
@@ -79,6 +111,7 @@ end
 function Watch:signal_arrived()
   local info = S.signalfd_read(self.signals)
   if not info then return end
+  self:thaw()
   if info.name == "int" then
     self:interrupt()
   else
@@ -150,7 +183,7 @@ function Watch:message(message)
   elseif message.kind == "sealed" then
     self:sealed()
   elseif message.kind == "started" then
-    self.started = true
+    self.started = S.clock_gettime "realtime"
     if self.run.started then self.run.started(self.process) end
     self.run.events { event = "started" }
   else
@@ -185,6 +218,7 @@ local function begin(self)
     self.gone = true
     S.epoll_ctl(self.poll, "del", process.pidfd)
   end)
+  self:listen(self.run.symbols.control, function() require("sandbox.container.control").accept(self) end)
 end
 
 -- The collector is stopped for the start. Its first round writes to every page of the heap, which luges otherwise
@@ -276,6 +310,7 @@ end
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
   local self = setmetatable({ run = run, process = process, signals = signals, handlers = {}, events = 0 }, Watch)
+  run.watch = self
   self.began = S.clock_gettime("monotonic")
   self.poll = S.epoll_create()
   self.timer = S.timerfd_create("monotonic", "nonblock")

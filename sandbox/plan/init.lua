@@ -110,12 +110,16 @@ local function check_user(c)
 end
 
 -- What two containers must not share: the name, and the range of ids. A lock dies with its luge, and what it
--- leaves behind is an empty file that the next one takes over.
+-- leaves behind is an empty file that the next one takes over. The name is also that of the socket at which luge
+-- answers (sandbox.container.control), and of the record that a detached container leaves (sandbox.container.record).
 local function take_names(c)
   local steps = c.steps
   steps:add("host", "name", "ensure_directory", { "$state", "0700" })
   steps:add("host", "name", "take_lock", { "${state}/${name}.lock" },
     { save = "$lock.name", undo = { "unlink", { "${state}/${name}.lock" } } })
+  steps:add("host", "name", "ensure_free", { "${state}/${name}.json" })
+  steps:add("host", "name", "listen_at", { "${state}/${name}.sock" },
+    { save = "$control", undo = { "unlink", { "${state}/${name}.sock" } } })
   if not c.ids.range then return end
   local pool = { first = 524288, step = 65536, count = 28000, avoid = c.facts.given_ranges }
   if not c.facts.privileged then
