@@ -189,7 +189,7 @@ end
 -- ---- the client ----
 
 local function receive(socket, seconds)
-  local ready, err = S.poll({ { fd = socket, events = "in" } }, seconds and math.ceil(seconds * 1000) or -1)
+  local ready, err = S.poll({ { fd = socket, events = "in" } }, seconds < math.huge and math.ceil(seconds * 1000) or -1)
   if not ready then return nil, tostring(err) end
   if #ready == 0 then return nil, ("no answer within %g s"):format(seconds) end
   local message
@@ -217,23 +217,33 @@ function M.connect(directory, name)
   return nil, ("%s.sock belongs to user %d"):format(name, peer and peer.uid or -1), "refused"
 end
 
---- Sends a message to the luge of a container and waits for the reply, at most `seconds` (nil: without end).
----@return table|nil reply  or nil
----@return table|string fds that came with it, or words: why not
----@return string|nil kind  "absent" (nobody listens there), "gone" (it ended meanwhile), "refused" (its own words)
-function M.request(directory, name, message, seconds)
+--- Sends a message to the luge of a container; M.receive then takes the reply. Returns the socket, or nil, words and
+-- the kind of M.request.
+function M.send(directory, name, message)
   local socket, text, kind = M.connect(directory, name)
   if not socket then return nil, text, kind end
   message.v = M.VERSION
   local sent, err = S.sendmsg(socket, { data = json.encode(message) })
-  local reply, fds
-  if sent then
-    reply, fds, kind = receive(socket, seconds)
-  else
-    fds, kind = tostring(err), (err.PIPE or err.CONNRESET) and "gone" or nil
-  end
+  if sent then return socket end
+  socket:close()
+  return nil, tostring(err), (err.PIPE or err.CONNRESET) and "gone" or nil
+end
+
+--- The reply on a socket of M.send, which is closed; see M.request.
+function M.receive(socket, seconds)
+  local reply, fds, kind = receive(socket, seconds)
   socket:close()
   return reply, fds, kind
+end
+
+--- Sends a message to the luge of a container and waits for the reply, at most `seconds` (math.huge: without end).
+---@return table|nil reply  or nil
+---@return table|string fds that came with it, or words: why not
+---@return string|nil kind  "absent" (nobody listens there), "gone" (it ended meanwhile), "refused" (its own words)
+function M.request(directory, name, message, seconds)
+  local socket, text, kind = M.send(directory, name, message)
+  if not socket then return nil, text, kind end
+  return M.receive(socket, seconds)
 end
 
 return M

@@ -104,11 +104,8 @@ function M.facts(watch)
   return { ok = true }, fds
 end
 
---- The facts that came with a reply to "describe": { name =, profile =, argv =, state = "starting", "running", "paused",
--- "stopping" or "ended", pid = PID 1 as the host counts, luge = its luge's pid, started = seconds of the epoch,
--- user = { uid =, gid =, groups =, name =, home = }, environment = {}, cgroups = { { path =, version =, controllers = } … },
--- spec =, seal = the sealing steps, { op =, args =, optional = } each }. fds: facts, pidfd, cgroups' directories.
-function M.read(fds)
+--- The same as JSON has them, binary words encoded.
+function M.read_raw(fds)
   local parts = {}
   S.lseek(fds[1], 0, "set")
   repeat
@@ -116,7 +113,15 @@ function M.read(fds)
     if not part then return nil, tostring(err) end
     parts[#parts + 1] = part
   until part == ""
-  local facts, message = json.decode(table.concat(parts))
+  return json.decode(table.concat(parts))
+end
+
+--- The facts that came with a reply to "describe": { name =, profile =, argv =, state = "starting", "running", "paused",
+-- "stopping" or "ended", pid = PID 1 as the host counts, luge = its luge's pid, started = seconds of the epoch,
+-- user = { uid =, gid =, groups =, name =, home = }, environment = {}, cgroups = { { path =, version =, controllers = } … },
+-- spec =, seal = the sealing steps, { op =, args =, optional = } each }. fds: facts, pidfd, cgroups' directories.
+function M.read(fds)
+  local facts, message = M.read_raw(fds)
   return facts and M.restore(facts), message
 end
 

@@ -187,6 +187,7 @@ function M.run(run)
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.
   local ok, outcome = pcall(supervise, run, symbols, undo, signals)
+  if ok and run.detached then require("sandbox.container.detach").ended(run, outcome) end
   undo_all(undo, symbols)
   if not ok then error(outcome, 0) end
   outcome.exit_code = outcome.exit_code or FAILED

@@ -146,6 +146,20 @@ local function for_figures(c)
   end
 end
 
+-- A detached container can be paused: by the freezer of version 1, or in any cgroup of version 2. Without either it
+-- runs all the same, and `luge pause` says why not.
+local function for_pause(c)
+  if not c.options.detach then return end
+  for _, group in pairs(c.cgroup.groups) do
+    if group.used and group.hierarchy.version == 2 then return end
+  end
+  if add(c, "freezer", true) or not c.facts.cgroups.v2 then return end
+  local group = group_of(c, c.facts.cgroups.v2)
+  if not group then return end
+  group.used, group.enable = true, group.enable or { list = {} }
+  c.cgroup.dirs.base = { version = 2, path = group.path }
+end
+
 local function decide(c)
   local asked = c.spec.limits
   local pids_done = asked.pids and default_pids(c)
@@ -154,6 +168,7 @@ local function decide(c)
     if value and value ~= "unlimited" and not (row.field == "pids" and pids_done) then apply(c, row, value) end
   end
   for_figures(c)
+  for_pause(c)
 end
 
 -- ---- steps ----
