@@ -6,12 +6,13 @@ local containers = require "sandbox.cli.containers"
 
 local M = {}
 
+local KNOWN = { running = true, paused = true, ended = true }
 local WAITABLE = { running = true, paused = true, ended = true, lost = true }
 
 function M.run(options, names)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, options, names, WAITABLE)
+  local found, code = containers.named(directory, options, names, options.all and KNOWN or WAITABLE)
   if not found then return code end
   code = 0
   local asked = {}

@@ -156,7 +156,6 @@ end
 local function server_of(watch)
   local run = watch.run
   if not run.server then
-    collectgarbage "restart" -- every message is garbage at once
     run.server = setmetatable({ watch = watch, clients = {}, count = 0, waiting = 0, turn = 0 }, Server)
   end
   return run.server

@@ -47,7 +47,7 @@ local function created(run)
   end)
 end
 
--- What the start needed and nobody needs any more, for the monitor is to be small.
+-- What the start needed and nobody needs any more. No collection: it would write to more than it frees (monitor.lua).
 local function forget(run)
   local own = run.detached
   if own.caller then S.epoll_ctl(run.watch.poll, "del", own.caller) end
@@ -59,8 +59,6 @@ local function forget(run)
     if number > 2 then S.close(number) end
   end
   S.chdir "/"
-  collectgarbage()
-  collectgarbage "restart"
 end
 
 local function started(run)

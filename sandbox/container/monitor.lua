@@ -221,18 +221,25 @@ local function begin(self)
   self:listen(self.run.symbols.control, function() require("sandbox.container.control").accept(self) end)
 end
 
--- The collector is stopped for the start. Its first round writes to every page of the heap, which luges otherwise
--- share (runtime/heap.c): it is left out where the container ends before there is anything to collect.
-local EVENTS_BEFORE_COLLECTION = 256
+-- The collector is stopped for the start. Its first round writes to every page of the heap, more than a megabyte, which
+-- luges otherwise share (runtime/heap.c): it waits until there is something to collect.
+local GARBAGE_KIB = 384
+
+local function collect_later(self)
+  local used = collectgarbage "count"
+  self.collect_at = self.collect_at or used + GARBAGE_KIB
+  if used < self.collect_at then return end
+  collectgarbage "restart"
+  self.collect_at = math.huge
+end
 
 --- Waits for events and handles them.
 function Watch:round()
   for _, event in ipairs(S.epoll_wait(self.poll, 16) or {}) do
     local handler = self.handlers[event.fd]
     if handler then handler(self, event) end
-    self.events = self.events + 1
-    if self.events == EVENTS_BEFORE_COLLECTION then collectgarbage "restart" end
   end
+  collect_later(self)
 end
 
 -- What the container wrote may still wait for its reader: as long as the container might have run.
@@ -309,7 +316,7 @@ end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals, handlers = {}, events = 0 }, Watch)
+  local self = setmetatable({ run = run, process = process, signals = signals, handlers = {} }, Watch)
   run.watch = self
   self.began = S.clock_gettime("monotonic")
   self.poll = S.epoll_create()

@@ -22,7 +22,7 @@ local record, choice, either, typed = node "record", node "choice", node "either
 local function list(of, merge) return { kind = "list", of = of, merge = merge } end
 local function map(of, key) return { kind = "map", of = of, key = key } end
 
-local GROUP = "groups and detached containers are not in this version; leave it out"
+local GROUP = "groups, health checks, restarts and logs are not in this version; leave it out"
 local LATER = "leave it out"
 
 -- What comes from constructors ---------------------------------------------------------------------------

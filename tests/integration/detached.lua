@@ -1,0 +1,88 @@
+-- SPDX-License-Identifier: MIT
+-- Detached containers for the tests: started, asked, and an end to which nothing is left of them.
+--
+--   local d = dofile "tests/integration/detached.lua"(t, box)
+--   d.start("web", { shell = "exec sleep 1000" })
+
+local S = require "syscall"
+
+return function(t, box)
+  local M = {}
+
+  local function words_of(...)
+    local words = { "luge", ... }
+    words.env = { LUGE_STATE = box.state }
+    return words
+  end
+
+  --- `luge WORDS…` in the script's state directory.
+  function M.luge(...) return t.run(words_of(...)) end
+
+  --- The same, which must succeed: what it printed.
+  function M.ok(...) return t.succeed(words_of(...)).stdout end
+
+  --- The same, as JSON.
+  function M.json(...) return t.decoded(words_of(...)) end
+
+  --- `run -d --name NAME`; how: as of box.words. Its result.
+  function M.run(name, how)
+    local words = { options = table.move(how.options or {}, 1, #(how.options or {}), 4, { "-d", "--name", name }) }
+    for key, value in pairs(how) do words[key] = words[key] or value end
+    return t.run(box.words(words))
+  end
+
+  function M.start(name, how)
+    local r = M.run(name, how)
+    t.equal({ r.code, r.stdout, r.stderr, r.held }, { 0, name .. "\n", "" })
+  end
+
+  --- The container as ps knows it, or nil.
+  function M.seen(name)
+    for _, row in ipairs(M.json("ps", "-a", "--json").containers) do
+      if row.name == name then return row end
+    end
+  end
+
+  --- Waits until `look` gives a value.
+  function M.until_true(what, look)
+    for _ = 1, 5000 do
+      local value = look()
+      if value then return value end
+      S.nanosleep(0.002)
+    end
+    error(what .. " never came", 2)
+  end
+
+  --- Everything that was started has ended, and its processes, children of the test by now, are gone.
+  function M.reap()
+    M.until_true("the end of every process", function()
+      local pid, err = S.wait4(-1, "nohang")
+      return pid == nil and err.CHILD
+    end)
+  end
+
+  --- SIGKILL for the luge of a container; its processes end with it.
+  function M.lose(name)
+    local row = M.seen(name)
+    S.kill(row.luge, "kill")
+    M.until_true("the end of the luge", function() return not S.kill(row.luge, 0) or M.is_zombie(row.luge) end)
+    return row
+  end
+
+  function M.is_zombie(pid)
+    return (S.readfile(("/proc/%d/stat"):format(pid)) or ") Z"):match("^.*%) (%a)") == "Z"
+  end
+
+  --- No file of state, no process, no mount, no cgroup.
+  function M.nothing_left()
+    M.reap()
+    box.nothing_left()
+    for _, at in ipairs(S.dir "/sys/fs/cgroup" or {}) do
+      for _, name in ipairs(S.dir(("/sys/fs/cgroup/%s/luge"):format(at)) or {}) do
+        t.lacks(name, "det-", "a cgroup is left in " .. at)
+      end
+    end
+  end
+
+  return M
+end
