@@ -195,7 +195,7 @@ t.test("a container in the foreground answers as well, and leaves no record", fu
     return seen and #seen.argv == 3 and seen.argv[1] == "/guest" and seen
   end)
   t.equal({ row.detached, row.state, row.profile }, { false, "running", "profile" })
-  local waits = t.start { "luge", "wait", "det-g", env = { LUGE_STATE = box.state } }
+  local waits = d.beside(row, "wait", "det-g")
   d.ok("stop", "det-g")
   t.equal({ p:wait().code, waits:wait().code }, { 143, 143 })
   d.nothing_left()
