@@ -227,6 +227,23 @@ t.test("names that nobody has, and wrong use", function()
   d.nothing_left()
 end)
 
+t.test("completion offers the containers that a command takes", function()
+  d.start("det-run", SLEEP)
+  d.start("det-end", { "exit", "0" })
+  d.luge("wait", "det-end")
+  local script = t.write(t.dir() .. "/completion", d.ok("completion", "bash"))
+  local function offers(command, word)
+    local r = t.succeed { "bash", "-c", [[PATH=${2%/*}:$PATH; . "$1"; COMP_WORDS=(luge "$3" "$4"); COMP_CWORD=2; _luge
+      printf '%s ' "${COMPREPLY[@]}"]], "bash", script, t.luge, command, word, env = { LUGE_STATE = box.state } }
+    return r.stdout
+  end
+  t.equal({ offers("stop", "det"), offers("rm", "det"), offers("wait", "det-e"), offers("run", "def") },
+    { "det-run ", "det-end det-run ", "det-end ", "default " })
+  t.contains(offers("stop", "--"), "--time")
+  d.ok("rm", "-f", "det-run", "det-end")
+  d.nothing_left()
+end)
+
 t.test("a report is written, and events are told, of a detached one too", function()
   local dir = t.dir()
   d.start("det-e", { shell = "exit 3", options = { "--report", dir .. "/report.json" } })
