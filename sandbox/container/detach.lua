@@ -131,7 +131,8 @@ local function report(name, message)
   end
   local code = tonumber(message)
   if code then return code end
-  return require("sandbox.cli").complain("the start was cut off: the luge in the background was killed", "luge gc takes away what it left")
+  return require("sandbox.cli").complain("the start was cut off: the luge in the background was killed",
+    "luge gc takes away what it left")
 end
 
 --- Runs a container in the background; perform(run, before_words) runs it to its end, calls before_words before it says

@@ -8,7 +8,6 @@ local json = require "luge.json"
 local crowd = dofile "tests/integration/crowd.lua"
 
 local LUGE, DIR, COUNT = arg[1], arg[2], tonumber(arg[3] or 1000)
-local KIB = 1024
 
 local function field(pid, file, name)
   local text = S.readfile(("/proc/%d/%s"):format(pid, file))
