@@ -13,7 +13,7 @@ local SLEEP = { "sleep", "1000" }
 -- A container, body(row, path of its socket), and its end.
 local function with_container(how, body)
   d.start("det-c", how)
-  local ok, err = pcall(body, d.seen "det-c", box.state .. "/det-c.sock")
+  local ok, err = pcall(body, d.seen "det-c", box.state .. d.own "/det-c.sock")
   local stopped = d.luge("rm", "-f", "det-c")
   if not ok then error(err, 0) end
   t.equal({ stopped.code, stopped.stderr }, { 0, "" })
@@ -33,10 +33,10 @@ end
 t.test("describe brings facts, the pidfd and the cgroups' directories", function()
   with_container({ "sleep", "1000", body = "annotations = { bytes = 'x', hex = 'y' }",
     options = { "-e", "A=\255b", "-e", "bytes=61" } }, function(row)
-    local reply, fds = control.request(box.state, "det-c", { op = "describe" }, 20)
+    local reply, fds = control.request(box.state, d.own "det-c", { op = "describe" }, 20)
     t.equal({ reply.ok, reply.v }, { true, 1 })
     local facts = t.ok(describe.read(fds))
-    t.equal({ facts.name, facts.state, facts.pid, facts.luge, facts.detached }, { "det-c", "running", row.pid, row.luge, true })
+    t.equal({ d.plain(facts.name), facts.state, facts.pid, facts.luge, facts.detached }, { "det-c", "running", row.pid, row.luge, true })
     t.equal(facts.argv, { "/guest", "sleep", "1000" })
     t.equal({ facts.environment.A, facts.environment.bytes }, { "\255b", "61" })
     t.equal(facts.spec.annotations, { bytes = "x", hex = "y" })
@@ -104,7 +104,7 @@ t.test("clients that say nothing, or never read, hold nobody up", function()
     end
     t.equal(d.ok("kill", "-s", "WINCH", "det-c"), "")
     t.ok(#S.dir(("/proc/%d/fd"):format(row.luge)) < 100, "no more than so many at once")
-    local fast = t.start { "luge", "stop", "det-c", env = { LUGE_STATE = box.state }, timeout = 30 }
+    local fast = t.start { "luge", "stop", d.own "det-c", env = { LUGE_STATE = box.state }, timeout = 30 }
     t.equal(fast:wait().code, 0)
     for _, socket in ipairs(silent) do socket:close() end
     deaf:close()
@@ -155,14 +155,14 @@ end)
 
 t.test("a process in a container with the same uid is not answered", function()
   t.needs_user()
-  local server = t.start { "luge", "run", "--name", "det-c", t.profile(box.text("command = { '/guest', 'sleep', '1000' }")),
+  local server = t.start { "luge", "run", "--name", d.own "det-c", t.profile(box.text("command = { '/guest', 'sleep', '1000' }")),
     env = { LUGE_STATE = box.state } }
   d.until_true("the container", function() return d.seen "det-c" end)
-  local inside = t.run { "luge", "run", "--name", "det-in", "--bind", box.state .. ":/state:rw", "--bind", t.luge .. ":/luge",
-    "-e", "LUGE_STATE=/state", t.profile(box.text(("command = { '/luge', 'stop', 'det-c' }, mounts = { bind { %q } }")
-      :format(t.luge))), env = { LUGE_STATE = t.dir "0700" } }
+  local inside = t.run { "luge", "run", "--name", d.own "det-in", "--bind", box.state .. ":/state:rw", "--bind", t.luge .. ":/luge",
+    "-e", "LUGE_STATE=/state", t.profile(box.text(("command = { '/luge', 'stop', %q }, mounts = { bind { %q } }")
+      :format(d.own "det-c", t.luge))), env = { LUGE_STATE = t.dir "0700" } }
   t.differs(inside.code, 0)
-  t.contains(inside.stderr, "det-c")
+  t.contains(d.plain(inside.stderr), "det-c")
   t.equal(d.seen("det-c").state, "running")
   d.ok("stop", "det-c")
   t.equal(server:wait().code, 143)

@@ -31,12 +31,12 @@ t.test("a start that fails says so as in the foreground, and leaves nothing", fu
   for _, how in ipairs { { words = { "nonexistent" } }, { words = { "/proc/self/status" } }, { body = "cwd = '/none'" },
     { body = "nonsense = 1" } } do
     how.options = { "--name", "det-f" }
-    local front = t.run(box.words(how))
+    local front = t.run(d.words(how))
     how.options = {}
     local back = d.run("det-f", how)
     t.differs(front.code, 0)
     t.equal({ back.code, back.stdout }, { front.code, "" })
-    t.equal(back.stderr, front.stderr:gsub("luge%-test%-%d+%-%d+", function() return back.stderr:match("luge%-test%-%d+%-%d+") end))
+    t.equal(back.stderr, d.plain(front.stderr):gsub("luge%-test%-%d+%-%d+", function() return back.stderr:match("luge%-test%-%d+%-%d+") end))
     d.nothing_left()
   end
 end)
@@ -86,7 +86,7 @@ t.test("a name is one container's, running or ended, until --replace", function(
   d.start("det-n", SLEEP)
   local luge = d.seen("det-n").luge
   for _, options in ipairs { {}, { "-d" } } do
-    local r = t.run(box.words { "exit", "0", options = table.move(options, 1, #options, 3, { "--name", "det-n" }) })
+    local r = t.run(d.words { "exit", "0", options = table.move(options, 1, #options, 3, { "--name", "det-n" }) })
     t.equal({ r.code, r.stdout }, { 125, "" })
     t.contains(r.stderr, "held by process " .. luge)
     t.contains(r.stderr, "--replace")
@@ -108,7 +108,7 @@ end)
 
 t.test("of many that want one name at once exactly one wins", function()
   local running = {}
-  for i = 1, 8 do running[i] = box.start { "sleep", "1000", options = { "-d", "--name", "det-1" } } end
+  for i = 1, 8 do running[i] = t.start(d.words { "sleep", "1000", options = { "-d", "--name", "det-1" } }) end
   local won = 0
   for _, p in ipairs(running) do
     local r = p:wait()
@@ -189,7 +189,7 @@ t.test("inspect shows the spec of one that runs, and the record of one that has 
 end)
 
 t.test("a container in the foreground answers as well, and leaves no record", function()
-  local p = box.start { "sleep", "1000", options = { "--name", "det-g" } }
+  local p = t.start(d.words { "sleep", "1000", options = { "--name", "det-g" } })
   local row = d.until_true("the container", function()
     local seen = d.seen("det-g")
     return seen and #seen.argv == 3 and seen.argv[1] == "/guest" and seen
@@ -234,10 +234,10 @@ t.test("completion offers the containers that a command takes", function()
   local script = t.write(t.dir() .. "/completion", d.ok("completion", "bash"))
   local function offers(command, word)
     local r = t.succeed { "bash", "-c", [[PATH=${2%/*}:$PATH; . "$1"; COMP_WORDS=(luge "$3" "$4"); COMP_CWORD=2; _luge
-      printf '%s ' "${COMPREPLY[@]}"]], "bash", script, t.luge, command, word, env = { LUGE_STATE = box.state } }
-    return r.stdout
+      printf '%s ' "${COMPREPLY[@]}"]], "bash", script, t.luge, command, d.own(word), env = { LUGE_STATE = box.state } }
+    return d.plain(r.stdout)
   end
-  t.equal({ offers("stop", "det"), offers("rm", "det"), offers("wait", "det-e"), offers("run", "def") },
+  t.equal({ offers("stop", "det-"), offers("rm", "det-"), offers("wait", "det-e"), offers("run", "def") },
     { "det-run ", "det-end det-run ", "det-end ", "default " })
   t.contains(offers("stop", "--"), "--time")
   d.ok("rm", "-f", "det-run", "det-end")
@@ -249,7 +249,7 @@ t.test("a report is written, and events are told, of a detached one too", functi
   d.start("det-e", { shell = "exit 3", options = { "--report", dir .. "/report.json" } })
   t.equal(d.luge("wait", "det-e").code, 3)
   local report = d.until_true("the report", function() return t.json.decode(t.read(dir .. "/report.json") or "") end)
-  t.equal({ report.name, report.exit_code, report.reason }, { "det-e", 3, "exit" })
+  t.equal({ d.plain(report.name), report.exit_code, report.reason }, { "det-e", 3, "exit" })
   d.ok("rm", "det-e")
   d.nothing_left()
 end)
@@ -260,7 +260,7 @@ t.test("a crowd of detached containers, stopped by one command", function()
   local profile = t.profile(box.text("command = { '/guest', 'sleep', '1000' }"))
   local running, started = {}, 0
   for i = 1, COUNT do
-    running[#running + 1] = t.start { "luge", "run", "-d", "--name", "det-" .. i, profile, env = { LUGE_STATE = box.state } }
+    running[#running + 1] = t.start { "luge", "run", "-d", "--name", d.own("det-" .. i), profile, env = { LUGE_STATE = box.state } }
     if #running == 8 or i == COUNT then
       for _, p in ipairs(running) do started = started + (p:wait().code == 0 and 1 or 0) end
       running = {}

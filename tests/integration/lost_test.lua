@@ -84,7 +84,7 @@ t.test("the age of a process, not its number alone, says who is killed", functio
   local row = d.seen "det-s"
   d.until_true("sleep", function() return (S.readfile(("/proc/%d/comm"):format(row.pid)) or "") == "sleep\n" end)
   d.lose "det-s"
-  local path = box.state .. "/det-s.lock"
+  local path = box.state .. d.own "/det-s.lock"
   local note = t.read(path)
   local pid, age, boot = t.matches(note, "\nprocess (%d+) (%d+) (%S+)\n")
   for _, forged in ipairs { { pid, age + 1, boot }, { pid, age, "another-boot" } } do
@@ -118,7 +118,7 @@ end)
 
 t.test("a caller that is killed before the container runs takes the start with it", function()
   -- Where in the start the kill meets it is chance: it may come too late, and then the container runs.
-  local p = box.start { "sleep", "1000", options = { "-d", "--name", "det-c" } }
+  local p = t.start(d.words { "sleep", "1000", options = { "-d", "--name", "det-c" } })
   p:kill()
   p:wait()
   d.until_true("an end, or a container", function()
@@ -131,9 +131,9 @@ end)
 
 -- ---- a prepared state directory ----
 
-local function state(name) return box.state .. "/" .. name end
+local function state(name) return box.state .. "/" .. d.own(name) end
 
-local function forged(text) t.write(state "det-x.json", text, "0600") end
+local function forged(text) t.write(state "det-x.json", d.own(text), "0600") end
 
 t.test("a record that cannot be believed is shown as such, and can be removed", function()
   for _, text in ipairs { "", "{", "[]", "null", "5", '{"schema":1}', '{"schema":2,"name":"det-x"}', "\0\1\2",
@@ -172,7 +172,7 @@ end)
 
 t.test("links and FIFOs in place of records and sockets lead nowhere", function()
   local outside = t.dir()
-  t.write(outside .. "/record", '{"schema":1,"name":"det-x","argv":["x"],"state":"ended","created":1,"luge":1}')
+  t.write(outside .. "/record", d.own '{"schema":1,"name":"det-x","argv":["x"],"state":"ended","created":1,"luge":1}')
   t.must(S.symlink(outside .. "/record", state "det-x.json"))
   t.equal(d.seen("det-x").state, "unknown")
   d.ok("rm", "det-x")
