@@ -30,7 +30,7 @@ local function exchange(path, message)
   return reply
 end
 
-t.test("describe brings facts, the pidfd and the cgroups' directories", function()
+d.test("describe brings facts, the pidfd and the cgroups' directories", function()
   with_container({ "sleep", "1000", body = "annotations = { bytes = 'x', hex = 'y' }",
     options = { "-e", "A=\255b", "-e", "bytes=61" } }, function(row)
     local reply, fds = control.request(box.state, d.own "det-c", { op = "describe" }, 20)
@@ -59,13 +59,13 @@ t.test("describe brings facts, the pidfd and the cgroups' directories", function
   end)
 end)
 
-t.test("the socket is only its user's", function()
+d.test("the socket is only its user's", function()
   with_container(SLEEP, function(_, path)
     t.equal({ S.lstat(path).type, S.lstat(path).perm }, { "socket", tonumber("600", 8) })
   end)
 end)
 
-t.test("a bad message gets an error, and the next a good answer", function()
+d.test("a bad message gets an error, and the next a good answer", function()
   with_container(SLEEP, function(_, path)
     for _, message in ipairs { "x", "{", "[]", "null", "5", '"stop"', "{}", '{"v":2,"op":"stop"}', '{"v":1}', '{"v":1,"op":5}',
       '{"v":1,"op":"__index"}', '{"v":1,"op":"kill"}', '{"v":1,"op":"kill","signal":9}', '{"v":1,"op":"kill","signal":"9"}',
@@ -79,7 +79,7 @@ t.test("a bad message gets an error, and the next a good answer", function()
   end)
 end)
 
-t.test("descriptors that a message brings are not kept", function()
+d.test("descriptors that a message brings are not kept", function()
   with_container(SLEEP, function(row, path)
     local socket = t.must(S.connect_at(path))
     t.must(S.sendmsg(socket, { data = '{"v":1,"op":"kill","signal":"WINCH"}', fds = { 0, 1, 2 } }))
@@ -93,7 +93,7 @@ t.test("descriptors that a message brings are not kept", function()
   end)
 end)
 
-t.test("clients that say nothing, or never read, hold nobody up", function()
+d.test("clients that say nothing, or never read, hold nobody up", function()
   with_container(SLEEP, function(row, path)
     local silent = {}
     for i = 1, 100 do silent[i] = t.must(S.connect_at(path)) end
@@ -111,7 +111,7 @@ t.test("clients that say nothing, or never read, hold nobody up", function()
   end)
 end)
 
-t.test("those who wait are bounded, and told when there is no room", function()
+d.test("those who wait are bounded, and told when there is no room", function()
   with_container(SLEEP, function(_, path)
     local waiting = {}
     for i = 1, 64 do
@@ -130,7 +130,7 @@ t.test("those who wait are bounded, and told when there is no room", function()
   end)
 end)
 
-t.test("another user is not answered", function()
+d.test("another user is not answered", function()
   t.needs_root()
   with_container(SLEEP, function(row, path)
     local r, w = S.pipe()
@@ -153,7 +153,7 @@ t.test("another user is not answered", function()
   end)
 end)
 
-t.test("a process in a container with the same uid is not answered", function()
+d.test("a process in a container with the same uid is not answered", function()
   t.needs_user()
   local server = t.start { "luge", "run", "--name", d.own "det-c", t.profile(box.text("command = { '/guest', 'sleep', '1000' }")),
     env = { LUGE_STATE = box.state } }

@@ -108,6 +108,17 @@ return function(t, box)
     return (S.readfile(("/proc/%d/stat"):format(pid)) or ") Z"):match("^.*%) (%a)") == "Z"
   end
 
+  --- A test that, when it fails, leaves no container to run on.
+  function M.test(name, body)
+    -- A tail call: the harness names the script by its caller.
+    return t.test(name, function()
+      local ok, err = pcall(body)
+      if ok then return end
+      M.luge("rm", "--force", "--all", "-t", "1s")
+      error(err, 0)
+    end)
+  end
+
   --- No file of state, no process, no mount, no cgroup.
   function M.nothing_left()
     M.reap()
