@@ -141,6 +141,29 @@ function S.writefile(path, text)
   return true
 end
 
+--- S.replacefile(dirfd, name, text, perm="0644") -> true
+--- Writes a file of a directory whole or not at all: beside its name, then renamed there. What was there before stays
+--- until then, and no link of that name is followed.
+function S.replacefile(dirfd, name, text, perm)
+  local temporary = name .. ".new"
+  S.unlinkat(dirfd, temporary) -- a killed one's
+  local fd, err, errno = S.openat(dirfd, temporary, "creat, excl, wronly, nofollow, cloexec", perm or "0644")
+  if not fd then return nil, err, errno end
+  local n, ok
+  n, err, errno = S.write(fd, text)
+  fd:close()
+  if n == #text then
+    ok, err, errno = S.renameat2(dirfd, temporary, dirfd, name)
+  elseif n then
+    err, errno = S.error(S.c.E.NOSPC), S.c.E.NOSPC
+  end
+  if not ok then
+    S.unlinkat(dirfd, temporary)
+    return nil, err, errno
+  end
+  return true
+end
+
 --- S.dir(path) -> list of names
 --- The names in a directory, sorted, without "." and "..".
 function S.dir(path)
@@ -171,7 +194,7 @@ function S.openpty()
   return nil, err, errno
 end
 
-for _, part in ipairs { "tree", "newmount", "accounts", "lock", "cgroup" } do
+for _, part in ipairs { "tree", "newmount", "accounts", "lock", "cgroup", "endpoint" } do
   require("syscall." .. part)(S)
 end
 

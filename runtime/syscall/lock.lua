@@ -12,10 +12,10 @@ return function(S)
     return ok or err.PERM
   end
 
-  --- S.take_lock(path) -> fd
+  --- S.take_lock(path, note) -> fd
   -- Makes the file (0600) and locks it; the lock holds while the descriptor is open. The file's content is the
-  -- holder's pid. A lock that somebody holds is BUSY, and err.text says who.
-  function S.take_lock(path)
+  -- holder's pid, and the note's lines after it. A lock that somebody holds is BUSY, and err.text says who.
+  function S.take_lock(path, note)
     for _ = 1, 100 do
       local fd, err, number = S.open(path, "creat, rdwr, nofollow, cloexec", "0600")
       if not fd then return nil, err, number end
@@ -31,12 +31,21 @@ return function(S)
       local here, there = S.fstat(fd), S.lstat(path)
       if there and here.ino == there.ino then
         if here.size > 0 then S.ftruncate(fd, 0) end -- what its last holder noted
-        S.pwrite(fd, S.getpid() .. "\n", 0)
+        S.pwrite(fd, S.getpid() .. "\n" .. (note or ""), 0)
         return fd
       end
       fd:close()
     end
     return S.failure("BUSY", "held by a process that does not say who it is")
+  end
+
+  --- S.ensure_free(path) -> true
+  -- Nothing has this name; else EXIST.
+  function S.ensure_free(path)
+    local there, err, number = S.lstat(path)
+    if there then return S.failure("EXIST") end
+    if not err.NOENT then return nil, err, number end
+    return true
   end
 
   --- S.note_lock(fd, text) -> true
@@ -48,6 +57,31 @@ return function(S)
     n, err, number = S.pwrite(fd, text, at)
     if not n then return nil, err, number end
     return true
+  end
+
+  --- S.process_age(pid) -> number
+  -- When a process began, in ticks after the boot: with its pid, it names that process and no later one.
+  function S.process_age(pid)
+    local text, err, number = S.readfile(("/proc/%d/stat"):format(pid))
+    if not text then return nil, err, number end
+    -- Field 22; the name in parentheses may hold anything. proc_pid_stat(5).
+    return tonumber(text:match("^.*%)" .. (" %S+"):rep(19) .. " (%d+)"))
+  end
+
+  --- S.boot_id() -> string
+  -- The name of this boot of the machine.
+  function S.boot_id()
+    local text, err, number = S.readfile("/proc/sys/kernel/random/boot_id")
+    if not text then return nil, err, number end
+    return (text:gsub("%s", ""))
+  end
+
+  --- S.note_process(fd, pid) -> true
+  -- Notes a process in a lock's file: "process PID AGE BOOT".
+  function S.note_process(fd, pid)
+    local age, err, number = S.process_age(pid)
+    if not age then return nil, err, number end
+    return S.note_lock(fd, ("process %d %d %s\n"):format(pid, age, S.boot_id() or "-"))
   end
 
   local function meets(ranges, first, count)

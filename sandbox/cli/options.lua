@@ -9,6 +9,7 @@ local M = {}
 local PARAMETER = { "param", short = "D", arg = "NAME=VALUE", list = true, help = "set the profile's param.NAME" }
 local SET = { "set", arg = "FIELD=VALUE", list = true,
   help = "set a field over what the profile says; a table is a Lua expression" }
+local GRACE = { "time", short = "t", arg = "DURATION", help = "the time before KILL (default: the profile's stop.grace)" }
 local JSON = { "json", help = "as JSON" }
 
 -- What run and plan share: everything that shapes the container.
@@ -18,6 +19,9 @@ local SHAPE = {
   { "workdir", short = "w", arg = "DIR", help = "the working directory, in the container" },
   { "user", short = "u", arg = "USER", help = "a name of the container's passwd file, or uid:gid" },
   { "bind", arg = "SRC[:DST][:rw]", list = true, help = "bind a host path, read-only unless :rw" },
+  { "detach", short = "d", help = "return when the container runs, and print its name" },
+  { "rm", help = "with -d: leave no record when it has ended" },
+  { "replace", help = "stop and remove a container that has the name" },
   { "timeout", arg = "DURATION", help = "end the container after this time: 30s, 10m, 2h" },
   { "tty", short = "t", help = "a terminal of its own, wherever luge's streams lead" },
   { "interactive", short = "i", help = "accepted; standard input is always passed on" },
@@ -35,7 +39,7 @@ local function with(list, ...)
 end
 
 M.commands = {
-  { "run", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "run a container in the foreground",
+  { "run", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "run a container; -d: in the background",
     stops_at_profile = true, options = SHAPE },
   { "check", usage = "[OPTION…] PROFILE…", summary = "validate profiles; needs no privilege, changes nothing",
     options = { { "pure", help = "refuse profiles that run code on the host (hooks)" }, PARAMETER, SET } },
@@ -43,7 +47,30 @@ M.commands = {
     stops_at_profile = true,
     options = with(SHAPE, JSON, { "origins", help = "where each value of the profile came from" },
       { "seccomp", help = "what the filters allow and deny" }) },
-  { "stats", usage = "[--once] [--json] [NAME…]", summary = "what running containers use, once a second",
+  { "ps", usage = "[-a] [-q] [--json] [--filter FIELD=VALUE]", summary = "the containers that run; -a: and that have ended",
+    most = 0, options = { { "all", short = "a", help = "those too that have ended, or were lost" },
+      { "quiet", short = "q", help = "only the names" }, JSON,
+      { "filter", arg = "FIELD=VALUE", list = true, help = "name, state, profile or detached; of one field any of its values" } } },
+  { "inspect", usage = "NAME…", summary = "all that is known of containers, as JSON", names = "all",
+    options = { { "all", short = "a", help = "every container" }, JSON } },
+  { "top", usage = "[--json] NAME…", summary = "the processes of containers", names = "running",
+    options = { { "all", short = "a", help = "of every container that runs" }, JSON } },
+  { "wait", usage = "NAME…", summary = "until containers have ended; the exit code is theirs", names = "all",
+    options = { { "all", short = "a", help = "every container, but those that were lost" } } },
+  { "stop", usage = "[-t D] NAME…", summary = "the stop signal, KILL after the grace", names = "running",
+    options = { { "all", short = "a", help = "every container that runs" }, GRACE } },
+  { "kill", usage = "[-s SIGNAL] NAME…", summary = "send the command a signal", names = "running",
+    options = { { "all", short = "a", help = "every container that runs" },
+      { "signal", short = "s", arg = "SIGNAL", help = "its name (default: KILL)" } } },
+  { "pause", usage = "NAME…", summary = "stop every process where it is", names = "running",
+    options = { { "all", short = "a", help = "every container that runs" } } },
+  { "resume", usage = "NAME…", summary = "let a paused container go on", names = "running",
+    options = { { "all", short = "a", help = "every container that is paused" } } },
+  { "rm", usage = "[-f] NAME…", summary = "remove what detached containers left", names = "all",
+    options = { { "all", short = "a", help = "every container that has ended; with -f every one" },
+      { "force", short = "f", help = "stop it first" }, GRACE } },
+  { "gc", usage = "[--json]", summary = "take away what a killed luge left behind", options = { JSON }, most = 0 },
+  { "stats", usage = "[--once] [--json] [NAME…]", summary = "what running containers use, once a second", names = "running",
     options = { JSON, { "once", help = "one look, then end; CPU % is the share since the container began" } } },
   { "lua", usage = "[SCRIPT [ARG…]]", summary = "the syscall layer: a script, or a prompt", raw = true, options = {} },
   { "doctor", usage = "[--json]", summary = "what this host supports, and how to get the rest", options = { JSON }, most = 0 },
@@ -74,7 +101,7 @@ M.elsewhere = {
   ["--privileged"] = "the fields you need: capabilities, devices, seccomp (luge help capabilities)",
   ["--security-opt"] = "--set seccomp=… (luge help seccomp)", ["--hostname"] = "--set hostname=NAME",
   ["--uid"] = "--user UID:GID", ["--gid"] = "--user UID:GID", ["--read-only"] = "nothing: the root is read-only",
-  ["--rm"] = "nothing: what run made goes when it ends", ["--ulimit"] = "--set limits.open_files=N (luge help limits)",
+  ["--ulimit"] = "--set limits.open_files=N (luge help limits)",
   ["--entrypoint"] = "--set 'entrypoint={ \"…\" }'",
   ["-p"] = "--set network=host: this version publishes no ports",
   ["--publish"] = "--set network=host: this version publishes no ports",
@@ -84,9 +111,6 @@ M.elsewhere = {
     "--set limits.cpu_weight=N (1 to 10000, 100 is usual)", ["--cgroup-parent"] = "--set limits.parent=/PATH",
   ["--cpuset-cpus"] = "--set limits.cpuset=0-1", ["--pids-limit"] = "--set limits.pids=N",
   ["--env-file"] = "--env NAME=VALUE, for each variable",
-  ["-d"] = "nothing: this version runs containers in the foreground",
-  ["--detach"] = "nothing: this version runs containers in the foreground",
-  ["--replace"] = "nothing: a name is free when its container has ended",
   ["--init"] = "nothing: init is true by default", ["--userns"] = "--set id_map=auto, self or host",
   ["--rootfs"] = "--set root=DIR", ["--cwd"] = "--workdir DIR",
 }

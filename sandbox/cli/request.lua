@@ -103,14 +103,15 @@ function M.load(word, options, words, exit_code)
     M.show_faults(faults)
     return nil, exit_code or FAILED
   end
-  if source.stdin and spec.stdin == "inherit" then spec.stdin = "null" end
+  -- A detached container has nobody to read from, nor one whose profile came that way.
+  if (source.stdin or options.detach) and spec.stdin == "inherit" then spec.stdin = "null" end
   return spec, host
 end
 
 --- The plan of a spec, or nil and the exit code after the faults were printed:
 -- what the host cannot give is shown as faults of the profile's fields.
 function M.plan(spec, host, options)
-  local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil })
+  local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil, detach = options.detach })
   if plan then return plan end
   M.show_faults(profile.place(spec, faults))
   return nil, FAILED

@@ -10,8 +10,6 @@ require "netns"
 
 local M = {}
 
-local FAILED = 125
-
 local function descriptor(text, option)
   local number = math.tointeger(tonumber(text))
   local wrong
@@ -99,11 +97,30 @@ local function prepare(options, words)
   if not directory then return nil, cli.complain(ranges, "set LUGE_STATE to a directory of yours") end
   local name = spec.name == "$name" and state.generate_name(spec.profile_name or "luge") or spec.name
   if name == spec.name then state.collect_name(directory, name) end
+  if options.replace then
+    local ok, message, hint = require("sandbox.container.life").replace(directory, name)
+    if not ok then return nil, cli.complain(message, hint) end
+  end
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup,
     name = name, user = plan.user, state = directory, ranges = ranges,
     argv = argv, keep = keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil,
-    events = event_writer(status, name) }, plan
+    events = event_writer(status, name), status = status }, plan
+end
+
+-- From the first step to the last word; before_words is called before there is anything to say.
+local function perform(run, before_words)
+  local outcome = launch.run(run)
+  if before_words then before_words() end
+  run.events { event = "ended", reason = outcome.reason_name or "setup", exit_code = outcome.exit_code,
+    signal = outcome.signal }
+  if outcome.failed or outcome.reason_name ~= "exit" then
+    require("sandbox.container.explain").show(run, outcome)
+  end
+  for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
+  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
+  if run.report_path then require("sandbox.container.report").write(run, outcome) end
+  return outcome.exit_code
 end
 
 function M.run(options, words)
@@ -118,18 +135,8 @@ function M.run(options, words)
     return plan
   end
   if report then report.prepare(run, plan, options.report) end
-  local outcome = launch.run(run)
-  local exit_code = outcome.exit_code or FAILED
-  outcome.exit_code = exit_code
-  run.events { event = "ended", reason = outcome.reason_name or "setup", exit_code = exit_code,
-    signal = outcome.signal }
-  if outcome.failed or outcome.reason_name ~= "exit" then
-    require("sandbox.container.explain").show(run, outcome)
-  end
-  for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
-  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
-  if report then report.write(run, outcome) end
-  return exit_code
+  if options.detach then return require("sandbox.container.detach").run(run, perform, options) end
+  return perform(run)
 end
 
 return M

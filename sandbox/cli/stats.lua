@@ -7,6 +7,8 @@
 local S = require "syscall"
 local cgroup = require "sandbox.container.cgroup"
 local cli = require "sandbox.cli"
+local columns = require "sandbox.cli.columns"
+local containers_of = require "sandbox.cli.containers"
 local json = require "luge.json"
 local list = require "sandbox.container.list"
 local processes = require "sandbox.container.processes"
@@ -32,7 +34,7 @@ local function measure(container)
   local cpu, seen = cgroup.cpu_seconds(cg), nil
   if not cpu or not usage.memory_bytes or not usage.pids then seen = of_processes(container) end
   return {
-    name = container.name, pid = container.pid, uptime_s = S.clock_gettime "realtime" - container.since,
+    name = container.name, pid = container.pid, uptime_s = S.clock_gettime "realtime" - container.created,
     cpu_s = cpu or seen.cpu_s, pids = usage.pids or seen.pids, pids_limit = usage.pids_limit,
     memory_bytes = usage.memory_bytes, memory_limit_bytes = usage.memory_limit_bytes,
     memory_peak_bytes = figures.memory_peak_bytes, resident_bytes = seen and seen.resident_bytes,
@@ -80,7 +82,7 @@ local function of(value, limit)
 end
 
 local COLUMNS = {
-  { "NAME", function(r) return cli.printable(r.name) end },
+  { "NAME", function(r) return cli.printable(r.name) end, left = true },
   { "PID", function(r) return r.pid end },
   { "CPU %", function(r) return r.cpu_percent and ("%.1f"):format(r.cpu_percent) or "-" end },
   { "CPU s", function(r) return ("%.2f"):format(r.cpu_s) end },
@@ -92,26 +94,6 @@ local COLUMNS = {
   { "WRITTEN", function(r) return size(r.io_write_bytes) end },
   { "THROTTLED", function(r) return r.throttled_s and ("%.1fs"):format(r.throttled_s) or "-" end },
 }
-
-local function pad(text, width, left)
-  local blanks = (" "):rep(width - #text)
-  return left and text .. blanks or blanks .. text
-end
-
-local function table_of(rows)
-  local lines = { {} }
-  for n in ipairs(rows) do lines[n + 1] = {} end
-  for i, column in ipairs(COLUMNS) do
-    local cells, width = { column[1] }, #column[1]
-    for n, row in ipairs(rows) do
-      cells[n + 1] = tostring(column[2](row))
-      width = math.max(width, #cells[n + 1])
-    end
-    for n, text in ipairs(cells) do lines[n][i] = pad(text, width, i == 1) end
-  end
-  for n, line in ipairs(lines) do lines[n] = table.concat(line, "  ") .. "\n" end
-  return table.concat(lines)
-end
 
 local FIELDS = { "name", "pid", "uptime_s", "cpu_s", "cpu_percent", "memory_bytes", "memory_limit_bytes",
   "memory_peak_bytes", "resident_bytes", "pids", "pids_limit", "pids_peak", "pids_refused", "oom_kill", "io_read_bytes",
@@ -131,47 +113,25 @@ end
 
 -- ---- the command ----
 
--- Those that are named, or all; nil and the name that none has.
-local function chosen(running, names)
-  if #names == 0 then return running end
-  local known, all = {}, {}
-  for _, container in ipairs(running) do
-    known[container.name] = container
-    all[#all + 1] = container.name
-  end
-  local found = {}
-  for i, name in ipairs(names) do
-    if not known[name] then return nil, name, all end
-    found[i] = known[name]
-  end
-  return found
-end
-
-local function no_such(name, all)
-  local near = require("luge.cage").nearest(name, all)
-  return cli.complain(("no container '%s' is running"):format(name), near and ("did you mean %s?"):format(near)
-    or #all == 0 and "none is, for this user and state directory" or "these are: " .. table.concat(all, ", "))
-end
-
 local function show(rows, options, again)
   if options.json then
     io.write(document(rows, options.once))
   else
     if again and S.isatty(1) then io.write "\27[H\27[J" end
-    io.write(table_of(rows))
+    io.write(columns.text(COLUMNS, rows))
   end
   io.stdout:flush()
 end
 
 function M.run(options, names)
-  local directory, message = require("sandbox.container.state").directory(require("sandbox.plan.facts").gather())
-  if not directory then return cli.complain(message, "set LUGE_STATE to a directory of yours") end
+  local directory = containers_of.directory()
+  if not directory then return containers_of.FAILED end
   local before, first = {}, true
   while true do
-    local containers, missing, all = chosen(list.running(directory), names)
+    local found, missing = containers_of.chosen(list.running(directory), names)
     -- One that has ended since ends the watching of it.
-    if not containers then return first and no_such(missing, all) or 0 end
-    local rows = sample(containers, before)
+    if missing then return first and containers_of.no_such(missing, list.running(directory), true) or 0 end
+    local rows = sample(found, before)
     show(rows, options, not options.once)
     if options.once then return 0 end
     before, first = by_name(rows), false

@@ -31,7 +31,10 @@ local hints = {
       return "this file system cannot be idmapped: write id_map = false in the bind to see its owners as they are"
     end
   end,
-  take_lock = function() return "choose another --name, or wait until it has ended" end,
+  take_lock = function() return "choose another --name, stop it (luge stop), or say --replace" end,
+  ensure_free = function(_, err)
+    if err.EXIST then return "choose another --name, take it away (luge rm), or say --replace" end
+  end,
   make_cgroup = function(_, err)
     if err.BUSY then return "a container of another state directory (LUGE_STATE) may have this name: choose another --name" end
     if err.NOSPC or err.AGAIN then return "a limit of the cgroups above is reached: cgroup.max.descendants, cgroup.max.depth" end
@@ -119,6 +122,7 @@ end
 local OWN_WORDS = { getenv = true }
 
 local function error_text(err, op)
+  if op == "ensure_free" and err.EXIST then return "a container that has ended has it still" end
   if OWN_WORDS[op] and rawget(err, "text") then return rawget(err, "text") end
   local text = rawget(err, "errno") and tostring(err) or rawget(err, "text")
   return text or "failed"
@@ -131,7 +135,7 @@ local IN_ROOT = { mkdirat = true, mknodat = true }
 local function subject(run, step)
   if step.op == "exec" then return run.argv[1] end
   if step.op == "getenv" then return step.args[1] end
-  if step.op == "take_lock" then return "the name '" .. run.name .. "'" end
+  if step.op == "take_lock" or step.op == "ensure_free" then return "the name '" .. run.name .. "'" end
   if IN_ROOT[step.op] and type(step.args[2]) == "string" and step.args[2] ~= "" then return "/" .. step.args[2] end
   for _, arg in ipairs(step.args) do
     if type(arg) == "string" and arg:match("^/[^$]*$") and not arg:match("^/proc/") then return arg end
@@ -201,16 +205,22 @@ function endings.seccomp(run)
     "      = 32-bit programs and x32 do not run under a filter; luge plan --seccomp shows what is allowed" }
 end
 
---- Says on stderr how a container ended, where that needs words.
-function M.show(run, outcome)
+--- How a container ended, where that needs words: also outcome.message.
+function M.message(run, outcome)
   local lines
   if outcome.failed then
     lines = setup_lines(run, outcome)
   elseif endings[outcome.reason_name] then
     lines = endings[outcome.reason_name](run)
   end
-  if lines then io.stderr:write(require("sandbox.cli").printable(table.concat(lines, "\n")), "\n") end
   outcome.message = lines and table.concat(lines, "\n") or nil
+  return outcome.message
+end
+
+--- Says it on stderr.
+function M.show(run, outcome)
+  local message = M.message(run, outcome)
+  if message then io.stderr:write(require("sandbox.cli").printable(message), "\n") end
 end
 
 return M

@@ -68,15 +68,20 @@ local function add_user(run, symbols, user)
   return symbols
 end
 
--- The stage's orders, in a file that nobody can write again.
-local function write_orders(run, symbols)
+--- The sealing steps with their symbols resolved: a list of { op =, args =, optional = }.
+function M.sealing(run, symbols)
   local sealing = {}
   for _, step in ipairs(run.steps) do
     if step.where == "seal" then
       sealing[#sealing + 1] = { op = step.op, args = Steps.resolve(step.args, symbols), optional = step.optional }
     end
   end
-  local image = orders.encode(sealing, run.descriptors)
+  return sealing
+end
+
+-- The stage's orders, in a file that nobody can write again.
+local function write_orders(run, symbols)
+  local image = orders.encode(M.sealing(run, symbols), run.descriptors)
   local file = assert(S.memfd_create("luge-orders", "allow_sealing"))
   assert(S.write(file, image) == #image)
   assert(S.fcntl(file, "add_seals", "seal, shrink, grow, write"))
@@ -88,12 +93,17 @@ local function identity(user)
   return ("%s %d:%d %s %s"):format(user.name, user.uid, user.gid, groups, user.home)
 end
 
+--- The symbols of a run with those of the user whom the plan expects, and that user.
+function M.expected(run, symbols)
+  local user = { name = run.user.name, uid = run.user.uid, gid = run.user.gid, home = run.user.home,
+    groups = run.spec.user.groups or {} }
+  return add_user(run, setmetatable({}, { __index = symbols }), user), user
+end
+
 --- The message with the orders for the user whom the plan expects, for the child; the parent has time to write them
 -- while the child mounts. Without descriptor where the steps need what only the child knows.
 function M.expected_orders(run, symbols)
-  local user = { name = run.user.name, uid = run.user.uid, gid = run.user.gid, home = run.user.home,
-    groups = run.spec.user.groups or {} }
-  local known = add_user(run, setmetatable({}, { __index = symbols }), user)
+  local known, user = M.expected(run, symbols)
   local ok, file = pcall(write_orders, run, known)
   return { data = "orders " .. identity(user), fds = ok and { file } or nil }
 end

@@ -191,8 +191,12 @@ function M.run(run)
   local ok, outcome = pcall(supervise, run, symbols, undo, signals)
   -- Before anything is said: raw, the terminal would garble it.
   if type(run.terminal) == "table" then run.terminal:close() end
+  if ok and run.detached then require("sandbox.container.detach").ended(run, outcome) end
   undo_all(undo, symbols)
   if not ok then error(outcome, 0) end
+  outcome.exit_code = outcome.exit_code or FAILED
+  -- Who waits for the end hears of it when nothing is left.
+  require("sandbox.container.control").ended(run, outcome)
   return outcome
 end
 

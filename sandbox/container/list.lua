@@ -1,11 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.container.list: the containers that run now, told by the locks in the state directory.
+-- sandbox.container.list: the containers of a state directory: those that run, told by the locks, and the detached ones
+-- that have ended, told by their records.
 --
--- A lock that is held belongs to a luge that lives; its file says which process that is, and which cgroups it made.
+-- A lock that is held belongs to a luge that lives; its file says which process that is, which profile it runs, and
+-- which cgroups it made. No luge is asked: one that is stopped itself would not answer.
 
 local S = require "syscall"
 local layout = require "sandbox.plan.cgroup_layout"
 local processes = require "sandbox.container.processes"
+local record = require "sandbox.container.record"
 
 local M = {}
 
@@ -14,6 +17,23 @@ local function is_held(fd)
   local ok, err = S.flock(fd, "sh, nb")
   if ok then S.flock(fd, "un") end
   return not ok and err.AGAIN
+end
+
+local LOCK_MOST, LOCK_USUAL = 65536, 2048
+
+-- What a lock says while it is held; nil when nobody holds it, or what has its name is no file.
+local function read_lock(directory, name)
+  local fd = S.open(("%s/%s.lock"):format(directory, name), "rdonly, nofollow, nonblock, cloexec")
+  if not fd then return nil end
+  local text = is_held(fd) and S.pread(fd, LOCK_USUAL, 0)
+  if text and #text == LOCK_USUAL then text = S.pread(fd, LOCK_MOST, 0) end
+  fd:close()
+  return text or nil
+end
+
+local function lock_time(directory, name)
+  local st = S.lstat(("%s/%s.lock"):format(directory, name))
+  return st and st.mtime or S.clock_gettime "realtime"
 end
 
 local function starts_with(path, mount) return path:sub(1, #mount + 1) == mount .. "/" end
@@ -38,25 +58,79 @@ local function has_init(pid)
   return (S.readfile(("/proc/%d/comm"):format(pid)) or "") == "luge-init\n"
 end
 
-local function read(directory, file, host)
-  local fd = S.open(("%s/%s"):format(directory, file), "rdonly, nofollow, nonblock, cloexec")
-  if not fd then return nil end
-  local st = S.fstat(fd)
-  local text = st.type == "file" and is_held(fd) and S.pread(fd, 65536, 0)
-  fd:close()
-  local luge = text and tonumber(text:match("^(%d+)\n"))
-  local pid = luge and processes.first_child(luge)
-  if not pid then return nil end -- between two of its steps: not there yet, or no more
-  return { name = file:match("^(.*)%.lock$"), luge = luge, pid = pid, since = st.mtime,
-    cgroup = { dirs = cgroups_of(text, host), init = has_init(pid) } }
+local function words_of(pid)
+  local argv = {}
+  for word in (S.readfile(("/proc/%d/cmdline"):format(pid)) or ""):gmatch("([^%z]*)%z") do argv[#argv + 1] = word end
+  return argv
 end
 
---- The containers of a state directory, by name: a list of { name =, luge = and pid = processes, since = seconds of the
--- epoch, cgroup = what sandbox.container.cgroup reads }.
+-- The command of a container in the foreground, as the kernel has it.
+local function command_of(pid)
+  return words_of(has_init(pid) and processes.first_child(pid) or pid)
+end
+
+-- One that runs; nil while its luge is between two of its steps.
+local function running(directory, name, text, known)
+  local luge = tonumber(text:match("^(%d+)\n"))
+  local pid = luge and (tonumber(text:match("\nprocess (%d+) ")) or processes.first_child(luge))
+  if not pid then return nil end
+  known = known and known.luge == luge and known or nil
+  return { name = name, state = known and known.state == "paused" and "paused" or "running", luge = luge, pid = pid,
+    profile = text:match("\nprofile (%S+)\n"), argv = known and known.argv or command_of(pid), detached = known ~= nil,
+    created = known and known.created or lock_time(directory, name), note = text }
+end
+
+--- The container of that name, whatever its state: { name =, state = "running", "paused", "ended" or "lost", profile =,
+-- argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
+-- message = of one that has ended }, or nil and, where its record cannot be believed, words.
+function M.one(directory, name)
+  local text = read_lock(directory, name)
+  local known, wrong = record.read(directory, name)
+  if text then return running(directory, name, text, known) end
+  if not known then
+    if not wrong then return nil end
+    return { name = name, state = "unknown", argv = {}, message = ("its record %s.json: %s"):format(name, wrong) }
+  end
+  known.detached = true
+  if known.state ~= "ended" then
+    known.state, known.message = "lost", "the luge that watched it was killed; how it ended is not known"
+  end
+  return known
+end
+
+-- The names in a state directory, sorted.
+local function names_in(directory)
+  local list, seen = {}, {}
+  for _, file in ipairs(S.dir(directory) or {}) do
+    local name = file:match("^([%w_.-]+)%.lock$") or file:match("^([%w_.-]+)%.json$")
+    if name and not seen[name] then
+      seen[name], list[#list + 1] = true, name
+    end
+  end
+  return list
+end
+
+--- All containers of a state directory, by name.
+function M.all(directory)
+  local list = {}
+  for _, name in ipairs(names_in(directory)) do list[#list + 1] = M.one(directory, name) end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return list
+end
+
+--- What sandbox.container.cgroup reads of a container that runs. host: a layout, gathered once for many.
+function M.cgroup(container, host)
+  return { dirs = cgroups_of(container.note, host), init = has_init(container.pid) }
+end
+
+--- The containers that run, by name: what M.one says, and cgroup = what sandbox.container.cgroup reads.
 function M.running(directory)
   local host, list = layout.gather(), {}
-  for _, file in ipairs(S.dir(directory) or {}) do
-    if file:find("^[%w_.-]+%.lock$") then list[#list + 1] = read(directory, file, host) end
+  for _, container in ipairs(M.all(directory)) do
+    if container.note then
+      container.cgroup = M.cgroup(container, host)
+      list[#list + 1] = container
+    end
   end
   return list
 end

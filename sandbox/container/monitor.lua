@@ -37,16 +37,47 @@ local function number_of(signal)
   return above and 34 + tonumber(above) or signal
 end
 
--- The polite signal first, KILL after the grace.
-function Watch:stop(reason)
+-- The polite signal first, KILL after the grace. Who asks again may shorten it.
+function Watch:stop(reason, grace)
   self.reason = self.reason or reason
-  if self.stopping or self.gone then return end
-  self.stopping = true
-  local stop = self.run.spec.stop
-  self:send(number_of(stop.signal))
-  -- A stopped process handles no signal until it goes on.
-  self:send("cont")
-  arm(self, stop.grace)
+  if self.gone then return end
+  local ends = S.clock_gettime("monotonic") + (grace or self.run.spec.stop.grace)
+  if self.stopping and self.stopping <= ends then return end
+  if not self.stopping then
+    self:thaw()
+    self:send(number_of(self.run.spec.stop.signal))
+    -- A stopped process handles no signal until it goes on.
+    self:send("cont")
+  end
+  self.stopping = ends
+  arm(self, ends - S.clock_gettime("monotonic"))
+end
+
+--- Somebody's signal, by name. Paused, the container gets it when it goes on; KILL does not wait.
+function Watch:signal(name)
+  self.asked = true
+  if name == "KILL" then self:thaw() end
+  self:send(number_of(name))
+end
+
+--- Stops every process of the container where it is, or lets them go on. True when it is so, false when it is not so
+-- yet, or nil and the error.
+function Watch:freeze(wanted)
+  if self.gone then return nil, { text = "it has ended" } end
+  if not wanted and not self.paused then return nil, { text = "it is not paused" } end
+  if self.paused == "frozen" and wanted then return nil, { text = "it is paused already" } end
+  if wanted and self.stopping then return nil, { text = "it is being stopped" } end
+  local cgroup = require "sandbox.container.cgroup"
+  local done, err = cgroup.set_frozen(cgroup.of(self.run, self.run.symbols), wanted)
+  if done == nil then return nil, err end
+  self.paused = wanted and (done and "frozen" or "freezing") or not done and "thawing" or nil
+  if done and self.run.changed then self.run.changed(wanted and "paused" or "running") end
+  return done
+end
+
+-- What is frozen handles no signal, in version 1 not even KILL.
+function Watch:thaw()
+  if self.paused then self:freeze(false) end
 end
 
 function Watch:timer_expired()
@@ -54,6 +85,7 @@ function Watch:timer_expired()
   if self.gone then
     self.reason, self.given_up = self.reason or "wall", true
   elseif self.stopping then
+    self:thaw()
     self:send("kill")
   else
     self:stop("wall")
@@ -80,9 +112,9 @@ function Watch:signal_arrived()
   local info = S.signalfd_read(self.signals)
   if not info then return end
   local terminal = self.run.terminal
-  if info.name == "winch" and terminal then
-    terminal:resize()
-  elseif info.name == "int" then
+  if info.name == "winch" and terminal then return terminal:resize() end
+  self:thaw()
+  if info.name == "int" then
     self:interrupt()
   else
     if info.name == "term" or info.name == "hup" or info.name == "quit" then
@@ -185,7 +217,7 @@ function Watch:message(message)
   elseif message.kind == "sealed" then
     self:sealed()
   elseif message.kind == "started" then
-    self.started = true
+    self.started = S.clock_gettime "realtime"
     if self.run.started then self.run.started(self.process) end
     self.run.events { event = "started" }
   else
@@ -193,11 +225,20 @@ function Watch:message(message)
   end
 end
 
+-- Without luge's PID 1 nobody says that the command was executed: the stage's end of the pipe closes then, as it does
+-- when the stage, or what should become it, fails; but then there was a word before.
+function Watch:status_ended()
+  if self.run.spec.init or self.setup or self.started then return end
+  self.setup = M.child_failure(self.process, self.run.steps)
+  if not self.setup then self:message { kind = "started" } end
+end
+
 function Watch:status_readable()
   local data = S.read(self.process.channels.status_read, orders.MESSAGE_SIZE)
   if not data or data == "" then
     S.epoll_ctl(self.poll, "del", self.process.channels.status_read)
     self.status_closed = true
+    self:status_ended()
     return
   end
   local message = orders.decode_status(data)
@@ -220,20 +261,28 @@ local function begin(self)
     self.gone = true
     S.epoll_ctl(self.poll, "del", process.pidfd)
   end)
+  self:listen(self.run.symbols.control, function() require("sandbox.container.control").accept(self) end)
 end
 
--- The collector is stopped for the start. Its first round writes to every page of the heap, which luges otherwise
--- share (runtime/heap.c): it is left out where the container ends before there is anything to collect.
-local EVENTS_BEFORE_COLLECTION = 256
+-- The collector is stopped for the start. Its first round writes to every page of the heap, more than a megabyte, which
+-- luges otherwise share (runtime/heap.c): it waits until there is something to collect.
+local GARBAGE_KIB = 384
+
+local function collect_later(self)
+  local used = collectgarbage "count"
+  self.collect_at = self.collect_at or used + GARBAGE_KIB
+  if used < self.collect_at then return end
+  collectgarbage "restart"
+  self.collect_at = math.huge
+end
 
 --- Waits for events and handles them.
 function Watch:round()
   for _, event in ipairs(S.epoll_wait(self.poll, 16) or {}) do
     local handler = self.handlers[event.fd]
     if handler then handler(self, event) end
-    self.events = self.events + 1
-    if self.events == EVENTS_BEFORE_COLLECTION then collectgarbage "restart" end
   end
+  collect_later(self)
 end
 
 -- What the container wrote may still wait for its reader: as long as the container might have run.
@@ -312,7 +361,8 @@ end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals, handlers = {}, events = 0 }, Watch)
+  local self = setmetatable({ run = run, process = process, signals = signals, handlers = {} }, Watch)
+  run.watch = self
   self.began = S.clock_gettime("monotonic")
   self.poll = S.epoll_create()
   self.timer = S.timerfd_create("monotonic", "nonblock")

@@ -50,26 +50,14 @@ function M.failed(path, exit_code)
   M.write({ report_path = path, name = json.null, receipt = json.array {} }, { reason_name = "setup", exit_code = exit_code })
 end
 
--- Beside its final name, then renamed there.
-local function put(directory, path, text)
-  local name = path:match("[^/]*$")
-  local temporary = ("%s.%d.new"):format(name, S.getpid())
-  local fd, err = S.openat(directory, temporary, "creat, excl, wronly, nofollow, cloexec", "0644")
-  if not fd then return nil, err end
-  local ok
-  ok, err = S.write(fd, text)
-  fd:close()
-  if ok then ok, err = S.renameat2(directory, temporary, directory, name) end
-  if not ok then S.unlinkat(directory, temporary) end
-  return ok, err
-end
-
 --- Writes the report, whole or not at all.
 function M.write(run, outcome)
   local path = run.report_path
   local ok, err = run.report_directory, nil
   if not ok then ok, err = directory_of(path) end
-  if ok then ok, err = put(ok, path, json.encode(document(run, outcome), { pretty = true }) .. "\n") end
+  if ok then
+    ok, err = S.replacefile(ok, path:match("[^/]*$"), json.encode(document(run, outcome), { pretty = true }) .. "\n")
+  end
   if not ok then
     require("sandbox.cli").complain(("--report %s: %s"):format(path, tostring(err)),
       "the container's exit code is passed on all the same")

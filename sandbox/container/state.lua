@@ -74,36 +74,66 @@ end
 -- The cgroups that a luge noted in its lock's file (sandbox.plan.cgroups): they have no tie to it and stay when it is
 -- killed. Nobody else writes there; the inode tells a cgroup from one that another container made since under the same
 -- name. What does not go at once is left for the next start: a start waits for no other container's end.
-local function remove_cgroups(text)
+local function remove_cgroups(text, wait)
   local gone, inodes = true, {}
-  for ino, path in text:gmatch("cgroup (%d+) %l+ (/[^\n]+)\n") do inodes[path] = tonumber(ino) end
+  for ino, path in text:gmatch("cgroup (%d+) %l+ (/[^\n]+)\n") do
+    inodes[path] = tonumber(ino)
+    -- What version 1 has frozen does not even die.
+    local st = S.lstat(path)
+    if st and st.ino == inodes[path] then S.writefile(path .. "/freezer.state", "THAWED") end
+  end
   for ino, top, path in text:gmatch("cgroup ([%d-]+) (%l+) (/[^\n]+)\n") do
     if ino == "-" and not inodes[path] then
       S.rmdir(path) -- nobody was put into it yet
       if top == "above" then S.rmdir(path:match("^(.*)/")) end
     elseif ino ~= "-" then
-      gone = S.remove_cgroup(path, { ino = inodes[path], above = top == "above", wait = false }) and gone
+      gone = S.remove_cgroup(path, { ino = inodes[path], above = top == "above", wait = wait }) and gone
     end
   end
   return gone
 end
 
-local function remove_unlocked(path)
+-- The first process of a killed luge's container, where it may have outlived that (S.note_process). Its number may be
+-- another's by now: the age tells, looked at once more when the pidfd holds the process.
+local function kill_process(text)
+  for pid, age, boot in text:gmatch("process (%d+) (%d+) (%S+)\n") do
+    pid, age = tonumber(pid), tonumber(age)
+    local fd = S.process_age(pid) == age and S.boot_id() == boot and S.pidfd_open(pid)
+    if fd then
+      if S.process_age(pid) == age then S.pidfd_send_signal(fd, "kill") end
+      fd:close()
+    end
+  end
+end
+
+local function remove_rest(text, wait)
+  kill_process(text)
+  return remove_cgroups(text, wait)
+end
+
+-- Removes a lock that nobody holds, after what its holder left. wait: until that is gone, else what goes at once.
+local function remove_unlocked(path, wait)
   local fd = S.open(path, "rdonly, nofollow, nonblock, cloexec")
-  if not fd then return false end
+  if not fd then return nil end
   local here, removed = S.fstat(fd), nil
   if here.type == "file" and S.flock(fd, "ex, nb") then
     local there = S.lstat(path)
-    removed = there and here.ino == there.ino and (here.size < 32 or remove_cgroups(S.readfile(path) or ""))
-      and S.unlink(path)
+    if there and here.ino == there.ino then
+      removed = remove_rest(S.pread(fd, 65536, 0) or "", wait)
+      -- While we hold the lock: then nobody else has the name.
+      local socket = path:gsub("%.lock$", ".sock")
+      if socket ~= path then S.unlink(socket) end
+      removed = removed and S.unlink(path)
+    end
   end
   fd:close()
   return removed
 end
 
---- Removes what a killed luge left under this name, so that the name is free.
-function M.collect_name(directory, name)
-  remove_unlocked(("%s/%s.lock"):format(directory, name))
+--- Removes what a killed luge left under this name, so that the name is free. wait: until it is gone; false where it
+-- does not go.
+function M.collect_name(directory, name, wait)
+  return remove_unlocked(("%s/%s.lock"):format(directory, name), wait or false)
 end
 
 --- Removes what luges that were killed left in the state directory: locks that nobody holds. Looks at no more
@@ -115,9 +145,23 @@ function M.collect(directory, most)
   end
   local first = #locks > most and S.getpid() * most % #locks or 0
   for i = 1, math.min(most, #locks) do
-    if remove_unlocked(directory .. "/" .. locks[(first + i - 1) % #locks + 1]) then removed = removed + 1 end
+    if remove_unlocked(directory .. "/" .. locks[(first + i - 1) % #locks + 1], false) then removed = removed + 1 end
   end
   return removed
+end
+
+--- The same for all of them, and until it is done: the names of the files that were removed, and of those whose rest is
+-- still there.
+function M.collect_all(directory)
+  local removed, left = {}, {}
+  for _, name in ipairs(S.dir(directory) or {}) do
+    local path = directory .. "/" .. name
+    if is_lock(name) then
+      local done = remove_unlocked(path, true)
+      if done then removed[#removed + 1] = name elseif done == false then left[#left + 1] = name end
+    end
+  end
+  return removed, left
 end
 
 return M

@@ -165,6 +165,20 @@ local function for_devices(c)
   c.cgroup.dirs.devices = { version = hierarchy.version, path = group.path }
 end
 
+-- A detached container can be paused: by the freezer of version 1, or in any cgroup of version 2. Without either it
+-- runs all the same, and `luge pause` says why not.
+local function for_pause(c)
+  if not c.options.detach then return end
+  for _, group in pairs(c.cgroup.groups) do
+    if group.used and group.hierarchy.version == 2 then return end
+  end
+  if add(c, "freezer", true) or not c.facts.cgroups.v2 then return end
+  local group = group_of(c, c.facts.cgroups.v2)
+  if not group then return end
+  group.used, group.enable = true, group.enable or { list = {} }
+  c.cgroup.dirs.base = { version = 2, path = group.path }
+end
+
 local function decide(c)
   local asked = c.spec.limits
   local pids_done = asked.pids and default_pids(c)
@@ -174,6 +188,7 @@ local function decide(c)
   end
   for_devices(c)
   for_figures(c)
+  for_pause(c)
 end
 
 -- ---- steps ----

@@ -110,12 +110,16 @@ local function check_user(c)
 end
 
 -- What two containers must not share: the name, and the range of ids. A lock dies with its luge, and what it
--- leaves behind is an empty file that the next one takes over.
+-- leaves behind is an empty file that the next one takes over. The name is also that of the socket at which luge
+-- answers (sandbox.container.control), and of the record that a detached container leaves (sandbox.container.record).
 local function take_names(c)
   local steps = c.steps
   steps:add("host", "name", "ensure_directory", { "$state", "0700" })
-  steps:add("host", "name", "take_lock", { "${state}/${name}.lock" },
+  steps:add("host", "name", "take_lock", { "${state}/${name}.lock", "profile " .. (c.spec.profile_name or "-") .. "\n" },
     { save = "$lock.name", undo = { "unlink", { "${state}/${name}.lock" } } })
+  steps:add("host", "name", "ensure_free", { "${state}/${name}.json" })
+  steps:add("host", "name", "listen_at", { "${state}/${name}.sock" },
+    { save = "$control", undo = { "unlink", { "${state}/${name}.sock" } } })
   if not c.ids.range then return end
   local pool = { first = 524288, step = 65536, count = 28000, avoid = c.facts.given_ranges }
   if not c.facts.privileged then
@@ -124,6 +128,13 @@ local function take_names(c)
   end
   steps:add("host", "id_map", "take_slot", { "${ranges}/range.", pool },
     { save = "$range", undo = { "unlink", { "${ranges}/range.${range}" } } })
+end
+
+-- A first process that is not luge's own may shed the signal that ends it with its luge; and a detached container is
+-- asked for by others. The lock's file then says who it is.
+local function note_process(c)
+  if c.spec.init and not c.options.detach then return end
+  c.steps:add("attach", "name", "note_process", { "$lock.name", "$child" })
 end
 
 -- Steps by which a protection comes into force; optional(…) accepts that the kernel refuses one.
@@ -162,7 +173,7 @@ local function in_order(list)
   return sorted
 end
 
---- The steps of a container. options: report (the receipt is wanted), state (a state directory is made).
+--- The steps of a container. options: report (the receipt is wanted), detach.
 ---@return table|nil plan { steps =, ids =, user =, constants = } or nil
 ---@return table|nil faults list of { path =, message =, hint = }
 function M.compile(spec, facts, options)
@@ -189,6 +200,7 @@ function M.compile(spec, facts, options)
   cgroups.attach(c)
   users.plan(c)
   keep_namespaces(c)
+  note_process(c)
   tree.decide(c)
   users.become_root(c)
   namespaces.join(c)

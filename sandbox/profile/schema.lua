@@ -22,7 +22,7 @@ local record, choice, either, typed = node "record", node "choice", node "either
 local function list(of, merge) return { kind = "list", of = of, merge = merge } end
 local function map(of, key) return { kind = "map", of = of, key = key } end
 
-local GROUP = "groups and detached containers are not in this version; leave it out"
+local GROUP = "groups, health checks, restarts and logs are not in this version; leave it out"
 local LATER = "leave it out"
 
 -- What comes from constructors ---------------------------------------------------------------------------
@@ -288,7 +288,7 @@ M.network = record { name = "network",
 M.container = record { name = "container", example = 'container { command = { "true" } }',
   doc = "One container; positional entries are parents.",
   { "name", "name", shown = "generated, <profile>-xxxx", example = '"build"',
-    doc = "Its name among running containers." },
+    doc = "Its name among the user's containers, also when it has ended in the background." },
   { "hostname", "hostname", shown = "the name", example = '"builder"', doc = "The host name inside." },
   { "description", "text", example = '"Builds a checkout."', doc = "What the profile is for." },
   { "annotations", map("word", "text"), default = {}, example = '{ team = "infra" }',

@@ -1,0 +1,26 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.kill: `luge kill`: a signal to the command of a container.
+
+local cli = require "sandbox.cli"
+local containers = require "sandbox.cli.containers"
+
+local M = {}
+
+function M.run(options, names)
+  local directory = containers.directory()
+  if not directory then return containers.FAILED end
+  local signal = require("sandbox.profile.values_more").signal(options.signal or "KILL")
+  if not signal then
+    return cli.complain(("--signal %s: no signal has that name"):format(options.signal), "as TERM, USR1 or RTMIN+3 (signal(7))")
+  end
+  local found, code = containers.named(directory, options, names, containers.RUNS, "only one that runs can be sent a signal")
+  if not found then return code end
+  code = 0
+  for _, container in ipairs(found) do
+    local ok, text = require("sandbox.container.life").ask(directory, container.name, { op = "kill", signal = signal })
+    if not ok then code = cli.complain(("kill %s: %s"):format(container.name, text)) end
+  end
+  return code
+end
+
+return M

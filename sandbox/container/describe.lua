@@ -1,0 +1,129 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.describe: what a running container is, for other luges: `exec` takes its protection from here.
+--
+-- The facts can be large (an environment, two filters), so they go as a file in memory beside the reply; what is
+-- binary in them is { bytes = { "hexadecimal" } }. The descriptors that go with it are the pidfd of PID 1 and the
+-- cgroups' directories.
+
+local S = require "syscall"
+local json = require "luge.json"
+
+local M = {}
+
+-- Data of luge's as data of JSON's: functions and descriptors have no meaning elsewhere.
+local function plain(value, depth)
+  local kind = type(value)
+  if kind == "string" then
+    if utf8.len(value) and not value:find("[%z\1-\8\14-\31]") then return value end
+    return { bytes = { (value:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)) } }
+  elseif kind == "number" then
+    return (value ~= value or value == math.huge or value == -math.huge) and tostring(value) or value
+  elseif kind ~= "table" then
+    return kind == "boolean" and value or nil
+  elseif depth > 40 then
+    return nil
+  end
+  local copy, is_list = {}, true
+  for key in pairs(value) do is_list = is_list and math.type(key) == "integer" end
+  for key, item in pairs(value) do copy[is_list and key or tostring(key)] = plain(item, depth + 1) end
+  return is_list and #copy > 0 and json.array(copy) or copy
+end
+
+--- The other way: strings again where there were strings.
+function M.restore(value)
+  if type(value) ~= "table" then return value end
+  local hex = type(value.bytes) == "table" and value.bytes[1]
+  if type(hex) == "string" and next(value, next(value)) == nil then
+    return (hex:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
+  end
+  for key, item in pairs(value) do value[key] = M.restore(item) end
+  return value
+end
+
+local function state_of(watch)
+  if watch.gone then return "ended" end
+  if watch.stopping then return "stopping" end
+  return watch.paused and "paused" or watch.started and "running" or "starting"
+end
+
+-- Each directory once: { path =, version =, controllers = {}, ino = }, in an order that is always the same.
+local function cgroups_of(run)
+  local by_path, list = {}, {}
+  for controller, dir in pairs(require("sandbox.container.cgroup").of(run, run.symbols).dirs) do
+    local known = by_path[dir.path]
+    if not known then
+      known = { path = dir.path, version = dir.version, controllers = {} }
+      by_path[dir.path], list[#list + 1] = known, known
+    end
+    table.insert(known.controllers, controller)
+  end
+  table.sort(list, function(a, b) return a.path < b.path end)
+  for _, entry in ipairs(list) do table.sort(entry.controllers) end
+  return list
+end
+
+local function sealing(run)
+  local guest = require "sandbox.container.guest"
+  local known, user = guest.expected(run, run.symbols)
+  return guest.sealing(run, known), user, known.environment
+end
+
+local function memory_file(text)
+  local file, err = S.memfd_create("luge-facts", "allow_sealing")
+  if not file then return nil, err end
+  local n
+  n, err = S.write(file, text)
+  if n ~= #text then return nil, err or "a short write" end
+  S.fcntl(file, "add_seals", "seal, shrink, grow, write")
+  return file
+end
+
+--- What `inspect` shows and `exec` needs.
+function M.container(watch)
+  local run = watch.run
+  local steps, user, environment = sealing(run)
+  return { schema = 1, name = run.name, profile = run.spec.profile_name, argv = run.argv, state = state_of(watch),
+    detached = run.detached ~= nil, pid = watch.process.pid, luge = S.getpid(), started = watch.started,
+    hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
+    seal = steps }
+end
+
+--- The reply to "describe" and its descriptors: the facts, the pidfd, a directory for each of facts.cgroups.
+---@return table|nil reply
+---@return table fds or the error
+function M.facts(watch)
+  local container = M.container(watch)
+  local file, err = memory_file(json.encode(plain(container, 0)))
+  if not file then return nil, err end
+  local fds = { file, watch.process.pidfd }
+  for _, entry in ipairs(container.cgroups) do
+    local fd
+    fd, err = S.open(entry.path, "path, directory, cloexec")
+    if not fd then return nil, err end
+    fds[#fds + 1] = fd
+  end
+  return { ok = true }, fds
+end
+
+--- The same as JSON has them, binary words encoded.
+function M.read_raw(fds)
+  local parts = {}
+  S.lseek(fds[1], 0, "set")
+  repeat
+    local part, err = S.read(fds[1], 65536)
+    if not part then return nil, tostring(err) end
+    parts[#parts + 1] = part
+  until part == ""
+  return json.decode(table.concat(parts))
+end
+
+--- The facts that came with a reply to "describe": { name =, profile =, argv =, state = "starting", "running", "paused",
+-- "stopping" or "ended", pid = PID 1 as the host counts, luge = its luge's pid, started = seconds of the epoch,
+-- user = { uid =, gid =, groups =, name =, home = }, environment = {}, cgroups = { { path =, version =, controllers = } … },
+-- spec =, seal = the sealing steps, { op =, args =, optional = } each }. fds: facts, pidfd, cgroups' directories.
+function M.read(fds)
+  local facts, message = M.read_raw(fds)
+  return facts and M.restore(facts), message
+end
+
+return M

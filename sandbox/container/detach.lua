@@ -1,0 +1,159 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.detach: `run -d`: the luge that would have stayed in the foreground goes on in the background.
+--
+-- It forks before it makes anything, since the container dies with the process that cloned it. The caller returns when
+-- the command was executed, or with what went wrong; should it be killed before, the start is given up. From then on
+-- nobody reads what luge says: how the container ends is written into its record.
+
+local S = require "syscall"
+local json = require "luge.json"
+local record = require "sandbox.container.record"
+
+local M = {}
+
+local FAILED = 125
+
+-- ---- the background ----
+
+-- Nothing of the caller's stays: not its terminal and session, not its descriptors. stderr is kept for what may go
+-- wrong before the container runs.
+local function leave_caller()
+  S.setsid()
+  local stderr = S.fcntl(2, "dupfd_cloexec", 3)
+  local null = assert(S.open("/dev/null", "rdwr, cloexec"))
+  for number = 0, 2 do assert(S.dup3(null, number)) end
+  null:close()
+  return stderr
+end
+
+local function first_record(run)
+  return { name = run.name, profile = run.spec.profile_name, argv = json.array(run.argv), state = "running", rm = run.detached.rm,
+    created = S.clock_gettime "realtime", pid = run.watch.process.pid, luge = S.getpid() }
+end
+
+-- The container is there, and PID 1 about to be sealed.
+local function created(run)
+  local own, watch = run.detached, run.watch
+  own.record = first_record(run)
+  local ok, err = record.write(run.state, own.record)
+  if not ok then
+    own.record = nil
+    watch.setup = { failed = true, index = 0, err = { text = ("the record %s.json: %s"):format(run.name, tostring(err)) } }
+    S.pidfd_send_signal(watch.process.pidfd, "kill")
+  end
+  watch:listen(own.caller, function()
+    S.epoll_ctl(watch.poll, "del", own.caller)
+    if not watch.started then watch:stop("stopped") end
+  end)
+end
+
+-- What the start needed and nobody needs any more. No collection: it would write to more than it frees (monitor.lua).
+local function forget(run)
+  local own = run.detached
+  if own.caller then S.epoll_ctl(run.watch.poll, "del", own.caller) end
+  for _, name in ipairs { "caller", "stderr" } do
+    if own[name] then own[name]:close() end
+    own[name] = nil
+  end
+  for _, number in ipairs(run.keep) do
+    if number > 2 and number ~= run.status then S.close(number) end
+  end
+  -- The mounts that the child was sent.
+  for name, value in pairs(run.symbols) do
+    if name:find("^fd%.") and type(value) == "userdata" then
+      value:close()
+      run.symbols[name] = nil
+    end
+  end
+  S.chdir "/"
+end
+
+local function started(run)
+  run.watch.handlers[run.detached.caller:getfd()] = nil
+  S.send(run.detached.caller, "started")
+  forget(run)
+end
+
+-- Follows what happens, by the events that --status-fd gets too.
+local function follow(run)
+  local tell = run.events
+  run.events = function(event)
+    if event.event == "created" then created(run) elseif event.event == "started" then started(run) end
+    tell(event)
+  end
+  run.changed = function(state)
+    local own = run.detached
+    own.record.state = state
+    record.write(run.state, own.record) -- only what `ps` shows
+  end
+end
+
+--- The container has ended, and its name is still ours: what remains of it.
+function M.ended(run, outcome)
+  local own = run.detached
+  if not own.record then return end
+  -- One that never ran leaves nothing, as in the foreground: its caller has heard why.
+  if own.rm or own.caller then
+    record.remove(run.state, run.name)
+    return
+  end
+  local final, usage = own.record, outcome.rusage or {}
+  final.state, final.ended = "ended", S.clock_gettime "realtime"
+  final.exit_code, final.signal, final.reason = outcome.exit_code or FAILED, outcome.signal, outcome.reason_name or "setup"
+  final.wall_s, final.user_s, final.sys_s = outcome.wall_s, usage.utime, usage.stime
+  final.message = require("sandbox.container.explain").message(run, outcome)
+  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do
+    final.message = (final.message and final.message .. "\n" or "") .. "luge: keep: " .. text
+  end
+  record.write(run.state, final)
+end
+
+-- Never returns: what went wrong before the container ran is said to the caller, then to nobody.
+local function background(run, perform)
+  local own = run.detached
+  follow(run)
+  own.stderr = leave_caller()
+  local ok, code = xpcall(function()
+    return perform(run, function() if own.stderr then S.dup3(own.stderr, 2) end end)
+  end, debug.traceback)
+  if not ok then
+    if own.stderr then S.dup3(own.stderr, 2) end
+    io.stderr:write("luge: internal error: ", tostring(code), "\n")
+    code = FAILED
+  end
+  if own.caller then S.send(own.caller, tostring(code)) end
+  S.exit(code)
+end
+
+-- ---- the caller ----
+
+local function report(name, message)
+  if message == "started" then
+    io.write(name, "\n")
+    return 0
+  end
+  local code = tonumber(message)
+  if code then return code end
+  return require("sandbox.cli").complain("the start was cut off: the luge in the background was killed",
+    "luge gc takes away what it left")
+end
+
+--- Runs a container in the background; perform(run, before_words) runs it to its end, calls before_words before it says
+-- something, and returns the exit code. Returns the caller's exit code, when the container runs or could not be started.
+function M.run(run, perform, options)
+  local here, there = S.socketpair("unix", "seqpacket")
+  if not here then return require("sandbox.cli").complain("run -d: " .. tostring(there)) end
+  io.stdout:flush()
+  local pid, err = S.fork()
+  if not pid then return require("sandbox.cli").complain("run -d: " .. tostring(err)) end
+  run.detached = { rm = options.rm == true }
+  if pid == 0 then
+    here:close()
+    run.detached.caller = there
+    background(run, perform)
+  end
+  there:close()
+  return report(run.name, S.recv(here, 64))
+end
+
+return M

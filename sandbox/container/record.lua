@@ -1,0 +1,78 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.record: what a detached container leaves for others to read, NAME.json in the state directory.
+--
+-- Its luge writes it, whole or not at all, when the container is there, when it is paused, and when it has ended; `rm`,
+-- or the end with --rm, removes it. That a container runs is never read from here but from the lock that its luge
+-- holds: a record that says so without one is of a container that was lost, whose luge was killed.
+--
+--   { schema = 1, name, profile, argv = {}, state = "running"|"paused"|"ended", rm = boolean, created, ended = seconds of
+--     the epoch, pid = of PID 1, luge = pid, exit_code, signal, reason, message, wall_s, user_s, sys_s }
+
+local S = require "syscall"
+local json = require "luge.json"
+
+local M = {}
+
+local SCHEMA = 1
+local SIZE_USUAL, SIZE_MAX = 2048, 1 << 20
+
+--- Writes a record; the caller holds the lock of its name. true, or nil and the error.
+function M.write(directory, record)
+  local dirfd, err = S.open(directory, "path, directory, cloexec")
+  if not dirfd then return nil, err end
+  record.schema = SCHEMA
+  local ok
+  ok, err = S.replacefile(dirfd, record.name .. ".json", json.encode(record) .. "\n", "0600")
+  dirfd:close()
+  return ok, err
+end
+
+-- The fields that others count on; a record with others is none.
+local TYPES = { name = "string", profile = "string", argv = "table", state = "string", created = "number", pid = "number",
+  luge = "number", exit_code = "number", ended = "number", signal = "number", reason = "string", message = "string" }
+local REQUIRED = { "name", "argv", "state", "created", "luge" }
+
+local function check(record, name)
+  if type(record) ~= "table" then return nil, "it is no JSON object" end
+  if record.schema ~= SCHEMA then return nil, "another version of luge wrote it" end
+  for field, wanted in pairs(TYPES) do
+    local value = record[field]
+    if value == json.null then
+      record[field] = nil
+    elseif value ~= nil and type(value) ~= wanted then
+      return nil, ("'%s' is no %s"):format(field, wanted)
+    end
+  end
+  for _, field in ipairs(REQUIRED) do
+    if record[field] == nil then return nil, ("'%s' is missing"):format(field) end
+  end
+  for i, word in ipairs(record.argv) do
+    if type(word) ~= "string" then return nil, ("argv[%d] is no string"):format(i) end
+  end
+  if record.name ~= name then return nil, "it has another's name in it" end
+  return record
+end
+
+--- The record of a name, or nil and, unless there is none, words that say what is wrong with it.
+---@return table|nil
+---@return string|nil
+function M.read(directory, name)
+  local fd, err = S.open(("%s/%s.json"):format(directory, name), "rdonly, nofollow, nonblock, cloexec")
+  if not fd then return nil, not err.NOENT and tostring(err) or nil end
+  -- Of a FIFO or a directory this reads nothing. Nobody but us may make files here (sandbox.container.state).
+  local text
+  text, err = S.pread(fd, SIZE_USUAL, 0)
+  if text and #text == SIZE_USUAL then text, err = S.pread(fd, SIZE_MAX, 0) end
+  fd:close()
+  if not text then return nil, tostring(err) end
+  local record, message = json.decode(text)
+  if not record then return nil, message end
+  return check(record, name)
+end
+
+function M.remove(directory, name)
+  local ok, err = S.unlink(("%s/%s.json"):format(directory, name))
+  return ok or err.NOENT, err
+end
+
+return M
