@@ -56,7 +56,7 @@ t.test("options of other launchers name luge's way", function()
   for option, part in pairs { ["-v"] = "--bind", ["--volume"] = "--bind", ["--volume=/a:/b"] = "--bind", ["-p"] = "--set network=host",
     ["-m"] = "limits.memory", ["--memory=1G"] = "limits.memory", ["--cpus"] = "limits.cpus",
     ["--pids-limit"] = "limits.pids", ["--env-file"] = "--env NAME=VALUE",
-    ["--ro-bind"] = "--bind", ["--rm"] = "leave it out", ["--cap-add"] = "--set 'capabilities",
+    ["--ro-bind"] = "--bind", ["--cap-add"] = "--set 'capabilities",
       ["--unshare-all"] = "leave it out",
     ["--privileged"] = "the fields you need", ["--tmpfs"] = "tmpfs {", ["-d"] = "leave it out",
       ["--hostname"] = "--set hostname=" } do
