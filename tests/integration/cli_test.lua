@@ -56,9 +56,8 @@ t.test("options of other launchers name luge's way", function()
   for option, part in pairs { ["-v"] = "--bind", ["--volume"] = "--bind", ["--volume=/a:/b"] = "--bind", ["-p"] = "--set network=host",
     ["-m"] = "limits.memory", ["--memory=1G"] = "limits.memory", ["--cpus"] = "limits.cpus",
     ["--pids-limit"] = "limits.pids", ["--env-file"] = "--env NAME=VALUE",
-    ["--ro-bind"] = "--bind", ["--cap-add"] = "--set 'capabilities",
-      ["--unshare-all"] = "leave it out",
-    ["--privileged"] = "the fields you need", ["--tmpfs"] = "tmpfs {", ["-d"] = "leave it out",
+    ["--ro-bind"] = "--bind", ["--cap-add"] = "--set 'capabilities", ["--unshare-all"] = "leave it out",
+    ["--privileged"] = "the fields you need", ["--tmpfs"] = "tmpfs {",
       ["--hostname"] = "--set hostname=" } do
     wrong({ "run", option, "default" }, "no such option", part)
   end
