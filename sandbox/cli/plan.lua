@@ -131,7 +131,7 @@ local function print_unlimited(spec)
     .. (#kept > 0 and "On the host, not limited: " .. table.concat(kept, " ") .. "." or "Nothing of the host can be written."))
 end
 
-local function print_notes(plan, spec)
+local function print_notes(plan, spec, options)
   if has_overlay(plan) then
     print("\n-- An overlay inside a user namespace: renaming a directory of the lower layer fails (EXDEV), and files of")
     print("-- owners that are not mapped cannot be changed. As root neither is so.")
@@ -149,6 +149,10 @@ local function print_notes(plan, spec)
   if spec.limits.disk then print_unlimited(spec) end
   if spec.limits.output then
     print("\n-- limits.output: the command's stdout and stderr are pipes to luge, whatever luge's own are.")
+  end
+  if options.detach and spec.log then
+    print("\n-- log: detached, the command's stdout and stderr are pipes to luge, which writes them to "
+      .. (spec.log == "journald" and "the journal." or "a log (luge logs)."))
   end
   if spec.root.type == "host" then
     print("\n-- root = \"/\": the container sees the host's world-readable files and reaches its world-writable")
@@ -177,7 +181,7 @@ function M.run(options, words)
     print_json(spec, plan)
   else
     print_steps(spec, plan)
-    print_notes(plan, spec)
+    print_notes(plan, spec, options)
   end
   return 0
 end

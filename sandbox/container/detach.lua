@@ -28,7 +28,8 @@ end
 
 local function first_record(run)
   return { name = run.name, profile = run.spec.profile_name, argv = json.array(run.argv), state = "running", rm = run.detached.rm,
-    created = S.clock_gettime "realtime", pid = run.watch.process.pid, luge = S.getpid() }
+    created = S.clock_gettime "realtime", pid = run.watch.process.pid, luge = S.getpid(),
+    log = run.log and run.log.writer.path }
 end
 
 -- The container is there, and PID 1 about to be sealed.
@@ -83,17 +84,18 @@ end
 
 --- The container has ended, and its name is still ours: what remains of it.
 function M.ended(run, outcome)
-  local own = run.detached
-  if not own.record then return end
+  local own, log = run.detached, run.log and run.log.writer
   -- One that never ran leaves nothing, as in the foreground: its caller has heard why.
-  if own.rm or own.caller then
-    record.remove(run.state, run.name)
+  if not own.record or own.rm or own.caller then
+    if log then log:remove() end
+    if own.record then record.remove(run.state, run.name) end
     return
   end
   local final, usage = own.record, outcome.rusage or {}
   final.state, final.ended = "ended", S.clock_gettime "realtime"
   final.exit_code, final.signal, final.reason = outcome.exit_code or FAILED, outcome.signal, outcome.reason_name or "setup"
   final.wall_s, final.user_s, final.sys_s = outcome.wall_s, usage.utime, usage.stime
+  final.log_lost_bytes = log and log.lost
   final.message = require("sandbox.container.explain").message(run, outcome)
   record.write(run.state, final)
 end

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.container.output: `limits.output`: luge reads what the container writes, counts it and passes it on.
+-- sandbox.container.output: luge reads what the container writes, counts it and passes it on: for `limits.output`, and for
+-- the log of a detached one.
 --
--- Only where the limit is written: without it the container has luge's own stdout and stderr. A pipe stands for
--- each, one for both where they are one file, so that the order stays. Nothing is read from a pipe while what was
+-- Without either the container has luge's own stdout and stderr. A pipe stands for each, one for both where they are one
+-- file, so that the order stays; a log keeps them apart, and never waits. Nothing is read from a pipe while what was
 -- read before waits for its reader, which is how the container comes to wait as well; no reader holds up the other
 -- stream, a timer or a signal. A reader that is gone closes the pipe: the container's next write then ends in
 -- SIGPIPE, as it does without luge. Bytes beyond the limit are read and dropped, so that a handler of TERM that still
@@ -13,6 +14,8 @@ local S = require "syscall"
 local M = {}
 
 local CHUNK = 65536
+-- As much is asked for first: most writes are small, and a large buffer is garbage at once.
+local FIRST_CHUNK = 4096
 -- What a pipe that is ready takes without waiting, unless somebody else fills it in that very moment (PIPE_BUF).
 local ATOMIC = 4096
 
@@ -24,14 +27,15 @@ local function is_one_file()
   return a and b and a.dev == b.dev and a.ino == b.ino
 end
 
---- Makes the pipes, whose ends for the container become the symbols $output.stdout and $output.stderr.
-function M.open(limit, symbols)
-  local self = setmetatable({ left = limit, streams = {}, writers = {}, errors = {} }, Output)
+--- Makes the pipes, whose ends for the container become the symbols $output.stdout and $output.stderr. limit: of bytes,
+-- or none; log: where they go (sandbox.container.log) instead of luge's own.
+function M.open(limit, log, symbols)
+  local self = setmetatable({ left = limit or math.huge, log = log, streams = {}, writers = {}, errors = {} }, Output)
   for number, name in ipairs { "stdout", "stderr" } do
-    if number == 1 or not is_one_file() then
+    if number == 1 or log or not is_one_file() then
       local reader, writer = S.pipe()
       if not reader then return nil, writer end
-      self.streams[number] = { number = number, name = name, reader = reader, pending = "" }
+      self.streams[number] = { number = number, name = name, reader = reader, pending = "", chunk = FIRST_CHUNK }
       self.writers[number] = writer
     end
     symbols["output." .. name] = self.writers[number] or self.writers[1]
@@ -107,16 +111,21 @@ end
 
 -- Takes what the container wrote; true when there may be more.
 function Output:pull(stream)
-  local data, err = S.read(stream.reader, CHUNK)
+  local data, err = S.read(stream.reader, stream.chunk)
   if not data then return err.INTR == true end
   if data == "" then
     self:close(stream)
     return false
   end
+  stream.chunk = #data == stream.chunk and CHUNK or FIRST_CHUNK
   local allowed = #data <= self.left and data or data:sub(1, self.left)
   self.left = self.left - #allowed
-  stream.pending = allowed
-  self:push(stream)
+  if self.log then
+    self.log:append(stream.number, allowed)
+  else
+    stream.pending = allowed
+    self:push(stream)
+  end
   if #allowed < #data then self.watch:stop("output") end
   return stream.state == "read"
 end
@@ -129,18 +138,25 @@ function Output:destination_ready(stream, events)
   end
 end
 
+-- Where the stream goes to, unless that is the log.
+function Output:connect(stream)
+  local poll, handlers = self.watch.poll, self.watch.handlers
+  stream.to = destination(stream.number)
+  -- A file cannot be waited for (EPERM), and need not be. Asked for nothing, a pipe still tells that its reader went.
+  stream.polled = S.epoll_ctl(poll, "add", stream.to.fd)
+  handlers[number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
+end
+
 --- Begins to pass the output on, in the loop of `watch`.
 function Output:attach(watch)
   self.watch = watch
-  collectgarbage "restart" -- every chunk is garbage at once
+  -- Every chunk is garbage at once. A detached container may write next to nothing (monitor.lua, collect_later).
+  if not self.log then collectgarbage "restart" end
   S.sigaction("xfsz", "ignore") -- a file of ours may reach luge's own limit: an error then, not luge's end
   for _, stream in pairs(self.streams) do
-    stream.to = destination(stream.number)
     S.fcntl(stream.reader, "setfl", "nonblock")
     watch.handlers[stream.reader:getfd()] = function() self:pull(stream) end
-    -- A file cannot be waited for (EPERM), and need not be. Asked for nothing, a pipe still tells that its reader went.
-    stream.polled = S.epoll_ctl(watch.poll, "add", stream.to.fd)
-    watch.handlers[number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
+    if not self.log then self:connect(stream) end
     self:turn(stream, "read")
   end
 end
@@ -164,6 +180,7 @@ function Output:finish(watch)
     end
   end
   for _, stream in pairs(self.streams) do self:close(stream) end
+  if self.log then self.log:finish() end
 end
 
 return M
