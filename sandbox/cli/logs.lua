@@ -65,8 +65,10 @@ end
 local Out = {}
 Out.__index = Out
 
--- All of it, or false when the reader has gone or the disk is full.
-function Out:put(number, text)
+local FULL = 65536
+
+-- Writes to a descriptor: all of it, unless its reader has gone or the disk is full.
+local function write_all(self, number, text)
   while text ~= "" and not self.stopped do
     local n, err = S.write(number, text)
     if n then
@@ -79,6 +81,25 @@ function Out:put(number, text)
       if not err.PIPE then self.code = cli.complain((number == 1 and "standard output: " or "standard error: ") .. tostring(err)) end
     end
   end
+end
+
+function Out:flush()
+  local text = table.concat(self.waiting)
+  self.waiting, self.size = {}, 0
+  write_all(self, self.number, text)
+end
+
+--- Text for stdout or stderr, in their order.
+function Out:put(number, text)
+  if number ~= self.number or self.size >= FULL then self:flush() end
+  self.number, self.size = number, self.size + #text
+  self.waiting[#self.waiting + 1] = text
+end
+
+--- Words of luge's own.
+function Out:complain(...)
+  self:flush()
+  cli.complain(...)
 end
 
 local function json_line(kind, time, text, whole)
@@ -115,12 +136,12 @@ local function loss(out, record, wanted, options)
   if options.json then
     out:put(1, json.encode { time = lines.time(record.time), stream = STREAMS["!"], lost_bytes = count, text = why } .. "\n")
   else
-    cli.complain(("%d bytes of the output were lost here: %s"):format(count, why or "?"))
+    out:complain(("%d bytes of the output were lost here: %s"):format(count, why or "?"))
   end
 end
 
 local function new_out(options)
-  local out = setmetatable({ told = 0, code = 0 }, Out)
+  local out = setmetatable({ told = 0, code = 0, number = 1, waiting = {}, size = 0 }, Out)
   out.show = shows[options.json and "json" or options.timestamps and "timestamps" or "plain"](out)
   return out
 end
@@ -151,10 +172,12 @@ local function show_all(out, reader, gate, options)
       end
       if out.stopped then return end
     end
+    out:flush()
     if not ended then reader:wait() end
   until ended
   reader:finish()
   if out.lines then out.lines:finish() end
+  out:flush()
 end
 
 local function gate_of(reader, since, number)

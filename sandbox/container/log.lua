@@ -26,16 +26,19 @@ M.RECORD_MAX = 32768
 local Log = {}
 Log.__index = Log
 
--- Half a record would hide what comes behind it. Should the cut fail as well, the next record is written over it, for
--- `at` has not moved.
+-- A short write does not say why: the next one does. Half a record would hide what comes behind it; should the cut fail
+-- as well, the next record is written over it, for `at` has not moved.
 local function write_whole(file, text, at)
-  local n, err = S.pwrite(file, text, at)
-  if n == #text then return true end
-  if n then
-    S.ftruncate(file, at)
-    err = S.error(S.c.E.NOSPC)
+  local done = 0
+  while done < #text do
+    local n, err = S.pwrite(file, done == 0 and text or text:sub(done + 1), at + done)
+    if not n then
+      if done > 0 then S.ftruncate(file, at) end
+      return nil, err
+    end
+    done = done + n
   end
-  return nil, err
+  return true
 end
 
 -- Makes the file `number`, and goes on in it.

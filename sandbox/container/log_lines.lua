@@ -75,9 +75,13 @@ function Lines:add(stream, time, data)
   local from = 1
   while from <= #data do
     local stop = data:find("\n", from, true)
-    local parts = self.parts[stream]
-    add(parts, time, data:sub(from, (stop or #data + 1) - 1))
-    if stop or parts.size >= M.LINE_MAX then flush(self, stream, parts, stop ~= nil) end
+    local parts, text = self.parts[stream], data:sub(from, (stop or #data + 1) - 1)
+    if stop and not parts.time then
+      self.emit(stream, time, text, true)
+    else
+      add(parts, time, text)
+      if stop or parts.size >= M.LINE_MAX then flush(self, stream, parts, stop ~= nil) end
+    end
     from = (stop or #data) + 1
   end
 end
@@ -91,9 +95,13 @@ end
 
 -- ---- words ----
 
+local known, known_text -- a second, and how it is written: that of most lines is the one of the line before
+
 --- Nanoseconds of the epoch as 2026-01-31T12:00:00.000000000Z.
 function M.time(ns)
-  return ("%s.%09dZ"):format(os.date("!%Y-%m-%dT%H:%M:%S", ns // 1000000000), ns % 1000000000)
+  local second = ns // 1000000000
+  if second ~= known then known, known_text = second, os.date("!%Y-%m-%dT%H:%M:%S", second) end
+  return ("%s.%09dZ"):format(known_text, ns % 1000000000)
 end
 
 local LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -135,7 +143,7 @@ local function clock_of(text)
   local second, more = rest:match("^:(%d%d)(.*)$")
   local fraction, zone = (more or rest):match("^%.(%d+)(.*)$")
   hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second or 0)
-  if not (in_range(hour, 0, 24) and in_range(minute, 0, 59) and in_range(second, 0, 60)) or fraction and not second then return nil end
+  if not (in_range(hour, 0, 24) and in_range(minute, 0, 59) and in_range(second, 0, 60)) or fraction and not more then return nil end
   local ns = fraction and tonumber((fraction .. "000000000"):sub(1, 9)) or 0
   return hour * 3600 + minute * 60 + second, ns, zone or more or rest
 end
