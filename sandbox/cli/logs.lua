@@ -140,6 +140,13 @@ local function loss(out, record, wanted, options)
   end
 end
 
+-- Two halves of lines are no line.
+local function gap(out, record)
+  if out.lines then out.lines:finish() end
+  out:complain(("%d files of the log were gone before they could be shown"):format(record.count),
+    "a larger log.size, or more log.files, gives the reader more time")
+end
+
 local function new_out(options)
   local out = setmetatable({ told = 0, code = 0, number = 1, waiting = {}, size = 0 }, Out)
   out.show = shows[options.json and "json" or options.timestamps and "timestamps" or "plain"](out)
@@ -151,9 +158,6 @@ end
 -- What could not be shown, in words.
 local function confess(out, reader, container)
   for _, text in ipairs(reader.damaged) do cli.complain(text) end
-  if reader.missing > 0 then
-    cli.complain(("%d files of the log were gone before they could be shown"):format(reader.missing), "a larger log.size, or more log.files")
-  end
   local lost = (container and container.log_lost_bytes or 0) - out.told
   if lost > 0 then cli.complain(("%d bytes of the output were lost, and could not be noted where"):format(lost)) end
   if container and container.state == "lost" then cli.complain("the log ends where the luge that wrote it was killed") end
@@ -164,7 +168,9 @@ local function show_all(out, reader, gate, options)
     local ended = reader:ended()
     reader:look(ended)
     for record in reader.next, reader do
-      if record.kind == "!" then
+      if record.kind == "gap" then
+        gap(out, record)
+      elseif record.kind == "!" then
         loss(out, record, record.time >= gate.since and gate.left == 0, options)
       else
         local data = gate:pass(record)

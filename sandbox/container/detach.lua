@@ -84,10 +84,12 @@ end
 
 --- The container has ended, and its name is still ours: what remains of it.
 function M.ended(run, outcome)
-  local own, log = run.detached, run.log and run.log.writer
   -- One that never ran leaves nothing, as in the foreground: its caller has heard why.
-  if not own.record or own.rm or own.caller then
-    if log then log:remove() end
+  local own, log = run.detached, run.log and run.log.writer
+  local leaves = own.record and not own.rm and not own.caller
+  if log and not leaves then log:remove() end
+  if log then log:close() end -- while the name is ours: then whoever has it may remove the log
+  if not leaves then
     if own.record then record.remove(run.state, run.name) end
     return
   end

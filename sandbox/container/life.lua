@@ -73,7 +73,7 @@ function M.remove(directory, name)
   local known, ok = record.read(directory, name), true
   -- First the log: what is left without a record nobody finds.
   if known and known.log and known.log:match("/([^/]*)$") == name .. ".log" then
-    ok, err = require("sandbox.container.log_place").remove(known.log)
+    ok, err = require("sandbox.container.log_place").remove(known.log, true)
   end
   if ok then ok, err = record.remove(directory, name) end
   S.unlink(path)

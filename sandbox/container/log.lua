@@ -105,6 +105,12 @@ function Log:finish() self:tell() end
 --- The container leaves nothing.
 function Log:remove() log_place.remove_own(self.dir, self.path) end
 
+--- The log is somebody else's now.
+function Log:close()
+  self.file:close()
+  self.dir:close()
+end
+
 --- Begins the log of a container. how: { place = directory of logs, name =, state =, size =, files = }.
 ---@return table|nil log  with path, written and lost (bytes)
 ---@return table|nil err

@@ -72,6 +72,8 @@ end
 -- What the journal has is the journal's.
 function Journal:remove() end -- luacheck: ignore self
 
+function Journal:close() self.socket:close() end
+
 --- Begins the entries of a container. how: { name = }.
 ---@return table|nil log  with path, written and lost (bytes)
 ---@return table|nil err

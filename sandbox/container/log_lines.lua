@@ -40,7 +40,7 @@ end
 function M.count(next_record, since)
   local gate = M.gate(since, math.maxinteger)
   for record in next_record do
-    if record.kind ~= "!" then gate:pass(record) end
+    if record.kind == "1" or record.kind == "2" then gate:pass(record) end
   end
   return math.maxinteger - gate.left
 end
@@ -86,7 +86,7 @@ function Lines:add(stream, time, data)
   end
 end
 
---- Gives what has no newline.
+--- What follows does not go on with what has come: gives what has no newline.
 function Lines:finish()
   for _, stream in ipairs { "1", "2" } do
     if self.parts[stream].time then flush(self, stream, self.parts[stream], false) end
@@ -172,7 +172,8 @@ function M.parse_time(text)
   else
     total = os.time { year = year, month = month, day = day, hour = 0, sec = seconds }
   end
-  return total and total * 1000000000 + ns
+  if not total then return nil end
+  return total < math.maxinteger // 1000000000 and total * 1000000000 + ns or math.maxinteger -- in the year 2262
 end
 
 return M

@@ -92,12 +92,18 @@ function M.make(place, name)
   return nil, (select(2, S.failure("BUSY", "it comes and goes")))
 end
 
---- Removes a log that nobody writes; one that is gone is no error.
-function M.remove(path)
+local PAUSE, ROUNDS = 0.002, 500
+
+--- Removes a log that nobody writes; one that is gone is no error. wait: for the end of a writer that is about to end.
+function M.remove(path, wait)
   local dir, err = M.open(path)
   if not dir then return err.NOENT, err end
   local ok
-  ok, err = S.flock(dir, "ex, nb")
+  for _ = 1, wait and ROUNDS or 1 do
+    ok, err = S.flock(dir, "ex, nb")
+    if ok or not err.AGAIN then break end
+    if wait then S.nanosleep(PAUSE) end
+  end
   if ok then
     empty(dir)
     ok, err = S.rmdir(path)
@@ -109,7 +115,7 @@ end
 --- Removes a log by its writer, whose lock this is.
 function M.remove_own(dir, path)
   empty(dir)
-  return S.rmdir(path)
+  S.rmdir(path)
 end
 
 -- ---- what was left ----

@@ -28,8 +28,8 @@ local function first_record(fd)
   return from - 1
 end
 
--- A file that has come; what cannot be read as one is told in `damaged`.
-function Reader:open_file(number)
+-- A file that has come, so many after the one before it; what cannot be read as one is told in `damaged`.
+function Reader:open_file(number, gap)
   local fd, err = S.openat(self.dir, tostring(number), "rdonly, nofollow, nonblock, cloexec")
   if not fd then return not err.NOENT and self:complain(number, tostring(err)) or nil end
   local start, message = first_record(fd)
@@ -37,7 +37,7 @@ function Reader:open_file(number)
     fd:close()
     return self:complain(number, message)
   end
-  self.files[#self.files + 1] = { number = number, fd = fd, start = start, at = start, text = "", pos = 1 }
+  self.files[#self.files + 1] = { number = number, fd = fd, start = start, at = start, text = "", pos = 1, gap = gap }
 end
 
 function Reader:complain(number, message)
@@ -51,9 +51,9 @@ function Reader:look(ended)
   for i, number in ipairs(numbers) do
     if number > self.last then
       if i == #numbers and not ended and not self:has_head(number) then return end
-      if self.last > 0 then self.missing = self.missing + number - self.last - 1 end
-      self.last = number
-      self:open_file(number)
+      local gap = self.last > 0 and number - self.last - 1 or 0
+      self.missing, self.last = self.missing + gap, number
+      self:open_file(number, gap)
     end
   end
 end
@@ -103,11 +103,17 @@ local function leave(self, file, state)
   self.index = self.index + 1
 end
 
---- The next record, { kind = "1", "2" or "!", time = nanoseconds, data = }; nil at the end of what is there.
+--- The next record, { kind = "1", "2" or "!", time = nanoseconds, data = }; nil at the end of what is there. Where files
+-- are missing comes { kind = "gap", count = files }.
 function Reader:next()
   while true do
     local file, following = self.files[self.index], self.files[self.index + 1]
     if not file then return nil end
+    if file.gap > 0 then
+      local count = file.gap
+      file.gap = 0
+      return { kind = "gap", count = count }
+    end
     local record, state = next_record(file)
     if record then return record end
     -- Its writer was done with it before it made the next one, which we knew of before this look.

@@ -253,6 +253,7 @@ t.test("times are read and written", function()
   t.equal(lines.parse_time "2026-01-31T12:00:00.25Z", day * 1000000000 + 250000000)
   t.equal(lines.time(day * 1000000000 + 250000000), "2026-01-31T12:00:00.250000000Z")
   t.equal(lines.parse_time(lines.time(1795787079450720344)), 1795787079450720344)
+  t.equal(lines.parse_time "2999-01-01", math.maxinteger)
   for _, text in ipairs { "", "now", "2026", "2026-13-01", "2026-00-10", "2026-01-32", "2026-01-31T", "2026-01-31T25:00Z", "2026-01-31T12:60Z",
     "2026-01-31T12:00:00X", "2026-01-31T12:00+15:00", "2026-01-31T12Z", "2026-01-31Z", " 2026-01-31", "2026-01-31T12:00.5Z" } do
     t.equal(lines.parse_time(text), nil, text)
