@@ -77,8 +77,8 @@ local function write_all(self, number, text)
       S.poll { { fd = number, events = "out" } }
     elseif not err.INTR then
       self.stopped = true
-      -- A closed pipe is no error.
-      if not err.PIPE then self.code = cli.complain((number == 1 and "standard output: " or "standard error: ") .. tostring(err)) end
+      local stream = number == 1 and "standard output: " or "standard error: "
+      if not err.PIPE then self.code = cli.complain(stream .. tostring(err)) end -- a closed pipe is no error
     end
   end
 end

@@ -37,8 +37,8 @@ local hints = {
   end,
   open_log = function(_, err)
     if err.BUSY then return "a container of another state directory has this name: choose another --name" end
-    if err.NOSPC or err.DQUOT then return "make room there, choose another place (XDG_STATE_HOME, LUGE_STATE), or write log = false" end
-    return "luge must be able to write there: choose another place (XDG_STATE_HOME, LUGE_STATE), or write log = false"
+    local what = (err.NOSPC or err.DQUOT) and "make room there" or "luge must be able to write there"
+    return what .. ", or choose another place (XDG_STATE_HOME, LUGE_STATE), or write log = false"
   end,
   make_cgroup = function(_, err)
     if err.BUSY then return "a container of another state directory (LUGE_STATE) may have this name: choose another --name" end

@@ -75,7 +75,8 @@ end
 
 --- The container of that name, whatever its state: { name =, state = "running", "paused", "ended" or "lost", profile =,
 -- argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
--- message =, log_lost_bytes = of one that has ended, log = as in its record }, or nil and, where its record cannot be believed, words.
+-- message =, log_lost_bytes = of one that has ended, log = as in its record }, or nil and, where its record cannot be
+-- believed, words.
 function M.one(directory, name)
   local text, since = read_lock(directory, name)
   local known, wrong = record.read(directory, name)

@@ -69,7 +69,8 @@ function Log:rotate()
 end
 
 function Log:write(kind, data)
-  local text = ("%s %d %d\n%s\n"):format(kind, S.clock_gettime_ns "realtime", #data, data)
+  -- Put together in one piece: a buffer that grows leaves several times its size as garbage.
+  local text = ("%s %d %d\n"):format(kind, S.clock_gettime_ns "realtime", #data) .. data .. "\n"
   local ok, err = true, nil
   if self.at + #text > self.size then ok, err = self:rotate() end
   if ok then ok, err = write_whole(self.file, text, self.at) end

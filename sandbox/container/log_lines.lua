@@ -143,7 +143,8 @@ local function clock_of(text)
   local second, more = rest:match("^:(%d%d)(.*)$")
   local fraction, zone = (more or rest):match("^%.(%d+)(.*)$")
   hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second or 0)
-  if not (in_range(hour, 0, 24) and in_range(minute, 0, 59) and in_range(second, 0, 60)) or fraction and not more then return nil end
+  if not (in_range(hour, 0, 24) and in_range(minute, 0, 59) and in_range(second, 0, 60)) then return nil end
+  if fraction and not more then return nil end
   local ns = fraction and tonumber((fraction .. "000000000"):sub(1, 9)) or 0
   return hour * 3600 + minute * 60 + second, ns, zone or more or rest
 end

@@ -12,14 +12,16 @@ local M = {}
 
 -- ---- the directory of all logs ----
 
+-- The path, and the mode of directories above it that are missing: for a user the one that the XDG base directory
+-- specification wants.
 local function path_of(facts)
   local env = facts.env
   local chosen, state_home = env.LUGE_STATE, env.XDG_STATE_HOME
   -- The luge in the background leaves this working directory.
-  if chosen and chosen ~= "" then return chosen:sub(1, 1) == "/" and chosen or facts.cwd .. "/" .. chosen end
-  if facts.uid == 0 and facts.initial_userns then return "/var/log/luge" end
-  if state_home and state_home:sub(1, 1) == "/" then return state_home .. "/luge" end
-  return facts.home .. "/.local/state/luge"
+  if chosen and chosen ~= "" then return chosen:sub(1, 1) == "/" and chosen or facts.cwd .. "/" .. chosen, "0700" end
+  if facts.uid == 0 and facts.initial_userns then return "/var/log/luge", "0755" end
+  if state_home and state_home:sub(1, 1) == "/" then return state_home .. "/luge", "0700" end
+  return facts.home .. "/.local/state/luge", "0700"
 end
 
 local HINT = "choose another place (XDG_STATE_HOME, LUGE_STATE), or write log = false"
@@ -29,10 +31,9 @@ local HINT = "choose another place (XDG_STATE_HOME, LUGE_STATE), or write log = 
 ---@return string|nil why not
 ---@return string|nil hint
 function M.directory(facts)
-  local path = path_of(facts)
+  local path, above = path_of(facts)
   for at in path:gmatch("()/[^/]") do
-    -- The mode that the XDG base directory specification wants.
-    if at > 1 then S.mkdir(path:sub(1, at - 1), "0700") end
+    if at > 1 then S.mkdir(path:sub(1, at - 1), above) end
   end
   local found, message = state.private(path, facts.uid, "the directory of logs")
   if not found then return nil, message, HINT end

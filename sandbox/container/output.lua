@@ -13,7 +13,7 @@ local S = require "syscall"
 
 local M = {}
 
-local CHUNK = 65536
+local CHUNK, LOG_CHUNK = 65536, 32768 -- a record of the log
 -- As much is asked for first: most writes are small, and a large buffer is garbage at once.
 local FIRST_CHUNK = 4096
 -- What a pipe that is ready takes without waiting, unless somebody else fills it in that very moment (PIPE_BUF).
@@ -117,7 +117,7 @@ function Output:pull(stream)
     self:close(stream)
     return false
   end
-  stream.chunk = #data == stream.chunk and CHUNK or FIRST_CHUNK
+  stream.chunk = #data == stream.chunk and (self.log and LOG_CHUNK or CHUNK) or FIRST_CHUNK
   local allowed = #data <= self.left and data or data:sub(1, self.left)
   self.left = self.left - #allowed
   if self.log then

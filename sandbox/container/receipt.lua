@@ -232,7 +232,7 @@ local function enforced(rows, run, process, pid)
     local got = room and room.blocks * room.bsize
     row(rows, "limits.disk", tostring(disk), got and tostring(got) or "unreadable", got and got == disk - disk % room.bsize)
   end
-  if run.output then
+  if run.spec.limits.output then
     local got = S.readlink(("/proc/%d/fd/1"):format(pid))
     row(rows, "limits.output", run.spec.limits.output .. " bytes through " .. run.output:shown(), got or "unreadable",
       got == run.output:shown())

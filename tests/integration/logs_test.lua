@@ -299,6 +299,32 @@ t.test("a file that may grow no further: what is dropped is counted, and the con
   d.ok("rm", "log-x")
 end)
 
+t.test("a report's receipt with a log, with and without a limit of output", function()
+  local path = t.dir "0755" .. "/report.json"
+  for _, body in ipairs { "", "limits = { output = '1M' }" } do
+    t.equal(ended("log-y", { shell = "echo x", body = body, options = { "--report", path } }), 0)
+    local report = d.until_true("the report", function() return t.json.decode(t.read(path) or "") end)
+    t.equal({ report.reason, report.exit_code }, { "exit", 0 })
+    for _, row in ipairs(report.receipt) do t.ok(row.ok, row.field) end
+    t.equal(logs("log-y"), { "x\n", "" })
+    d.ok("rm", "log-y")
+    S.unlink(path)
+  end
+end)
+
+t.test("plan says where the output of a detached one goes", function()
+  local function plan(body, ...)
+    local words = { "luge", "plan", ... }
+    words[#words + 1] = t.profile(box.text("command = { '/guest', 'print' },\n" .. body))
+    return t.succeed(words).stdout
+  end
+  t.matches(plan("", "-d"), "dup3%(%$output%.stderr, 2%) +%-%- log\n")
+  t.contains(plan("", "-d"), "-- log: detached, the command's stdout and stderr are pipes to luge, which writes them to a log")
+  t.lacks(plan(""), "$output")
+  t.lacks(plan("log = false", "-d"), "$output")
+  t.matches(plan("limits = { output = 5 }", "-d"), "dup3%(%$output%.stderr, 2%) +%-%- limits%.output\n")
+end)
+
 -- ---- none ----
 
 t.test("log = false, and the foreground: no log, and no pipe", function()
