@@ -133,7 +133,8 @@ end
 
 --- Removes the logs of containers that left no record, as a luge does that is killed at its start. Returns the names.
 function M.collect(facts, directory)
-  local removed, place = {}, M.directory(facts)
+  local removed = {}
+  local place = S.lstat((path_of(facts))) and M.directory(facts) -- looking makes none
   for _, file in ipairs(place and S.dir(place) or {}) do
     local name, path = file:match("^([%w_.-]+)%.log$"), ("%s/%s"):format(place, file)
     local dir = name and not S.lstat(("%s/%s.json"):format(directory, name)) and M.open(path)

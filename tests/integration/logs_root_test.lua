@@ -147,6 +147,8 @@ t.test("a directory of logs that cannot be written, or is another's, is an error
   S.chown("/var/log/luge", 4321, 4321)
   refused "belongs to user 4321"
   S.rmdir "/var/log/luge"
+  ok "gc"
+  t.equal(S.dir "/var/log", {}, "gc makes none")
   nothing_left()
 end)
 

@@ -165,8 +165,8 @@ t.test("-f follows over rotation, several at once, and ends with the container",
     first[2]:await(('"text":"end %d"'):format(i))
   end
   t.ok(tonumber(file_names("log-f")[1]) > ROUNDS // 3, "it rotated")
-  local late = start_logs("-f", "-n", "1", "log-f")
-  late:await("%d", "stderr")
+  local late = start_logs("-f", "-n", "2", "log-f")
+  late:await(("^end %d\n"):format(ROUNDS))
   d.ok("kill", "-s", "TERM", "log-f")
   local r = first[1]:wait()
   local expected, errors = {}, {}
@@ -179,7 +179,7 @@ t.test("-f follows over rotation, several at once, and ends with the container",
   r = first[2]:wait()
   t.equal({ r.code, r.stderr, #json_lines(r.stdout) }, { 0, "", ROUNDS * 1002 })
   r = late:wait()
-  t.equal({ r.code, r.stdout .. r.stderr }, { 0, ("err %d\n"):format(ROUNDS) })
+  t.equal({ r.code, r.stdout, r.stderr }, { 0, ("end %d\n"):format(ROUNDS), ("err %d\n"):format(ROUNDS) })
   d.ok("rm", "-f", "log-f")
   d.nothing_left()
 end)
@@ -257,6 +257,27 @@ t.test("the log of a luge that was killed is there up to the last write", functi
   d.nothing_left()
 end)
 
+t.test("killed in the midst of writing, it leaves whole lines up to the last", function()
+  for round = 1, os.getenv "LUGE_SOAK" and 200 or 5 do
+    d.start("log-w", { shell = "seq 1 100000000", body = "log = { size = '256K', files = 2 }" })
+    d.until_true("some files", function() return #file_names "log-w" > 1 end)
+    S.nanosleep(0.003 * round % 0.1)
+    d.lose "log-w"
+    local shown, last = logs("log-w"), nil
+    t.contains(shown[2], "was killed")
+    for number in shown[1]:match("\n(.*\n)"):gmatch "[^\n]*" do -- the first file may begin, the last end in the midst of a line
+      if number ~= "" then
+        t.ok(not last or tonumber(number) == last + 1, number .. " after " .. tostring(last))
+        last = tonumber(number)
+      end
+    end
+    t.ok(last)
+    d.reap()
+    d.ok("rm", "log-w")
+  end
+  d.nothing_left()
+end)
+
 t.test("what a start leaves that failed or was killed", function()
   t.equal(d.run("log-a", { words = { "nonexistent" } }).code, 127)
   d.nothing_left()
@@ -322,7 +343,7 @@ t.test("plan says where the output of a detached one goes", function()
   t.contains(plan("", "-d"), "-- log: detached, the command's stdout and stderr are pipes to luge, which writes them to a log")
   t.lacks(plan(""), "$output")
   t.lacks(plan("log = false", "-d"), "$output")
-  t.matches(plan("limits = { output = 5 }", "-d"), "dup3%(%$output%.stderr, 2%) +%-%- limits%.output\n")
+  t.matches(plan("limits = { output = 5 }", "-d"), "dup3%(%$output%.stderr, 2%) +%-%- limits%.output ")
 end)
 
 -- ---- none ----
