@@ -11,8 +11,11 @@ local M = {}
 
 M.SOCKET = "/run/systemd/journal/socket"
 
--- A longer line becomes several entries: a datagram has to fit into the socket's buffer (net.core.wmem_default, 208 KiB).
-M.LINE_MAX = 98304
+-- A longer line becomes several entries: its beginning waits here for its end.
+M.LINE_MAX = 1 << 20
+
+-- What is larger goes as a sealed file: a datagram has to fit into the socket's buffer (net.core.wmem_default, 208 KiB).
+local DATAGRAM_MAX = 98304
 
 local PRIORITY = { "6", "3", warning = "4" }
 local STREAM = { "stdout", "stderr", warning = "luge" }
@@ -25,8 +28,26 @@ local function datagram(self, stream, line)
     self.name, self.name, STREAM[stream], ("<s8"):pack(line))
 end
 
+-- The same as a file in memory whose descriptor is sent, which journald takes when nobody can change it any more.
+local function send_file(self, text)
+  local file, err = S.memfd_create("luge-line", "allow_sealing")
+  if not file then return nil, err end
+  local n
+  n, err = S.write(file, text)
+  if n == #text then
+    S.fcntl(file, "add_seals", "seal, shrink, grow, write")
+    n, err = S.sendmsg(self.socket, { data = "", fds = { file }, to = self.address, flags = "dontwait" })
+  elseif n then
+    n, err = S.failure("NOMEM")
+  end
+  file:close()
+  return n, err
+end
+
 local function send(self, stream, line)
-  return S.sendto(self.socket, datagram(self, stream, line), "dontwait", self.address)
+  local text = datagram(self, stream, line)
+  if #text > DATAGRAM_MAX then return send_file(self, text) end
+  return S.sendto(self.socket, text, "dontwait", self.address)
 end
 
 function Journal:tell()
