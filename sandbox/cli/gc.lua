@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.cli.gc: `luge gc`: takes away what killed luges left: processes, cgroups, ranges of ids, locks. The records of
--- detached containers stay until somebody has looked (luge rm), but of those with --rm.
+-- sandbox.cli.gc: `luge gc`: takes away what killed luges left: processes, cgroups, ranges of ids, locks, logs. The records of
+-- detached containers, and their logs, stay until somebody has looked (luge rm), but of those with --rm.
 
 local cli = require "sandbox.cli"
 local containers = require "sandbox.cli.containers"
@@ -23,13 +23,16 @@ function M.run(options)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
   local removed, left = state.collect_all(directory)
-  local ranges = state.ranges(require("sandbox.plan.facts").gather())
+  local facts = require("sandbox.plan.facts").gather()
+  local ranges = state.ranges(facts)
   if ranges and ranges ~= directory then
     local more, still = state.collect_all(ranges)
     table.move(more, 1, #more, #removed + 1, removed)
     table.move(still, 1, #still, #left + 1, left)
   end
   forget_lost(directory, removed)
+  local logs = require("sandbox.container.log_place").collect(facts, directory)
+  table.move(logs, 1, #logs, #removed + 1, removed)
   if options.json then
     print(json.encode { schema = 1, removed = json.array(removed), left = json.array(left) })
   else

@@ -12,7 +12,7 @@ local M = {}
 
 local STATES = { running = true, paused = true, ended = true, lost = true, unknown = true }
 
-local LIVE = { "user", "hostname", "environment", "cgroups", "spec" }
+local LIVE = { "user", "hostname", "environment", "cgroups", "spec", "log" }
 
 -- Words that are no UTF-8, as describe.lua has them, stay as they are: there is no other JSON for them.
 local function add_live(row, directory, name)
@@ -35,6 +35,7 @@ function M.run(options, names)
   for i, container in ipairs(found) do
     rows[i] = require("sandbox.cli.ps").row(container)
     for _, figure in ipairs { "wall_s", "user_s", "sys_s" } do rows[i][figure] = container[figure] end
+    if container.log then rows[i].log = { path = container.log, lost_bytes = container.log_lost_bytes } end
     if containers.RUNS[container.state] then
       local ok, message = add_live(rows[i], directory, container.name)
       if not ok then

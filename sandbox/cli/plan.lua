@@ -143,7 +143,7 @@ local function counts_time(cgroup)
   end
 end
 
-local function print_notes(plan, spec, host)
+local function print_notes(plan, spec, host, options)
   if has_overlay(plan) then
     print("\n-- An overlay inside a user namespace: renaming a directory of the lower layer fails (EXDEV), and files of")
     print("-- owners that are not mapped cannot be changed. As root neither is so.")
@@ -168,6 +168,10 @@ local function print_notes(plan, spec, host)
   end
   if spec.limits.output and not plan.terminal then
     print("\n-- limits.output: the command's stdout and stderr are pipes to luge, whatever luge's own are.")
+  end
+  if options.detach and spec.log then
+    print("\n-- log: detached, the command's stdout and stderr are pipes to luge, which writes them to "
+      .. (spec.log == "journald" and "the journal." or "a log (luge logs)."))
   end
   if spec.root.type == "host" then
     print("\n-- root = \"/\": the container sees the host's world-readable files and reaches its world-writable")
@@ -196,7 +200,7 @@ function M.run(options, words)
     print_json(spec, plan)
   else
     print_steps(spec, plan)
-    print_notes(plan, spec, host)
+    print_notes(plan, spec, host, options)
   end
   return 0
 end

@@ -117,6 +117,12 @@ function M.plan(spec, host, options)
   return nil, FAILED
 end
 
+--- Shows what the host cannot give for a field of a finished spec; returns the exit code.
+function M.refuse(spec, field, message, hint)
+  M.show_faults(profile.place(spec, { { path = field, message = message, hint = hint } }))
+  return FAILED
+end
+
 --- The command: the entrypoint, then the profile's command or the words that replaced it.
 function M.argv(spec)
   local argv = table.move(spec.entrypoint, 1, #spec.entrypoint, 1, {})

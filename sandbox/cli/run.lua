@@ -81,6 +81,15 @@ local function check_report(path)
   return ok, not ok and ("--report %s: %s"):format(path, tostring(err)) or nil
 end
 
+-- Where the output of a detached container goes, for launch; false for nowhere; nil and the exit code after the message.
+local function log_of(spec, host, name, directory)
+  if spec.log == "journald" then return { name = name } end
+  if not spec.log then return false end
+  local place, message, hint = require("sandbox.container.log_place").directory(host)
+  if not place then return nil, request.refuse(spec, "log", message, hint) end
+  return { place = place, name = name, state = directory, size = spec.log.size, files = spec.log.files }
+end
+
 -- The container of a command line, ready to be launched; or nil and the exit code after the message was printed.
 local function prepare(options, words)
   local word = table.remove(words, 1)
@@ -101,10 +110,15 @@ local function prepare(options, words)
     local ok, message, hint = require("sandbox.container.life").replace(directory, name)
     if not ok then return nil, cli.complain(message, hint) end
   end
+  local log
+  if options.detach then
+    log, code = log_of(spec, host, name, directory)
+    if log == nil then return nil, code end
+  end
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup,
     name = name, user = plan.user, state = directory, ranges = ranges,
     argv = argv, keep = keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
-    report = options.report ~= nil,
+    report = options.report ~= nil, log = log or nil,
     events = event_writer(status, name), status = status }, plan
 end
 

@@ -28,7 +28,8 @@ end
 
 local function first_record(run)
   return { name = run.name, profile = run.spec.profile_name, argv = json.array(run.argv), state = "running", rm = run.detached.rm,
-    created = S.clock_gettime "realtime", pid = run.watch.process.pid, luge = S.getpid() }
+    created = S.clock_gettime "realtime", pid = run.watch.process.pid, luge = S.getpid(),
+    log = run.log and run.log.writer.path }
 end
 
 -- The container is there, and PID 1 about to be sealed.
@@ -90,17 +91,20 @@ end
 
 --- The container has ended, and its name is still ours: what remains of it.
 function M.ended(run, outcome)
-  local own = run.detached
-  if not own.record then return end
   -- One that never ran leaves nothing, as in the foreground: its caller has heard why.
-  if own.rm or own.caller then
-    record.remove(run.state, run.name)
+  local own, log = run.detached, run.log and run.log.writer
+  local leaves = own.record and not own.rm and not own.caller
+  if log and not leaves then log:remove() end
+  if log then log:close() end -- while the name is ours: then whoever has it may remove the log
+  if not leaves then
+    if own.record then record.remove(run.state, run.name) end
     return
   end
   local final, usage = own.record, outcome.rusage or {}
   final.state, final.ended = "ended", S.clock_gettime "realtime"
   final.exit_code, final.signal, final.reason = outcome.exit_code or FAILED, outcome.signal, outcome.reason_name or "setup"
   final.wall_s, final.user_s, final.sys_s = outcome.wall_s, usage.utime, usage.stime
+  final.log_lost_bytes = log and log.lost
   final.message = require("sandbox.container.explain").message(run, outcome)
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do
     final.message = (final.message and final.message .. "\n" or "") .. "luge: keep: " .. text

@@ -35,6 +35,11 @@ local hints = {
   ensure_free = function(_, err)
     if err.EXIST then return "choose another --name, take it away (luge rm), or say --replace" end
   end,
+  open_log = function(_, err)
+    if err.BUSY then return "a container of another state directory has this name: choose another --name" end
+    local what = (err.NOSPC or err.DQUOT) and "make room there" or "luge must be able to write there"
+    return what .. ", or choose another place (XDG_STATE_HOME, LUGE_STATE), or write log = false"
+  end,
   make_cgroup = function(_, err)
     if err.BUSY then return "a container of another state directory (LUGE_STATE) may have this name: choose another --name" end
     if err.NOSPC or err.AGAIN then return "a limit of the cgroups above is reached: cgroup.max.descendants, cgroup.max.depth" end

@@ -113,17 +113,35 @@ local function setup_failure(index, err, steps)
   return { failed = true, index = index, err = err, step = steps[index] }
 end
 
+-- The pipes or the terminal that stand for stdout and stderr, and where they lead, of a run that has them; nil and the
+-- failure.
+local function open_output(run, symbols)
+  local err
+  if run.log then
+    local log = require(run.log.place and "sandbox.container.log" or "sandbox.container.log_journal")
+    run.log.writer, err = log.open(run.log)
+    if not run.log.writer then
+      return nil, { failed = true, index = 0, err = err, step = { op = "open_log", why = "log",
+        args = { run.log.place and ("%s/%s.log"):format(run.log.place, run.name) or "journald" } } }
+    end
+  end
+  if run.terminal then
+    run.terminal, run.output = require("sandbox.container.terminal").open(run, symbols, run.log and run.log.writer)
+    return run.output
+  end
+  run.output, err = require("sandbox.container.output").open(run.spec.limits.output, run.log and run.log.writer, symbols)
+  return run.output, setup_failure(0, err, run.steps)
+end
+
 local function start(run, symbols, undo)
   local steps = run.steps
   local ok, index, err = take(steps, "host", symbols, undo)
   if not ok then return nil, setup_failure(index, err, steps) end
   run.stage, err = stage_file()
   if not run.stage then return nil, setup_failure(0, err, steps) end
-  if run.terminal then
-    run.terminal, run.output = require("sandbox.container.terminal").open(run, symbols)
-  elseif run.spec.limits.output then
-    run.output, err = require("sandbox.container.output").open(run.spec.limits.output, symbols)
-    if not run.output then return nil, setup_failure(0, err, steps) end
+  if run.terminal or run.spec.limits.output or run.log then
+    local output, failure = open_output(run, symbols)
+    if not output then return nil, failure end
   end
   local c = channels(run.report)
   -- By number, since both sides write orders with them.
@@ -177,7 +195,8 @@ end
 
 --- Runs a container to its end.
 -- run: spec, steps, constants, cgroup, terminal (it gets one), name, state, ranges, argv, keep, term, home, report, events
--- (a function that hears of things as they happen).
+-- (a function that hears of things as they happen), log: { place =, name =, state =, size =, files = } where the output is
+-- logged.
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)
   local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,

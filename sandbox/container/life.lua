@@ -70,8 +70,12 @@ function M.remove(directory, name)
     if err.BUSY then return nil, "it runs", "running" end
     return nil, tostring(err)
   end
-  local ok
-  ok, err = record.remove(directory, name)
+  local known, ok = record.read(directory, name), true
+  -- First the log: what is left without a record nobody finds.
+  if known and known.log and known.log:match("/([^/]*)$") == name .. ".log" then
+    ok, err = require("sandbox.container.log_place").remove(known.log, true)
+  end
+  if ok then ok, err = record.remove(directory, name) end
   S.unlink(path)
   lock:close()
   if ok then return true end

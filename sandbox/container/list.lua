@@ -77,12 +77,13 @@ local function running(directory, name, text, known)
   known = known and known.luge == luge and known or nil
   return { name = name, state = known and known.state == "paused" and "paused" or "running", luge = luge, pid = pid,
     profile = text:match("\nprofile (%S+)\n"), argv = known and known.argv or command_of(pid), detached = known ~= nil,
-    created = known and known.created or lock_time(directory, name), note = text }
+    created = known and known.created or lock_time(directory, name), log = known and known.log, note = text }
 end
 
 --- The container of that name, whatever its state: { name =, state = "running", "paused", "ended" or "lost", profile =,
 -- argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
--- message = of one that has ended }, or nil and, where its record cannot be believed, words.
+-- message =, log_lost_bytes = of one that has ended, log = as in its record }, or nil and, where its record cannot be
+-- believed, words.
 function M.one(directory, name)
   local text = read_lock(directory, name)
   local known, wrong = record.read(directory, name)

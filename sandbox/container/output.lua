@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.container.output: luge reads what the container writes, counts it for `limits.output` and passes it on.
+-- sandbox.container.output: luge reads what the container writes, counts it and passes it on: for `limits.output`, for a
+-- terminal, and for the log of a detached container.
 --
--- Only where the limit is written or the container has a terminal: without either it has luge's own stdout and stderr.
--- A pipe stands for each, one for both where they are one file, so that the order stays; a terminal for both. Nothing
--- is read while what was read before waits for its reader, which is how the container comes to wait as well; no reader
+-- Without any of these the container has luge's own stdout and stderr. A pipe stands for each, one for both where they
+-- are one file, so that the order stays; a terminal for both; a log keeps the pipes apart, and never waits. Nothing is
+-- read while what was read before waits for its reader, which is how the container comes to wait as well; no reader
 -- holds up the other stream, a timer or a signal. A reader that is gone closes the pipe: the container's next write
 -- then ends in SIGPIPE, as it does without luge; on a terminal the command gets HUP. Bytes beyond the limit are read
 -- and dropped, so that a handler of TERM that still writes is not held up by a full pipe.
@@ -12,7 +13,9 @@ local S = require "syscall"
 
 local M = {}
 
-local CHUNK = 65536
+local CHUNK, LOG_CHUNK = 65536, 32768 -- a record of the log
+-- As much is asked for first: most writes are small, and a large buffer is garbage at once.
+local FIRST_CHUNK = 4096
 -- What a pipe that is ready takes without waiting, unless somebody else fills it in that very moment (PIPE_BUF).
 local ATOMIC = 4096
 -- More than a terminal gives at once (N_TTY_BUF_SIZE).
@@ -26,14 +29,15 @@ local function is_one_file()
   return a and b and a.dev == b.dev and a.ino == b.ino
 end
 
---- Makes the pipes, whose ends for the container become the symbols $output.stdout and $output.stderr.
-function M.open(limit, symbols)
-  local self = setmetatable({ left = limit, streams = {}, writers = {}, errors = {} }, Output)
+--- Makes the pipes, whose ends for the container become the symbols $output.stdout and $output.stderr. limit: of bytes,
+-- or none; log: where they go (sandbox.container.log) instead of luge's own.
+function M.open(limit, log, symbols)
+  local self = setmetatable({ left = limit or math.huge, log = log, streams = {}, writers = {}, errors = {} }, Output)
   for number, name in ipairs { "stdout", "stderr" } do
-    if number == 1 or not is_one_file() then
+    if number == 1 or log or not is_one_file() then
       local reader, writer = S.pipe()
       if not reader then return nil, writer end
-      self.streams[number] = { number = number, name = name, reader = reader, pending = "" }
+      self.streams[number] = { number = number, name = name, reader = reader, pending = "", chunk = FIRST_CHUNK }
       self.writers[number] = writer
     end
     symbols["output." .. name] = self.writers[number] or self.writers[1]
@@ -41,9 +45,9 @@ function M.open(limit, symbols)
   return self
 end
 
---- For a container with a terminal, which comes later (add_terminal).
-function M.of_terminal(limit)
-  return setmetatable({ left = limit or math.huge, streams = {}, writers = {}, errors = {} }, Output)
+--- The same for a container with a terminal, which comes later (add_terminal).
+function M.of_terminal(limit, log)
+  return setmetatable({ left = limit or math.huge, log = log, streams = {}, writers = {}, errors = {} }, Output)
 end
 
 --- The container has its ends: what luge itself kept open would hide the end of the output.
@@ -138,17 +142,22 @@ function Output:pull(stream)
   if stream.slave then
     data, err = read_terminal(stream.reader)
   else
-    data, err = S.read(stream.reader, CHUNK)
+    data, err = S.read(stream.reader, stream.chunk)
   end
   if not data then return err.INTR == true end
   if data == "" then
     self:close(stream)
     return false
   end
+  stream.chunk = #data == stream.chunk and (self.log and LOG_CHUNK or CHUNK) or FIRST_CHUNK
   local allowed = #data <= self.left and data or data:sub(1, self.left)
   self.left = self.left - #allowed
-  stream.pending = allowed
-  self:push(stream)
+  if self.log then
+    self.log:append(stream.number, allowed)
+  else
+    stream.pending = allowed
+    self:push(stream)
+  end
   if #allowed < #data then self.watch:stop("output") end
   return stream.state == "read"
 end
@@ -161,21 +170,28 @@ function Output:destination_ready(stream, events)
   end
 end
 
+-- Where the stream goes to, unless that is the log.
+function Output:connect(stream)
+  local poll, handlers = self.watch.poll, self.watch.handlers
+  stream.to = destination(stream.number)
+  -- A file cannot be waited for (EPERM), and need not be. Asked for nothing, a pipe still tells that its reader went.
+  stream.polled = S.epoll_ctl(poll, "add", stream.to.fd)
+  handlers[number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
+end
+
 local function begin(self, stream)
   local watch = self.watch
-  stream.to = destination(stream.number)
   S.fcntl(stream.reader, "setfl", "nonblock")
   watch.handlers[stream.reader:getfd()] = function() self:pull(stream) end
-  -- A file cannot be waited for (EPERM), and need not be. Asked for nothing, a pipe still tells that its reader went.
-  stream.polled = S.epoll_ctl(watch.poll, "add", stream.to.fd)
-  watch.handlers[number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
+  if not self.log then self:connect(stream) end
   self:turn(stream, "read")
 end
 
 --- Begins to pass the output on, in the loop of `watch`.
 function Output:attach(watch)
   self.watch = watch
-  collectgarbage "restart" -- every chunk is garbage at once
+  -- Every chunk is garbage at once. A detached container may write next to nothing (monitor.lua, collect_later).
+  if not self.log then collectgarbage "restart" end
   S.sigaction("xfsz", "ignore") -- a file of ours may reach luge's own limit: an error then, not luge's end
   for _, stream in pairs(self.streams) do begin(self, stream) end
 end
@@ -183,7 +199,8 @@ end
 --- What the container writes to its terminal goes to stdout. With the slave open here too, the master does not fail
 -- (EIO) while a program has closed its own for a moment. `on_close` is called when nobody reads any more.
 function Output:add_terminal(master, slave, on_close)
-  local stream = { number = 1, name = "stdout", reader = master, slave = slave, pending = "", on_close = on_close }
+  local stream = { number = 1, name = "stdout", reader = master, slave = slave, pending = "", chunk = FIRST_CHUNK,
+    on_close = on_close }
   self.streams[1] = stream
   begin(self, stream)
 end
@@ -212,6 +229,7 @@ function Output:finish(watch)
     end
   end
   self:hang_up()
+  if self.log then self.log:finish() end
 end
 
 return M

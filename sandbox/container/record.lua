@@ -6,7 +6,8 @@
 -- holds: a record that says so without one is of a container that was lost, whose luge was killed.
 --
 --   { schema = 1, name, profile, argv = {}, state = "running"|"paused"|"ended", rm = boolean, created, ended = seconds of
---     the epoch, pid = of PID 1, luge = pid, exit_code, signal, reason, message, wall_s, user_s, sys_s }
+--     the epoch, pid = of PID 1, luge = pid, exit_code, signal, reason, message, wall_s, user_s, sys_s,
+--     log = its directory, "journald" or null, log_lost_bytes = of the output, when it has ended }
 
 local S = require "syscall"
 local json = require "luge.json"

@@ -7,10 +7,11 @@ local M = {}
 
 -- The names in it decide what luge locks and removes, so that nobody else may have a hand in it: not whoever
 -- prepared a predictable path (CVE-2015-1331), not through a symbolic link.
-local function private(path, uid)
+local function private(path, uid, called)
+  called = called or "the state directory"
   S.mkdir(path, "0700")
   local st, err = S.lstat(path)
-  if not st then return nil, ("the state directory %s: %s"):format(path, tostring(err)) end
+  if not st then return nil, ("%s %s: %s"):format(called, path, tostring(err)) end
   local what
   if st.type ~= "directory" then
     what = "is no directory"
@@ -21,8 +22,11 @@ local function private(path, uid)
   else
     return path
   end
-  return nil, ("the state directory %s %s"):format(path, what)
+  return nil, ("%s %s %s"):format(called, path, what)
 end
+
+--- The directory `path`, made unless it is there, or nil and words that begin with what it is called.
+M.private = private
 
 -- Where nobody chose: a place that does not depend on the environment.
 local function fixed(facts)

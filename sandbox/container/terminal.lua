@@ -195,14 +195,14 @@ local function first_terminal()
 end
 
 --- Before the container is made: the modes and the size that its terminal begins with, as the symbols $terminal.modes
--- and $terminal.size. Returns what the loop needs, and the output.
-function M.open(run, symbols)
+-- and $terminal.size. log: where what it writes goes instead of luge's stdout. Returns what the loop needs, and the output.
+function M.open(run, symbols, log)
   local own = first_terminal()
   local self = setmetatable({ run = run, own = own }, Terminal)
   symbols["terminal.size"] = own and S.tcgetwinsize(own) or { rows = 24, cols = 80 }
   symbols["terminal.modes"] = own and S.tcgetattr(own) or {}
   if own == 0 and run.spec.stdin == "inherit" then self.modes = M.modes(0) end
-  return self, require("sandbox.container.output").of_terminal(run.spec.limits.output)
+  return self, require("sandbox.container.output").of_terminal(run.spec.limits.output, log)
 end
 
 -- The child ran in the container's tree when it opened it.

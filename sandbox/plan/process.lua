@@ -169,11 +169,19 @@ function M.stdin(c)
   steps:add("guest", "stdin", "dup3", { fd, 0 })
 end
 
---- With a limit of output the container writes into pipes of luge's (sandbox.container.output), or into its terminal, which
--- luge reads anyway. The pipes are the container user's, or it could not open its own /dev/stdout.
+local JOURNAL = "/run/systemd/journal/socket"
+
+--- With a limit of output, or a log, the container writes into pipes of luge's (sandbox.container.output), or into its
+-- terminal, which luge reads anyway. The pipes are the container user's, or it could not open its own /dev/stdout.
 function M.output(c)
-  local steps, why = c.steps, "limits.output"
-  if not c.spec.limits.output or c.terminal then return end
+  local steps, log = c.steps, c.options.detach and c.spec.log
+  local why = c.spec.limits.output and "limits.output" or log and "log"
+  if not why then return end
+  if log == "journald" and not c.facts:stat(JOURNAL) then
+    c:fault("log", ("no journald answers on this host: there is no %s"):format(JOURNAL),
+      'write log = { size = "10M", files = 3 } for files of luge\'s own, or false')
+  end
+  if c.terminal then return end
   for number, name in ipairs { "stdout", "stderr" } do
     local pipe = "$output." .. name
     local uid, gid = c.ids:host_uid(c.user.uid), c.ids:host_gid(c.user.gid)

@@ -264,6 +264,11 @@ local function limits(spec)
   if scheduler and not scheduler.policy then scheduler.policy = "other" end
 end
 
+local function log(spec)
+  if spec.log == nil then spec.log = {} end
+  if type(spec.log) == "table" then add_defaults(schema.log.table, spec.log) end
+end
+
 -- Everything together ------------------------------------------------------------------------------------
 
 local function strip(map)
@@ -303,6 +308,7 @@ function M.finish(merged, profile_name, facts, complain)
   sysctls(spec, complain)
   root(spec, complain)
   limits(spec)
+  log(spec)
   environment(spec, env, facts.env or {}, complain)
   spec.hostname, spec.annotations = spec.hostname or spec.name, strip(spec.annotations)
   spec.landlock, spec.hooks = false, {}

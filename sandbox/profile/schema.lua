@@ -22,7 +22,7 @@ local record, choice, either, typed = node "record", node "choice", node "either
 local function list(of, merge) return { kind = "list", of = of, merge = merge } end
 local function map(of, key) return { kind = "map", of = of, key = key } end
 
-local GROUP = "groups, health checks, restarts and logs are not in this version; leave it out"
+local GROUP = "groups, health checks and restarts are not in this version; leave it out"
 local LATER = "leave it out"
 
 -- What comes from constructors ---------------------------------------------------------------------------
@@ -283,6 +283,13 @@ M.network = record { name = "network",
   { "hosts", map("word", "word"), example = '{ db = "192.0.2.1" }', doc = "Names in /etc/hosts." },
   { "dns", list "word", example = '{ "192.0.2.53" }', doc = "Name servers." } }
 
+-- The smallest file holds two of the largest records (sandbox.container.log).
+M.log = either { name = "log", scalar = choice { "journald" }, table = record { name = "log",
+  { "size", "size", unit = "bytes", min = 65536, default = 10 << 20, shown = '"10M"', example = '"1M"',
+    doc = "The most that one file of it holds; then the next is begun." },
+  { "files", "integer", min = 1, max = 100, default = 3, example = "5",
+    doc = "How many files of it are kept; the oldest goes." } } }
+
 -- The container and the group ----------------------------------------------------------------------------
 
 M.container = record { name = "container", example = 'container { command = { "true" } }',
@@ -359,8 +366,8 @@ M.container = record { name = "container", example = 'container { command = { "t
     example = '{ command = { "true" }, interval = "10s" }', doc = "A command that tells whether it works." },
   { "needs", "any", off = true, enforced = false, because = GROUP, example = '{ db = "healthy" }',
     doc = "Containers of the group that must be there first." },
-  { "log", "any", off = true, enforced = false, because = GROUP, example = '{ size = "10M", files = 3 }',
-    doc = "The log of a detached container." },
+  { "log", M.log, off = true, shown = '{ size = "10M", files = 3 }', example = '{ size = "1M", files = 5 }',
+    doc = 'The log of a detached container, which luge logs shows: a table, "journald", or false for none.' },
   { "hooks", "any", off = true, enforced = false, because = LATER, example = '{ started = "started.lua" }',
     doc = "Lua scripts with the syscall layer: prepare, guest, started, stopped." },
   { "keep", record { name = "keep",

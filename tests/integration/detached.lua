@@ -10,9 +10,8 @@
 local S = require "syscall"
 
 return function(t, box)
-  local M = {}
-
   local OWN = ("det%d-"):format(S.getpid())
+  local M = { prefix = OWN } -- of the names of a script's containers: cgroups of others' may be there
 
   --- The text with the names that containers really have.
   function M.own(text) return (text:gsub("det%-", OWN)) end
@@ -125,7 +124,7 @@ return function(t, box)
     box.nothing_left()
     for _, at in ipairs(S.dir "/sys/fs/cgroup" or {}) do
       for _, name in ipairs(S.dir(("/sys/fs/cgroup/%s/luge"):format(at)) or {}) do
-        t.lacks(name, OWN, "a cgroup is left in " .. at)
+        t.lacks(name, M.prefix, "a cgroup is left in " .. at)
       end
     end
   end

@@ -342,7 +342,7 @@ local GOLDEN = {
     [[stop.grace: "x" is no duration (write 500ms, 30s, 10m, 2h or a number of seconds)]],
   } },
   { [[restart = { on = "failure" }]], {
-    [=[restart: restart is not enforced by this version of luge [groups, health checks, restarts and logs are not in this version; leave it out]]=],
+    [=[restart: restart is not enforced by this version of luge [groups, health checks and restarts are not in this version; leave it out]]=],
   } },
   { [[keep = { to = "x" }]], {
     "keep: needs artifacts",

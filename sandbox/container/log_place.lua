@@ -1,0 +1,151 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.log_place: where logs are: made, found, locked, removed.
+--
+-- The log of NAME is the directory NAME.log (0700) in /var/log/luge for the machine's root, in $XDG_STATE_HOME/luge or
+-- ~/.local/state/luge for others, and in $LUGE_STATE where that is set. The luge that writes it holds a lock on the
+-- directory. What is in it: sandbox.container.log.
+
+local S = require "syscall"
+local state = require "sandbox.container.state"
+
+local M = {}
+
+-- ---- the directory of all logs ----
+
+-- The path, and the mode of directories above it that are missing: for a user the one that the XDG base directory
+-- specification wants.
+local function path_of(facts)
+  local env = facts.env
+  local chosen, state_home = env.LUGE_STATE, env.XDG_STATE_HOME
+  -- The luge in the background leaves this working directory.
+  if chosen and chosen ~= "" then return chosen:sub(1, 1) == "/" and chosen or facts.cwd .. "/" .. chosen, "0700" end
+  if facts.uid == 0 and facts.initial_userns then return "/var/log/luge", "0755" end
+  if state_home and state_home:sub(1, 1) == "/" then return state_home .. "/luge", "0700" end
+  return facts.home .. "/.local/state/luge", "0700"
+end
+
+local HINT = "choose another place (XDG_STATE_HOME, LUGE_STATE), or write log = false"
+
+--- The directory of the logs, made and found to be ours alone.
+---@return string|nil path
+---@return string|nil why not
+---@return string|nil hint
+function M.directory(facts)
+  local path, above = path_of(facts)
+  for at in path:gmatch("()/[^/]") do
+    if at > 1 then S.mkdir(path:sub(1, at - 1), above) end
+  end
+  local found, message = state.private(path, facts.uid, "the directory of logs")
+  if not found then return nil, message, HINT end
+  local ok, err = S.access(path, "w, x")
+  if not ok then return nil, ("the directory of logs %s: %s"):format(path, tostring(err)), HINT end
+  return path
+end
+
+-- ---- one log ----
+
+--- Opens a log's directory, which must be the caller's own and no link.
+function M.open(path)
+  local dir, err = S.open(path, "rdonly, directory, nofollow, cloexec")
+  if not dir then return nil, err end
+  local st = S.fstat(dir)
+  if st.uid == S.geteuid() and st.perm & 18 == 0 then return dir end
+  dir:close()
+  return nil, (select(2, S.failure("PERM", "it is not this user's alone")))
+end
+
+--- The numbers of the files in an open log, in order.
+function M.numbers(dir)
+  local numbers = {}
+  S.lseek(dir, 0, "set")
+  for _, entry in ipairs(S.getdents(dir) or {}) do
+    if entry.name:find("^[1-9]%d*$") then numbers[#numbers + 1] = math.tointeger(tonumber(entry.name)) end
+  end
+  table.sort(numbers)
+  return numbers
+end
+
+local function empty(dir)
+  for _, number in ipairs(M.numbers(dir)) do S.unlinkat(dir, tostring(number)) end
+end
+
+--- Makes a log that is empty and locked, in the directory `place`: its descriptor and path, or nil and the error. What is
+-- left of an earlier one that nobody writes goes; one that is written is BUSY.
+function M.make(place, name)
+  local path = ("%s/%s.log"):format(place, name)
+  for _ = 1, 100 do
+    local made, err = S.mkdir(path, "0700")
+    if not made and not err.EXIST then return nil, err end
+    local dir
+    dir, err = M.open(path)
+    if not dir and not err.NOENT then return nil, err end
+    if dir then
+      local locked = S.flock(dir, "ex, nb")
+      local there = locked and S.lstat(path)
+      if there and there.ino == S.fstat(dir).ino then -- else `luge gc` was quicker
+        empty(dir)
+        return dir, path
+      end
+      dir:close()
+      if not locked then return nil, (select(2, S.failure("BUSY", "another luge writes it"))) end
+    end
+  end
+  return nil, (select(2, S.failure("BUSY", "it comes and goes")))
+end
+
+local PAUSE, ROUNDS = 0.002, 500
+
+--- Removes a log that nobody writes; one that is gone is no error. wait: for the end of a writer that is about to end.
+function M.remove(path, wait)
+  local dir, err = M.open(path)
+  if not dir then return err.NOENT, err end
+  local ok
+  for _ = 1, wait and ROUNDS or 1 do
+    ok, err = S.flock(dir, "ex, nb")
+    if ok or not err.AGAIN then break end
+    if wait then S.nanosleep(PAUSE) end
+  end
+  if ok then
+    empty(dir)
+    ok, err = S.rmdir(path)
+  end
+  dir:close()
+  return ok, err
+end
+
+--- Removes a log by its writer, whose lock this is.
+function M.remove_own(dir, path)
+  empty(dir)
+  S.rmdir(path)
+end
+
+-- ---- what was left ----
+
+-- The state directory that the files of a log name as theirs.
+local function owner(dir)
+  local first = M.numbers(dir)[1]
+  if not first then return nil end
+  local fd = S.openat(dir, tostring(first), "rdonly, nofollow, nonblock, cloexec")
+  local line = fd and (S.read(fd, 8192) or ""):match("^luge%-log %d+ %d+ %S+ ([^\n]*)\n")
+  if fd then fd:close() end
+  return line or false
+end
+
+--- Removes the logs of containers that left no record, as a luge does that is killed at its start. Returns the names.
+function M.collect(facts, directory)
+  local removed = {}
+  local place = S.lstat((path_of(facts))) and M.directory(facts) -- looking makes none
+  for _, file in ipairs(place and S.dir(place) or {}) do
+    local name, path = file:match("^([%w_.-]+)%.log$"), ("%s/%s"):format(place, file)
+    local dir = name and not S.lstat(("%s/%s.json"):format(directory, name)) and M.open(path)
+    if dir then
+      local whose = owner(dir)
+      dir:close()
+      -- One without a file is nobody's yet, or never was.
+      if (whose == nil or whose == directory) and M.remove(path) then removed[#removed + 1] = file end
+    end
+  end
+  return removed
+end
+
+return M
