@@ -38,13 +38,14 @@
 #define STAGE_WAIT     7 /* say STAGE_SEALED, then read one byte from go */
 #define STAGE_BOUND    8 /* the capabilities of the mask args[0] leave the bounding set */
 #define STAGE_EXEC     9 /* execute the first of the paths of args[0] that can be */
+#define STAGE_ENTER   10 /* fork: the child, luge's own and born in the pid namespace joined before, goes on */
 
 #define STAGE_ANY_ERRNO 0xffff /* record.tolerate: no error of this call matters */
 
-/* Kinds of messages: four 32-bit integers each, in one write. Without init, the end of file says that the
- * command was executed, and how it ended is the exit status. */
+/* Kinds of messages: four 32-bit integers each, in one write. Without init and enter, the end of file says that
+ * the command was executed; but for init, how it ended is the exit status. */
 #define STAGE_SEALED  1 /* - - -              everything before the wait holds */
-#define STAGE_STARTED 2 /* - - -              init: the command was executed */
+#define STAGE_STARTED 2 /* pid - -            init, enter: the command was executed; enter: it is luge's child */
 #define STAGE_ERROR   3 /* step errno reason  and the stage ends */
 #define STAGE_EXITED  4 /* code - -           init: the command ended */
 #define STAGE_KILLED  5 /* signal core -      init: a signal ended it */

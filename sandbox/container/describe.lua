@@ -5,6 +5,7 @@
 -- binary in them is { bytes = { "hexadecimal" } }. The descriptors that go with it are the pidfd of PID 1 and the cgroups' directories.
 
 local S = require "syscall"
+local Steps = require "sandbox.plan.steps"
 local json = require "luge.json"
 
 local M = {}
@@ -67,6 +68,21 @@ local function sealing(run)
   return guest.sealing(run, known), user, known.environment
 end
 
+-- What luge does to the child from outside for its limits, but for the cgroups; "${child}" is left for whoever joins.
+local TO_CHILD = { setpriority = true, sched_setscheduler = true, prlimit = true, writefile = true }
+
+local function attaching(run)
+  local symbols = setmetatable({ child = "${child}" }, { __index = run.symbols })
+  local list = {}
+  for _, step in ipairs(run.steps) do
+    if step.where == "attach" and step.why:find("^limits%.") and TO_CHILD[step.op]
+      and not tostring(step.args[1]):find("/cgroup.procs", 1, true) then
+      list[#list + 1] = { op = step.op, args = Steps.resolve(step.args, symbols), optional = step.optional, why = step.why }
+    end
+  end
+  return list
+end
+
 local function memory_file(text)
   local file, err = S.memfd_create("luge-facts", "allow_sealing")
   if not file then return nil, err end
@@ -84,7 +100,7 @@ function M.container(watch)
   return { schema = 1, name = run.name, profile = run.spec.profile_name, argv = run.argv, state = state_of(watch),
     detached = run.detached ~= nil, pid = watch.process.pid, luge = S.getpid(), started = watch.started,
     hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
-    seal = steps }
+    seal = steps, attach = attaching(run) }
 end
 
 --- The reply to "describe" and its descriptors: the facts, the pidfd, a directory for each of facts.cgroups.
@@ -119,7 +135,8 @@ end
 --- The facts that came with a reply to "describe": { name =, profile =, argv =, state = "starting", "running", "paused",
 -- "stopping" or "ended", pid = PID 1 as the host counts, luge = its luge's pid, started = seconds of the epoch,
 -- user = { uid =, gid =, groups =, name =, home = }, environment = {}, cgroups = { { path =, version =, controllers = } … },
--- spec =, seal = the sealing steps, { op =, args =, optional = } each }. fds: facts, pidfd, cgroups' directories.
+-- spec =, seal = the sealing steps, { op =, args =, optional =, why = } each, attach = those of limits that luge takes
+-- from outside }. fds: facts, pidfd, cgroups' directories.
 function M.read(fds)
   local facts, message = M.read_raw(fds)
   return facts and M.restore(facts), message
