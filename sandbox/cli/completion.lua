@@ -20,16 +20,20 @@ local function long_options(command)
   return table.concat(list, " ")
 end
 
+-- What lists the containers that a command takes: they are asked for when somebody completes.
+local LISTS = { running = "luge ps -q", all = "luge ps -a -q" }
+
 local shells = {}
 
 function shells.bash()
   local cases = {}
   for i, command in ipairs(catalogue.commands) do
-    cases[i] = ("\t%s) words=\"%s\" ;;"):format(command[1], long_options(command))
+    local names_of = command.names and (" files= names=$(%s 2>/dev/null)"):format(LISTS[command.names]) or ""
+    cases[i] = ("\t%s) words=\"%s\"%s ;;"):format(command[1], long_options(command), names_of)
   end
   return ([[
 _luge() {
-	local words cur=${COMP_WORDS[COMP_CWORD]}
+	local words cur=${COMP_WORDS[COMP_CWORD]} files=-f names="%s"
 	if [ "$COMP_CWORD" = 1 ]; then
 		COMPREPLY=($(compgen -W "%s" -- "$cur"))
 		return
@@ -39,11 +43,11 @@ _luge() {
 	esac
 	case $cur in
 	-*) COMPREPLY=($(compgen -W "$words" -- "$cur")) ;;
-	*) COMPREPLY=($(compgen -W "%s" -f -- "$cur")) ;;
+	*) COMPREPLY=($(compgen -W "$names" $files -- "$cur")) ;;
 	esac
 }
 complete -o filenames -F _luge luge
-]]):format(names(), table.concat(cases, "\n"), PROFILES)
+]]):format(PROFILES, names(), table.concat(cases, "\n"))
 end
 
 function shells.zsh()
@@ -54,11 +58,14 @@ function shells.zsh()
       specs[#specs + 1] = ("'%s--%s[%s]%s'"):format(option.list and "*" or "", option[1],
         option.help:gsub("[%[%]':]", " "), option.arg and ":" .. option.arg:gsub("[%[%]:']", " ") or "")
     end
-    cases[i] = ("\t%s) _arguments %s '*:profile:_luge_profiles' ;;"):format(command[1], table.concat(specs, " "))
+    cases[i] = ("\t%s) _arguments %s '*:%s' ;;"):format(command[1], table.concat(specs, " "),
+      command.names and "container:_luge_" .. command.names or "profile:_luge_profiles")
   end
   return ([[
 #compdef luge
 _luge_profiles() { _alternative 'names:profile:(%s)' 'files:file:_files' }
+_luge_running() { compadd ${(f)"$(%s 2>/dev/null)"} }
+_luge_all() { compadd ${(f)"$(%s 2>/dev/null)"} }
 _luge() {
 	if ((CURRENT == 2)); then
 		compadd %s
@@ -72,7 +79,7 @@ _luge() {
 	esac
 }
 compdef _luge luge
-]]):format(PROFILES, names(), table.concat(cases, "\n"))
+]]):format(PROFILES, LISTS.running, LISTS.all, names(), table.concat(cases, "\n"))
 end
 
 function shells.fish()
@@ -83,6 +90,12 @@ function shells.fish()
     for _, option in ipairs(command.options) do
       lines[#lines + 1] = ("complete -c luge -n '__fish_seen_subcommand_from %s' -l %s%s%s -d '%s'"):format(command[1],
         option[1], option.short and " -s " .. option.short or "", option.arg and " -r" or "", option.help:gsub("'", "\\'"))
+    end
+  end
+  for _, command in ipairs(catalogue.commands) do
+    if command.names then
+      lines[#lines + 1] = ("complete -c luge -n '__fish_seen_subcommand_from %s' -f -a '(%s 2>/dev/null)'"):format(command[1],
+        LISTS[command.names])
     end
   end
   lines[#lines + 1] = ("complete -c luge -n '__fish_seen_subcommand_from run plan check' -a '%s'"):format(PROFILES)

@@ -145,12 +145,13 @@ function Server:admit(socket)
     local text = full and ("%d others wait for this container's end already"):format(MOST)
       or "only the user who started the container, outside of containers, is answered"
     S.sendmsg(socket, { data = json.encode { v = M.VERSION, error = text }, flags = "dontwait" })
+    S.recv(socket, REQUEST_MAX, "dontwait") -- closed with something unread, the peer would be told of that alone
     socket:close()
     return
   end
   self.clients[client.number], self.count = client, self.count + 1
   self.watch:listen(socket, function() self:readable(client) end)
-  return client
+  self:readable(client) -- before the next one may ask for its place
 end
 
 local function server_of(watch)
@@ -223,9 +224,10 @@ function M.send(directory, name, message)
   if not socket then return nil, text, kind end
   message.v = M.VERSION
   local sent, err = S.sendmsg(socket, { data = json.encode(message) })
-  if sent then return socket end
+  -- Who is refused finds the words before the end.
+  if sent or err.PIPE then return socket end
   socket:close()
-  return nil, tostring(err), (err.PIPE or err.CONNRESET) and "gone" or nil
+  return nil, tostring(err), err.CONNRESET and "gone" or nil
 end
 
 --- The reply on a socket of M.send, which is closed; see M.request.

@@ -58,6 +58,13 @@ local function forget(run)
   for _, number in ipairs(run.keep) do
     if number > 2 then S.close(number) end
   end
+  -- The mounts that the child was sent.
+  for name, value in pairs(run.symbols) do
+    if name:find("^fd%.") and type(value) == "userdata" then
+      value:close()
+      run.symbols[name] = nil
+    end
+  end
   S.chdir "/"
 end
 

@@ -192,11 +192,20 @@ function Watch:message(message)
   end
 end
 
+-- Without luge's PID 1 nobody says that the command was executed: the stage's end of the pipe closes then, as it does
+-- when the stage, or what should become it, fails; but then there was a word before.
+function Watch:status_ended()
+  if self.run.spec.init or self.setup or self.started then return end
+  self.setup = M.child_failure(self.process, self.run.steps)
+  if not self.setup then self:message { kind = "started" } end
+end
+
 function Watch:status_readable()
   local data = S.read(self.process.channels.status_read, orders.MESSAGE_SIZE)
   if not data or data == "" then
     S.epoll_ctl(self.poll, "del", self.process.channels.status_read)
     self.status_closed = true
+    self:status_ended()
     return
   end
   local message = orders.decode_status(data)

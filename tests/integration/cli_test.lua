@@ -193,7 +193,8 @@ end)
 
 t.test("help for each command, each option, each field", function()
   local overview = luge({ "help" }).stdout
-  for _, command in ipairs { "run", "check", "plan", "lua", "doctor", "help", "completion", "version" } do
+  for _, command in ipairs { "run", "check", "plan", "ps", "inspect", "top", "wait", "stop", "kill", "pause",
+    "resume", "rm", "gc", "lua", "doctor", "help", "completion", "version" } do
     t.contains(overview, "luge " .. command)
     local r = luge { "help", command }
     t.equal(r.code, 0)

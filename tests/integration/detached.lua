@@ -69,6 +69,17 @@ return function(t, box)
     return row
   end
 
+  local function descriptors(pid) return #(S.dir(("/proc/%d/fd"):format(pid)) or {}) end
+
+  --- Starts `luge WORDS…` beside, which waits for the end of a container that is known by its row of ps: when this
+  -- returns, the container's luge has it among its clients.
+  function M.beside(row, ...)
+    local before = descriptors(row.luge)
+    local process = t.start(words_of(...))
+    M.until_true("a client", function() return descriptors(row.luge) > before end)
+    return process
+  end
+
   function M.is_zombie(pid)
     return (S.readfile(("/proc/%d/stat"):format(pid)) or ") Z"):match("^.*%) (%a)") == "Z"
   end

@@ -195,7 +195,7 @@ t.test("a container in the foreground answers as well, and leaves no record", fu
     return seen and #seen.argv == 3 and seen.argv[1] == "/guest" and seen
   end)
   t.equal({ row.detached, row.state, row.profile }, { false, "running", "profile" })
-  local waits = t.start { "luge", "wait", "det-g", env = { LUGE_STATE = box.state } }
+  local waits = d.beside(row, "wait", "det-g")
   d.ok("stop", "det-g")
   t.equal({ p:wait().code, waits:wait().code }, { 143, 143 })
   d.nothing_left()
@@ -224,6 +224,23 @@ t.test("names that nobody has, and wrong use", function()
   refused({ "stop", "det-web" }, "has ended")
   refused({ "top", "det-web" }, "has ended")
   d.ok("rm", "det-web")
+  d.nothing_left()
+end)
+
+t.test("completion offers the containers that a command takes", function()
+  d.start("det-run", SLEEP)
+  d.start("det-end", { "exit", "0" })
+  d.luge("wait", "det-end")
+  local script = t.write(t.dir() .. "/completion", d.ok("completion", "bash"))
+  local function offers(command, word)
+    local r = t.succeed { "bash", "-c", [[PATH=${2%/*}:$PATH; . "$1"; COMP_WORDS=(luge "$3" "$4"); COMP_CWORD=2; _luge
+      printf '%s ' "${COMPREPLY[@]}"]], "bash", script, t.luge, command, word, env = { LUGE_STATE = box.state } }
+    return r.stdout
+  end
+  t.equal({ offers("stop", "det"), offers("rm", "det"), offers("wait", "det-e"), offers("run", "def") },
+    { "det-run ", "det-end det-run ", "det-end ", "default " })
+  t.contains(offers("stop", "--"), "--time")
+  d.ok("rm", "-f", "det-run", "det-end")
   d.nothing_left()
 end)
 

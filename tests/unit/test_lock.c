@@ -30,6 +30,49 @@ Test(lock, ends_with_its_holder, .fini = scratch_remove)
 				  "assert(S.take_lock('name'))\n");
 }
 
+Test(lock, notes_and_names, .fini = scratch_remove)
+{
+	test_lua(scratch_state(),
+		 "local fd = assert(S.take_lock('name', 'profile x\\n'))\n"
+		 "assert(S.note_lock(fd, 'more\\n') and S.note_process(fd, S.getpid()))\n"
+		 "assert(S.readfile('name') == ('%d\\nprofile x\\nmore\\nprocess %d %d "
+		 "%s\\n'):format(S.getpid(), "
+		 "S.getpid(), S.process_age(S.getpid()), S.boot_id()))\n"
+		 "fails('EXIST', S.ensure_free('name'))\n"
+		 "assert(S.symlink('nowhere', 'link'))\n"
+		 "fails('EXIST', S.ensure_free('link'))\n"
+		 "assert(S.ensure_free('free'))\n"
+		 "fails('NOTDIR', S.ensure_free('name/x'))\n");
+}
+
+Test(lock, age_of_a_process, .fini = scratch_remove)
+{
+	test_lua(scratch_state(), "local age = assert(S.process_age(S.getpid()))\n"
+				  "assert(age > 0 and age == S.process_age(S.getpid()))\n"
+				  "assert(S.process_age(1) < age)\n"
+				  "fails('NOENT', S.process_age(1 << 30))\n"
+				  "fails('NOENT', S.note_process(1, 1 << 30))\n"
+				  "assert(#S.boot_id() == 36)\n"
+				  "assert(S.prctl('set_name', ') R 1 2 3'))\n"
+				  "assert(S.process_age(S.getpid()) == age)\n");
+}
+
+Test(lock, replacefile, .fini = scratch_remove)
+{
+	test_lua(scratch_state(),
+		 "local dir = assert(S.open('.', 'path, directory'))\n"
+		 "assert(S.replacefile(dir, 'file', 'one', '0600') and S.readfile('file') == "
+		 "'one')\n"
+		 "assert(S.stat('file').perm == tonumber('600', 8))\n"
+		 "assert(S.symlink('elsewhere', 'link') and S.symlink('elsewhere', 'link.new'))\n"
+		 "assert(S.replacefile(dir, 'link', 'two') and S.readfile('link') == 'two')\n"
+		 "assert(S.lstat('link').type == 'file')\n"
+		 "fails('NOENT', S.lstat('elsewhere'))\n"
+		 "assert(S.mkdir('sub') and S.mkdir('sub/in'))\n"
+		 "fails('ISDIR', S.replacefile(dir, 'sub', 'x'))\n"
+		 "fails('NOENT', S.lstat('sub.new'))\n");
+}
+
 Test(lock, slots_are_distinct_until_none_is_left, .fini = scratch_remove)
 {
 	test_lua(scratch_state(),
