@@ -18,9 +18,9 @@ local function plain(value, depth)
     return { bytes = { (value:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)) } }
   elseif kind == "number" then
     return (value ~= value or value == math.huge or value == -math.huge) and tostring(value) or value
-  elseif kind ~= "table" then
-    return kind == "boolean" and value or nil
-  elseif depth > 40 then
+  elseif kind == "boolean" then
+    return value
+  elseif kind ~= "table" or depth > 40 then
     return nil
   end
   local copy, is_list = {}, true

@@ -106,11 +106,13 @@ local function last_capset(seal)
   return last
 end
 
--- The container's steps that are kept, those of the filters apart; nil and an operation that is not known here.
-local function sorted(seal, early)
-  local kept, filters, capset = {}, {}, last_capset(seal)
+-- The container's steps that are kept, those of the filters apart, unless they come before the ids as they do without
+-- no_new_privs; nil and an operation that is not known here.
+local function sorted(seal)
+  local kept, filters, capset, has_ids = {}, {}, last_capset(seal), false
   for i, step in ipairs(seal) do
-    if step.op == "seccomp_load" and not early then
+    has_ids = has_ids or step.op == "setresuid"
+    if step.op == "seccomp_load" and has_ids then
       filters[#filters + 1] = step
     elseif KEPT[step.op] and not is_pdeathsig(step) and (step.op ~= "capset" or i == capset) then
       kept[#kept + 1] = step
@@ -132,7 +134,7 @@ local function add_all(steps, list, want)
 end
 
 local function seal(steps, facts, want)
-  local kept, filters = sorted(facts.seal, facts.spec.no_new_privs == false)
+  local kept, filters = sorted(facts.seal)
   if not kept then return nil, filters end
   local before = M.filters_before(facts.spec.seccomp)
   steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
