@@ -45,7 +45,7 @@
 /* Kinds of messages: four 32-bit integers each, in one write. Without init and enter, the end of file says that
  * the command was executed; but for init, how it ended is the exit status. */
 #define STAGE_SEALED  1 /* - - -              everything before the wait holds */
-#define STAGE_STARTED 2 /* pid - -            init, enter: the command was executed; enter: it is luge's child */
+#define STAGE_STARTED 2 /* pid - -            init: the command was executed; enter: luge has this child, and no error follows */
 #define STAGE_ERROR   3 /* step errno reason  and the stage ends */
 #define STAGE_EXITED  4 /* code - -           init: the command ended */
 #define STAGE_KILLED  5 /* signal core -      init: a signal ended it */

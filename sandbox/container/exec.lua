@@ -36,7 +36,8 @@ local function ask(directory, name)
   return nil, (kind == "absent" or kind == "gone") and ENDED or fds
 end
 
-local function is_alive(pidfd) return S.pidfd_send_signal(pidfd, 0) == true end
+-- A zombie can be signalled still; its pidfd says that it has ended.
+local function is_alive(pidfd) return #(S.poll({ { fd = pidfd, events = "in" } }, 0) or {}) == 0 end
 
 local function status_field(pid, name)
   return tonumber((S.readfile(("/proc/%d/status"):format(pid)) or ""):match("\n" .. name .. ":%s*(%d+)"))
@@ -93,7 +94,7 @@ local function host_facts(target)
   for _, kind in ipairs(plan.KINDS) do
     local own = S.readlink("/proc/self/ns/" .. kind)
     local theirs, err = S.readlink(("/proc/%d/ns/%s"):format(pid, kind))
-    if own and not theirs then return nil, is_alive(target.pidfd) and ("its %s namespace: %s"):format(kind, tostring(err)) or ENDED end
+    if own and not theirs then return nil, err.NOENT and ENDED or ("its %s namespace: %s"):format(kind, tostring(err)) end
     differ[kind] = own ~= theirs
   end
   local host = { differ = differ, capabilities = require("sandbox.plan.facts").gather().capabilities,
@@ -234,6 +235,8 @@ function Watch:status_readable()
   local message = data and orders.decode_status(data)
   if not data or data == "" then
     self.silent = true
+    -- The stage has done its part, or was killed, and ends.
+    S.waitid("pidfd", self.joining.pidfd, "exited")
   elseif message and message.kind == "error" then
     self.setup = monitor.stage_failure(self.run.steps, message)
   elseif message and message.kind == "started" then
@@ -246,7 +249,7 @@ end
 -- Where there is no pid namespace, nobody else ends the command with its container.
 function Watch:container_ended()
   self.gone = true
-  S.pidfd_send_signal(self.command or self.joining.pidfd, "kill")
+  if not self.ended then S.pidfd_send_signal(self.command or self.joining.pidfd, "kill") end
 end
 
 local function milliseconds(deadline)
@@ -264,7 +267,7 @@ function Watch:round()
   if not self.stage then listen(c.here, self.channel_readable) end
   if not self.silent then listen(c.status_read, self.status_readable) end
   if not self.gone then listen(self.run.target.pidfd, self.container_ended) end
-  if self.command then listen(self.command, function() self.ended = true end) end
+  if self.command and not self.ended then listen(self.command, function() self.ended = true end) end
   local ready = S.poll(list, milliseconds(self.deadline)) or {}
   if #ready == 0 and self.deadline then
     self.deadline = nil
@@ -295,10 +298,9 @@ end
 
 local function watch(run, joining, signals)
   local self = setmetatable({ run = run, joining = joining, signals = signals }, Watch)
-  repeat self:round() until self.ended or self.silent and self.stage and not self.command or self.given_up
+  -- What the stage says of the command may come after its end.
+  repeat self:round() until self.stage and self.silent and (self.ended or not self.command) or self.given_up
   if self.given_up then return { exit_code = 128 + S.c.SIG[self.given_up:upper()] } end
-  -- The stage has done its part, and ends by itself.
-  S.waitid("pidfd", joining.pidfd, "exited")
   local outcome = self.command and ending(self)
   if self.setup then
     self.setup.exit_code = self.setup.exit_code or FAILED

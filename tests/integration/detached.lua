@@ -6,7 +6,8 @@
 
 local S = require "syscall"
 
-return function(t, box)
+-- prefix: of the names of the script's containers.
+return function(t, box, prefix)
   local M = {}
 
   local function words_of(...)
@@ -90,7 +91,7 @@ return function(t, box)
     box.nothing_left()
     for _, at in ipairs(S.dir "/sys/fs/cgroup" or {}) do
       for _, name in ipairs(S.dir(("/sys/fs/cgroup/%s/luge"):format(at)) or {}) do
-        t.lacks(name, "det-", "a cgroup is left in " .. at)
+        t.lacks(name, prefix or "det-", "a cgroup is left in " .. at)
       end
     end
   end
