@@ -32,8 +32,8 @@ local function ask(directory, name)
     if reply or kind ~= "gone" then break end
     S.nanosleep(PAUSE)
   end
-  if reply then return fds end
-  return nil, (kind == "absent" or kind == "gone") and ENDED or fds
+  if reply and not reply.ended then return fds end
+  return nil, (reply or kind == "absent" or kind == "gone") and ENDED or fds
 end
 
 -- A zombie can be signalled still; its pidfd says that it has ended.
@@ -41,6 +41,14 @@ local function is_alive(pidfd) return #(S.poll({ { fd = pidfd, events = "in" } }
 
 local function status_field(pid, name)
   return tonumber((S.readfile(("/proc/%d/status"):format(pid)) or ""):match("\n" .. name .. ":%s*(%d+)"))
+end
+
+local PF_EXITING = 4
+
+-- PID 1 takes its whole namespace along before it can be waited for itself.
+local function container_ends(target)
+  local flags = (S.readfile(("/proc/%d/stat"):format(target.pid)) or ""):match("^.*%) %a %-?%d+ %-?%d+ %-?%d+ %-?%d+ %-?%d+ (%d+)")
+  return not is_alive(target.pidfd) or not flags or tonumber(flags) & PF_EXITING ~= 0
 end
 
 -- Nobody's word is taken for which process that is: the pidfd's own number, a child of the luge that holds the name.
@@ -94,7 +102,7 @@ local function host_facts(target)
   for _, kind in ipairs(plan.KINDS) do
     local own = S.readlink("/proc/self/ns/" .. kind)
     local theirs, err = S.readlink(("/proc/%d/ns/%s"):format(pid, kind))
-    if own and not theirs then return nil, err.NOENT and ENDED or ("its %s namespace: %s"):format(kind, tostring(err)) end
+    if own and not theirs then return nil, container_ends(target) and ENDED or ("its %s namespace: %s"):format(kind, tostring(err)) end
     differ[kind] = own ~= theirs
   end
   local host = { differ = differ, capabilities = require("sandbox.plan.facts").gather().capabilities,
@@ -278,14 +286,6 @@ function Watch:round()
   end
 end
 
-local PF_EXITING = 4
-
--- PID 1 takes its whole namespace along before it can be waited for itself.
-local function container_ends(target)
-  local flags = (S.readfile(("/proc/%d/stat"):format(target.pid)) or ""):match("^.*%) %a %-?%d+ %-?%d+ %-?%d+ %-?%d+ %-?%d+ (%d+)")
-  return not is_alive(target.pidfd) or not flags or tonumber(flags) & PF_EXITING ~= 0
-end
-
 local KILL = 9
 
 local function ending(self)
@@ -302,13 +302,7 @@ local function watch(run, joining, signals)
   repeat self:round() until self.stage and self.silent and (self.ended or not self.command) or self.given_up
   if self.given_up then return { exit_code = 128 + S.c.SIG[self.given_up:upper()] } end
   local outcome = self.command and ending(self)
-  if self.setup then
-    self.setup.exit_code = self.setup.exit_code or FAILED
-    outcome = self.setup
-  end
-  outcome = outcome or { failed = true, exit_code = FAILED, err = { text = "the stage ended without a word" } }
-  if outcome.failed and (self.gone or container_ends(run.target)) then outcome.container_ended = true end
-  return outcome
+  return self.setup or outcome or { failed = true, err = { text = "the stage ended without a word" } }
 end
 
 --- Runs a command in the container `target` (of M.find) to its end. how: argv, env = { NAME = value } over the container's,
@@ -335,6 +329,8 @@ function M.run(target, how)
   if joining then outcome = watch(run, joining, signals) end
   if not host.differ.pid then monitor.end_orphans() end
   outcome.exit_code = outcome.exit_code or FAILED
+  -- Whatever failed then, that is why.
+  if outcome.failed and container_ends(target) then outcome.container_ended = true end
   return outcome, run
 end
 

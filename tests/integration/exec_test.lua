@@ -130,14 +130,14 @@ local function compare(name, body)
 end
 
 local BODIES = { "", "init = false", "seccomp = 'ci'", "seccomp = false", "no_new_privs = false", "network = 'host'",
-  "root = '/'", "namespaces = { uts = 'host', ipc = 'host' }", "namespaces = { pid = 'host' }",
+  "namespaces = { uts = 'host', ipc = 'host' }", "namespaces = { pid = 'host' }",
   "namespaces = { time = { monotonic = 1000, boottime = 2000 } }", "umask = '077', limits = { open_files = 77, core = 0, nice = 3, oom_score = 900 }",
   "capabilities = { 'chown', 'kill' }", "capabilities = { ambient = { 'chown' }, bounding = { 'chown', 'setuid' } }",
   "capabilities = { 'sys_admin' }", "seccomp = { base = 'default', deny = { 'clone3', 'ppoll' } }", "limits = { affinity = { 0 } }",
   "user = '0:0', id_map = 'self'" }
 
 if t.root then
-  for _, body in ipairs { "id_map = 'host'", "user = '5:6'", "user = { uid = 5, gid = 6, groups = { 7, 8 } }", "id_map = 'self', user = '9:9'",
+  for _, body in ipairs { "id_map = 'host'", "root = '/'", "user = '5:6'", "user = { uid = 5, gid = 6, groups = { 7, 8 } }", "id_map = 'self', user = '9:9'",
     "id_map = { uids = { { 0, 200000, 50 } }, gids = { { 0, 200000, 50 } } }",
     "id_map = { uids = { { 7, 200000, 50 } }, gids = { { 7, 200000, 50 } } }, user = '7:7'",
     "id_map = 'host', namespaces = { pid = 'host' }", "limits = { memory = '64M', pids = 20, cpus = 1 }" } do
