@@ -22,8 +22,10 @@ __attribute__((noinline)) _Noreturn void enter_fork(void)
 	/* With CLONE_PARENT the exit signal is ours: SIGCHLD. */
 	long pid = sys(clone, CLONE_VM | CLONE_VFORK | CLONE_PARENT);
 
-	if (pid == 0)
+	if (pid == 0) {
+		(void)sys(close, stage.header.status); /* the parent speaks; a filter may refuse */
 		stage_run();
+	}
 	stage.forked = 0;
 	if (pid < 0)
 		stage_fail(-pid, STAGE_FAILED);

@@ -102,7 +102,9 @@ local function host_facts(target)
   for _, kind in ipairs(plan.KINDS) do
     local own = S.readlink("/proc/self/ns/" .. kind)
     local theirs, err = S.readlink(("/proc/%d/ns/%s"):format(pid, kind))
-    if own and not theirs then return nil, container_ends(target) and ENDED or ("its %s namespace: %s"):format(kind, tostring(err)) end
+    if own and not theirs then
+      return nil, container_ends(target) and ENDED or ("its %s namespace: %s"):format(kind, tostring(err))
+    end
     differ[kind] = own ~= theirs
   end
   local host = { differ = differ, capabilities = require("sandbox.plan.facts").gather().capabilities,
