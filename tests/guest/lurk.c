@@ -145,7 +145,7 @@ static void look_around(int last)
 }
 
 /* How many signs of a process without protection there were, until the file STOP is there; beside it, how many
- * processes were seen at all. READY is made when it begins. */
+ * processes were seen at all. */
 long lurk(int argc, char **argv)
 {
 	struct timespec begin, now;
@@ -155,7 +155,7 @@ long lurk(int argc, char **argv)
 	if (link_of(getpid(), "exe", own_exe, sizeof(own_exe)) < 0)
 		return -1;
 	clock_gettime(CLOCK_MONOTONIC, &begin);
-	close(open(argv[1], O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	fputs("lurking\n", stderr);
 	do {
 		look_around(getpid());
 		clock_gettime(CLOCK_MONOTONIC, &now);

@@ -24,14 +24,11 @@ end
 
 -- A container in which somebody lies in wait, while `act` brings processes in. Returns what he saw.
 local function lurked(side, fields, act)
-  local p = side:start({ fields = fields, options = { "--name", "sec-lurk" }, timeout = 200 }, "/guest", "try", "lurk", "/tmp/stop", "/tmp/ready")
+  local p = side:start({ fields = fields, options = { "--name", "sec-lurk" }, timeout = 200 }, "/guest", "try", "lurk", "/tmp/stop")
   local function exec(...) return t.run(luge(side, { "exec", "sec-lurk", "--", ... })) end
-  for i = 1, 500 do
-    if exec("/guest", "try", "read", "/tmp/ready").stdout:find('"result": ?0') then break end
-    t.ok(i < 500, "the lurker never began")
-  end
+  p:await("lurking", "stderr")
   act(running(side, "sec-lurk"), exec)
-  exec("/guest", "try", "create", "/tmp/stop") -- the container may end before it does
+  exec("/guest", "try", "mkdir", "/tmp/stop") -- the container may end before it does
   local r = p:wait()
   t.equal(r.code, 0, r.stderr)
   return t.json.decode(r.stdout)
