@@ -415,7 +415,7 @@ Test(stage, enter_makes_a_child_of_its_own_parent)
 {
 	const char *const sh[] = {"/bin/sh", NULL};
 	const char *const argv[] = {
-		"sh", "-c", "echo $PPID >/proc/self/fd/23; umask >/proc/self/fd/23; exit 7", NULL};
+		"sh", "-c", "printf '%s %s' $PPID $(umask) >/proc/self/fd/23; exit 7", NULL};
 	char expected[64];
 
 	image_start();
