@@ -46,12 +46,13 @@ return function(S)
   function S.connect_at(path)
     local there, err, number = S.open(path, "path, nofollow, cloexec")
     if not there then return nil, err, number end
-    local kind, socket, ok = S.fstat(there).type, nil, nil
+    local kind = S.fstat(there).type
     if kind ~= "socket" then
       there:close()
       if kind == "symlink" then return S.failure("LOOP") end
       return S.failure("NOTSOCK")
     end
+    local socket, ok
     socket, err, number = S.socket("unix", "seqpacket")
     if socket then
       ok, err, number = S.connect(socket, { family = "unix", path = "/proc/self/fd/" .. there:getfd() })

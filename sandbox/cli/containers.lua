@@ -40,7 +40,7 @@ function M.no_such(name, containers, of_running)
   local shown = #all > 10 and table.concat(all, ", ", 1, 10) .. " …" or table.concat(all, ", ")
   return cli.complain(("no container '%s'%s"):format(name, of_running and " is running" or ""),
     near and ("did you mean %s?"):format(near)
-    or #all == 0 and (of_running and "none is, for this user and state directory" or "there is none, for this user and state directory")
+    or #all == 0 and (of_running and "none is" or "there is none") .. ", for this user and state directory"
     or "these are: " .. shown)
 end
 

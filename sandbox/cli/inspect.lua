@@ -37,7 +37,9 @@ function M.run(options, names)
     for _, figure in ipairs { "wall_s", "user_s", "sys_s" } do rows[i][figure] = container[figure] end
     if containers.RUNS[container.state] then
       local ok, message = add_live(rows[i], directory, container.name)
-      if not ok then code = cli.complain(("inspect %s: %s"):format(container.name, message), "what the state directory says is shown") end
+      if not ok then
+        code = cli.complain(("inspect %s: %s"):format(container.name, message), "what the state directory says is shown")
+      end
     end
   end
   print(json.encode({ schema = 1, version = control.VERSION, containers = json.array(rows) }, { pretty = true }))

@@ -23,13 +23,14 @@ function M.run(options, names)
   end
   -- All of them at once; what went wrong is said when one cannot be removed.
   life.ended(directory, running, { op = "stop", grace = grace }, function() end)
+  local remove = options.force and life.stop_and_remove or life.remove
   for _, container in ipairs(found) do
-    local remove = options.force and life.stop_and_remove or life.remove
-    local ok, text, kind = remove(directory, container.name, grace)
+    local name = container.name
+    local ok, text, kind = remove(directory, name, grace)
     if kind == "running" then
-      code = cli.complain(containers.says(container), ("stop it first: luge stop %s, or luge rm -f %s"):format(container.name, container.name))
+      code = cli.complain(containers.says(container), ("stop it first: luge stop %s, or luge rm -f %s"):format(name, name))
     elseif not ok then
-      code = cli.complain(("rm %s: %s"):format(container.name, text))
+      code = cli.complain(("rm %s: %s"):format(name, text))
     end
   end
   return code

@@ -102,7 +102,7 @@ local function prepare(options, words)
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup,
     name = name, user = plan.user, state = directory, ranges = ranges,
     argv = argv, keep = keep, term = term(host, spec), home = plan.home, report = options.report ~= nil,
-    events = event_writer(status, name) }, plan
+    events = event_writer(status, name), status = status }, plan
 end
 
 -- From the first step to the last word; before_words is called before there is anything to say.

@@ -2,7 +2,8 @@
 -- sandbox.container.describe: what a running container is, for other luges: `exec` takes its protection from here.
 --
 -- The facts can be large (an environment, two filters), so they go as a file in memory beside the reply; what is
--- binary in them is { bytes = { "hexadecimal" } }. The descriptors that go with it are the pidfd of PID 1 and the cgroups' directories.
+-- binary in them is { bytes = { "hexadecimal" } }. The descriptors that go with it are the pidfd of PID 1 and the
+-- cgroups' directories.
 
 local S = require "syscall"
 local Steps = require "sandbox.plan.steps"

@@ -56,7 +56,7 @@ local function forget(run)
     own[name] = nil
   end
   for _, number in ipairs(run.keep) do
-    if number > 2 then S.close(number) end
+    if number > 2 and number ~= run.status then S.close(number) end
   end
   -- The mounts that the child was sent.
   for name, value in pairs(run.symbols) do
@@ -102,6 +102,9 @@ function M.ended(run, outcome)
   final.exit_code, final.signal, final.reason = outcome.exit_code or FAILED, outcome.signal, outcome.reason_name or "setup"
   final.wall_s, final.user_s, final.sys_s = outcome.wall_s, usage.utime, usage.stime
   final.message = require("sandbox.container.explain").message(run, outcome)
+  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do
+    final.message = (final.message and final.message .. "\n" or "") .. "luge: keep: " .. text
+  end
   record.write(run.state, final)
 end
 
@@ -131,7 +134,8 @@ local function report(name, message)
   end
   local code = tonumber(message)
   if code then return code end
-  return require("sandbox.cli").complain("the start was cut off: the luge in the background was killed", "luge gc takes away what it left")
+  return require("sandbox.cli").complain("the start was cut off: the luge in the background was killed",
+    "luge gc takes away what it left")
 end
 
 --- Runs a container in the background; perform(run, before_words) runs it to its end, calls before_words before it says

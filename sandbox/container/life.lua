@@ -78,25 +78,18 @@ function M.remove(directory, name)
   return nil, tostring(err)
 end
 
--- A luge that was asked to stop its container has told its end, and may be a moment from its own.
-local function remove_soon(directory, name)
-  local ok, text, kind
+--- Stops it where it runs, then removes it. Its luge may be a moment from answering, when it starts, and from its own
+-- end, when it has told the container's: both are asked again.
+function M.stop_and_remove(directory, name, grace)
   for _ = 1, ROUNDS do
-    ok, text, kind = M.remove(directory, name)
-    if ok or kind ~= "running" or not list.one(directory, name) then break end
+    local ok, text, kind = M.remove(directory, name)
+    if ok or kind ~= "running" then return ok, text end
+    local reply
+    reply, text, kind = M.ask(directory, name, { op = "stop", grace = grace }, math.huge)
+    if not reply and kind ~= "gone" and kind ~= "absent" then return nil, text end
     S.nanosleep(PAUSE)
   end
-  return ok, text
-end
-
---- Stops it where it runs, then removes it.
-function M.stop_and_remove(directory, name, grace)
-  local ok, text, kind = M.remove(directory, name)
-  if ok or kind ~= "running" then return ok, text end
-  local reply
-  reply, text, kind = M.ask(directory, name, { op = "stop", grace = grace }, math.huge)
-  if not reply and kind ~= "gone" and kind ~= "absent" then return nil, text end
-  return remove_soon(directory, name)
+  return nil, "it runs, and its luge does not answer"
 end
 
 --- `run --replace`: makes the name free.

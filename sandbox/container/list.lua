@@ -19,14 +19,21 @@ local function is_held(fd)
   return not ok and err.AGAIN
 end
 
--- What a lock says while it is held, and since when; nil when nobody holds it.
+local LOCK_MOST, LOCK_USUAL = 65536, 2048
+
+-- What a lock says while it is held; nil when nobody holds it, or what has its name is no file.
 local function read_lock(directory, name)
   local fd = S.open(("%s/%s.lock"):format(directory, name), "rdonly, nofollow, nonblock, cloexec")
   if not fd then return nil end
-  local st = S.fstat(fd)
-  local text = st.type == "file" and is_held(fd) and S.pread(fd, 65536, 0)
+  local text = is_held(fd) and S.pread(fd, LOCK_USUAL, 0)
+  if text and #text == LOCK_USUAL then text = S.pread(fd, LOCK_MOST, 0) end
   fd:close()
-  return text or nil, st.mtime
+  return text or nil
+end
+
+local function lock_time(directory, name)
+  local st = S.lstat(("%s/%s.lock"):format(directory, name))
+  return st and st.mtime or S.clock_gettime "realtime"
 end
 
 local function starts_with(path, mount) return path:sub(1, #mount + 1) == mount .. "/" end
@@ -63,23 +70,23 @@ local function command_of(pid)
 end
 
 -- One that runs; nil while its luge is between two of its steps.
-local function running(text, since, name, known)
+local function running(directory, name, text, known)
   local luge = tonumber(text:match("^(%d+)\n"))
   local pid = luge and (tonumber(text:match("\nprocess (%d+) ")) or processes.first_child(luge))
   if not pid then return nil end
   known = known and known.luge == luge and known or nil
   return { name = name, state = known and known.state == "paused" and "paused" or "running", luge = luge, pid = pid,
     profile = text:match("\nprofile (%S+)\n"), argv = known and known.argv or command_of(pid), detached = known ~= nil,
-    created = known and known.created or since, note = text }
+    created = known and known.created or lock_time(directory, name), note = text }
 end
 
 --- The container of that name, whatever its state: { name =, state = "running", "paused", "ended" or "lost", profile =,
 -- argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
 -- message = of one that has ended }, or nil and, where its record cannot be believed, words.
 function M.one(directory, name)
-  local text, since = read_lock(directory, name)
+  local text = read_lock(directory, name)
   local known, wrong = record.read(directory, name)
-  if text then return running(text, since, name, known) end
+  if text then return running(directory, name, text, known) end
   if not known then
     if not wrong then return nil end
     return { name = name, state = "unknown", argv = {}, message = ("its record %s.json: %s"):format(name, wrong) }

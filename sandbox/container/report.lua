@@ -55,7 +55,7 @@ function M.write(run, outcome)
   local path = run.report_path
   local ok, err = run.report_directory, nil
   if not ok then ok, err = directory_of(path) end
-  if ok then 
+  if ok then
     ok, err = S.replacefile(ok, path:match("[^/]*$"), json.encode(document(run, outcome), { pretty = true }) .. "\n")
   end
   if not ok then

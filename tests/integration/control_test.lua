@@ -13,7 +13,7 @@ local SLEEP = { "sleep", "1000" }
 -- A container, body(row, path of its socket), and its end.
 local function with_container(how, body)
   d.start("det-c", how)
-  local ok, err = pcall(body, d.seen "det-c", box.state .. "/det-c.sock")
+  local ok, err = pcall(body, d.seen "det-c", box.state .. d.own "/det-c.sock")
   local stopped = d.luge("rm", "-f", "det-c")
   if not ok then error(err, 0) end
   t.equal({ stopped.code, stopped.stderr }, { 0, "" })
@@ -30,13 +30,13 @@ local function exchange(path, message)
   return reply
 end
 
-t.test("describe brings facts, the pidfd and the cgroups' directories", function()
+d.test("describe brings facts, the pidfd and the cgroups' directories", function()
   with_container({ "sleep", "1000", body = "annotations = { bytes = 'x', hex = 'y' }",
     options = { "-e", "A=\255b", "-e", "bytes=61" } }, function(row)
-    local reply, fds = control.request(box.state, "det-c", { op = "describe" }, 20)
+    local reply, fds = control.request(box.state, d.own "det-c", { op = "describe" }, 20)
     t.equal({ reply.ok, reply.v }, { true, 1 })
     local facts = t.ok(describe.read(fds))
-    t.equal({ facts.name, facts.state, facts.pid, facts.luge, facts.detached }, { "det-c", "running", row.pid, row.luge, true })
+    t.equal({ d.plain(facts.name), facts.state, facts.pid, facts.luge, facts.detached }, { "det-c", "running", row.pid, row.luge, true })
     t.equal(facts.argv, { "/guest", "sleep", "1000" })
     t.equal({ facts.environment.A, facts.environment.bytes }, { "\255b", "61" })
     t.equal(facts.spec.annotations, { bytes = "x", hex = "y" })
@@ -59,13 +59,13 @@ t.test("describe brings facts, the pidfd and the cgroups' directories", function
   end)
 end)
 
-t.test("the socket is only its user's", function()
+d.test("the socket is only its user's", function()
   with_container(SLEEP, function(_, path)
     t.equal({ S.lstat(path).type, S.lstat(path).perm }, { "socket", tonumber("600", 8) })
   end)
 end)
 
-t.test("a bad message gets an error, and the next a good answer", function()
+d.test("a bad message gets an error, and the next a good answer", function()
   with_container(SLEEP, function(_, path)
     for _, message in ipairs { "x", "{", "[]", "null", "5", '"stop"', "{}", '{"v":2,"op":"stop"}', '{"v":1}', '{"v":1,"op":5}',
       '{"v":1,"op":"__index"}', '{"v":1,"op":"kill"}', '{"v":1,"op":"kill","signal":9}', '{"v":1,"op":"kill","signal":"9"}',
@@ -79,7 +79,7 @@ t.test("a bad message gets an error, and the next a good answer", function()
   end)
 end)
 
-t.test("descriptors that a message brings are not kept", function()
+d.test("descriptors that a message brings are not kept", function()
   with_container(SLEEP, function(row, path)
     local socket = t.must(S.connect_at(path))
     t.must(S.sendmsg(socket, { data = '{"v":1,"op":"kill","signal":"WINCH"}', fds = { 0, 1, 2 } }))
@@ -93,7 +93,7 @@ t.test("descriptors that a message brings are not kept", function()
   end)
 end)
 
-t.test("clients that say nothing, or never read, hold nobody up", function()
+d.test("clients that say nothing, or never read, hold nobody up", function()
   with_container(SLEEP, function(row, path)
     local silent = {}
     for i = 1, 100 do silent[i] = t.must(S.connect_at(path)) end
@@ -104,14 +104,14 @@ t.test("clients that say nothing, or never read, hold nobody up", function()
     end
     t.equal(d.ok("kill", "-s", "WINCH", "det-c"), "")
     t.ok(#S.dir(("/proc/%d/fd"):format(row.luge)) < 100, "no more than so many at once")
-    local fast = t.start { "luge", "stop", "det-c", env = { LUGE_STATE = box.state }, timeout = 30 }
+    local fast = t.start { "luge", "stop", d.own "det-c", env = { LUGE_STATE = box.state }, timeout = 30 }
     t.equal(fast:wait().code, 0)
     for _, socket in ipairs(silent) do socket:close() end
     deaf:close()
   end)
 end)
 
-t.test("those who wait are bounded, and told when there is no room", function()
+d.test("those who wait are bounded, and told when there is no room", function()
   with_container(SLEEP, function(_, path)
     local waiting = {}
     for i = 1, 64 do
@@ -130,16 +130,16 @@ t.test("those who wait are bounded, and told when there is no room", function()
   end)
 end)
 
-t.test("another user is not answered", function()
+d.test("another user is not answered", function()
   t.needs_root()
   with_container(SLEEP, function(row, path)
-    local socket, r, w = nil, S.pipe()
+    local r, w = S.pipe()
     t.must(S.chmod(box.state, "0711"))
     t.must(S.chmod(path, "0666"))
     local pid = t.must(S.fork())
     if pid == 0 then
       S.setresuid(65534, 65534, 65534)
-      socket = S.connect_at(path)
+      local socket = S.connect_at(path)
       S.send(socket, '{"v":1,"op":"stop"}')
       S.write(w, S.recv(socket) or "none")
       S.exit(0)
@@ -153,16 +153,16 @@ t.test("another user is not answered", function()
   end)
 end)
 
-t.test("a process in a container with the same uid is not answered", function()
+d.test("a process in a container with the same uid is not answered", function()
   t.needs_user()
-  local server = t.start { "luge", "run", "--name", "det-c", t.profile(box.text("command = { '/guest', 'sleep', '1000' }")),
+  local server = t.start { "luge", "run", "--name", d.own "det-c", t.profile(box.text("command = { '/guest', 'sleep', '1000' }")),
     env = { LUGE_STATE = box.state } }
   d.until_true("the container", function() return d.seen "det-c" end)
-  local inside = t.run { "luge", "run", "--name", "det-in", "--bind", box.state .. ":/state:rw", "--bind", t.luge .. ":/luge",
-    "-e", "LUGE_STATE=/state", t.profile(box.text(("command = { '/luge', 'stop', 'det-c' }, mounts = { bind { %q } }")
-      :format(t.luge))), env = { LUGE_STATE = t.dir "0700" } }
+  local inside = t.run { "luge", "run", "--name", d.own "det-in", "--bind", box.state .. ":/state:rw", "--bind", t.luge .. ":/luge",
+    "-e", "LUGE_STATE=/state", t.profile(box.text(("command = { '/luge', 'stop', %q }, mounts = { bind { %q } }")
+      :format(d.own "det-c", t.luge))), env = { LUGE_STATE = t.dir "0700" } }
   t.differs(inside.code, 0)
-  t.contains(inside.stderr, "det-c")
+  t.contains(d.plain(inside.stderr), "det-c")
   t.equal(d.seen("det-c").state, "running")
   d.ok("stop", "det-c")
   t.equal(server:wait().code, 143)

@@ -69,4 +69,36 @@ function M.stop(c)
   c.null:close()
 end
 
+--- Runs the words, a command line of luge's; returns its process when `beside`, else its exit code and seconds.
+function M.luge(luge, words, env, beside)
+  local began = S.clock_gettime "monotonic"
+  local null = assert(S.open("/dev/null", "rdwr, cloexec"))
+  local pid = assert(S.fork())
+  if pid == 0 then
+    for number = 0, 1 do S.dup3(null, number) end
+    S.execve(luge, { "luge", table.unpack(words) }, env)
+    S.exit(127)
+  end
+  null:close()
+  if beside then return pid end
+  local _, status = S.wait4(pid)
+  return status.status, since(began)
+end
+
+--- Starts `count` detached containers, crowd-1 and on; returns how many runs succeeded, and the seconds that it took.
+function M.detached(luge, profile, count, env)
+  local began, running, good = S.clock_gettime "monotonic", {}, 0
+  for i = 1, count do
+    running[#running + 1] = M.luge(luge, { "run", "-d", "--name", "crowd-" .. i, profile }, env, true)
+    if #running == AT_ONCE or i == count then
+      for _, pid in ipairs(running) do
+        local _, status = S.wait4(pid)
+        if status.code == "exited" and status.status == 0 then good = good + 1 end
+      end
+      running = {}
+    end
+  end
+  return good, since(began)
+end
+
 return M

@@ -2,34 +2,57 @@
 -- Detached containers for the tests: started, asked, and an end to which nothing is left of them.
 --
 --   local d = dofile "tests/integration/detached.lua"(t, box)
---   d.start("web", { shell = "exec sleep 1000" })
+--   d.start("det-web", { shell = "exec sleep 1000" })
+--
+-- A container's name is that of its cgroups, which all of the machine share: what is "det-" in a test is that and the
+-- test's pid outside, so that suites that run at once do not meet.
 
 local S = require "syscall"
 
--- prefix: of the names of the script's containers.
-return function(t, box, prefix)
+return function(t, box)
   local M = {}
+
+  local OWN = ("det%d-"):format(S.getpid())
+
+  --- The text with the names that containers really have.
+  function M.own(text) return (text:gsub("det%-", OWN)) end
+
+  --- And with those of the test.
+  function M.plain(text) return (text:gsub("det%d+%-", "det-")) end
 
   local function words_of(...)
     local words = { "luge", ... }
+    for i, word in ipairs(words) do words[i] = M.own(word) end
     words.env = { LUGE_STATE = box.state }
     return words
   end
 
+  local function plain_result(r)
+    r.stdout, r.stderr = M.plain(r.stdout), M.plain(r.stderr)
+    return r
+  end
+
   --- `luge WORDS…` in the script's state directory.
-  function M.luge(...) return t.run(words_of(...)) end
+  function M.luge(...) return plain_result(t.run(words_of(...))) end
 
   --- The same, which must succeed: what it printed.
-  function M.ok(...) return t.succeed(words_of(...)).stdout end
+  function M.ok(...) return plain_result(t.succeed(words_of(...))).stdout end
 
   --- The same, as JSON.
-  function M.json(...) return t.decoded(words_of(...)) end
+  function M.json(...) return t.ok(t.json.decode(M.ok(...)), "no JSON") end
+
+  --- The words of a run in the foreground; how: as of box.words.
+  function M.words(how)
+    local words = box.words(how)
+    for i, word in ipairs(words) do words[i] = M.own(word) end
+    return words
+  end
 
   --- `run -d --name NAME`; how: as of box.words. Its result.
   function M.run(name, how)
     local words = { options = table.move(how.options or {}, 1, #(how.options or {}), 4, { "-d", "--name", name }) }
     for key, value in pairs(how) do words[key] = words[key] or value end
-    return t.run(box.words(words))
+    return plain_result(t.run(M.words(words)))
   end
 
   function M.start(name, how)
@@ -85,13 +108,24 @@ return function(t, box, prefix)
     return (S.readfile(("/proc/%d/stat"):format(pid)) or ") Z"):match("^.*%) (%a)") == "Z"
   end
 
+  --- A test that, when it fails, leaves no container to run on.
+  function M.test(name, body)
+    -- A tail call: the harness names the script by its caller.
+    return t.test(name, function()
+      local ok, err = pcall(body)
+      if ok then return end
+      M.luge("rm", "--force", "--all", "-t", "1s")
+      error(err, 0)
+    end)
+  end
+
   --- No file of state, no process, no mount, no cgroup.
   function M.nothing_left()
     M.reap()
     box.nothing_left()
     for _, at in ipairs(S.dir "/sys/fs/cgroup" or {}) do
       for _, name in ipairs(S.dir(("/sys/fs/cgroup/%s/luge"):format(at)) or {}) do
-        t.lacks(name, prefix or "det-", "a cgroup is left in " .. at)
+        t.lacks(name, OWN, "a cgroup is left in " .. at)
       end
     end
   end

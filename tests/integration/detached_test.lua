@@ -8,7 +8,7 @@ local S = require "syscall"
 
 local SLEEP = { "sleep", "1000" }
 
-t.test("run -d returns when the command runs, and ps, stop and rm go their way", function()
+d.test("run -d returns when the command runs, and ps, stop and rm go their way", function()
   d.start("det-a", SLEEP)
   local row = d.seen("det-a")
   t.equal({ row.state, row.detached, row.argv, row.exit_code }, { "running", true, { "/guest", "sleep", "1000" }, t.json.null })
@@ -27,21 +27,21 @@ t.test("run -d returns when the command runs, and ps, stop and rm go their way",
   d.nothing_left()
 end)
 
-t.test("a start that fails says so as in the foreground, and leaves nothing", function()
+d.test("a start that fails says so as in the foreground, and leaves nothing", function()
   for _, how in ipairs { { words = { "nonexistent" } }, { words = { "/proc/self/status" } }, { body = "cwd = '/none'" },
     { body = "nonsense = 1" } } do
     how.options = { "--name", "det-f" }
-    local front = t.run(box.words(how))
+    local front = t.run(d.words(how))
     how.options = {}
     local back = d.run("det-f", how)
     t.differs(front.code, 0)
     t.equal({ back.code, back.stdout }, { front.code, "" })
-    t.equal(back.stderr, front.stderr:gsub("luge%-test%-%d+%-%d+", function() return back.stderr:match("luge%-test%-%d+%-%d+") end))
+    t.equal(back.stderr, d.plain(front.stderr):gsub("luge%-test%-%d+%-%d+", function() return back.stderr:match("luge%-test%-%d+%-%d+") end))
     d.nothing_left()
   end
 end)
 
-t.test("what ends by itself can be waited for, and keeps its code and reason", function()
+d.test("what ends by itself can be waited for, and keeps its code and reason", function()
   d.start("det-0", { shell = "exit 0" })
   d.start("det-7", { shell = "sleep 0.3; exit 7" })
   d.start("det-k", { shell = "kill -9 $$" })
@@ -58,14 +58,14 @@ t.test("what ends by itself can be waited for, and keeps its code and reason", f
   d.nothing_left()
 end)
 
-t.test("with --rm nothing is left, nobody need ask", function()
+d.test("with --rm nothing is left, nobody need ask", function()
   d.start("det-r", { "exit", "3", options = { "--rm" } })
   d.start("det-s", { shell = "read line < /tmp/never || sleep 0.3; exit 4", options = { "--rm" } })
   t.equal(d.luge("wait", "det-s").code, 4)
   d.nothing_left()
 end)
 
-t.test("kill sends the command its signal; stop has its grace", function()
+d.test("kill sends the command its signal; stop has its grace", function()
   d.start("det-k", { shell = "trap 'exit 9' USR1; while :; do sleep 0.02; done" })
   t.equal(d.ok("kill", "-s", "USR1", "det-k"), "")
   t.equal(d.luge("wait", "det-k").code, 9)
@@ -82,11 +82,11 @@ t.test("kill sends the command its signal; stop has its grace", function()
   d.nothing_left()
 end)
 
-t.test("a name is one container's, running or ended, until --replace", function()
+d.test("a name is one container's, running or ended, until --replace", function()
   d.start("det-n", SLEEP)
   local luge = d.seen("det-n").luge
   for _, options in ipairs { {}, { "-d" } } do
-    local r = t.run(box.words { "exit", "0", options = table.move(options, 1, #options, 3, { "--name", "det-n" }) })
+    local r = t.run(d.words { "exit", "0", options = table.move(options, 1, #options, 3, { "--name", "det-n" }) })
     t.equal({ r.code, r.stdout }, { 125, "" })
     t.contains(r.stderr, "held by process " .. luge)
     t.contains(r.stderr, "--replace")
@@ -106,9 +106,9 @@ t.test("a name is one container's, running or ended, until --replace", function(
   d.nothing_left()
 end)
 
-t.test("of many that want one name at once exactly one wins", function()
+d.test("of many that want one name at once exactly one wins", function()
   local running = {}
-  for i = 1, 8 do running[i] = box.start { "sleep", "1000", options = { "-d", "--name", "det-1" } } end
+  for i = 1, 8 do running[i] = t.start(d.words { "sleep", "1000", options = { "-d", "--name", "det-1" } }) end
   local won = 0
   for _, p in ipairs(running) do
     local r = p:wait()
@@ -120,7 +120,7 @@ t.test("of many that want one name at once exactly one wins", function()
   d.nothing_left()
 end)
 
-t.test("pause holds every process, resume and stop let them go on", function()
+d.test("pause holds every process, resume and stop let them go on", function()
   t.needs_root()
   d.start("det-p", { shell = "sleep 1000 & while :; do :; done" })
   local row = d.seen("det-p")
@@ -151,7 +151,7 @@ t.test("pause holds every process, resume and stop let them go on", function()
   d.nothing_left()
 end)
 
-t.test("pause without a cgroup says why not", function()
+d.test("pause without a cgroup says why not", function()
   t.needs_user()
   d.start("det-p", SLEEP)
   local r = d.luge("pause", "det-p")
@@ -161,7 +161,7 @@ t.test("pause without a cgroup says why not", function()
   d.ok("rm", "-f", "det-p")
 end)
 
-t.test("top shows the processes inside and outside", function()
+d.test("top shows the processes inside and outside", function()
   d.start("det-t", { shell = "sleep 1000 & exec sleep 2000" })
   local rows = d.until_true("two processes", function()
     local found = d.json("top", "--json", "det-t").containers[1].processes
@@ -175,7 +175,7 @@ t.test("top shows the processes inside and outside", function()
   d.ok("rm", "-f", "det-t")
 end)
 
-t.test("inspect shows the spec of one that runs, and the record of one that has ended", function()
+d.test("inspect shows the spec of one that runs, and the record of one that has ended", function()
   d.start("det-i", { "sleep", "1000", body = "annotations = { team = 'x' }", options = { "-e", "A=\255b" } })
   local doc = d.json("inspect", "det-i")
   local row = doc.containers[1]
@@ -188,8 +188,8 @@ t.test("inspect shows the spec of one that runs, and the record of one that has 
   d.ok("rm", "det-i")
 end)
 
-t.test("a container in the foreground answers as well, and leaves no record", function()
-  local p = box.start { "sleep", "1000", options = { "--name", "det-g" } }
+d.test("a container in the foreground answers as well, and leaves no record", function()
+  local p = t.start(d.words { "sleep", "1000", options = { "--name", "det-g" } })
   local row = d.until_true("the container", function()
     local seen = d.seen("det-g")
     return seen and #seen.argv == 3 and seen.argv[1] == "/guest" and seen
@@ -201,7 +201,7 @@ t.test("a container in the foreground answers as well, and leaves no record", fu
   d.nothing_left()
 end)
 
-t.test("names that nobody has, and wrong use", function()
+d.test("names that nobody has, and wrong use", function()
   d.start("det-web", SLEEP)
   local function refused(words, ...)
     local r = d.luge(table.unpack(words))
@@ -227,40 +227,40 @@ t.test("names that nobody has, and wrong use", function()
   d.nothing_left()
 end)
 
-t.test("completion offers the containers that a command takes", function()
+d.test("completion offers the containers that a command takes", function()
   d.start("det-run", SLEEP)
   d.start("det-end", { "exit", "0" })
   d.luge("wait", "det-end")
   local script = t.write(t.dir() .. "/completion", d.ok("completion", "bash"))
   local function offers(command, word)
     local r = t.succeed { "bash", "-c", [[PATH=${2%/*}:$PATH; . "$1"; COMP_WORDS=(luge "$3" "$4"); COMP_CWORD=2; _luge
-      printf '%s ' "${COMPREPLY[@]}"]], "bash", script, t.luge, command, word, env = { LUGE_STATE = box.state } }
-    return r.stdout
+      printf '%s ' "${COMPREPLY[@]}"]], "bash", script, t.luge, command, d.own(word), env = { LUGE_STATE = box.state } }
+    return d.plain(r.stdout)
   end
-  t.equal({ offers("stop", "det"), offers("rm", "det"), offers("wait", "det-e"), offers("run", "def") },
+  t.equal({ offers("stop", "det-"), offers("rm", "det-"), offers("wait", "det-e"), offers("run", "def") },
     { "det-run ", "det-end det-run ", "det-end ", "default " })
   t.contains(offers("stop", "--"), "--time")
   d.ok("rm", "-f", "det-run", "det-end")
   d.nothing_left()
 end)
 
-t.test("a report is written, and events are told, of a detached one too", function()
+d.test("a report is written, and events are told, of a detached one too", function()
   local dir = t.dir()
   d.start("det-e", { shell = "exit 3", options = { "--report", dir .. "/report.json" } })
   t.equal(d.luge("wait", "det-e").code, 3)
   local report = d.until_true("the report", function() return t.json.decode(t.read(dir .. "/report.json") or "") end)
-  t.equal({ report.name, report.exit_code, report.reason }, { "det-e", 3, "exit" })
+  t.equal({ d.plain(report.name), report.exit_code, report.reason }, { "det-e", 3, "exit" })
   d.ok("rm", "det-e")
   d.nothing_left()
 end)
 
 local COUNT = os.getenv "LUGE_SOAK" and 1000 or 50
 
-t.test("a crowd of detached containers, stopped by one command", function()
+d.test("a crowd of detached containers, stopped by one command", function()
   local profile = t.profile(box.text("command = { '/guest', 'sleep', '1000' }"))
   local running, started = {}, 0
   for i = 1, COUNT do
-    running[#running + 1] = t.start { "luge", "run", "-d", "--name", "det-" .. i, profile, env = { LUGE_STATE = box.state } }
+    running[#running + 1] = t.start { "luge", "run", "-d", "--name", d.own("det-" .. i), profile, env = { LUGE_STATE = box.state } }
     if #running == 8 or i == COUNT then
       for _, p in ipairs(running) do started = started + (p:wait().code == 0 and 1 or 0) end
       running = {}

@@ -3,7 +3,7 @@
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
-local d = dofile "tests/integration/detached.lua"(t, box, "exe-")
+local d = dofile "tests/integration/detached.lua"(t, box)
 local S = require "syscall"
 
 local SLEEP = { "sleep", "1000" }
@@ -13,6 +13,7 @@ local function exec(...) return d.luge("exec", ...) end
 -- `luge exec WORDS…` that goes on beside.
 local function beside(...)
   local words = { "luge", "exec", ... }
+  for i, word in ipairs(words) do words[i] = d.own(word) end
   words.env = { LUGE_STATE = box.state }
   return t.start(words)
 end
@@ -47,60 +48,60 @@ end
 -- ---- how it ends ----
 
 test("exit codes and signals are those of a run", function()
-  d.start("exe-x", SLEEP)
+  d.start("det-x", SLEEP)
   for _, code in ipairs { 0, 1, 7, 124, 125, 255 } do
-    local r = exec("exe-x", "/guest", "exit", tostring(code))
+    local r = exec("det-x", "/guest", "exit", tostring(code))
     t.equal({ r.code, r.stdout, r.stderr }, { code, "", "" })
   end
   for _, number in ipairs { 1, 9, 11, 15, 34 } do
-    local r = exec("exe-x", "--", "/guest", "raise", tostring(number))
+    local r = exec("det-x", "--", "/guest", "raise", tostring(number))
     t.equal({ r.code, r.signal, r.stderr }, { 128 + number, nil, "" })
   end
-  refused({ "exe-x", "no-such-command" }, 127, "no-such-command: not found in the container", "PATH in the container is")
-  refused({ "exe-x", "/etc/passwd" }, 126, "cannot be executed", "Permission denied")
-  refused({ "exe-x", "/no/such" }, 127, "/no/such: not found")
-  d.ok("rm", "-f", "exe-x")
+  refused({ "det-x", "no-such-command" }, 127, "no-such-command: not found in the container", "PATH in the container is")
+  refused({ "det-x", "/etc/passwd" }, 126, "cannot be executed", "Permission denied")
+  refused({ "det-x", "/no/such" }, 127, "/no/such: not found")
+  d.ok("rm", "-f", "det-x")
   d.nothing_left()
 end)
 
 test("words, standard input and output pass", function()
-  d.start("exe-w", SLEEP)
-  local r = t.run { "luge", "exec", "exe-w", "--", "/guest", "copy", stdin = "a\0b\n", env = { LUGE_STATE = box.state } }
+  d.start("det-w", SLEEP)
+  local r = t.run { "luge", "exec", d.own "det-w", "--", "/guest", "copy", stdin = "a\0b\n", env = { LUGE_STATE = box.state } }
   t.equal({ r.code, r.stdout }, { 0, "a\0b\n" })
   local words = { "a b", "", "$HOME", "${user.uid}", "$argv", "--", "-x", "\xff" }
-  t.equal(exec("exe-w", "--", "/guest", "print", table.unpack(words)).stdout, exec("exe-w", "/guest", "print", table.unpack(words)).stdout)
-  t.contains(exec("exe-w", "/guest", "print", table.unpack(words)).stdout, "${user.uid}")
-  r = exec("exe-w", "/bin/sh", "-c", "echo out; echo err >&2")
+  t.equal(exec("det-w", "--", "/guest", "print", table.unpack(words)).stdout, exec("det-w", "/guest", "print", table.unpack(words)).stdout)
+  t.contains(exec("det-w", "/guest", "print", table.unpack(words)).stdout, "${user.uid}")
+  r = exec("det-w", "/bin/sh", "-c", "echo out; echo err >&2")
   t.equal({ r.stdout, r.stderr }, { "out\n", "err\n" })
-  d.ok("rm", "-f", "exe-w")
+  d.ok("rm", "-f", "det-w")
   d.nothing_left()
 end)
 
 test("environment, directory and user can be others", function()
-  d.start("exe-e", { "sleep", "1000", body = "env = { A = '1', B = '$x' }, cwd = '/usr'" })
+  d.start("det-e", { "sleep", "1000", body = "env = { A = '1', B = '$x' }, cwd = '/usr'" })
   local function says(...)
     local r = exec(...)
     t.equal({ r.code, r.stderr }, { 0, "" })
     return r.stdout
   end
   local SHOW = { "/bin/sh", "-c", "echo $A $B $C; pwd" }
-  t.equal(says("exe-e", table.unpack(SHOW)), "1 $x\n/usr\n")
-  t.equal(says("-e", "A=2", "-e", "C=c c", "-w", "/tmp", "exe-e", table.unpack(SHOW)), "2 $x c c\n/tmp\n")
-  local r = t.run { "luge", "exec", "-e", "GIVEN", "exe-e", "/bin/sh", "-c", "echo $GIVEN $NOT", env = { GIVEN = "g", NOT = "n",
+  t.equal(says("det-e", table.unpack(SHOW)), "1 $x\n/usr\n")
+  t.equal(says("-e", "A=2", "-e", "C=c c", "-w", "/tmp", "det-e", table.unpack(SHOW)), "2 $x c c\n/tmp\n")
+  local r = t.run { "luge", "exec", "-e", "GIVEN", d.own "det-e", "/bin/sh", "-c", "echo $GIVEN $NOT", env = { GIVEN = "g", NOT = "n",
     LUGE_STATE = box.state } }
   t.equal(r.stdout, "g\n", "nothing of luge's own environment but what is named")
-  refused({ "-e", "ABSENT_HERE", "exe-e", "true" }, 125, "the variable is not set here")
-  refused({ "-w", "usr", "exe-e", "true" }, 125, "absolute")
-  refused({ "-w", "/no/such", "exe-e", "true" }, 125, "/no/such", "does not exist in the container")
-  refused({ "-u", "nobody:nowhere", "exe-e", "true" }, 125, "no group 'nowhere'")
-  refused({ "-u", "stranger", "exe-e", "true" }, 125, "no user 'stranger'")
-  refused({ "-u", "x:y:z", "exe-e", "true" }, 125, "--user")
-  refused({ "-u", "70000", "exe-e", "true" }, 125, "id_map")
+  refused({ "-e", "ABSENT_HERE", "det-e", "true" }, 125, "the variable is not set here")
+  refused({ "-w", "usr", "det-e", "true" }, 125, "absolute")
+  refused({ "-w", "/no/such", "det-e", "true" }, 125, "/no/such", "does not exist in the container")
+  refused({ "-u", "nobody:nowhere", "det-e", "true" }, 125, "no group 'nowhere'")
+  refused({ "-u", "stranger", "det-e", "true" }, 125, "no user 'stranger'")
+  refused({ "-u", "x:y:z", "det-e", "true" }, 125, "--user")
+  refused({ "-u", "70000", "det-e", "true" }, 125, "id_map")
   if t.root then
-    t.equal(says("-u", "nobody", "exe-e", "/bin/sh", "-c", "id -u; id -g; echo $USER $HOME"), "65534\n65534\nnobody /nonexistent\n")
-    t.equal(says("-u", "5:6", "exe-e", "/bin/sh", "-c", "id -u; id -g; id -G"), "5\n6\n6\n")
+    t.equal(says("-u", "nobody", "det-e", "/bin/sh", "-c", "id -u; id -g; echo $USER $HOME"), "65534\n65534\nnobody /nonexistent\n")
+    t.equal(says("-u", "5:6", "det-e", "/bin/sh", "-c", "id -u; id -g; id -G"), "5\n6\n6\n")
   end
-  d.ok("rm", "-f", "exe-e")
+  d.ok("rm", "-f", "det-e")
   d.nothing_left()
 end)
 
@@ -148,100 +149,100 @@ else
 end
 
 for _, body in ipairs(BODIES) do
-  test("the protection is the container's own: " .. (body == "" and "by default" or body), function() compare("exe-p", body) end)
+  test("the protection is the container's own: " .. (body == "" and "by default" or body), function() compare("det-p", body) end)
 end
 
 test("tiers that allow no fork: the filters come with the command all the same", function()
   for _, tier in ipairs { "strict", "compute" } do
-    d.start("exe-t", { "sleep", "1000", body = ("seccomp = %q"):format(tier) })
-    t.equal(exec("exe-t", "/guest", "exit", "3").code, 3)
-    local r = exec("exe-t", "/guest", "try", "ptrace")
+    d.start("det-t", { "sleep", "1000", body = ("seccomp = %q"):format(tier) })
+    t.equal(exec("det-t", "/guest", "exit", "3").code, 3)
+    local r = exec("det-t", "/guest", "try", "ptrace")
     t.lacks(r.stdout, '"errno":null')
-    d.ok("rm", "-f", "exe-t")
+    d.ok("rm", "-f", "det-t")
   end
   d.nothing_left()
 end)
 
 test("a root directory and an empty root take commands", function()
   for _, body in ipairs { ("root = %q"):format(t.rootfs()), "root = empty {}" } do
-    d.start("exe-r", { "sleep", "1000", body = body })
-    t.equal(exec("exe-r", "/guest", "exit", "4").code, 4, body)
-    refused({ "exe-r", "/bin/sh" }, 127, "not found")
-    d.ok("rm", "-f", "exe-r")
+    d.start("det-r", { "sleep", "1000", body = body })
+    t.equal(exec("det-r", "/guest", "exit", "4").code, 4, body)
+    refused({ "det-r", "/bin/sh" }, 127, "not found")
+    d.ok("rm", "-f", "det-r")
   end
   d.nothing_left()
 end)
 
 test("every process of it is in the container's cgroups", function()
   t.needs_root()
-  d.start("exe-c", { "sleep", "1000", body = "limits = { pids = 8, memory = '64M' }" })
-  local row = d.seen("exe-c")
+  d.start("det-c", { "sleep", "1000", body = "limits = { pids = 8, memory = '64M' }" })
+  local row = d.seen("det-c")
   local own = S.readfile(("/proc/%d/cgroup"):format(row.pid))
-  t.contains(own, "/luge/exe-c")
-  local p = beside("exe-c", "/guest", "sleep", "1000")
+  t.contains(own, d.own "/luge/det-c")
+  local p = beside("det-c", "/guest", "sleep", "1000")
   local joined = d.until_true("the command", function()
     for pid in (S.readfile(("/proc/%d/task/%d/children"):format(p.pid, p.pid)) or ""):gmatch("%d+") do
       if (S.readlink(("/proc/%s/exe"):format(pid)) or ""):find("guest", 1, true) then return pid end
     end
   end)
   t.equal(S.readfile(("/proc/%s/cgroup"):format(joined)), own)
-  t.contains(d.ok("top", "exe-c"), "/guest sleep 1000")
+  t.contains(d.ok("top", "det-c"), "/guest sleep 1000")
   p:signal "term"
   p:wait()
   -- Its own limit of processes binds who joins, too.
-  local r = exec("exe-c", "/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 0.2 & done; wait")
+  local r = exec("det-c", "/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 0.2 & done; wait")
   t.differs(r.code, 0)
-  d.ok("rm", "-f", "exe-c")
+  d.ok("rm", "-f", "det-c")
   d.nothing_left()
 end)
 
 -- ---- its life ----
 
 test("the command is luge's own child, and ends with it", function()
-  d.start("exe-l", SLEEP)
-  local p = beside("exe-l", "/bin/sh", "-c", "echo ready; exec sleep 1000")
+  d.start("det-l", SLEEP)
+  local p = beside("det-l", "/bin/sh", "-c", "echo ready; exec sleep 1000")
   p:await "ready"
   local pid = d.until_true("the child", function() return (S.readfile(("/proc/%d/task/%d/children"):format(p.pid, p.pid)) or ""):match("^(%d+) $") end)
-  t.equal(#d.json("top", "--json", "exe-l").containers[1].processes, t.root and 2 or 1)
+  t.equal(#d.json("top", "--json", "det-l").containers[1].processes, t.root and 2 or 1)
   p:kill()
   t.equal(p:wait().signal, 9)
   -- Its new parent is this test. It is reaped here, or the container could not end.
   t.equal(t.must(S.waitid("pid", tonumber(pid), "exited")).signal, "kill")
-  d.ok("rm", "-f", "exe-l")
+  d.ok("rm", "-f", "det-l")
   d.nothing_left()
 end)
 
 test("it ends with its container, and says so", function()
   for _, body in ipairs { "", "init = false", "namespaces = { pid = 'host' }" } do
-    d.start("exe-m", { "sleep", "1000", body = body })
-    local p = beside("exe-m", "/bin/sh", "-c", "echo ready; exec sleep 1000")
+    d.start("det-m", { "sleep", "1000", body = body })
+    local p = beside("det-m", "/bin/sh", "-c", "echo ready; exec sleep 1000")
     p:await "ready"
-    d.ok("stop", "-t", "0", "exe-m")
+    d.ok("stop", "-t", "0", "det-m")
     local r = p:wait()
-    t.equal({ r.code, r.stderr }, { 137, "luge: the container 'exe-m' has ended\n" }, body)
-    d.ok("rm", "exe-m")
+    t.equal({ r.code, d.plain(r.stderr) }, { 137, "luge: the container 'det-m' has ended\n" }, body)
+    d.ok("rm", "det-m")
   end
   d.nothing_left()
 end)
 
 test("what it leaves behind lives in the container, and no longer", function()
   for _, body in ipairs { "", "namespaces = { pid = 'host' }" } do
-    d.start("exe-b", { "sleep", "1000", body = body })
-    t.equal(exec("exe-b", "/bin/sh", "-c", "sleep 1234 >/dev/null 2>&1 & exit 3").code, 3)
-    d.ok("rm", "-f", "exe-b")
+    d.start("det-b", { "sleep", "1000", body = body })
+    t.equal(exec("det-b", "/bin/sh", "-c", "sleep 1234 >/dev/null 2>&1 & exit 3").code, 3)
+    d.ok("rm", "-f", "det-b")
   end
   d.nothing_left()
 end)
 
 test("signals are passed on; the first Ctrl-C is, the second stops, the third kills", function()
-  d.start("exe-s", { "sleep", "1000", body = "stop = { grace = '60s' }" })
+  d.start("det-s", { "sleep", "1000", body = "stop = { grace = '60s' }" })
   for _, signal in ipairs { "hup", "term", "usr1", "usr2", "quit", "winch" } do
-    local p = beside("exe-s", "/bin/sh", "-c", ("trap 'exit 9' %s; echo ready; while :; do sleep 0.02; done"):format(signal:upper()))
+    local p = beside("det-s", "/bin/sh", "-c", ("trap 'exit 9' %s; echo ready; while :; do sleep 0.02; done"):format(signal:upper()))
     p:await "ready"
     p:signal(signal)
     t.equal(p:wait().code, 9, signal)
   end
-  local p = beside("exe-s", "/bin/sh", "-c", "trap 'echo int' INT; trap 'echo term' TERM; echo ready; while :; do sleep 0.02; done")
+  local p = beside("det-s", "/bin/sh", "-c", "trap 'echo int' INT; trap 'echo term' TERM; echo ready; while :; do sleep 0.02; done")
   p:await "ready"
   p:signal "int"
   p:await "int"
@@ -249,23 +250,23 @@ test("signals are passed on; the first Ctrl-C is, the second stops, the third ki
   p:await "term"
   p:signal "int"
   t.equal(p:wait().code, 137)
-  p = beside("exe-s", "/bin/sh", "-c", "echo ready; sleep 0.3; exit 5")
+  p = beside("det-s", "/bin/sh", "-c", "echo ready; sleep 0.3; exit 5")
   p:await "ready"
   p:signal "tstp"
   t.equal(p:wait().code, 5, "it is not stopped: the container's end waits for who reaps")
-  d.ok("rm", "-f", "exe-s")
+  d.ok("rm", "-f", "det-s")
   d.nothing_left()
 end)
 
 test("many at once, each with its own exit code", function()
-  d.start("exe-n", SLEEP)
+  d.start("det-n", SLEEP)
   local running = {}
-  for i = 1, 100 do running[i] = beside("exe-n", "/guest", "exit", tostring(i)) end
+  for i = 1, 100 do running[i] = beside("det-n", "/guest", "exit", tostring(i)) end
   for i, p in ipairs(running) do
     local r = p:wait()
     t.equal({ r.code, r.stderr }, { i, "" })
   end
-  d.ok("rm", "-f", "exe-n")
+  d.ok("rm", "-f", "det-n")
   d.nothing_left()
 end)
 
@@ -273,33 +274,33 @@ end)
 
 test("a paused container says so", function()
   t.needs_root()
-  d.start("exe-f", SLEEP)
-  d.ok("pause", "exe-f")
-  refused({ "exe-f", "/guest", "exit", "0" }, 125, "it is paused", "luge resume exe-f")
-  d.ok("resume", "exe-f")
-  t.equal(exec("exe-f", "/guest", "exit", "0").code, 0)
-  d.ok("rm", "-f", "exe-f")
+  d.start("det-f", SLEEP)
+  d.ok("pause", "det-f")
+  refused({ "det-f", "/guest", "exit", "0" }, 125, "it is paused", "luge resume det-f")
+  d.ok("resume", "det-f")
+  t.equal(exec("det-f", "/guest", "exit", "0").code, 0)
+  d.ok("rm", "-f", "det-f")
   d.nothing_left()
 end)
 
 test("containers that are not there, have ended, or are gone meanwhile", function()
-  d.start("exe-g", SLEEP)
-  refused({ "exe-h", "true" }, 125, "no container 'exe-h'", "did you mean exe-g?")
-  refused({ "../exe-g", "true" }, 125, "no container")
+  d.start("det-g", SLEEP)
+  refused({ "det-h", "true" }, 125, "no container 'det-h'", "did you mean det-g?")
+  refused({ "../det-g", "true" }, 125, "no container")
   refused({}, 125, "which container?")
-  refused({ "exe-g" }, 125, "no command")
-  refused({ "-t", "exe-g", "true" }, 125, "no terminal in this version")
-  refused({ "exe-g", "-t", "true" }, 125, "options go before NAME")
-  d.ok("stop", "exe-g")
-  refused({ "exe-g", "true" }, 125, "has ended", "only one that runs")
-  d.ok("rm", "exe-g")
+  refused({ "det-g" }, 125, "no command")
+  refused({ "-t", "det-g", "true" }, 125, "no terminal in this version")
+  refused({ "det-g", "-t", "true" }, 125, "options go before NAME")
+  d.ok("stop", "det-g")
+  refused({ "det-g", "true" }, 125, "has ended", "only one that runs")
+  d.ok("rm", "det-g")
   -- One that ends at any moment: a command's code, the end of the container, or no container; never a hang.
   for i = 1, 12 do
-    d.start("exe-g", SLEEP)
+    d.start("det-g", SLEEP)
     local running = {}
-    for n = 1, 4 do running[n] = beside("exe-g", "/guest", "sleep", "1000") end
+    for n = 1, 4 do running[n] = beside("det-g", "/guest", "sleep", "1000") end
     S.nanosleep(i * 0.004)
-    d.ok("rm", "-f", "-t", "0", "exe-g")
+    d.ok("rm", "-f", "-t", "0", "det-g")
     for _, p in ipairs(running) do
       local r = p:wait()
       t.ok(r.code == 137 or r.code == 125, r.code .. r.stderr)
@@ -311,8 +312,8 @@ test("containers that are not there, have ended, or are gone meanwhile", functio
 end)
 
 test("a container in the foreground takes commands as well", function()
-  local p = box.start { "sleep", "1000", options = { "--name", "exe-v" } }
-  d.until_true("the container", function() return exec("exe-v", "/guest", "exit", "6").code == 6 end)
+  local p = t.start(d.words { "sleep", "1000", options = { "--name", "det-v" } })
+  d.until_true("the container", function() return exec("det-v", "/guest", "exit", "6").code == 6 end)
   p:signal "term"
   p:wait()
   d.nothing_left()

@@ -11,7 +11,7 @@ local SLEEP = { "sleep", "1000" }
 
 local function gone(pid) return not S.kill(pid, 0) or d.is_zombie(pid) end
 
-t.test("a container whose luge was killed is lost, and says so to every command", function()
+d.test("a container whose luge was killed is lost, and says so to every command", function()
   d.start("det-l", SLEEP)
   local waits = d.beside(d.seen "det-l", "wait", "det-l")
   local row = d.lose "det-l"
@@ -37,7 +37,7 @@ t.test("a container whose luge was killed is lost, and says so to every command"
   d.nothing_left()
 end)
 
-t.test("rm and --replace take away what a killed luge left, without gc", function()
+d.test("rm and --replace take away what a killed luge left, without gc", function()
   d.start("det-l", SLEEP)
   d.lose "det-l"
   t.equal(d.ok("rm", "det-l"), "")
@@ -53,7 +53,7 @@ t.test("rm and --replace take away what a killed luge left, without gc", functio
   d.nothing_left()
 end)
 
-t.test("a paused container whose luge was killed is thawed and ended", function()
+d.test("a paused container whose luge was killed is thawed and ended", function()
   t.needs_root()
   for _, how in ipairs { "gc", "rm" } do
     d.start("det-z", { shell = "sleep 1000 & sleep 1000", options = { "--rm" } })
@@ -65,7 +65,7 @@ t.test("a paused container whose luge was killed is thawed and ended", function(
   end
 end)
 
-t.test("a command that is PID 1 and shed its signal is killed by gc", function()
+d.test("a command that is PID 1 and shed its signal is killed by gc", function()
   d.start("det-s", { words = { "setpriv", "--pdeathsig", "clear", "sleep", "1000" }, body = "init = false", options = { "--rm" } })
   local row = d.until_true("sleep", function()
     local seen = d.seen "det-s"
@@ -79,12 +79,12 @@ t.test("a command that is PID 1 and shed its signal is killed by gc", function()
   d.nothing_left()
 end)
 
-t.test("the age of a process, not its number alone, says who is killed", function()
+d.test("the age of a process, not its number alone, says who is killed", function()
   d.start("det-s", { words = { "setpriv", "--pdeathsig", "clear", "sleep", "1000" }, body = "init = false", options = { "--rm" } })
   local row = d.seen "det-s"
   d.until_true("sleep", function() return (S.readfile(("/proc/%d/comm"):format(row.pid)) or "") == "sleep\n" end)
   d.lose "det-s"
-  local path = box.state .. "/det-s.lock"
+  local path = box.state .. d.own "/det-s.lock"
   local note = t.read(path)
   local pid, age, boot = t.matches(note, "\nprocess (%d+) (%d+) (%S+)\n")
   for _, forged in ipairs { { pid, age + 1, boot }, { pid, age, "another-boot" } } do
@@ -98,7 +98,7 @@ t.test("the age of a process, not its number alone, says who is killed", functio
   d.nothing_left()
 end)
 
-t.test("PID 1 killed from outside is an end like others", function()
+d.test("PID 1 killed from outside is an end like others", function()
   d.start("det-k", SLEEP)
   S.kill(d.seen("det-k").pid, "kill")
   t.equal(d.luge("wait", "det-k").code, 137)
@@ -108,7 +108,7 @@ t.test("PID 1 killed from outside is an end like others", function()
   d.nothing_left()
 end)
 
-t.test("TERM to the luge in the background stops its container", function()
+d.test("TERM to the luge in the background stops its container", function()
   d.start("det-t", SLEEP)
   S.kill(d.seen("det-t").luge, "term")
   t.equal(d.luge("wait", "det-t").code, 143)
@@ -116,9 +116,9 @@ t.test("TERM to the luge in the background stops its container", function()
   d.nothing_left()
 end)
 
-t.test("a caller that is killed before the container runs takes the start with it", function()
+d.test("a caller that is killed before the container runs takes the start with it", function()
   -- Where in the start the kill meets it is chance: it may come too late, and then the container runs.
-  local p = box.start { "sleep", "1000", options = { "-d", "--name", "det-c" } }
+  local p = t.start(d.words { "sleep", "1000", options = { "-d", "--name", "det-c" } })
   p:kill()
   p:wait()
   d.until_true("an end, or a container", function()
@@ -131,11 +131,11 @@ end)
 
 -- ---- a prepared state directory ----
 
-local function state(name) return box.state .. "/" .. name end
+local function state(name) return box.state .. "/" .. d.own(name) end
 
-local function forged(text) t.write(state "det-x.json", text, "0600") end
+local function forged(text) t.write(state "det-x.json", d.own(text), "0600") end
 
-t.test("a record that cannot be believed is shown as such, and can be removed", function()
+d.test("a record that cannot be believed is shown as such, and can be removed", function()
   for _, text in ipairs { "", "{", "[]", "null", "5", '{"schema":1}', '{"schema":2,"name":"det-x"}', "\0\1\2",
     '{"schema":1,"name":"other","argv":[],"state":"ended","created":1,"luge":1}',
     '{"schema":1,"name":"det-x","argv":[{}],"state":"ended","created":1,"luge":1}',
@@ -154,7 +154,7 @@ t.test("a record that cannot be believed is shown as such, and can be removed", 
   d.nothing_left()
 end)
 
-t.test("a forged record names no process that is killed, and no terminal hears it", function()
+d.test("a forged record names no process that is killed, and no terminal hears it", function()
   local victim = t.start { "sleep", "1000" }
   forged(('{"schema":1,"name":"det-x","argv":["\\u001b[31mx"],"state":"running","created":1,"luge":%d,"pid":%d}')
     :format(victim.pid, victim.pid))
@@ -170,9 +170,9 @@ t.test("a forged record names no process that is killed, and no terminal hears i
   d.nothing_left()
 end)
 
-t.test("links and FIFOs in place of records and sockets lead nowhere", function()
+d.test("links and FIFOs in place of records and sockets lead nowhere", function()
   local outside = t.dir()
-  t.write(outside .. "/record", '{"schema":1,"name":"det-x","argv":["x"],"state":"ended","created":1,"luge":1}')
+  t.write(outside .. "/record", d.own '{"schema":1,"name":"det-x","argv":["x"],"state":"ended","created":1,"luge":1}')
   t.must(S.symlink(outside .. "/record", state "det-x.json"))
   t.equal(d.seen("det-x").state, "unknown")
   d.ok("rm", "det-x")
@@ -188,7 +188,7 @@ t.test("links and FIFOs in place of records and sockets lead nowhere", function(
   d.nothing_left()
 end)
 
-t.test("a socket that somebody else listens at is not asked", function()
+d.test("a socket that somebody else listens at is not asked", function()
   t.needs_root()
   d.start("det-x", SLEEP)
   local row = d.seen "det-x"

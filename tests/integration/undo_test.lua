@@ -6,13 +6,13 @@ local t = dofile "tests/integration/harness.lua"
 local S = require "syscall"
 
 -- Runs `luge run default -- true` with `broken` done to the engine before; returns the result and the state directory.
-local function run_broken(broken)
+local function run_broken(broken, options)
   local dir = t.dir()
   local state = dir .. "/state"
   t.must(S.mkdir(state, "0700"))
   t.write(dir .. "/script.lua", broken .. [[
 
-    local ok, message = pcall(require("sandbox.cli.run").run, {}, { "default", "true" })
+    local ok, message = pcall(require("sandbox.cli.run").run, ]] .. (options or "{}") .. [[, { "default", "true" })
     io.stdout:write("pid ", require("syscall").getpid(), " ", tostring(ok), " ", tostring(message), "\n")
     io.stdout:flush()
   ]])
@@ -30,5 +30,13 @@ t.test("an error in the child ends the child", function()
   local r, state = run_broken [[require("sandbox.container.guest").run = function() error "a bug" end]]
   local lines = select(2, r.stdout:gsub("pid %d+", ""))
   t.equal(lines, 1, r.stdout)
+  t.equal(table.concat(S.dir(state), " "), "")
+end)
+
+t.test("an error in the background is told to the caller, and leaves nothing behind", function()
+  local r, state = run_broken([[require("sandbox.container.monitor").watch = function() error "a bug" end]], "{ detach = true }")
+  t.matches(r.stdout, "^pid %d+ true 125\n$")
+  t.contains(r.stderr, "internal error")
+  t.contains(r.stderr, "a bug")
   t.equal(table.concat(S.dir(state), " "), "")
 end)
