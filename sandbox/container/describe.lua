@@ -115,7 +115,7 @@ function M.facts(watch)
   for _, entry in ipairs(container.cgroups) do
     local fd
     fd, err = S.open(entry.path, "path, directory, cloexec")
-    if not fd then return nil, err end
+    if not fd then return nil, err.NOENT and "it has ended meanwhile" or err end
     fds[#fds + 1] = fd
   end
   return { ok = true }, fds
