@@ -11,12 +11,30 @@ local json = require "luge.json"
 
 local M = {}
 
+-- The filters are thousands of bytes, and the monitor's time is the container's: a block at once.
+local BLOCK = 128
+
+local function to_hex(text)
+  local parts = {}
+  for i = 1, #text, BLOCK do
+    local last = math.min(i + BLOCK - 1, #text)
+    parts[#parts + 1] = ("%02x"):rep(last - i + 1):format(text:byte(i, last))
+  end
+  return table.concat(parts)
+end
+
+local byte_of = setmetatable({}, { __index = function(known, pair)
+  local byte = string.char(tonumber(pair, 16))
+  known[pair] = byte
+  return byte
+end })
+
 -- Data of luge's as data of JSON's: functions and descriptors have no meaning elsewhere.
 local function plain(value, depth)
   local kind = type(value)
   if kind == "string" then
     if utf8.len(value) and not value:find("[%z\1-\8\14-\31]") then return value end
-    return { bytes = { (value:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)) } }
+    return { bytes = { to_hex(value) } }
   elseif kind == "number" then
     return (value ~= value or value == math.huge or value == -math.huge) and tostring(value) or value
   elseif kind == "boolean" then
@@ -35,7 +53,7 @@ function M.restore(value)
   if type(value) ~= "table" then return value end
   local hex = type(value.bytes) == "table" and value.bytes[1]
   if type(hex) == "string" and next(value, next(value)) == nil then
-    return (hex:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
+    return (hex:gsub("%x%x", byte_of))
   end
   for key, item in pairs(value) do value[key] = M.restore(item) end
   return value
