@@ -115,6 +115,7 @@ end
 --- What `inspect` shows and `exec` needs.
 function M.container(watch)
   local run = watch.run
+  run.found_user = watch.process.found_user
   local steps, user, environment = sealing(run)
   return { schema = 1, name = run.name, profile = run.spec.profile_name, argv = run.argv, state = state_of(watch),
     detached = run.detached ~= nil, pid = watch.process.pid, luge = S.getpid(), started = watch.started,

@@ -7,6 +7,7 @@
 
 local S = require "syscall"
 local Steps = require "sandbox.plan.steps"
+local json = require "luge.json"
 local orders = require "sandbox.container.orders"
 
 local M = {}
@@ -95,9 +96,9 @@ local function identity(user)
   return ("%s %d:%d %s %s"):format(user.name, user.uid, user.gid, groups, user.home)
 end
 
---- The symbols of a run with those of the user whom the plan expects, and that user.
+--- The symbols of a run with those of the user whom the plan expects, or whom the child found, and that user.
 function M.expected(run, symbols)
-  local user = { name = run.user.name, uid = run.user.uid, gid = run.user.gid, home = run.user.home,
+  local user = run.found_user or { name = run.user.name, uid = run.user.uid, gid = run.user.gid, home = run.user.home,
     groups = run.spec.user.groups or {} }
   return add_user(run, setmetatable({}, { __index = symbols }), user), user
 end
@@ -115,6 +116,8 @@ local function orders_file(run, channel, symbols)
   local message = M.hear(channel)
   local file = message.fds and message.fds[1]
   if file and message.data == "orders " .. identity(symbols.user) then return file end
+  -- Whoever asks luge later for the container's protection is told of this one.
+  S.send(channel, "user " .. json.encode(symbols.user))
   return M.write_orders(run, symbols)
 end
 

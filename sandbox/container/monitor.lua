@@ -123,14 +123,18 @@ function Watch:signal_arrived()
   end
 end
 
--- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false and the
--- file system that limits.disk has it hand over.
+-- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false: the file
+-- system that limits.disk has it hand over, or the user where the container's files name another than the plan expects.
 local function hear_child(process, steps)
   local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 1 })
   local data = message and message.data
   if not data or data == "" then return nil end
   if data == "disk" then
     process.disk = message.fds[1]
+    return false
+  end
+  if data:find("^user ") then
+    process.found_user = require("luge.json").decode(data:sub(6))
     return false
   end
   local index, number, text = ("<i4i4s4"):unpack(data)

@@ -105,6 +105,16 @@ test("environment, directory and user can be others", function()
   d.nothing_left()
 end)
 
+test("the user is the one whom the container's own files named when it began", function()
+  t.needs_root()
+  local dir = t.dir()
+  t.write(dir .. "/passwd", "root:x:0:0::/root:/bin/sh\nnobody:x:41:42::/tmp:/bin/sh\n", "0644")
+  d.start("det-u", { "sleep", "1000", body = ("user = 'nobody', mounts = { bind { %q, '/etc/passwd' } }"):format(dir .. "/passwd") })
+  t.equal(exec("det-u", "/bin/sh", "-c", "echo $(id -u) $(id -g)").stdout, "41 42\n")
+  d.ok("rm", "-f", "det-u")
+  d.nothing_left()
+end)
+
 -- ---- the same protection ----
 
 -- What is not the container's but each command's own.
