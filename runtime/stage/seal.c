@@ -158,6 +158,10 @@ static void run_record(const struct stage_record *record)
 		if (stage.forked)
 			stage_fail(0, STAGE_BAD_ORDERS);
 		init_fork();
+	case STAGE_ENTER:
+		if (stage.forked)
+			stage_fail(0, STAGE_BAD_ORDERS);
+		enter_fork();
 	case STAGE_WAIT:
 		wait_for_go();
 		break;

@@ -17,7 +17,7 @@ struct stage {
 	struct stage_header header; /* a copy: PID 1 unmaps the image */
 	uint32_t next;		    /* the record to run next */
 	uint32_t step;		    /* the step that is being run */
-	int forked;		    /* STAGE_INIT has run: PID 1 speaks on the status descriptor */
+	int forked;		    /* STAGE_INIT or _ENTER has run: the parent speaks on status */
 	int executing;		    /* the child has come to its execve */
 	uint64_t signals;	    /* blocked before STAGE_INIT blocked them all */
 	struct stage_message error; /* the child's, for PID 1 to send */
@@ -42,5 +42,8 @@ _Noreturn void exec_command(const struct stage_record *record);
 
 /* init.c: STAGE_INIT. In the child it continues with stage_run. */
 _Noreturn void init_fork(void);
+
+/* enter.c: STAGE_ENTER. In the child it continues with stage_run. */
+_Noreturn void enter_fork(void);
 
 #endif

@@ -35,19 +35,21 @@
 #define STAGE_CWD      4 /* the working directory lies within the root */
 #define STAGE_LIFELINE 5 /* luge is still there */
 #define STAGE_INIT     6 /* fork: the parent stays as PID 1, the child goes on with the next record */
-#define STAGE_WAIT     7 /* say STAGE_SEALED, then read one byte from go */
-#define STAGE_BOUND    8 /* the capabilities of the mask args[0] leave the bounding set */
-#define STAGE_EXEC     9 /* execute the first of the paths of args[0] that can be */
+#define STAGE_WAIT     7  /* say STAGE_SEALED, then read one byte from go */
+#define STAGE_BOUND    8  /* the capabilities of the mask args[0] leave the bounding set */
+#define STAGE_EXEC     9  /* execute the first of the paths of args[0] that can be */
+#define STAGE_ENTER    10 /* fork: the child, born in the pid namespace joined before, goes on */
 
 #define STAGE_ANY_ERRNO 0xffff /* record.tolerate: no error of this call matters */
 
-/* Kinds of messages: four 32-bit integers each, in one write. Without init, the end of file says that the
- * command was executed, and how it ended is the exit status. */
-#define STAGE_SEALED  1 /* - - -              everything before the wait holds */
-#define STAGE_STARTED 2 /* - - -              init: the command was executed */
-#define STAGE_ERROR   3 /* step errno reason  and the stage ends */
-#define STAGE_EXITED  4 /* code - -           init: the command ended */
-#define STAGE_KILLED  5 /* signal core -      init: a signal ended it */
+/* Kinds of messages: four 32-bit integers each, in one write. Without init and enter, the end of file says that
+ * the command was executed; but for init, how it ended is the exit status. */
+#define STAGE_SEALED 1 /* - - -              everything before the wait holds */
+#define STAGE_STARTED                                                                              \
+	2 /* pid - -            init: the command was executed; enter: this child is there */
+#define STAGE_ERROR  3 /* step errno reason  and the stage ends */
+#define STAGE_EXITED 4 /* code - -           init: the command ended */
+#define STAGE_KILLED 5 /* signal core -      init: a signal ended it */
 
 /* Reasons of STAGE_ERROR; the exit code is 127, 126, 126, and 125 for the others. */
 #define STAGE_NOT_FOUND	     1 /* no such command in any place */

@@ -76,7 +76,8 @@ function M.parse(command, argv)
       if command.stops_at_profile then
         if argv[i + 1] == "--" then i = i + 1
         elseif (argv[i + 1] or ""):match("^%-") then
-          return nil, ("%s: options go before PROFILE"):format(argv[i + 1]),
+          local what = command.stops_at_profile
+          return nil, ("%s: options go before %s"):format(argv[i + 1], what == true and "PROFILE" or what),
             ("luge %s %s %s …; for a word of the command: luge %s %s -- %s"):format(command[1], argv[i + 1], word,
               command[1], word, argv[i + 1])
         end

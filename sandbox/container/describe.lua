@@ -6,21 +6,40 @@
 -- cgroups' directories.
 
 local S = require "syscall"
+local Steps = require "sandbox.plan.steps"
 local json = require "luge.json"
 
 local M = {}
+
+-- The filters are thousands of bytes, and the monitor's time is the container's: a block at once.
+local BLOCK = 128
+
+local function to_hex(text)
+  local parts = {}
+  for i = 1, #text, BLOCK do
+    local last = math.min(i + BLOCK - 1, #text)
+    parts[#parts + 1] = ("%02x"):rep(last - i + 1):format(text:byte(i, last))
+  end
+  return table.concat(parts)
+end
+
+local byte_of = setmetatable({}, { __index = function(known, pair)
+  local byte = string.char(tonumber(pair, 16))
+  known[pair] = byte
+  return byte
+end })
 
 -- Data of luge's as data of JSON's: functions and descriptors have no meaning elsewhere.
 local function plain(value, depth)
   local kind = type(value)
   if kind == "string" then
     if utf8.len(value) and not value:find("[%z\1-\8\14-\31]") then return value end
-    return { bytes = { (value:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)) } }
+    return { bytes = { to_hex(value) } }
   elseif kind == "number" then
     return (value ~= value or value == math.huge or value == -math.huge) and tostring(value) or value
-  elseif kind ~= "table" then
-    return kind == "boolean" and value or nil
-  elseif depth > 40 then
+  elseif kind == "boolean" then
+    return value
+  elseif kind ~= "table" or depth > 40 then
     return nil
   end
   local copy, is_list = {}, true
@@ -34,7 +53,7 @@ function M.restore(value)
   if type(value) ~= "table" then return value end
   local hex = type(value.bytes) == "table" and value.bytes[1]
   if type(hex) == "string" and next(value, next(value)) == nil then
-    return (hex:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
+    return (hex:gsub("%x%x", byte_of))
   end
   for key, item in pairs(value) do value[key] = M.restore(item) end
   return value
@@ -68,6 +87,21 @@ local function sealing(run)
   return guest.sealing(run, known), user, known.environment
 end
 
+-- What luge does to the child from outside for its limits, but for the cgroups; "${child}" is left for whoever joins.
+local TO_CHILD = { setpriority = true, sched_setscheduler = true, prlimit = true, writefile = true }
+
+local function attaching(run)
+  local symbols = setmetatable({ child = "${child}" }, { __index = run.symbols })
+  local list = {}
+  for _, step in ipairs(run.steps) do
+    if step.where == "attach" and step.why:find("^limits%.") and TO_CHILD[step.op]
+      and not tostring(step.args[1]):find("/cgroup.procs", 1, true) then
+      list[#list + 1] = { op = step.op, args = Steps.resolve(step.args, symbols), optional = step.optional, why = step.why }
+    end
+  end
+  return list
+end
+
 local function memory_file(text)
   local file, err = S.memfd_create("luge-facts", "allow_sealing")
   if not file then return nil, err end
@@ -81,12 +115,13 @@ end
 --- What `inspect` shows and `exec` needs.
 function M.container(watch)
   local run = watch.run
+  run.found_user = watch.process.found_user
   local steps, user, environment = sealing(run)
   return { schema = 1, name = run.name, profile = run.spec.profile_name, argv = run.argv, state = state_of(watch),
     detached = run.detached ~= nil, pid = watch.process.pid, luge = S.getpid(), started = watch.started,
     log = run.log and { path = run.log.writer.path, written_bytes = run.log.writer.written, lost_bytes = run.log.writer.lost },
     hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
-    seal = steps }
+    seal = steps, attach = attaching(run) }
 end
 
 --- The reply to "describe" and its descriptors: the facts, the pidfd, a directory for each of facts.cgroups.
@@ -100,7 +135,7 @@ function M.facts(watch)
   for _, entry in ipairs(container.cgroups) do
     local fd
     fd, err = S.open(entry.path, "path, directory, cloexec")
-    if not fd then return nil, err end
+    if not fd then return nil, err.NOENT and "it has ended meanwhile" or err end
     fds[#fds + 1] = fd
   end
   return { ok = true }, fds
@@ -121,7 +156,8 @@ end
 --- The facts that came with a reply to "describe": { name =, profile =, argv =, state = "starting", "running", "paused",
 -- "stopping" or "ended", pid = PID 1 as the host counts, luge = its luge's pid, started = seconds of the epoch,
 -- user = { uid =, gid =, groups =, name =, home = }, environment = {}, cgroups = { { path =, version =, controllers = } … },
--- spec =, seal = the sealing steps, { op =, args =, optional = } each }. fds: facts, pidfd, cgroups' directories.
+-- spec =, seal = the sealing steps, { op =, args =, optional =, why = } each, attach = those of limits that luge takes
+-- from outside }. fds: facts, pidfd, cgroups' directories.
 function M.read(fds)
   local facts, message = M.read_raw(fds)
   return facts and M.restore(facts), message

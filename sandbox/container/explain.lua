@@ -99,11 +99,19 @@ local hints = {
   setrlimit = function(_, err)
     if err.PERM then return "above the hard limit that luge runs under (ulimit -H)" end
   end,
+  setresuid = function(_, err)
+    if err.INVAL then return "the container's id_map has no such id: choose a user within" end
+  end,
+  enter = function(_, err)
+    if err.AGAIN then return "the container has as many processes as its limits allow" end
+  end,
   chdir = function(_, err)
     if err.NOENT then return "the working directory does not exist in the container: mount or make it (dir { … })" end
     if err.ACCES then return "the container's user may not enter it" end
   end,
 }
+
+hints.setresgid, hints.setgroups = hints.setresuid, hints.setresuid
 
 local REASONS = {
   not_found = "not found in the container",

@@ -7,21 +7,23 @@
 
 local S = require "syscall"
 local Steps = require "sandbox.plan.steps"
+local json = require "luge.json"
 local orders = require "sandbox.container.orders"
 
 local M = {}
 
 local FAILED = 125
 
-local function fail(channel, index, err)
+--- Tells the parent which step failed, and ends.
+function M.fail(channel, index, err)
   local text = type(err) == "string" and err or rawget(err, "text") or ""
   local number = type(err) == "string" and 0 or err.errno
   S.send(channel, ("<i4i4s4"):pack(index, number, text))
   S.exit(FAILED)
 end
 
--- The next message of the parent; without one luge is gone, and so is the reason to go on.
-local function hear(channel)
+--- The next message of the parent; without one luge is gone, and so is the reason to go on.
+function M.hear(channel)
   local message = S.recvmsg(channel, { size = 4096, max_fds = 250 })
   if not message or message.data == "" then S.exit(FAILED) end
   return message
@@ -33,7 +35,7 @@ local function expect(channel, symbols, names)
   local got, done = 0, false
   local function complete()
     while not done do
-      local message = hear(channel)
+      local message = M.hear(channel)
       for _, fd in ipairs(message.fds or {}) do
         got = got + 1
         rawset(symbols, names[got], fd)
@@ -68,19 +70,20 @@ local function add_user(run, symbols, user)
   return symbols
 end
 
---- The sealing steps with their symbols resolved: a list of { op =, args =, optional = }.
+--- The sealing steps with their symbols resolved: a list of { op =, args =, optional =, why = }.
 function M.sealing(run, symbols)
   local sealing = {}
   for _, step in ipairs(run.steps) do
     if step.where == "seal" then
-      sealing[#sealing + 1] = { op = step.op, args = Steps.resolve(step.args, symbols), optional = step.optional }
+      sealing[#sealing + 1] = { op = step.op, args = Steps.resolve(step.args, symbols), optional = step.optional,
+        why = step.why }
     end
   end
   return sealing
 end
 
--- The stage's orders, in a file that nobody can write again.
-local function write_orders(run, symbols)
+--- The stage's orders, in a file that nobody can write again.
+function M.write_orders(run, symbols)
   local image = orders.encode(M.sealing(run, symbols), run.descriptors)
   local file = assert(S.memfd_create("luge-orders", "allow_sealing"))
   assert(S.write(file, image) == #image)
@@ -93,9 +96,9 @@ local function identity(user)
   return ("%s %d:%d %s %s"):format(user.name, user.uid, user.gid, groups, user.home)
 end
 
---- The symbols of a run with those of the user whom the plan expects, and that user.
+--- The symbols of a run with those of the user whom the plan expects, or whom the child found, and that user.
 function M.expected(run, symbols)
-  local user = { name = run.user.name, uid = run.user.uid, gid = run.user.gid, home = run.user.home,
+  local user = run.found_user or { name = run.user.name, uid = run.user.uid, gid = run.user.gid, home = run.user.home,
     groups = run.spec.user.groups or {} }
   return add_user(run, setmetatable({}, { __index = symbols }), user), user
 end
@@ -104,16 +107,18 @@ end
 -- while the child mounts. Without descriptor where the steps need what only the child knows.
 function M.expected_orders(run, symbols)
   local known, user = M.expected(run, symbols)
-  local ok, file = pcall(write_orders, run, known)
+  local ok, file = pcall(M.write_orders, run, known)
   return { data = "orders " .. identity(user), fds = ok and { file } or nil }
 end
 
 -- The parent's orders, where the container's own files name the user it expected.
 local function orders_file(run, channel, symbols)
-  local message = hear(channel)
+  local message = M.hear(channel)
   local file = message.fds and message.fds[1]
   if file and message.data == "orders " .. identity(symbols.user) then return file end
-  return write_orders(run, symbols)
+  -- Whoever asks luge later for the container's protection is told of this one.
+  S.send(channel, "user " .. json.encode(symbols.user))
+  return M.write_orders(run, symbols)
 end
 
 -- The descriptors that must survive the execution of the stage.
@@ -121,7 +126,8 @@ local function inherit(...)
   for _, fd in ipairs { ... } do S.fcntl(fd, "setfd", 0) end
 end
 
-local function execute_stage(run, file)
+--- Executes the stage with these orders. It does not return, but raises.
+function M.execute_stage(run, file)
   inherit(file, run.descriptors.status, run.descriptors.lifeline, run.descriptors.go)
   local _, err = S.execveat(run.stage, "", orders.argv(file), {}, "empty_path")
   error("the stage cannot be executed: " .. tostring(err))
@@ -131,21 +137,21 @@ local function take_steps(run, channel, symbols, complete)
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
       local ok, err = Steps.run(S, step, symbols)
-      if ok == nil and not step.optional then fail(channel, index, err) end
+      if ok == nil and not step.optional then M.fail(channel, index, err) end
       if step.save == "$user" then add_user(run, symbols, symbols.user) end
     end
   end
   complete()
-  execute_stage(run, orders_file(run, channel, symbols))
+  M.execute_stage(run, orders_file(run, channel, symbols))
 end
 
 --- Never returns. run: spec, steps, user, stage, descriptors { status, lifeline, go }, argv, keep, term.
 function M.run(run, channel, symbols, received)
-  hear(channel) -- the id maps are written
+  M.hear(channel) -- the id maps are written
   symbols.channel = channel
   local complete = expect(channel, symbols, received)
   local ok, message = pcall(take_steps, run, channel, symbols, complete)
-  if not ok then fail(channel, 0, tostring(message)) end
+  if not ok then M.fail(channel, 0, tostring(message)) end
   S.exit(FAILED)
 end
 

@@ -12,8 +12,8 @@ local monitor = require "sandbox.container.monitor"
 
 local M = {}
 
--- The stage, as a file that nobody can write again.
-local function stage_file()
+--- The stage, as a file that nobody can write again.
+function M.stage_file()
   local code = embedded("stage")
   local file, err = S.memfd_create("luge-init", "allow_sealing")
   if not file then return nil, err end
@@ -137,7 +137,7 @@ local function start(run, symbols, undo)
   local steps = run.steps
   local ok, index, err = take(steps, "host", symbols, undo)
   if not ok then return nil, setup_failure(index, err, steps) end
-  run.stage, err = stage_file()
+  run.stage, err = M.stage_file()
   if not run.stage then return nil, setup_failure(0, err, steps) end
   if run.terminal or run.spec.limits.output or run.log then
     local output, failure = open_output(run, symbols)

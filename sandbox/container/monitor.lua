@@ -31,8 +31,8 @@ local function arm(self, seconds)
   S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) })
 end
 
--- "RTMIN+3" counts from the first real-time signal that the C library leaves free.
-local function number_of(signal)
+--- "RTMIN+3" counts from the first real-time signal that the C library leaves free.
+function M.signal_number(signal)
   local above = signal:match("^RTMIN%+(%d+)$")
   return above and 34 + tonumber(above) or signal
 end
@@ -45,7 +45,7 @@ function Watch:stop(reason, grace)
   if self.stopping and self.stopping <= ends then return end
   if not self.stopping then
     self:thaw()
-    self:send(number_of(self.run.spec.stop.signal))
+    self:send(M.signal_number(self.run.spec.stop.signal))
     -- A stopped process handles no signal until it goes on.
     self:send("cont")
   end
@@ -57,7 +57,7 @@ end
 function Watch:signal(name)
   self.asked = true
   if name == "KILL" then self:thaw() end
-  self:send(number_of(name))
+  self:send(M.signal_number(name))
 end
 
 --- Stops every process of the container where it is, or lets them go on. True when it is so, false when it is not so
@@ -126,7 +126,8 @@ function Watch:signal_arrived()
 end
 
 -- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
--- handed over: the file system of limits.disk, both ends of the terminal.
+-- handed over: the file system of limits.disk, both ends of the terminal, the user where the container's files name
+-- another than the plan expects.
 local function hear_child(process, steps)
   local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
   local data = message and message.data
@@ -136,6 +137,9 @@ local function hear_child(process, steps)
     return false
   elseif data == "terminal" then
     process.terminal = message.fds
+    return false
+  elseif data:find("^user ") then
+    process.found_user = require("luge.json").decode(data:sub(6))
     return false
   end
   local index, number, text = ("<i4i4s4"):unpack(data)
@@ -198,8 +202,9 @@ local function sealing_step(steps, wanted)
   end
 end
 
-local function stage_failure(self, message)
-  local step, index = sealing_step(self.run.steps, message.index)
+--- What the stage said went wrong, as M.child_failure.
+function M.stage_failure(steps, message)
+  local step, index = sealing_step(steps, message.index)
   local err = message.errno > 0 and S.error(message.errno) or {}
   return { failed = true, index = index, step = step, err = err, reason = message.reason,
     exit_code = message.exit_code }
@@ -213,7 +218,7 @@ end
 
 function Watch:message(message)
   if message.kind == "error" then
-    self.setup = stage_failure(self, message)
+    self.setup = M.stage_failure(self.run.steps, message)
   elseif message.kind == "sealed" then
     self:sealed()
   elseif message.kind == "started" then

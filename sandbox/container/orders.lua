@@ -3,7 +3,7 @@
 --
 -- A step has the name and the arguments of a function of the syscall layer; here it becomes one or more
 -- raw calls (runtime/stage/stage.h has the layout, luge.stage the numbers). Steps that are the stage's
--- own: `init`, `wait`, `lifeline`, `reset_signals`, `check_cwd`, `exec`. Wrong arguments are bugs of the
+-- own: `init`, `enter`, `wait`, `lifeline`, `reset_signals`, `check_cwd`, `exec`. Wrong arguments are bugs of the
 -- plan: they raise. `step.optional` lets a call fail; a number is the one errno that may be.
 --
 -- The order that holds (plan): setsid, limits of PID 1 … setresuid, prctl set_pdeathsig, lifeline, init,
@@ -288,6 +288,7 @@ function steps.reset_signals(image) add(image, "signals") end
 function steps.check_cwd(image) add(image, "cwd") end
 function steps.lifeline(image) add(image, "lifeline") end
 function steps.init(image) add(image, "init") end
+function steps.enter(image) add(image, "enter") end
 
 function steps.wait(image)
   if not image.go then error("the orders name no descriptor to wait for", 0) end
@@ -384,7 +385,7 @@ function M.decode_status(bytes)
     local reason = C.reasons[c]
     return { kind = kind, index = a, errno = b, reason = reason, exit_code = EXIT_CODES[reason] or 125 }
   end
-  return kind and { kind = kind }
+  return kind and { kind = kind, pid = kind == "started" and a ~= 0 and a or nil }
 end
 
 return M

@@ -7,7 +7,8 @@ local dir, rounds, commands = arg[1], tonumber(arg[2]), arg[3]
 
 local LABELS = {
   floor = "bare floor", matched = "matched floor", luge = "luge, default profile",
-  ["luge-plain"] = "luge, asked for what bwrap and crun do", ["luge-version"] = "luge version (no container)",
+  ["luge-plain"] = "luge, asked for what bwrap and crun do", ["luge-exec"] = "luge exec, into a container that runs",
+  ["crun-exec"] = "crun exec, into a container that runs", ["luge-version"] = "luge version (no container)",
 }
 
 local function read(path)

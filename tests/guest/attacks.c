@@ -183,5 +183,6 @@ const struct probe guest_attacks[] = {
 	{"openat2", "PATH MODE", 2, attack_openat2},
 	{"mknod-file", "PATH MODE", 2, attack_mknod_file},
 	{"fchmodat2", "PATH MODE", 2, attack_fchmodat2},
+	{"lurk", "STOP", 1, lurk},
 	{NULL, NULL, 0, NULL},
 };

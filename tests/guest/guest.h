@@ -45,5 +45,7 @@ struct probe {
 extern const struct probe guest_probes[];
 /* attacks.c */
 extern const struct probe guest_attacks[];
+/* lurk.c: the one that takes a file of its own. */
+long lurk(int argc, char **argv);
 
 #endif

@@ -409,3 +409,56 @@ Test(stage, survives_random_orders)
 			  "round %d: status %x", round, o.status);
 	}
 }
+
+/* The stage ends when its child has executed the command; the child is a sibling, born with what came before. */
+Test(stage, enter_makes_a_child_of_its_own_parent)
+{
+	const char *const sh[] = {"/bin/sh", NULL};
+	const char *const argv[] = {
+		"sh", "-c", "printf '%s %s' $PPID $(umask) >/proc/self/fd/23; exit 7", NULL};
+	char expected[64];
+
+	image_start();
+	record(STAGE_CALL, SYS_umask, 027, 0, 0);
+	record(STAGE_ENTER, 0, 0, 0, 0);
+	record(STAGE_LIFELINE, 0, 0, 0, 0);
+	record_exec(sh, argv);
+	struct outcome o = run();
+
+	cr_assert(exited(o, 0));
+	cr_assert(o.messages == 1 && o.message.kind == STAGE_STARTED && o.message.a > 0);
+	int status;
+
+	cr_assert(waitpid(o.message.a, &status, 0) == o.message.a, "it is ours");
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	snprintf(expected, sizeof(expected), "%d 0027", (int)getpid());
+	cr_assert_str_eq(o.log, expected);
+}
+
+Test(stage, enter_tells_the_child_before_its_failure)
+{
+	image_start();
+	record(STAGE_ENTER, 0, 0, 0, 0);
+	record(STAGE_CALL, SYS_close, 12345, 0, 0);
+	struct outcome o = run();
+
+	cr_assert(exited(o, 125));
+	cr_assert(o.messages == 2, "the child, which must be reaped, then what it could not do");
+	cr_assert(o.message.kind == STAGE_ERROR && o.message.a == 2 && o.message.b == EBADF);
+	int status;
+
+	cr_assert(waitpid(-1, &status, 0) > 0);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 125);
+}
+
+Test(stage, enters_only_once)
+{
+	image_start();
+	record(STAGE_ENTER, 0, 0, 0, 0);
+	record(STAGE_ENTER, 0, 0, 0, 0);
+	struct outcome o = run();
+
+	cr_assert(o.message.kind == STAGE_ERROR && o.message.a == 2 &&
+		  o.message.c == STAGE_BAD_ORDERS);
+	cr_assert(waitpid(-1, NULL, 0) > 0);
+}

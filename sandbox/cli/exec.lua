@@ -1,0 +1,66 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.exec: `luge exec`: one more command in a container that runs, under the container's own protection.
+
+local cli = require "sandbox.cli"
+local containers = require "sandbox.cli.containers"
+
+local M = {}
+
+-- The variables of --env, or nil and the message.
+local function variables(list)
+  local env = {}
+  for _, text in ipairs(list or {}) do
+    local name, value = text:match("^([^=]+)=(.*)$")
+    if not name then name, value = text, os.getenv(text) end
+    if name == "" or name:sub(1, 1) == "=" then return nil, ("--env %s: NAME[=VALUE] expected"):format(text) end
+    if value == nil then return nil, ("--env %s: the variable is not set here"):format(text) end
+    env[name] = value
+  end
+  return env
+end
+
+-- What the options ask for, or nil, the message and a hint.
+local function request(options, words)
+  if options.tty then
+    return nil, "--tty: exec has no terminal in this version", "leave -t out; run -t gives the container one"
+  end
+  local how = { argv = words }
+  local message, hint
+  how.env, message = variables(options.env)
+  if not how.env then return nil, message end
+  if options.workdir then
+    how.cwd, message, hint = require("sandbox.profile.values").path(options.workdir)
+    if not how.cwd then return nil, "--workdir: " .. message, hint end
+  end
+  if options.user then
+    how.user, message, hint = require("sandbox.profile.values_more").user(options.user)
+    if not how.user then return nil, "--user: " .. message, hint end
+  end
+  if #words == 0 then return nil, "no command", "luge exec NAME -- COMMAND" end
+  return how
+end
+
+local function ended(name) return cli.complain(("the container '%s' has ended"):format(name)) end
+
+function M.run(options, words)
+  local name = table.remove(words, 1)
+  local directory = containers.directory()
+  if not directory then return containers.FAILED end
+  local found, code = containers.named(directory, {}, { name }, containers.RUNS, "only one that runs takes a command")
+  if not found then return code end
+  local how, message, hint = request(options, words)
+  if not how then return cli.complain("exec: " .. message, hint) end
+  local exec = require "sandbox.container.exec"
+  local target
+  target, message, hint = exec.find(directory, found[1])
+  if not target then return cli.complain(("exec %s: %s"):format(name, message), hint) end
+  local outcome, run = exec.run(target, how)
+  if outcome.container_ended then
+    ended(name)
+  elseif outcome.failed then
+    require("sandbox.container.explain").show(run, outcome)
+  end
+  return outcome.exit_code
+end
+
+return M
