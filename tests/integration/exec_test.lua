@@ -45,6 +45,12 @@ local function test(name, body)
   end)
 end
 
+test("a container with a terminal: the command has luge's own streams, not that terminal", function()
+  d.start("det-tty", { "sleep", "1000", options = { "-t" } })
+  t.equal(exec("det-tty", "/bin/sh", "-c", "tty; (: </dev/tty) 2>/dev/null || echo none").stdout, "not a tty\nnone\n")
+  d.ok("rm", "-f", "det-tty")
+end)
+
 -- ---- how it ends ----
 
 test("exit codes and signals are those of a run", function()
