@@ -63,6 +63,10 @@ function Side:profile(how)
     :format(self.guest, how.mounts or "", how.fields or ""), "0644")
 end
 
+local function environment(side)
+  return { HOME = side.dir, LUGE_STATE = side.state, XDG_RUNTIME_DIR = false, USER = false, LOGNAME = false }
+end
+
 local function command_of(side, how, words)
   local command = { side.luge, "run" }
   for _, word in ipairs(how.options or {}) do command[#command + 1] = word end
@@ -72,7 +76,7 @@ local function command_of(side, how, words)
   for _, key in ipairs { "stdin", "cwd", "fds", "before", "timeout" } do command[key] = how[key] end
   command.cwd = command.cwd or side.dir
   command.uid = side.uid
-  command.env = { HOME = side.dir, LUGE_STATE = side.state, XDG_RUNTIME_DIR = false, USER = false, LOGNAME = false }
+  command.env = environment(side)
   for name, value in pairs(how.env or {}) do command.env[name] = value end
   return command
 end
@@ -80,6 +84,12 @@ end
 --- Starts `luge run` with the words as the command.
 function Side:start(how, ...)
   return t.start(command_of(self, how, { ... }))
+end
+
+--- After a luge was killed: what `luge gc` leaves of its containers, which is nothing.
+function Side:collect()
+  t.succeed { self.luge, "gc", uid = self.uid, cwd = self.dir, env = environment(self) }
+  t.equal(S.dir(self.state), {}, "state left")
 end
 
 --- Runs it to its end. how.report: the report is in result.report.

@@ -65,6 +65,7 @@ A.each("killed while the container runs, with and without init", function(side)
     p:kill()
     p:wait()
     nothing_left(side, word, true)
+    side:collect()
   end
 end)
 
@@ -109,6 +110,7 @@ A.each("a program that sheds its parent-death signal", function(side)
   p:kill()
   p:wait()
   nothing_left(side, word, true)
+  side:collect()
 end)
 
 -- ---- what the process may not raise again ----

@@ -160,6 +160,7 @@ A.root("host uid 0 is nobody inside", function(side)
   first:kill()
   first:wait()
   second:wait()
+  side:collect()
 end)
 
 A.each("no capability, none to be had", function(side)

@@ -262,6 +262,7 @@ A.each("a secret is in no file, list or environment but its own", function(side)
   end
   p:kill()
   p:wait()
+  side:collect()
   for _, text in ipairs(found) do t.lacks(text, token) end
   local plan = t.run { side.luge, "plan", "--json", side:profile(how), "--", "/guest", uid = side.uid, cwd = side.dir,
     env = { TOKEN = token, LUGE_STATE = side.state } }
