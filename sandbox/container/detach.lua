@@ -89,7 +89,8 @@ local function follow(run)
   end
 end
 
---- The container has ended, and its name is still ours: what remains of it.
+--- The container has ended, and its name is still ours: what remains of it. Without an outcome, which a bug of luge's
+-- cost it, what was written so far remains, and `ps` shows it as lost.
 function M.ended(run, outcome)
   -- One that never ran leaves nothing, as in the foreground: its caller has heard why.
   local own, log = run.detached, run.log and run.log.writer
@@ -98,6 +99,8 @@ function M.ended(run, outcome)
   if log then log:close() end -- while the name is ours: then whoever has it may remove the log
   if not leaves then
     if own.record then record.remove(run.state, run.name) end
+    return
+  elseif not outcome then
     return
   end
   local final, usage = own.record, outcome.rusage or {}

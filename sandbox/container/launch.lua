@@ -210,7 +210,7 @@ function M.run(run)
   local ok, outcome = pcall(supervise, run, symbols, undo, signals)
   -- Before anything is said: raw, the terminal would garble it.
   if type(run.terminal) == "table" then run.terminal:close() end
-  if ok and run.detached then require("sandbox.container.detach").ended(run, outcome) end
+  if run.detached then require("sandbox.container.detach").ended(run, ok and outcome or nil) end
   undo_all(undo, symbols)
   if not ok then error(outcome, 0) end
   outcome.exit_code = outcome.exit_code or FAILED

@@ -57,7 +57,7 @@ end)
 
 t.test("words that belong to later versions are refused, not ignored", function()
   for _, body in ipairs { "landlock = { read = { '/' } }", "restart = { on = 'always' }", "hooks = { prepare = 'x.lua' }",
-    "network = 'internet'", "log = { size = '1M' }", "health = { command = { 'x' } }", "seccomp = { notify = { 'mount' } }" } do
+    "network = 'internet'", "health = { command = { 'x' } }", "seccomp = { notify = { 'mount' } }" } do
     faulty("return container { " .. body .. " }", "not enforced by this version", "p.lua:1")
   end
 end)
