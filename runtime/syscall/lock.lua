@@ -16,7 +16,7 @@ return function(S)
   -- Makes the file (0600) and locks it; the lock holds while the descriptor is open. The file's content is the
   -- holder's pid, and the note's lines after it. A lock that somebody holds is BUSY, and err.text says who.
   function S.take_lock(path, note)
-    for _ = 1, 100 do
+    for try = 1, 100 do
       local fd, err, number = S.open(path, "creat, rdwr, nofollow, cloexec", "0600")
       if not fd then return nil, err, number end
       local ok
@@ -25,10 +25,10 @@ return function(S)
         if not err.AGAIN then return nil, err, number end
         local pid = tonumber((S.pread(fd, 32, 0) or ""):match("%d+"))
         if is_alive(pid) then return S.failure("BUSY", "held by process " .. pid) end
-        S.nanosleep(0.001) -- somebody looks whether a dead one has left it
+        S.nanosleep(math.min(try, 50) * 0.001) -- somebody looks whether a dead one has left it, or clears up after it
       end
       -- Its last holder may have removed the name between our open and our lock.
-      local here, there = S.fstat(fd), S.lstat(path)
+      local here, there = S.fstat(fd), ok and S.lstat(path)
       if there and here.ino == there.ino then
         if here.size > 0 then S.ftruncate(fd, 0) end -- what its last holder noted
         S.pwrite(fd, S.getpid() .. "\n" .. (note or ""), 0)

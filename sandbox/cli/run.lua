@@ -143,12 +143,14 @@ function M.run(options, words)
     local ok, message = check_report(options.report)
     if not ok then return cli.complain(message, "name a file in a directory that can be written") end
   end
+  local inherited = options.detach and require("sandbox.container.detach").inherited()
   local run, plan = prepare(options, words)
   if not run then
     if report then report.failed(options.report, plan) end
     return plan
   end
   if report then report.prepare(run, plan, options.report) end
+  run.inherited = inherited
   if options.detach then return require("sandbox.container.detach").run(run, perform, options) end
   return perform(run)
 end

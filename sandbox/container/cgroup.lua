@@ -36,7 +36,7 @@ end
 
 -- Any directory of version 2: each counts processor time and pressure.
 local function v2_path(cg)
-  for _, name in ipairs { "base", "memory", "pids", "cpu", "cpuset", "io", "hugetlb" } do
+  for _, name in ipairs { "base", "memory", "pids", "cpu", "cpuset", "io", "hugetlb", "devices" } do
     local dir = cg.dirs[name]
     if dir and dir.version == 2 then return dir.path end
   end

@@ -19,16 +19,17 @@ local MOST = 64 -- clients at once
 
 -- ---- who asks ----
 
-local function user_namespace(pid) return S.readlink(("/proc/%s/ns/user"):format(pid)) end
+local function namespace(pid, kind) return S.readlink(("/proc/%s/ns/%s"):format(pid, kind)) end
 
--- An ordinary user's own processes in a container have his uid: their user namespace tells them apart.
+-- An ordinary user's own processes in a container have his uid, and root's in one without a user namespace of its own
+-- have root's: the namespaces tell them apart.
 local function may_ask(socket)
   local peer, own = S.getsockopt(socket, "socket", "peercred"), S.geteuid()
   if not peer or peer.uid ~= own and peer.uid ~= 0 then return false end
-  local theirs, err = user_namespace(peer.pid)
+  local theirs, err = namespace(peer.pid, "user")
   -- What root's process is in, an ordinary user is not shown.
   if not theirs then return peer.uid == 0 and own ~= 0 and err.ACCES == true end
-  return theirs == user_namespace "self"
+  return theirs == namespace("self", "user") and namespace(peer.pid, "pid") == namespace("self", "pid")
 end
 
 -- ---- the server ----

@@ -15,10 +15,26 @@ local FAILED = 125
 
 -- ---- the background ----
 
--- Nothing of the caller's stays: not its terminal and session, not its descriptors. stderr is kept for what may go
--- wrong before the container runs.
-local function leave_caller()
+--- The descriptors above stderr that came with the process: their numbers. To be asked before luge opens its own.
+function M.inherited()
+  local fd, list = S.open("/proc/self/fd", "rdonly, directory, cloexec"), {}
+  for _, entry in ipairs(fd and S.getdents(fd) or {}) do
+    local number = tonumber(entry.name)
+    if number and number > 2 and number ~= fd:getfd() then list[#list + 1] = number end
+  end
+  if fd then fd:close() end
+  return list
+end
+
+-- Nothing of the caller's stays: not its terminal and session, not its descriptors, but those for the container and for
+-- events. stderr is kept for what may go wrong before the container runs.
+local function leave_caller(run)
   S.setsid()
+  local wanted = { [run.status or 0] = true }
+  for _, number in ipairs(run.keep) do wanted[number] = true end
+  for _, number in ipairs(run.inherited) do
+    if not wanted[number] then S.close(number) end
+  end
   local stderr = S.fcntl(2, "dupfd_cloexec", 3)
   local null = assert(S.open("/dev/null", "rdwr, cloexec"))
   for number = 0, 2 do assert(S.dup3(null, number)) end
@@ -119,7 +135,7 @@ end
 local function background(run, perform)
   local own = run.detached
   follow(run)
-  own.stderr = leave_caller()
+  own.stderr = leave_caller(run)
   local ok, code = xpcall(function()
     return perform(run, function() if own.stderr then S.dup3(own.stderr, 2) end end)
   end, debug.traceback)

@@ -193,6 +193,12 @@ local function supervise(run, symbols, undo, signals)
   return outcome
 end
 
+-- Before anything is said, and while the name is still ours.
+local function close(run, outcome)
+  if type(run.terminal) == "table" then run.terminal:close() end -- raw, it would garble the words
+  if run.detached then require("sandbox.container.detach").ended(run, outcome) end
+end
+
 --- Runs a container to its end.
 -- run: spec, steps, constants, cgroup, terminal (it gets one), name, state, ranges, argv, keep, term, home, report, events
 -- (a function that hears of things as they happen), log: { place =, name =, state =, size =, files = } where the output is
@@ -200,7 +206,7 @@ end
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)
   local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
-    state = run.state, ranges = run.ranges, keep = run.keep }
+    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid() }
   for name, value in pairs(run.constants) do symbols[name] = value end
   run.symbols = symbols
   local signals = monitor.block_signals()
@@ -208,11 +214,9 @@ function M.run(run)
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.
   local ok, outcome = pcall(supervise, run, symbols, undo, signals)
-  -- Before anything is said: raw, the terminal would garble it.
-  if type(run.terminal) == "table" then run.terminal:close() end
-  if run.detached then require("sandbox.container.detach").ended(run, ok and outcome or nil) end
+  local closed, why = pcall(close, run, ok and outcome or nil)
   undo_all(undo, symbols)
-  if not ok then error(outcome, 0) end
+  if not ok or not closed then error(ok and why or outcome, 0) end
   outcome.exit_code = outcome.exit_code or FAILED
   -- Who waits for the end hears of it when nothing is left.
   require("sandbox.container.control").ended(run, outcome)

@@ -55,7 +55,7 @@ end
 
 --- Somebody's signal, by name. Paused, the container gets it when it goes on; KILL does not wait.
 function Watch:signal(name)
-  self.asked = true
+  self.sent[S.c.SIG[name] or M.signal_number(name)] = true
   if name == "KILL" then self:thaw() end
   self:send(M.signal_number(name))
 end
@@ -113,11 +113,12 @@ function Watch:signal_arrived()
   if not info then return end
   local terminal = self.run.terminal
   if info.name == "winch" and terminal then return terminal:resize() end
-  self:thaw()
   if info.name == "int" then
+    self:thaw()
     self:interrupt()
   else
     if info.name == "term" or info.name == "hup" or info.name == "quit" then
+      self:thaw()
       self.asked, self.given_up = true, self.gone
     end
     self:send(info.name)
@@ -308,6 +309,8 @@ local function loop(self)
   self.setup = M.child_failure(self.process, self.run.steps) or self.setup
   self:take_terminal()
   while not self.status_closed do self:status_readable() end
+  -- What goes on writing would have no end.
+  if self.run.spec.namespaces.pid == "host" then M.end_orphans(self.process.pid) end
   if self.run.output then finish_output(self) end
 end
 
@@ -323,14 +326,18 @@ end
 -- parent is its own child, and the children of those that it kills come to it in turn.
 local ROUNDS = 100000
 
---- Kills what a container in the host's pid namespace left running.
-function M.end_orphans()
+--- Kills what a container in the host's pid namespace left running. first: its first process, if it has ended and was
+-- not waited for yet.
+function M.end_orphans(first)
   local children = ("/proc/self/task/%d/children"):format(S.getpid())
   for _ = 1, ROUNDS do
-    local pid = tonumber((S.readfile(children) or ""):match("%d+"))
-    if not pid then return end
-    S.kill(pid, "kill")
-    S.waitid("pid", pid, "exited")
+    local orphan
+    for pid in (S.readfile(children) or ""):gmatch("%d+") do
+      if tonumber(pid) ~= first then orphan = tonumber(pid) end
+    end
+    if not orphan then return end
+    S.kill(orphan, "kill")
+    S.waitid("pid", orphan, "exited")
   end
 end
 
@@ -359,7 +366,7 @@ local function outcome_of(self, status)
   local reason = self.reason
   if not reason and self.cpu_time and self.cpu_time:ended(outcome) then reason = "cpu_time" end
   if not reason and outcome.signal == SIGSYS then reason = "seccomp" end
-  if not reason and outcome.signal and self.asked then reason = "stopped" end
+  if not reason and outcome.signal and (self.asked or self.sent[outcome.signal]) then reason = "stopped" end
   if not reason and lacked_room(self, outcome) then reason = "disk" end
   outcome.reason_name = reason or (outcome.signal and "signal" or "exit")
   outcome.exit_code = STOPPED[reason] or outcome.code or 128 + outcome.signal
@@ -368,7 +375,7 @@ end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals, handlers = {} }, Watch)
+  local self = setmetatable({ run = run, process = process, signals = signals, handlers = {}, sent = {} }, Watch)
   run.watch = self
   self.began = S.clock_gettime("monotonic")
   self.poll = S.epoll_create()

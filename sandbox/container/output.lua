@@ -159,7 +159,7 @@ function Output:pull(stream)
     self:push(stream)
   end
   if #allowed < #data then self.watch:stop("output") end
-  return stream.state == "read"
+  return stream.state == "read", #data
 end
 
 function Output:destination_ready(stream, events)
@@ -216,17 +216,26 @@ function Output:hang_up()
   for _, stream in pairs(self.streams) do self:close(stream) end
 end
 
+-- What the container wrote is in the pipe, which holds no more than this without privilege (pipe-max-size). Whoever has
+-- outlived it may fill the pipe for ever.
+local PIPE_MAX = 1 << 20
+
+local function drain(self, stream)
+  local left, more = PIPE_MAX, stream.state == "read"
+  while more and left > 0 do
+    local size
+    more, size = self:pull(stream)
+    left = left - (size or 0)
+  end
+end
+
 --- The container has ended: passes on what it still wrote. Whoever holds a pipe open is not waited for, a slow reader
 -- is, as long as `watch` says.
 function Output:finish(watch)
-  for _, stream in pairs(self.streams) do
-    while stream.state == "read" and self:pull(stream) do end
-  end
+  for _, stream in pairs(self.streams) do drain(self, stream) end
   while is_waiting(self.streams) and not watch.given_up do
     watch:round()
-    for _, stream in pairs(self.streams) do
-      while stream.state == "read" and self:pull(stream) do end
-    end
+    for _, stream in pairs(self.streams) do drain(self, stream) end
   end
   self:hang_up()
   if self.log then self.log:finish() end

@@ -48,7 +48,10 @@ M.ranges = fixed
 ---@return string|nil why not
 function M.directory(facts)
   local chosen = facts.env.LUGE_STATE
-  if chosen and chosen ~= "" then return private(chosen, facts.uid) end
+  if chosen and chosen ~= "" then
+    -- A luge in the background leaves the caller's directory.
+    return private(chosen:sub(1, 1) == "/" and chosen or facts.cwd .. "/" .. chosen, facts.uid)
+  end
   local runtime = facts.env.XDG_RUNTIME_DIR
   local is_machines = facts.uid == 0 and facts.initial_userns
   if not is_machines and runtime and runtime:sub(1, 1) == "/" and S.access(runtime, "w") then

@@ -112,7 +112,8 @@ function Input:give_end()
   local waiting = S.poll({ { fd = self.slave, events = "in" } }, 0)
   if not waiting or #waiting == 0 then
     local attributes = S.tcgetattr(self.to)
-    local eof = attributes and attributes.cc.eof or 0
+    -- Raw, a program would read it as a character.
+    local eof = attributes and attributes.lflag & S.c.LFLAG.ICANON ~= 0 and attributes.cc.eof or 0
     if eof ~= 0 then S.write(self.to, string.char(eof)) end
   end
   self.pause = math.min(self.pause * 2, LONGEST_PAUSE)

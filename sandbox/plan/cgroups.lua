@@ -210,6 +210,8 @@ local function leave(c, group)
   steps:add("host", why, "make_cgroup", { dir .. "/luge" }, { undo = { "rmdir", { dir .. "/luge" } } })
   steps:add("host", why, "writefile", { dir .. "/luge/cgroup.procs", "0" },
     { undo = { "writefile", { dir .. "/cgroup.procs", "0" } } })
+  -- Of a detached start, whoever waits for it to run.
+  if c.options.detach then steps:add("host", why, "writefile", { dir .. "/luge/cgroup.procs", "${caller}\n" }) end
   steps:add("host", why, "writefile", { dir .. "/cgroup.subtree_control", table.concat(words, " ") },
     { undo = { "writefile", { dir .. "/cgroup.subtree_control", table.concat(away, " ") } } })
 end

@@ -168,6 +168,15 @@ t.test("io: the kernel has the rates for the disk under a directory", function()
   box.refused({ "exit", "0", body = "limits = { io = { ['/no/such'] = { read = 1 } } }" }, "/no/such does not exist")
 end)
 
+t.test("pressure: who waits for its share of the processor is seen to wait", function()
+  needs "cpu"
+  -- Only version 2 counts it; a machine may have it switched off (psi=0).
+  if layout:find "cpu".version == 1 or not S.readfile "/proc/pressure/cpu" then return end
+  local r = limited("cpus = 0.1", { "spin", options = { "--timeout", "1s" } })
+  t.equal(r.report.reason, "wall")
+  t.ok(r.report.figures.pressure.cpu.some_s > 0, "seconds in which some of it waited")
+end)
+
 t.test("hugetlb: both what is reserved and what is touched", function()
   needs "hugetlb"
   t.equal(#rows(limited("hugetlb = { ['2M'] = '4M' }", { "exit", "0" }).report, "limits.hugetlb"), 2)
@@ -388,8 +397,9 @@ t.test("an ordinary user to whom nothing was given", function()
   t.contains(rows(r.report, "limits.memory")[1].got, "none: the memory controller is on cgroup v")
 end)
 
--- A directory of version 2 with the controller, given to uid 65534, and luge alone in it.
-t.test("a user in a cgroup that was given to him: luge steps aside and comes back", function()
+-- A directory of version 2 with a controller, given to uid 65534: runs luge alone in it, with a limit that needs the
+-- controller. look(result, run) may run luge there again; then the directory is as it was.
+local function in_given_scope(words, look)
   t.needs_root()
   local v2 = layout.v2
   local controllers = v2 and layout:read(v2.mount .. "/cgroup.controllers") or ""
@@ -402,27 +412,44 @@ t.test("a user in a cgroup that was given to him: luge steps aside and comes bac
     t.must(S.chown(scope .. file, 65534, 65534))
   end
   local home = t.dir "0777"
-  local limit = name == "pids" and "pids = 20" or "hugetlb = { ['2M'] = '4M' }"
-  local report = home .. "/report.json"
-  local r = t.run { "luge", "run", "--report", report, "--set", "limits={ " .. limit .. " }", "default", "--", "cat",
-    "/proc/self/cgroup", env = { HOME = home, LUGE_STATE = home .. "/state" }, before = function()
+  local function run(command)
+    command.env = { HOME = home, LUGE_STATE = home .. "/state" }
+    command.before = function()
       S.writefile(scope .. "/cgroup.procs", "0")
       S.setgroups {}
       S.setresgid(65534, 65534, 65534)
       S.setresuid(65534, 65534, 65534)
-    end }
-  local control = S.readfile(scope .. "/cgroup.subtree_control")
-  local left = {}
+    end
+    return t.run(command)
+  end
+  local limit = name == "pids" and "pids = 20" or "hugetlb = { ['2M'] = '4M' }"
+  local report = home .. "/report.json"
+  local command = { "luge", "run", "--report", report, "--set", "limits={ " .. limit .. " }" }
+  local ok, err = pcall(look, run(table.move(words, 1, #words, #command + 1, command)), run)
+  local control, left = S.readfile(scope .. "/cgroup.subtree_control"), {}
   for _, entry in ipairs(S.dir(scope)) do
     if S.stat(scope .. "/" .. entry).type == "directory" then left[#left + 1] = entry end
   end
   local text = t.read(report)
   t.must(S.remove_cgroup(scope))
-  t.equal(r.code, 0, r.stderr)
-  t.matches(r.stdout, "0::/\n")
+  if not ok then error(err, 0) end
   t.ok(not control:find "%w", "no controller is given any more")
   t.equal(left, {}, "as it was before")
   rows(t.json.decode(text), "limits." .. name)
+end
+
+t.test("a user in a cgroup that was given to him: luge steps aside and comes back", function()
+  in_given_scope({ "default", "--", "cat", "/proc/self/cgroup" }, function(r)
+    t.equal(r.code, 0, r.stderr)
+    t.matches(r.stdout, "0::/\n")
+  end)
+end)
+
+t.test("in the background too, with the luge that waits for the start", function()
+  in_given_scope({ "-d", "--name", "given", "default", "--", "sleep", "1000" }, function(r, run)
+    t.equal({ r.code, r.stdout }, { 0, "given\n" }, r.stderr)
+    t.equal(run({ "luge", "rm", "-f", "given" }).code, 0)
+  end)
 end)
 
 t.test("the plan shows each call", function()

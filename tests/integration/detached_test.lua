@@ -254,6 +254,46 @@ d.test("a report is written, and events are told, of a detached one too", functi
   d.nothing_left()
 end)
 
+d.test("a state directory named from where the caller is", function()
+  local dir = t.dir "0700"
+  local function luge(...) return t.run { "luge", cwd = dir, env = { LUGE_STATE = "st" }, ... } end
+  t.equal(luge("run", "-d", "--name", d.own "det-rel", "default", "--", "sh", "-c", "exit 3").code, 0)
+  t.equal(luge("wait", d.own "det-rel").code, 3)
+  t.equal(luge("rm", d.own "det-rel").code, 0)
+  t.equal(S.dir(dir .. "/st"), {})
+end)
+
+d.test("what the caller had open is not held by the luge in the background", function()
+  local r, w = S.pipe "cloexec"
+  local how = { "luge", "run", "-d", "--name", d.own "det-fd", "default", "--", "sleep", "1000", env = { LUGE_STATE = box.state } }
+  how.fds = { [9] = w }
+  t.succeed(how)
+  w:close()
+  t.equal(#t.must(S.poll({ { fd = r, events = "in" } }, 5000)), 1, "the pipe has no end")
+  d.ok("rm", "-f", "det-fd")
+end)
+
+d.test("a signal that does not end it does not let a paused container go on", function()
+  t.needs_root()
+  d.start("det-still", { shell = "trap 'echo usr1 >/tmp/usr1' USR1; while :; do sleep 0.05; done" })
+  d.ok("pause", "det-still")
+  local luge = d.seen("det-still").luge
+  t.must(S.kill(luge, "usr1"))
+  t.must(S.kill(luge, "winch"))
+  S.nanosleep(0.2)
+  t.equal(d.seen("det-still").state, "paused")
+  d.ok("resume", "det-still")
+  d.ok("rm", "-f", "det-still")
+end)
+
+d.test("a signal that was sent is the reason only when it was the end", function()
+  d.start("det-hup", { shell = "trap 'touch /tmp/hup' HUP; while [ ! -e /tmp/hup ]; do sleep 0.02; done; kill -SEGV $$" })
+  d.ok("kill", "-s", "HUP", "det-hup")
+  t.equal(d.luge("wait", "det-hup").code, 128 + 11)
+  t.equal(d.seen("det-hup").reason, "signal")
+  d.ok("rm", "det-hup")
+end)
+
 local COUNT = os.getenv "LUGE_SOAK" and 1000 or 50
 
 d.test("a crowd of detached containers, stopped by one command", function()

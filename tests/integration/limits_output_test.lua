@@ -281,3 +281,10 @@ t.test("wrong values", function()
     box.refused({ "exit", "0", body = ("limits = { output = %s }"):format(value) }, "limits.output")
   end
 end)
+
+t.test("what outlives the command and writes on does not hold luge up", function()
+  for _, reader in ipairs { "", " | head -c 100000" } do
+    local r = limited("'1G'", { shell = "yes" .. reader .. " & exit 5", more = ", init = false, namespaces = { pid = 'host' }" })
+    t.equal(r.code, 5, r.stderr)
+  end
+end)

@@ -18,3 +18,29 @@ t.test("locks that nobody holds go in a few starts, though more are held than on
   t.equal(left, 0, "after " .. starts .. " starts")
   t.equal(#t.must(S.dir(dir)), #held)
 end)
+
+-- In a process of its own, which says "took it" through the pipe.
+local function take_elsewhere(path)
+  local r, w = S.pipe "cloexec"
+  local pid = t.must(S.fork())
+  if pid == 0 then
+    S.write(w, S.take_lock(path) and "took it" or "did not")
+    S.exit(0)
+  end
+  w:close()
+  return r, pid
+end
+
+t.test("a lock whose holder does not say who it is, or looks only, is waited for", function()
+  for _, how in ipairs { "ex", "sh" } do
+    local path = t.dir "0700" .. "/x.lock"
+    local fd = t.must(S.open(path, "creat, rdwr, cloexec", "0600"))
+    t.must(S.flock(fd, how))
+    local r, pid = take_elsewhere(path)
+    t.equal(#t.must(S.poll({ { fd = r, events = "in" } }, 150)), 0, "taken while it is held: " .. how)
+    t.equal(S.pread(fd, 100, 0), "", "written to while it is held")
+    t.must(S.flock(fd, "un"))
+    t.equal(S.read(r, 100), "took it")
+    S.wait4(pid)
+  end
+end)
