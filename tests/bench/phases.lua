@@ -54,12 +54,17 @@ local function instrument(mark)
   around(S, "sendmsg", nil, "orders", mark)
   around(guest, "expected_orders", "attached", nil, mark)
   around(S, "waitid", "gone", nil, mark)
-  around(guest, "run", "born", nil, mark)
-  local heard = false
+  -- The first message that the child hears says that the maps are written; the parent hears messages as well.
+  local run_guest, is_next = guest.run, false
+  guest.run = function(...)
+    is_next = true
+    mark "born"
+    return run_guest(...)
+  end
   local recvmsg = S.recvmsg
   S.recvmsg = function(...)
-    if heard then return recvmsg(...) end
-    heard = true
+    if not is_next then return recvmsg(...) end
+    is_next = false
     mark "ready"
     local message = recvmsg(...)
     mark "mapped"
