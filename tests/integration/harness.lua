@@ -370,6 +370,14 @@ function M.succeed(command)
   return r
 end
 
+-- The row of a field in a report's receipt.
+function M.row(report, field)
+  for _, r in ipairs(report.receipt) do
+    if r.field == field then return r end
+  end
+  error("no row " .. field, 2)
+end
+
 -- The JSON that a program prints: the facts of the guest, a plan.
 function M.decoded(command)
   local r = M.succeed(command)

@@ -9,12 +9,7 @@ local S = require "syscall"
 -- In the child that becomes luge: root would get the capabilities back by executing it. An ordinary user has none.
 local function drop(...) S.cap_bounding_drop { ... } end
 
-local function row(report, field)
-  for _, r in ipairs(report.receipt) do
-    if r.field == field then return r end
-  end
-  error("no row " .. field, 2)
-end
+local row = t.row
 
 local function limited(text, how)
   how = how or {}

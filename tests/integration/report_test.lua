@@ -37,12 +37,7 @@ local function reported(how)
   return r.report, r
 end
 
-local function row(report, field)
-  for _, r in ipairs(report.receipt) do
-    if r.field == field then return r end
-  end
-  error("no row " .. field, 2)
-end
+local row = t.row
 
 local function all_ok(report)
   t.ok(#report.receipt > 10, "rows: " .. #report.receipt)
