@@ -30,6 +30,10 @@ function M.plans(group, host, options)
     local fault = fault_of(spec)
     if fault then
       wrong = profile.place(spec, { fault })
+      -- What nobody wrote is missing in the container itself.
+      local layers = group.members[name].known.layers
+      local layer = layers[#layers]
+      if not fault.layer then fault.layer, fault.at, fault.raw = layer, {}, { [0] = layer.raw } end
     else
       plans[name], wrong = request.compile(spec, host, options)
     end

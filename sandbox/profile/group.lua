@@ -39,9 +39,9 @@ local function sorted(map)
 end
 
 -- The group's own fields, { containers = name → raw container, main =, network =, parallel =, name = }; faults are added.
-local function check(value, origins, faults)
+local function check(value, origins, text, faults)
   local place = origins[value] or {}
-  local layer = { origin = place, origins = origins, dir = "/", places = {}, index = 0, text = {} }
+  local layer = { origin = place, origins = origins, dir = "/", places = {}, index = 0, text = text }
   local own = validate.layer(layer, schema.group, value, faults) or {}
   own.network = own.network or { type = "none" }
   own.containers = own.containers or {}
@@ -58,8 +58,8 @@ local function check(value, origins, faults)
   return own, complain
 end
 
---- The container of a group, or what the profile itself is, and its group's network; nil and faults.
-function M.pick(value, origins, name)
+--- The container of a group, or what the profile itself is, and its group's network; nil and faults. text: of the files by name.
+function M.pick(value, origins, name, text)
   local place = type(value) == "table" and origins[value] or {}
   if type(value) ~= "table" or value.type ~= "container" and value.type ~= "group" then
     return one_fault("a profile returns container { … }, this one returns "
@@ -70,7 +70,7 @@ function M.pick(value, origins, name)
     return one_fault("this is one container, not a group with a '" .. name .. "'", "leave :" .. name .. " out", place)
   end
   local faults = {}
-  local own = check(value, origins, faults)
+  local own = check(value, origins, text or {}, faults)
   local names = sorted(own.containers)
   if not name then
     return one_fault("this is a group, and one container is meant here", "name one of them: FILE.lua:" .. (names[1] or "NAME"), place)
@@ -102,27 +102,28 @@ local function check_needs(member, group, complain)
   end
 end
 
--- A way from a container back to itself along the needs, as a list of names, or nil.
-local function find_cycle(group)
-  local state, path = {}, {}
+-- The ways from a container back to itself along the needs, each a list of names that begins and ends with it.
+local function find_cycles(group)
+  local cycles, state, path = {}, {}, {}
   local function visit(name)
     state[name], path[#path + 1] = "open", name
     for _, needed in ipairs(sorted(group.members[name].needs)) do
       if state[needed] == "open" then
         local from = 1
         while path[from] ~= needed do from = from + 1 end
-        return table.move(path, from, #path, 1, {})
+        local cycle = table.move(path, from, #path, 1, {})
+        cycle[#cycle + 1] = needed
+        cycles[#cycles + 1] = cycle
       elseif group.members[needed] and not state[needed] then
-        local cycle = visit(needed)
-        if cycle then return cycle end
+        visit(needed)
       end
     end
     state[name], path[#path] = "closed", nil
   end
   for _, name in ipairs(sorted(group.members)) do
-    local cycle = not state[name] and visit(name)
-    if cycle then return cycle end
+    if not state[name] then visit(name) end
   end
+  return cycles
 end
 
 -- The names in the order of the start: each after those that it needs, those first that need least.
@@ -209,21 +210,19 @@ end
 --- A whole group: { type = "group", name =, main =, parallel =, order = the names as they start, members = name →
 -- { name =, spec =, needs = name → kind, needed_by = names, service = whether another needs it while it runs } }, or nil and the
 -- faults of all of it. build(raw, how) makes a spec of one container.
-function M.build(value, origins, base, build, request)
+function M.build(value, origins, base, build, request, text)
   local faults = {}
-  local own, complain = check(value, origins, faults)
+  local own, complain = check(value, origins, text, faults)
   drop_name(request)
   local takes, why = takes_overrides(own, request)
   if not takes then return nil, why end
   local group = { type = "group", name = own.name or base, main = own.main, parallel = own.parallel, members = {} }
-  if #faults == 0 then check_main(own, group, complain) end
+  check_main(own, group, complain)
   build_members(own, group, build, faults)
   for _, name in ipairs(sorted(group.members)) do
     check_needs(group.members[name], group, complainer(group.members[name], faults))
   end
-  local cycle = find_cycle(group)
-  if cycle then
-    cycle[#cycle + 1] = cycle[1]
+  for _, cycle in ipairs(find_cycles(group)) do
     complainer(group.members[cycle[1]], faults)({ "needs", cycle[2] }, "they wait for each other: " .. table.concat(cycle, " → "),
       "one of them must start without the next")
   end

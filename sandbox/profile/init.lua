@@ -58,10 +58,10 @@ function M.build(value, origins, info, request)
       return group.build(value, origins, base_name(info.main), function(member, how)
         how.base = base_name(info.main, how.member)
         return build_one(member, origins, info, request, how)
-      end, request)
+      end, request, info.text)
     end
     local why
-    raw, why, network = group.pick(value, origins, request.container)
+    raw, why, network = group.pick(value, origins, request.container, info.text)
     if not raw then return nil, why end
   end
   local spec, faults = build_one(raw, origins, info, request,
