@@ -44,7 +44,7 @@ end
 function M.document(run, outcome)
   return { schema = 1, name = run.name, reason = outcome.reason_name or "setup", exit_code = outcome.exit_code,
     signal = or_null(outcome.signal), figures = figures(outcome), events = json.array(outcome.events or {}), receipt = run.receipt,
-    message = outcome.message }
+    message = outcome.message, restarts = run.restarts }
 end
 
 --- The directory of a report's file, opened.
