@@ -17,7 +17,7 @@ local plan = require "sandbox.plan.exec"
 
 local M = {}
 
-local FAILED = 125
+local FAILED, TIMED_OUT = 125, 124
 local ENDED = "it has ended meanwhile"
 
 -- ---- which container ----
@@ -280,8 +280,10 @@ function Watch:round()
   if self.command and not self.ended then listen(self.command, function() self.ended = true end) end
   local ready = S.poll(list, milliseconds(self.deadline)) or {}
   if #ready == 0 and self.deadline then
-    self.deadline = nil
     self:signal("kill")
+    -- Should it not be there yet, and not come either, it is given up.
+    self.deadline = not self.command and S.clock_gettime("monotonic") + 1 or nil
+    self.timed_out = self.timed_out or self.run.timeout ~= nil
   end
   for _, r in ipairs(ready) do
     handlers[type(r.fd) == "number" and r.fd or r.fd:getfd()](self)
@@ -300,20 +302,25 @@ end
 
 local function watch(run, joining, signals)
   local self = setmetatable({ run = run, joining = joining, signals = signals }, Watch)
+  self.deadline = run.timeout and S.clock_gettime("monotonic") + run.timeout
   -- What the stage says of the command may come after its end.
   repeat self:round() until self.stage and self.silent and (self.ended or not self.command) or self.given_up
+  if self.timed_out and (self.given_up or self.command) then
+    if self.command then ending(self) end
+    return { exit_code = TIMED_OUT }
+  end
   if self.given_up then return { exit_code = 128 + S.c.SIG[self.given_up:upper()] } end
   local outcome = self.command and ending(self)
   return self.setup or outcome or { failed = true, err = { text = "the stage ended without a word" } }
 end
 
 --- Runs a command in the container `target` (of M.find) to its end. how: argv, env = { NAME = value } over the container's,
--- cwd, user (of values_more.user).
+-- cwd, user (of values_more.user), timeout = seconds, or none.
 ---@return table outcome { exit_code =, signal =, container_ended =, failed =, err =, step =, reason = }
 ---@return table run  what sandbox.container.explain takes
 function M.run(target, how)
   local run = { name = target.name, target = target, facts = target.facts, argv = how.argv, env = how.env,
-    spec = setmetatable({ env = setmetatable(how.env, { __index = target.facts.environment }) }, { __index = target.facts.spec }) }
+    timeout = how.timeout, spec = setmetatable({ env = setmetatable(how.env, { __index = target.facts.environment }) }, { __index = target.facts.spec }) }
   local host, words = host_facts(target)
   if not host then return { failed = true, exit_code = FAILED, err = { text = words } }, run end
   run.steps, words = plan.compile(target.facts, host, how)

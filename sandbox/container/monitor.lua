@@ -232,6 +232,8 @@ function Watch:message(message)
     self.started = S.clock_gettime "realtime"
     if self.run.started then self.run.started(self.process) end
     self.run.events { event = "started" }
+    if self.run.spec.health then self.health = require("sandbox.container.health").start(self) end
+    if self.run.server then require("sandbox.container.control").changed(self) end
   else
     self.ended = message
   end
@@ -396,6 +398,7 @@ function M.watch(run, process, signals)
   if run.output then run.output:attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   loop(self)
+  if self.health then self.health:finish() end
   local status = S.waitid("pidfd", process.pidfd, "exited")
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began
