@@ -183,10 +183,12 @@ function M.start(watch)
   return self
 end
 
---- The container has ended.
+--- The container has ended. luge exec sees that too, and reaps what is its own; killed, it would leave that to others.
 function Health:finish()
   if self.check then
-    S.pidfd_send_signal(self.check.pidfd, "kill")
+    if #(S.poll({ { fd = self.check.pidfd, events = "in" } }, PATIENCE * 1000) or {}) == 0 then
+      S.pidfd_send_signal(self.check.pidfd, "kill")
+    end
     end_check(self)
   end
   for _, fd in ipairs { self.timer, self.ready } do
