@@ -97,7 +97,7 @@ end
 local function end_check(self)
   local check, watch = self.check, self.watch
   self.check = nil
-  local status = S.waitid("pidfd", check.pidfd, "exited")
+  local status = S.waitid("pidfd", check.pidfd, "exited") or { code = "exited", status = 125 }
   -- Whatever it left running may hold the pipe, and go on.
   for _ = 1, 8 do
     if check.closed or not read_output(self, check) then break end
