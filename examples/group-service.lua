@@ -3,7 +3,7 @@
 -- client starts then, and its exit code is the group's. They meet at a socket in a directory that both have.
 --
 --   $ export DIR=$(mktemp -d)
---   $ luge run -D DIR=$DIR examples/group-service.lua
+--   $ luge run -D DIR=$DIR examples/group-service.lua 2>&1 | sort
 --   service | a client came
 --   the service says: hello
 --

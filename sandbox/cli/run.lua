@@ -90,7 +90,7 @@ local function log_of(spec, host, name, directory)
   return { place = place, name = name, state = directory, size = spec.log.size, files = spec.log.files }
 end
 
---- A container that is to be launched: spec and plan, under `name` or one that the spec says or that is made. how: keep, status =
+--- A container that is to be launched, by its spec and plan. how: name, or the spec says or gets one; keep and status,
 -- descriptors. Nil and the exit code after the message was printed.
 function M.prepare(spec, plan, host, options, how)
   local ready = spec.health and spec.health.fd

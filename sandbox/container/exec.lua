@@ -320,7 +320,8 @@ end
 ---@return table run  what sandbox.container.explain takes
 function M.run(target, how)
   local run = { name = target.name, target = target, facts = target.facts, argv = how.argv, env = how.env,
-    timeout = how.timeout, spec = setmetatable({ env = setmetatable(how.env, { __index = target.facts.environment }) }, { __index = target.facts.spec }) }
+    timeout = how.timeout,
+    spec = setmetatable({ env = setmetatable(how.env, { __index = target.facts.environment }) }, { __index = target.facts.spec }) }
   local host, words = host_facts(target)
   if not host then return { failed = true, exit_code = FAILED, err = { text = words } }, run end
   run.steps, words = plan.compile(target.facts, host, how)

@@ -2,8 +2,8 @@
 -- sandbox.container.restart: `restart`: the luge that watches a container starts it again when it has ended.
 --
 -- Between two runs nothing of the container is there but its name, the lock and the socket at which its luge answers, and
--- its range of ids: nobody takes the name, and who stops or removes it ends the pause. Everything else is undone and done again: a run
--- finds nothing of the one before but what the profile keeps on the host.
+-- its range of ids: nobody takes the name, and who stops or removes it ends the pause. Everything else is undone and done
+-- again: a run finds nothing of the one before but what the profile keeps on the host.
 
 local S = require "syscall"
 local vitals = require "sandbox.container.vitals"
