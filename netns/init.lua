@@ -66,6 +66,8 @@ function nl.request(message, netns, how)
 end
 
 local function set_flags(name, flags, netns)
+  if not nl.is_link_name(name) then require("netns.check").name(name, "#1") end
+  if netns then require("netns.check").netns(netns, "#2") end
   local message = nl.message(RTM.NEWLINK, nil, LINK_HEADER:pack(0, 0, 0, flags, IFF.UP)):string(IFLA.IFNAME, name)
   local replies, err, errno = nl.request(message, netns)
   if not replies then return nil, err, errno end
@@ -76,14 +78,12 @@ end
 -- Sets a link up. Errors: NODEV, PERM (CAP_NET_ADMIN over the network namespace is needed);
 -- err.text holds the kernel's extended text where it gives one. Source: rtnetlink(7), RTM_NEWLINK.
 function nl.up(name, netns)
-  if not nl.is_link_name(name) then require("netns.check").name(name, "#1") end
   return set_flags(name, IFF.UP, netns)
 end
 
 --- nl.down(name [, netns]) -> true
 -- Sets a link down, as nl.up.
 function nl.down(name, netns)
-  if not nl.is_link_name(name) then require("netns.check").name(name, "#1") end
   return set_flags(name, 0, netns)
 end
 

@@ -62,7 +62,7 @@ local NEW = { master = check.name, into = check.netns }
 
 --- nl.create{ kind=, name=, … } -> true
 -- A link of a kind that has no settings of its own, such as "ifb". Beside name (the kernel chooses one if not given) any
--- maker takes mtu, mac, up, master (name of a bridge), alias, queue, group, arp, multicast, promisc; netns: where to work,
+-- maker takes mtu, mac, up, master (name of a bridge), queue, group, arp, multicast, promisc; netns: where to work,
 -- into: a namespace that the link is put into when made. Errors: EXIST; OPNOTSUPP when the kernel has no such kind; PERM.
 function nl.create(what)
   local t = check.fields(what, "#1", links.COMMON, NEW, { kind = check.string })
@@ -78,7 +78,7 @@ end
 
 -- No `up`: the kernel takes it for an end that has no other yet (ENOTCONN).
 local PEER = { name = check.name, mtu = check.u31, mac = check.mac, netns = check.netns,
-  alias = check.string, queue = check.u31, arp = check.boolean, multicast = check.boolean }
+  queue = check.u31, arp = check.boolean, multicast = check.boolean }
 
 --- nl.veth{ name=, peer={ name=, netns=, mtu=, mac= }, … } -> true
 -- Two links that are the ends of one wire. The peer's netns is where that end is made: at once, under its own name, so

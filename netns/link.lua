@@ -145,7 +145,7 @@ end
 -- ---- changes ----
 
 --- What any link can be given when it is made, and later.
-M.COMMON = { name = check.name, mtu = check.u31, mac = check.mac, up = check.boolean, alias = check.string,
+M.COMMON = { name = check.name, mtu = check.u31, mac = check.mac, up = check.boolean,
   queue = check.u31, group = check.u31, arp = check.boolean, multicast = check.boolean, promisc = check.boolean,
   netns = check.netns }
 
@@ -165,7 +165,6 @@ function M.put_common(message, t)
   if t.mac then message:bytes(IFLA.ADDRESS, t.mac) end
   if t.queue then message:u32(IFLA.TXQLEN, t.queue) end
   if t.group then message:u32(IFLA.GROUP, t.group) end
-  if t.alias then message:string(IFLA.IFALIAS, t.alias) end
   return message
 end
 
@@ -187,7 +186,8 @@ function M.done(replies, err, errno)
   return true
 end
 
-local SETTABLE = { master = M.master, move = check.netns }
+-- An alias is one of them: the kernel passes over that of a link being made.
+local SETTABLE = { master = M.master, move = check.netns, alias = check.string }
 
 --- nl.set(name, { mtu=, mac=, name=, up=, master=name or false, move=netns, alias=, queue=, group=, arp=, multicast=,
 --- promisc=, netns= }) -> true
@@ -206,6 +206,7 @@ function nl.set(name, changes)
   local message = M.put_common(M.message(RTM.NEWLINK, nil, index, M.flags_of(t)), t)
   if t.name then message:string(IFLA.IFNAME, t.name) end
   if t.master ~= nil then message:u32(IFLA.MASTER, master or 0) end
+  if t.alias then message:string(IFLA.IFALIAS, t.alias) end
   if t.move then M.put_netns(message, t.move) end
   return M.done(nl.request(message, t.netns))
 end
