@@ -26,8 +26,9 @@ for theme, names in pairs {
   rule = "rule delrule rules",
   neighbour = "neighbour delneighbour neighbours",
   tuntap = "tuntap",
+  pool = "subnet link_name",
 } do
-  for name in names:gmatch "%a+" do THEMES[name] = theme end
+  for name in names:gmatch "%g+" do THEMES[name] = theme end
 end
 
 --- The functions that are loaded only when they are asked for, name → module: for those who list all.
