@@ -238,6 +238,8 @@ static int l_shutdown(lua_State *L)
 
 static const luaL_Reg functions[] = {
 	{"socket", l_socket},
+	{"inet_pton", address_pton},
+	{"inet_ntop", address_ntop},
 	{"socketpair", l_socketpair},
 	{"bind", l_bind},
 	{"connect", l_connect},
