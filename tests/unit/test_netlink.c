@@ -148,3 +148,68 @@ Test(netlink, attributes_that_lie_end_the_list)
 		 "assert(#nl.attributes('\\5\\0\\1\\0a\\0\\0\\0\\4\\0\\2\\0') == 2)\n"
 		 "assert(#nl.attributes('\\5\\0\\1\\0a', 4000) == 0)\n");
 }
+
+/* A veth needs neither address nor name of its other end. */
+static const char *const veths =
+	"nl = require 'netns'\n"
+	"function veth(name)\n"
+	"  return nl.message('newlink', 'create, excl', ('I1xI2i4I4I4'):pack(0, 0, 0, 0, 0))\n"
+	"    :string(S.c.IFLA.IFNAME, name):nest(S.c.IFLA.LINKINFO):string(1, 'veth'):done()\n"
+	"end\n"
+	"function links(socket)\n"
+	"  return #assert(socket:dump(nl.message('getlink', nil, ('I1xI2i4I4I4'):pack(0, 0, 0, 0, "
+	"0))))\n"
+	"end\n";
+
+Test(netlink_netns, batches_tell_which_message_failed)
+{
+	lua_State *L = test_state();
+
+	test_lua(L, veths);
+	test_lua(L, "userns(function()\n"
+		    "  assert(S.unshare('newnet'))\n"
+		    "  local socket, many, same = assert(nl.open()), {}, {}\n"
+		    "  local none = links(socket)\n"
+		    "  assert(socket:batch { veth 'one' } == true)\n"
+		    "  local ok, err, number, index = socket:batch { veth 'two', veth 'one', veth "
+		    "'three', veth '' }\n"
+		    "  assert(not ok and err.EXIST and number == S.c.E.EXIST and index == 2)\n"
+		    "  assert(links(socket) == none + 6) -- the third was made all the same\n"
+		    "  for i = 1, 100 do many[i] = veth('many' .. i) end\n"
+		    "  assert(socket:batch(many))\n"
+		    "  for i = 1, 1024 do same[i] = veth(i == 1 and 'last' or 'one') end\n"
+		    "  ok, err, number, index = socket:batch(same)\n"
+		    "  assert(not ok and err.EXIST and index == 2) -- more answers than find room\n"
+		    "  assert(links(socket) == none + 208)\n"
+		    "end)\n");
+}
+
+Test(netlink, wrong_batches_raise)
+{
+	test_lua(test_state(), "local nl = require 'netns'\n"
+			       "local socket, open = nl.open(), nl.message('getlink')\n"
+			       "raises('1 to 1024', socket.batch, socket, {})\n"
+			       "raises('table expected', socket.batch, socket, 'x')\n"
+			       "raises('messages[2]', socket.batch, socket, { open, 'x' })\n"
+			       "raises('still open', socket.batch, socket, { open:nest(1) })\n");
+}
+
+Test(netlink_netns, sockets_belong_to_the_namespace_they_are_opened_in)
+{
+	lua_State *L = test_state();
+
+	test_lua(L, veths);
+	test_lua(L, "userns(function()\n"
+		    "  assert(S.unshare('newnet'))\n"
+		    "  local first = assert(S.open('/proc/self/ns/net', 'rdonly'))\n"
+		    "  assert(nl.open():batch { veth 'one' })\n"
+		    "  assert(S.unshare('newnet'))\n"
+		    "  local own, other = assert(nl.open()), assert(nl.open('route', first))\n"
+		    "  assert(links(other) == links(own) + 2)\n"
+		    "  assert(links(nl.open()) == links(own), 'we are back')\n"
+		    "  assert(other:batch { veth 'two' })\n"
+		    "  assert(links(other) == links(own) + 4)\n"
+		    "  fails('INVAL', nl.open('route', S.open('/proc/self/ns/mnt', 'rdonly')))\n"
+		    "  raises('descriptor', nl.open, 'route', 'x')\n"
+		    "end)\n");
+}
