@@ -39,8 +39,8 @@ meta("meta cgroup", types.integer(4, true), "CGROUP")
 meta("meta cpu", types.integer(4, true), "CPU")
 
 -- dir: of the connection that is looked at.
-local function ct(name, type, key, dir, l3)
-  add(name, type, { kind = "ct", key = NFT["CT_" .. key], direction = dir }, l3)
+local function ct(name, type, key, dir)
+  add(name, type, { kind = "ct", key = NFT["CT_" .. key], direction = dir })
 end
 
 ct("ct state", "ct_state", "STATE")
@@ -48,10 +48,10 @@ ct("ct status", "ct_status", "STATUS")
 ct("ct direction", "ct_dir", "DIRECTION")
 ct("ct mark", "mark", "MARK")
 for dir, direction in pairs { [0] = "original", [1] = "reply" } do
-  ct(("ct %s ip saddr"):format(direction), "ipv4_addr", "SRC_IP", dir, "ip")
-  ct(("ct %s ip daddr"):format(direction), "ipv4_addr", "DST_IP", dir, "ip")
-  ct(("ct %s ip6 saddr"):format(direction), "ipv6_addr", "SRC_IP6", dir, "ip6")
-  ct(("ct %s ip6 daddr"):format(direction), "ipv6_addr", "DST_IP6", dir, "ip6")
+  ct(("ct %s ip saddr"):format(direction), "ipv4_addr", "SRC_IP", dir)
+  ct(("ct %s ip daddr"):format(direction), "ipv4_addr", "DST_IP", dir)
+  ct(("ct %s ip6 saddr"):format(direction), "ipv6_addr", "SRC_IP6", dir)
+  ct(("ct %s ip6 daddr"):format(direction), "ipv6_addr", "DST_IP6", dir)
   ct(("ct %s protocol"):format(direction), "inet_proto", "PROTOCOL", dir)
   ct(("ct %s proto-src"):format(direction), "inet_service", "PROTO_SRC", dir)
   ct(("ct %s proto-dst"):format(direction), "inet_service", "PROTO_DST", dir)

@@ -132,6 +132,14 @@ function M.get(name) return by_name[name] end
 
 -- ---- one value or many of them ----
 
+--- The parts of "10.0.0.1 . 80", of which there must be `count`.
+function M.split(value, count)
+  local parts = {}
+  for part in (tostring(value) .. " . "):gmatch "(.-) %. " do parts[#parts + 1] = part end
+  if #parts ~= count then error(("'%s' has %d parts; %d are compared"):format(tostring(value), #parts, count), 0) end
+  return parts
+end
+
 local function is_address(type) return type.name == "ipv4_addr" or type.name == "ipv6_addr" end
 
 -- The lowest and the highest address of a prefix.
