@@ -75,6 +75,15 @@ function nl.link(name)
   }
 end
 
+-- What a container without a network of its own never needs.
+local LATER = { nft = "netns.nft", tc = "netns.tc" }
+
+setmetatable(nl, { __index = function(_, name)
+  if not LATER[name] then return nil end
+  nl[name] = require(LATER[name])
+  return nl[name]
+end })
+
 S.nl = nl
 
 return nl

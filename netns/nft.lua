@@ -15,15 +15,14 @@ local nl = require "netns.netlink"
 local expr = require "netns.nft_expr"
 local nft_rule = require "netns.nft_rule"
 local nft_set = require "netns.nft_set"
+local types = require "netns.nft_types"
 
 local A, NFT, MSG, NFNL = S.c.NFTA, S.c.NFT, S.c.NFT_MSG, S.c.NFNL
 local INET, NETDEV, ARP = S.c.NF_INET, S.c.NF_NETDEV, S.c.NF_ARP
 
 local M = {}
 
-local FAMILY = { inet = S.c.NFPROTO.INET, ip = S.c.NFPROTO.IPV4, ip6 = S.c.NFPROTO.IPV6, arp = S.c.NFPROTO.ARP,
-  bridge = S.c.NFPROTO.BRIDGE, netdev = S.c.NFPROTO.NETDEV }
-M.FAMILY = FAMILY
+local FAMILY = types.FAMILY
 
 local IP_HOOKS = { prerouting = INET.PRE_ROUTING, input = INET.LOCAL_IN, forward = INET.FORWARD,
   output = INET.LOCAL_OUT, postrouting = INET.POST_ROUTING }
@@ -76,7 +75,6 @@ local function sorted_keys(map)
   table.sort(keys)
   return keys
 end
-M.sorted_keys = sorted_keys
 
 local function check_fields(map, known, what)
   for key in pairs(map) do
@@ -212,4 +210,16 @@ function M.apply(descriptions, namespace)
   return nil, err, errno
 end
 
-return M
+-- ---- reading ----
+
+local Description = { __tostring = function(description) return require("netns.nft_text").table(description) end }
+
+--- nl.nft.describe(description) -> description
+-- The same table, which prints in the words of nft(8).
+function M.describe(description) return setmetatable(description, Description) end
+
+for _, name in ipairs { "tables", "counters", "rules", "elements" } do
+  M[name] = function(...) return require("netns.nft_read")[name](...) end
+end
+
+return setmetatable(M, { __call = function(_, ...) return M.apply(...) end })

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- netns.nft_fields: what of a packet a rule can look at, under the names that nft(8) has for it.
 --
--- A field is { name =, type =, load = { kind = of expression, attributes }, l3 =, l4 = } where l3 and l4 are the protocols
--- without which it is not there: a rule checks them first, by itself.
+-- A field is { name =, type =, load = { kind = of expression, attributes }, l3 =, l4 =, l2 = } where l3 and l4 are the
+-- protocols without which it is not there, l2 a link of Ethernet: a rule checks them first, by itself.
 
 local S = require "syscall"
 local types = require "netns.nft_types"
@@ -25,6 +25,7 @@ meta("iif", "iface_index", "IIF")
 meta("oif", "iface_index", "OIF")
 meta("iifgroup", "devgroup", "IIFGROUP")
 meta("oifgroup", "devgroup", "OIFGROUP")
+meta("meta iiftype", types.integer(2, true), "IIFTYPE")
 meta("meta length", types.integer(4, true), "LEN")
 meta("meta protocol", "ether_type", "PROTOCOL")
 meta("meta nfproto", "nf_proto", "NFPROTO")
@@ -69,6 +70,7 @@ local u8, u16, u32 = types.integer(1), types.integer(2), types.integer(4)
 payload("ether daddr", "ether_addr", "ll", 0)
 payload("ether saddr", "ether_addr", "ll", 6)
 payload("ether type", "ether_type", "ll", 12)
+for _, name in ipairs { "daddr", "saddr", "type" } do by_name["ether " .. name].l2 = true end
 
 payload("arp htype", u16, "nh", 0, "arp")
 payload("arp ptype", "ether_type", "nh", 2, "arp")
@@ -103,10 +105,10 @@ payload("tcp sequence", u32, "th", 4, nil, "tcp")
 payload("tcp flags", "tcp_flag", "th", 13, nil, "tcp")
 payload("tcp window", u16, "th", 14, nil, "tcp")
 payload("udp length", u16, "th", 4, nil, "udp")
-payload("icmp type", "icmp_type", "th", 0, "ip", "icmp")
-payload("icmp code", u8, "th", 1, "ip", "icmp")
-payload("icmpv6 type", "icmpv6_type", "th", 0, "ip6", "icmpv6")
-payload("icmpv6 code", u8, "th", 1, "ip6", "icmpv6")
+payload("icmp type", "icmp_type", "th", 0, nil, "icmp")
+payload("icmp code", u8, "th", 1, nil, "icmp")
+payload("icmpv6 type", "icmpv6_type", "th", 0, nil, "icmpv6")
+payload("icmpv6 code", u8, "th", 1, nil, "icmpv6")
 
 -- Whether an extension header of IPv6 is there: true or false.
 for name, header in pairs { hbh = "HOPOPTS", rt = "ROUTING", frag = "FRAGMENT", dst = "DSTOPTS", mh = "MH" } do
@@ -120,7 +122,7 @@ for _, side in ipairs { "saddr", "daddr" } do
   add(("fib %s type"):format(side), "fib_addrtype", { kind = "fib", result = NFT.FIB_RESULT_ADDRTYPE, flags = flag })
   add(("fib %s . iif type"):format(side), "fib_addrtype",
     { kind = "fib", result = NFT.FIB_RESULT_ADDRTYPE, flags = flag | FIB.IIF })
-  add(("fib %s . iif oif"):format(side), "boolean", -- whether a route leads back by the link it came from
+  add(("fib %s . iif oif"):format(side), "presence", -- whether a route leads back by the link it came from
     { kind = "fib", result = NFT.FIB_RESULT_OIF, flags = flag | FIB.IIF | FIB.PRESENT })
 end
 

@@ -22,6 +22,8 @@ local M = {}
 
 local REG = NFT.REG32_00 -- sixteen registers of 4 bytes from here on
 
+local ARPHRD_ETHER = 1 -- linux/if_arp.h
+
 local OPS = { ["=="] = NFT.CMP_EQ, ["!="] = NFT.CMP_NEQ, ["<"] = NFT.CMP_LT, ["<="] = NFT.CMP_LTE, [">"] = NFT.CMP_GT,
   [">="] = NFT.CMP_GTE }
 
@@ -55,7 +57,17 @@ function Compiler:need_l4(l4)
   self.l4 = l4
 end
 
+-- Links without Ethernet's header have no addresses of it; the ports of a bridge all have it.
+function Compiler:need_ether()
+  if self.ether or self.family == "bridge" then return end
+  local field = fields.get "meta iiftype"
+  self:load(field, REG)
+  self:add { kind = "cmp", sreg = REG, op = NFT.CMP_EQ, data = field.type.parse(ARPHRD_ETHER) }
+  self.ether = true
+end
+
 function Compiler:need(field)
+  if field.l2 then self:need_ether() end
   self:need_l3(field.l3)
   self:need_l4(field.l4)
 end

@@ -6,7 +6,6 @@
 -- element), dynamic (rules add to it), size, counter (one for each element).
 
 local S = require "syscall"
-local nl = require "netns.netlink"
 local expr = require "netns.nft_expr"
 local types = require "netns.nft_types"
 
@@ -14,8 +13,6 @@ local A, NFT, MSG = S.c.NFTA, S.c.NFT, S.c.NFT_MSG
 
 local M = {}
 
--- nftables puts types of concatenations side by side, six bits each.
-local TYPE_BITS = 6
 -- A nest has less than 64 KiB, an element at most about 150 bytes.
 local ELEMENTS = 400
 
@@ -24,10 +21,9 @@ local function padded(size) return (size + 3) // 4 * 4 end
 local function pad(bytes) return bytes .. ("\0"):rep(padded(#bytes) - #bytes) end
 
 local function id_and_len(list)
-  if not list[2] then return list[1].id, list[1].size end
-  local id, len = 0, 0
-  for _, type in ipairs(list) do id, len = id << TYPE_BITS | type.id, len + padded(type.size) end
-  return id, len
+  local len = 0
+  for _, type in ipairs(list) do len = len + (list[2] and padded(type.size) or type.size) end
+  return types.to_id(list), len
 end
 
 --- The low and the high end of what an element's key is, all fields together.
@@ -80,10 +76,10 @@ end
 -- What a tree of intervals holds: where each starts, and where it is over.
 local function with_ends(entries)
   local list = {}
-  for i, entry in ipairs(entries) do
+  for _, entry in ipairs(entries) do
+    local after = types.next(entry.high)
     list[#list + 1] = entry
-    local after, following = types.next(entry.high), entries[i + 1]
-    if after and not (following and following.low == after) then list[#list + 1] = { low = after, is_end = true } end
+    if after then list[#list + 1] = { low = after, is_end = true } end
   end
   return list
 end
@@ -133,7 +129,7 @@ end
 -- What nftables keeps beside a set to read its keys again: entries of type, length, value. 1 is this machine's order,
 -- 2 the network's.
 local function user_data(set)
-  local function order(list) return list[2] == nil and list[1].host and 1 or 2 end
+  local function order(list) return list[2] == nil and (list[1].host or list[1].name == "ifname") and 1 or 2 end
   local data = ("BB=I4"):pack(0, 4, order(set.types))
   if set.data and set.data ~= "verdict" then data = data .. ("BB=I4"):pack(1, 4, order(set.data)) end
   return data

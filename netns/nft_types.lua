@@ -9,6 +9,10 @@ local S = require "syscall"
 
 local M = {}
 
+--- The families of tables.
+M.FAMILY = { inet = S.c.NFPROTO.INET, ip = S.c.NFPROTO.IPV4, ip6 = S.c.NFPROTO.IPV6, arp = S.c.NFPROTO.ARP,
+  bridge = S.c.NFPROTO.BRIDGE, netdev = S.c.NFPROTO.NETDEV }
+
 local function bad(type, value)
   error(("%s is no %s"):format(math.type(value) and value or ("'%s'"):format(tostring(value)), type.name), 0)
 end
@@ -74,12 +78,17 @@ function boolean.parse(value)
 end
 function boolean.format(bytes) return bytes ~= "\0" end
 
+-- A route is there or not: the same in 32 bits.
+local presence = { name = "presence", id = 39, size = 4 }
+function presence.parse(value) return ("=I4"):pack(boolean.parse(value):byte()) end
+function presence.format(bytes) return bytes ~= "\0\0\0\0" end
+
 local PROTOCOLS = { icmp = 1, igmp = 2, tcp = 6, udp = 17, dccp = 33, ah = 51, esp = 50, icmpv6 = 58, comp = 108,
   udplite = 136, sctp = 132 }
 local ETHERTYPES = { ip = 0x0800, arp = 0x0806, ip6 = 0x86dd, vlan = 0x8100 }
 
 local ALL = {
-  address("ipv4_addr", 7, 4), address("ipv6_addr", 8, 16), ether, ifname, boolean,
+  address("ipv4_addr", 7, 4), address("ipv6_addr", 8, 16), ether, ifname, presence, boolean,
   number("inet_proto", 12, 1, { names = PROTOCOLS }),
   number("inet_service", 13, 2, {}),
   number("ether_type", 10, 2, { names = ETHERTYPES }),
@@ -110,8 +119,8 @@ local ALL = {
     anycast = 4, multicast = 5, blackhole = 6, unreachable = 7, prohibit = 8 } }),
 }
 
-local by_name = {}
-for _, type in ipairs(ALL) do by_name[type.name] = type end
+local by_name, by_id = {}, {}
+for _, type in ipairs(ALL) do by_name[type.name], by_id[type.id] = type, type end
 
 --- A number without names, of `size` bytes in the order of the network or (host) of the machine.
 function M.integer(size, host)
@@ -125,6 +134,27 @@ function M.parse(text)
     types[#types + 1] = by_name[name] or error(("no type '%s'"):format(name), 0)
   end
   return types
+end
+
+-- nftables puts the types of a concatenation side by side in one number, six bits each.
+local TYPE_BITS = 6
+
+--- The number that sets are marked with.
+function M.to_id(list)
+  local id = 0
+  for _, type in ipairs(list) do id = id << TYPE_BITS | type.id end
+  return id
+end
+
+--- The types of such a number, in order.
+function M.from_id(id)
+  local list = {}
+  while id > 0 do
+    local type = by_id[id & (1 << TYPE_BITS) - 1] or error(("no type %d"):format(id), 0)
+    table.insert(list, 1, type)
+    id = id >> TYPE_BITS
+  end
+  return list
 end
 
 --- The type itself.
