@@ -11,7 +11,7 @@
 -- netns.nft_set. Needs CAP_NET_ADMIN over the network namespace.
 
 local S = require "syscall"
-local nl = require "netns.netlink"
+local nl = require "netns"
 local expr = require "netns.nft_expr"
 local nft_rule = require "netns.nft_rule"
 local nft_set = require "netns.nft_set"
@@ -200,11 +200,7 @@ end
 function M.apply(descriptions, namespace)
   local ok, messages, labels = pcall(M.compile, descriptions)
   if not ok then error(messages, 2) end
-  local socket, err, errno = nl.open("netfilter", namespace)
-  if not socket then return nil, err, errno end
-  local done, index
-  done, err, errno, index = socket:batch(messages)
-  socket:close()
+  local done, err, errno, index = nl.request(messages, namespace, "batch", "netfilter")
   if done then return true end
   if index then err.text = labels[index] .. (err.text and ": " .. err.text or "") end
   return nil, err, errno
@@ -222,4 +218,6 @@ for _, name in ipairs { "tables", "counters", "rules", "elements" } do
   M[name] = function(...) return require("netns.nft_read")[name](...) end
 end
 
-return setmetatable(M, { __call = function(_, ...) return M.apply(...) end })
+nl.nft = setmetatable(M, { __call = function(_, ...) return M.apply(...) end })
+
+return M

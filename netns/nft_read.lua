@@ -3,7 +3,7 @@
 -- to be understood: luge knows what it wrote.
 
 local S = require "syscall"
-local nl = require "netns.netlink"
+local nl = require "netns"
 local expr = require "netns.nft_expr"
 local nft_set = require "netns.nft_set"
 local types = require "netns.nft_types"
@@ -24,13 +24,9 @@ end
 
 -- The replies to a dump, each as its attributes by type and its family's name. fill puts what is asked for.
 local function dump(type, family, fill, namespace)
-  local socket, err, errno = nl.open("netfilter", namespace)
-  if not socket then return nil, err, errno end
   local m = nl.message(NFNL.SUBSYS_NFTABLES << 8 | type, "dump", ("BB>I2"):pack(family, 0, 0))
   if fill then fill(m) end
-  local replies
-  replies, err, errno = socket:dump(m)
-  socket:close()
+  local replies, err, errno = nl.request(m, namespace, "dump", "netfilter")
   if not replies then return nil, err, errno end
   local list = {}
   for i, reply in ipairs(replies) do
@@ -162,12 +158,9 @@ end
 
 -- The types of a set's keys and values, by the numbers that were written with it.
 local function types_of(family, name, set, namespace)
-  local socket, err, errno = nl.open("netfilter", namespace)
-  if not socket then return nil, err, errno end
   local m = nl.message(NFNL.SUBSYS_NFTABLES << 8 | MSG.GETSET, nil, ("BB>I2"):pack(family_number(family), 0, 0))
-  local replies
-  replies, err, errno = socket:request(m:string(A.SET_TABLE, name):string(A.SET_NAME, set))
-  socket:close()
+    :string(A.SET_TABLE, name):string(A.SET_NAME, set)
+  local replies, err, errno = nl.request(m, namespace, "request", "netfilter")
   if not replies then return nil, err, errno end
   local _, a = nl.attributes(replies[1].data, HEADER)
   local data = a[A.SET_DATA_TYPE] and (">I4"):unpack(a[A.SET_DATA_TYPE])

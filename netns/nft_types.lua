@@ -42,14 +42,12 @@ local function number(name, id, size, options)
   return type
 end
 
-local function address(name, id, size)
+local function address(name, id, size, family)
   local type = { name = name, id = id, size = size }
   function type.parse(value)
-    local bytes = math.type(value) == nil and S.inet_pton(tostring(value))
-    if not bytes or #bytes ~= size then bad(type, value) end
-    return bytes
+    return _G.type(value) == "string" and S.inet_pton(family, value) or bad(type, value)
   end
-  type.format = S.inet_ntop
+  function type.format(bytes) return S.inet_ntop(family, bytes) end
   return type
 end
 
@@ -88,7 +86,7 @@ local PROTOCOLS = { icmp = 1, igmp = 2, tcp = 6, udp = 17, dccp = 33, ah = 51, e
 local ETHERTYPES = { ip = 0x0800, arp = 0x0806, ip6 = 0x86dd, vlan = 0x8100 }
 
 local ALL = {
-  address("ipv4_addr", 7, 4), address("ipv6_addr", 8, 16), ether, ifname, presence, boolean,
+  address("ipv4_addr", 7, 4, "inet"), address("ipv6_addr", 8, 16, "inet6"), ether, ifname, presence, boolean,
   number("inet_proto", 12, 1, { names = PROTOCOLS }),
   number("inet_service", 13, 2, {}),
   number("ether_type", 10, 2, { names = ETHERTYPES }),

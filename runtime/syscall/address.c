@@ -196,37 +196,3 @@ void address_push(lua_State *L, const struct address *a)
 		lua_setfield(L, -2, "data");
 	}
 }
-
-/*** S.inet_pton(text) -> bytes
- * An address as the bytes that packets hold, in network order: 4 of IPv4, 16 of IPv6. Errors: INVAL.
- * Source: inet_pton(3).
- */
-int address_pton(lua_State *L)
-{
-	const char *text = bind_check_path(L, 1);
-	int family = strchr(text, ':') ? AF_INET6 : AF_INET;
-	char bytes[sizeof(struct in6_addr)];
-
-	if (inet_pton(family, text, bytes) != 1)
-		return bind_error(L, EINVAL);
-	lua_pushlstring(L, bytes,
-			family == AF_INET6 ? sizeof(struct in6_addr) : sizeof(struct in_addr));
-	return 1;
-}
-
-/*** S.inet_ntop(bytes) -> text
- * The address that 4 bytes (IPv4) or 16 (IPv6) are. Source: inet_ntop(3).
- */
-int address_ntop(lua_State *L)
-{
-	size_t len;
-	const char *bytes = luaL_checklstring(L, 1, &len);
-	char text[INET6_ADDRSTRLEN] = "";
-
-	if (len != sizeof(struct in_addr) && len != sizeof(struct in6_addr))
-		luaL_argerror(L, 1, "4 or 16 bytes expected");
-	(void)inet_ntop(len == sizeof(struct in_addr) ? AF_INET : AF_INET6, bytes, text,
-			sizeof(text));
-	lua_pushstring(L, text);
-	return 1;
-}

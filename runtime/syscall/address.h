@@ -28,8 +28,4 @@ void address_check(lua_State *L, int arg, struct address *ret_address);
 /* Pushes the table, or nil when size is 0. */
 void address_push(lua_State *L, const struct address *address);
 
-/* S.inet_pton and S.inet_ntop. */
-int address_pton(lua_State *L);
-int address_ntop(lua_State *L);
-
 #endif

@@ -12,7 +12,7 @@ Test(netlink, links_are_described)
 		 "local lo, err = nl.link('lo')\n"
 		 "if not lo then skip('no-loopback: ' .. tostring(err)) end\n"
 		 "assert(lo.index >= 1 and lo.name == 'lo' and math.type(lo.mtu) == 'integer')\n"
-		 "assert(type(lo.up) == 'boolean')\n"
+		 "assert(type(lo.is_up) == 'boolean')\n"
 		 "fails('NODEV', nl.link('luge-no-link'))\n"
 		 "raises('no name of a link', nl.link, ('x'):rep(16))\n"
 		 "raises('no name of a link', nl.link, 'a/b')\n"
@@ -35,11 +35,11 @@ Test(netlink_netns, up_sets_lo_up)
 	test_lua(test_state(), "local nl = require 'netns'\n"
 			       "userns(function()\n"
 			       "  assert(S.unshare('newnet'))\n"
-			       "  assert(nl.link('lo').up == false)\n"
+			       "  assert(nl.link('lo').is_up == false)\n"
 			       "  assert(nl.up('lo') == true)\n"
-			       "  assert(nl.link('lo').up == true)\n"
+			       "  assert(nl.link('lo').is_up == true)\n"
 			       "  assert(nl.up('lo'))\n"
-			       "  assert(nl.down('lo') and not nl.link('lo').up)\n"
+			       "  assert(nl.down('lo') and not nl.link('lo').is_up)\n"
 			       "  fails('NODEV', nl.up('nothing'))\n"
 			       "end)\n");
 }
@@ -60,7 +60,7 @@ Test(netlink_netns, errors_bring_the_kernels_words)
 		 "  assert(tostring(err):find(err.text, 1, true))\n"
 		 "  assert(#socket:request(nl.message('newlink', nil, ('I1xI2i4I4I4'):pack(0, 0, "
 		 "1, 1, 1))) == 0)\n"
-		 "  assert(nl.link('lo').up)\n"
+		 "  assert(nl.link('lo').is_up)\n"
 		 "end)\n");
 }
 

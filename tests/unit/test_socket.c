@@ -305,16 +305,3 @@ Test(socket, options_have_their_shapes)
 			       "raises('value', S.setsockopt, a, 'socket', 'passcred')\n"
 			       "raises('S.c.SOL', S.getsockopt, a, 'sockets', 'type')\n");
 }
-
-Test(socket, addresses_are_bytes_and_text)
-{
-	test_lua(test_state(),
-		 "assert(S.inet_pton('10.0.0.1') == '\\10\\0\\0\\1')\n"
-		 "assert(S.inet_pton('fd00::1') == '\\xfd' .. ('\\0'):rep(14) .. '\\1')\n"
-		 "assert(S.inet_ntop('\\127\\0\\0\\1') == '127.0.0.1')\n"
-		 "assert(S.inet_ntop(('\\0'):rep(15) .. '\\1') == '::1')\n"
-		 "for _, wrong in ipairs { '', '1.2.3', '1.2.3.4/8', '::g', '010.0.0.1' } do\n"
-		 "  fails('INVAL', S.inet_pton(wrong))\n"
-		 "end\n"
-		 "raises('4 or 16', S.inet_ntop, 'abc')\n");
-}

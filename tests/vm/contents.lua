@@ -22,6 +22,7 @@ return {
     "/etc/os-release", "/etc/protocols", "/usr/lib/locale/C.utf8/",
   },
   modules = {
-    "virtio_pci", "virtio_blk", "overlay", "fuse", "loop", "tun", "veth", "bridge", "nf_tables",
+    "virtio_pci", "virtio_blk", "overlay", "fuse", "loop", "tun", "veth", "bridge", "nf_tables", "macvlan", "8021q", "dummy",
+    "vxlan", "ifb",
   },
 }
