@@ -5,39 +5,15 @@
 local S = require "syscall"
 local nl = require "netns"
 local t = dofile "tests/integration/harness.lua"
+local apart = dofile "tests/integration/apart.lua"(t)
 
 local nft = nl.nft
 
--- Runs f in a child that has user and network namespaces of its own; its error is the test's.
 local function in_netns(f)
-  local r, w = S.pipe "cloexec"
-  local pid = t.must(S.fork())
-  if pid == 0 then
-    local ok, err = xpcall(function()
-      if t.root then
-        t.must(S.unshare "newnet")
-      else
-        local uid, gid = S.geteuid(), S.getegid()
-        t.must(S.unshare "newuser, newnet")
-        t.must(S.writefile("/proc/self/setgroups", "deny"))
-        t.must(S.writefile("/proc/self/uid_map", ("0 %d 1\n"):format(uid)))
-        t.must(S.writefile("/proc/self/gid_map", ("0 %d 1\n"):format(gid)))
-      end
-      t.must(nl.up "lo")
-      f()
-    end, debug.traceback)
-    if not ok then S.write(w, tostring(err)) end
-    S.exit(0)
-  end
-  w:close()
-  local said = ""
-  repeat
-    local part = S.read(r, 65536)
-    said = said .. (part or "")
-  until not part or part == ""
-  r:close()
-  S.waitid("pid", pid, "exited")
-  if said ~= "" then error(said, 2) end
+  apart.run(function()
+    t.must(nl.up "lo")
+    f()
+  end)
 end
 
 local function list(...)
@@ -350,10 +326,9 @@ end)
 
 t.test("a table of another namespace is made through its descriptor", function()
   in_netns(function()
-    local own = t.must(S.open("/proc/self/ns/net", "rdonly, cloexec"))
-    t.must(S.unshare "newnet")
-    t.must(nft({ family = "ip", table = "luge-there" }, own))
+    local there = apart.namespace()
+    t.must(nft({ family = "ip", table = "luge-there" }, there))
     t.equal(nft.tables(), {})
-    t.equal(nft.tables(own), { { family = "ip", table = "luge-there" } })
+    t.equal(nft.tables(there), { { family = "ip", table = "luge-there" } })
   end)
 end)
