@@ -69,17 +69,14 @@ end
 
 -- ---- both directions ----
 
--- Nobody reads what comes: as with a pipe's reader, there is nothing left to do.
+-- Nobody reads what comes on stdout: there is nothing left to do.
 local function closed(self, stream)
-  self.open = self.open - 1
-  self.is_unread = self.is_unread or stream.is_unread
-  if self.open == 0 and self.is_unread then self.left = self.left or 0 end
+  if stream.is_unread and stream.number == 1 then self.left = self.left or 0 end
 end
 
 local function join_output(self, streams, fds)
   local readers = {}
   for i, number in ipairs(streams) do readers[number] = fds[i] end
-  self.open = #streams
   self.output = require("sandbox.container.output").of_readers(readers, function(stream) closed(self, stream) end)
   self.output:attach(self)
 end
