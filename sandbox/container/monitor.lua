@@ -127,10 +127,10 @@ function Watch:signal_arrived()
   end
 end
 
--- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
+--- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
 -- handed over: the file system of limits.disk, both ends of the terminal, the user where the container's files name
 -- another than the plan expects.
-local function hear_child(process, steps)
+function M.hear_child(process, steps)
   local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
   local data = message and message.data
   if not data or data == "" then return nil end
@@ -162,7 +162,7 @@ end
 --- What the child said went wrong, or nil: the end of file says that it became the stage.
 function M.child_failure(process, steps)
   local said
-  repeat said = hear_child(process, steps) until said ~= false
+  repeat said = M.hear_child(process, steps) until said ~= false
   return said
 end
 
@@ -179,7 +179,7 @@ end
 
 -- True when there may be more.
 function Watch:channel_readable()
-  local said = hear_child(self.process, self.run.steps)
+  local said = M.hear_child(self.process, self.run.steps)
   if said == false then
     self:take_terminal()
     return true

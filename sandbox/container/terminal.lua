@@ -164,6 +164,8 @@ function Input:pull()
   local data, err = S.read(self.from, CHUNK)
   if not data and (err.AGAIN or err.INTR) then return end
   if not data or data == "" then
+    -- Where SIGTTIN is blocked; to the foreground one comes by SIGCONT.
+    if self.is_terminal and not in_foreground(self.from) then return self:turn "waiting" end
     if self.is_terminal and is_hung_up(self.from) then return self.on_hangup() end
     if self.stays_open then return self:turn "ended" end
     return self:ended()
@@ -225,13 +227,15 @@ local function is_master(fd)
 end
 
 --- Has luge's terminal raw, and its modes given back while luge is stopped (from outside: from a raw keyboard the
--- container's jobs are); resumed() is called when it goes on. Returns the descriptor of the signals, which are blocked.
-function M.stop_and_go(watch, modes, resumed)
+-- container's jobs are); resumed() is called when it goes on. `stays`: it does not stop. Returns the descriptor of the
+-- signals, which are blocked.
+function M.stop_and_go(watch, modes, resumed, stays)
   local signals = S.signalfd("tstp, cont", "nonblock")
   S.sigprocmask("block", "tstp, cont")
   watch:listen(signals, function()
     local info = S.signalfd_read(signals)
     if info and info.name == "tstp" then
+      if stays then return end
       modes:restore()
       S.kill(S.getpid(), "stop")
     elseif info then
@@ -250,7 +254,11 @@ local function no_terminal()
 end
 
 local function join(self, watch)
-  if self.modes then self.signals = M.stop_and_go(watch, self.modes, function() self:resize() end) end
+  local function resumed()
+    self:resize()
+    if self.input and self.input.state == "waiting" then self.input:turn "read" end
+  end
+  if self.modes then self.signals = M.stop_and_go(watch, self.modes, resumed, self.run and self.run.stays) end
   self:resize()
 end
 
