@@ -103,8 +103,9 @@ function M.load(word, options, words, exit_code)
     M.show_faults(faults)
     return nil, exit_code or FAILED
   end
-  -- A detached container has nobody to read from, nor one whose profile came that way.
-  if (source.stdin or options.detach) and spec.stdin == "inherit" then spec.stdin = "null" end
+  -- A detached container has nobody to read from but who attaches to its terminal, nor one whose profile came that way.
+  local typed = options.detach and spec.terminal == true
+  if (source.stdin or options.detach) and not typed and spec.stdin == "inherit" then spec.stdin = "null" end
   return spec, host
 end
 

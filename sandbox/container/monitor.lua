@@ -5,6 +5,7 @@
 -- luge's own signals and a timer. It says how the container ended and why.
 
 local S = require "syscall"
+local loop = require "sandbox.container.loop"
 local orders = require "sandbox.container.orders"
 
 local M = {}
@@ -20,7 +21,7 @@ function M.block_signals()
   return S.signalfd(FORWARDED, "nonblock")
 end
 
-local Watch = {}
+local Watch = { listen = loop.listen }
 Watch.__index = Watch
 
 function Watch:send(signal)
@@ -126,10 +127,10 @@ function Watch:signal_arrived()
   end
 end
 
--- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
+--- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
 -- handed over: the file system of limits.disk, both ends of the terminal, the user where the container's files name
 -- another than the plan expects.
-local function hear_child(process, steps)
+function M.hear_child(process, steps)
   local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
   local data = message and message.data
   if not data or data == "" then return nil end
@@ -161,7 +162,7 @@ end
 --- What the child said went wrong, or nil: the end of file says that it became the stage.
 function M.child_failure(process, steps)
   local said
-  repeat said = hear_child(process, steps) until said ~= false
+  repeat said = M.hear_child(process, steps) until said ~= false
   return said
 end
 
@@ -178,7 +179,7 @@ end
 
 -- True when there may be more.
 function Watch:channel_readable()
-  local said = hear_child(self.process, self.run.steps)
+  local said = M.hear_child(self.process, self.run.steps)
   if said == false then
     self:take_terminal()
     return true
@@ -251,12 +252,6 @@ function Watch:status_readable()
   if message then self:message(message) end
 end
 
---- Has `handler(watch, event)` called when `fd` is ready for reading.
-function Watch:listen(fd, handler)
-  self.handlers[fd:getfd()] = handler
-  S.epoll_ctl(self.poll, "add", fd, "in")
-end
-
 local function begin(self)
   local process = self.process
   self:listen(process.channels.here, self.channel_readable)
@@ -286,10 +281,7 @@ end
 
 --- Waits for events and handles them.
 function Watch:round()
-  for _, event in ipairs(S.epoll_wait(self.poll, 16) or {}) do
-    local handler = self.handlers[event.fd]
-    if handler then handler(self, event) end
-  end
+  loop.dispatch(self)
   collect_later(self)
 end
 
@@ -303,7 +295,7 @@ local function finish_output(self)
   self.run.output:finish(self)
 end
 
-local function loop(self)
+local function until_gone(self)
   repeat self:round() until self.gone
   -- What was said before the end may still lie in the pipes.
   self.setup = M.child_failure(self.process, self.run.steps) or self.setup
@@ -375,17 +367,17 @@ end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals, handlers = {}, sent = {} }, Watch)
+  local self = setmetatable({ run = run, process = process, signals = signals, sent = {} }, Watch)
   run.watch = self
   self.began = S.clock_gettime("monotonic")
-  self.poll = S.epoll_create()
+  loop.begin(self)
   self.timer = S.timerfd_create("monotonic", "nonblock")
   if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
   run.events { event = "created", pid = process.pid }
   begin(self)
   if run.output then run.output:attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
-  loop(self)
+  until_gone(self)
   local status = S.waitid("pidfd", process.pidfd, "exited")
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began

@@ -266,7 +266,7 @@ local limits = record { name = "limits",
   limit("cpu_time", "duration", "The most CPU time of all its processes together: then stop, and exit code 124.", '"5m"',
     { unit = "seconds", min = 0.1 }),
   limit("output", "size", "The most that passes of stdout and stderr, which are pipes then or one terminal: then stop, and "
-    .. "exit code 124.", '"10M"', { unit = "bytes" }),
+    .. "exit code 124. What exec writes goes to its caller, and does not count.", '"10M"', { unit = "bytes" }),
   limit("disk", "size", "The most that /tmp, /run, /var/tmp, the home, /dev/shm and each tmpfs and discarded overlay without a "
     .. "size hold together: then ENOSPC.", '"1G"', { unit = "bytes", min = 4096 }),
   limit("parent", "cgroup_path", "The cgroup, of each hierarchy that a limit needs, to make its own in; it must be there.",
