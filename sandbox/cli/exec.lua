@@ -43,7 +43,7 @@ function M.run(options, words)
   local name = table.remove(words, 1)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, {}, { name }, containers.RUNS, "only one that runs takes a command")
+  local found, code = containers.named(directory, {}, { name }, containers.LIVE, "only one that runs takes a command")
   if not found then return code end
   local how, message, hint = request(options, words)
   if not how then return cli.complain("exec: " .. message, hint) end

@@ -65,6 +65,7 @@ end
 local operations = { wait = wait }
 
 function operations.describe(server, client)
+  if server.watch.pausing then return server:refuse(client, "it has ended, and is started again in a moment") end
   local facts, fds = require("sandbox.container.describe").facts(server.watch)
   if not facts then return server:refuse(client, "%s", tostring(fds)) end
   server:send(client, facts, fds)
@@ -180,6 +181,15 @@ end
 function M.accept(watch)
   local socket = S.accept4(watch.run.symbols.control, "nonblock")
   if socket then server_of(watch):admit(socket) end
+end
+
+--- The container is started again, or waits for that: its clients go on in the loop of `watch`.
+function M.move(watch)
+  local server = watch.run.server
+  server.watch = watch
+  for _, client in pairs(server.clients) do
+    watch:listen(client.socket, function() server:readable(client) end)
+  end
 end
 
 --- The container has ended and nothing of it is left: tells those who wait, and those who came meanwhile.
