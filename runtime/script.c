@@ -20,7 +20,7 @@
 
 int luaopen_luge_script(lua_State *L);
 
-enum { EXIT_GOOD, EXIT_ERROR };
+enum { EXIT_GOOD, EXIT_ERROR, EXIT_LATE };
 
 struct script {
 	const char *text, *name, *facts;
@@ -75,7 +75,8 @@ static void set_alarm(lua_Number seconds)
 
 /* ---- the run ---- */
 
-/* syscall.script has the rest: main(text, name, facts) returns nil, or the words of an error. */
+/* syscall.script_main has the rest: a function of the text, the name and the facts, which returns nil or an error's
+ * words. */
 static int call_main(lua_State *L)
 {
 	const struct script *s = lua_touserdata(L, 1);
@@ -131,7 +132,7 @@ static _Noreturn void run(const struct script *s)
 	fflush(NULL);
 	if (words)
 		say(s->result, words);
-	_exit(words ? EXIT_ERROR : EXIT_GOOD);
+	_exit(late[0] ? EXIT_LATE : words ? EXIT_ERROR : EXIT_GOOD);
 }
 
 /* (text, name, facts, seconds, result, is_bare) */

@@ -10,6 +10,7 @@ return function(S)
   local GRACE = 0.5 -- seconds in which a script that is late may say where it is
   local WORDS_MAX, TEXT_MAX = 4096, 1 << 20
   local ROUNDS = 100000
+  local LATE = "exited 2" -- EXIT_LATE of runtime/script.c
 
   --- S.end_orphans([first])
   -- Kills what was left to this process, a subreaper, and what those leave in turn. first: its own child that is to be left
@@ -64,7 +65,7 @@ return function(S)
     if not options.contained then S.dup3(2, 1) end
     assert(S.dup3(result, 3, "cloexec") or S.fcntl(3, "getfd"))
     S.close_range(4, 0xffffffff)
-    if options.memory then assert(S.setrlimit("data", { soft = options.memory, hard = options.memory })) end
+    if options.memory then assert(S.setrlimit("data", options.memory)) end
     S.chdir(options.contained and "/" or script.path:match("^(.*)/[^/]*$") .. "/")
     common_signals()
     require "luge.script"(script.text, script.path, facts, options.timeout, 3, options.contained == true)
@@ -113,7 +114,7 @@ return function(S)
   -- What a script said, and how its process ended, as a result of S.run_script.
   local function judge(script, options, words, how)
     if how == "exited 0" then return true end
-    local code = how:find("^late") and "TIMEDOUT" or "CANCELED"
+    local code = (how:find("^late") or how == LATE) and "TIMEDOUT" or "CANCELED"
     return S.failure(code, words ~= "" and words or nearest_words(script, how, options))
   end
 

@@ -112,7 +112,8 @@ end
 --- The plan of a spec, or nil and the exit code after the faults were printed:
 -- what the host cannot give is shown as faults of the profile's fields.
 function M.plan(spec, host, options)
-  local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil, detach = options.detach })
+  local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil, detach = options.detach,
+    trusted = profile.trusted(spec) })
   if plan then return plan end
   M.show_faults(profile.place(spec, faults))
   return nil, FAILED

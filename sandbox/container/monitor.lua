@@ -21,7 +21,7 @@ function M.block_signals()
   return S.signalfd(FORWARDED, "nonblock")
 end
 
-local Watch = { listen = loop.listen }
+local Watch = { listen = loop.listen, forget = loop.forget }
 Watch.__index = Watch
 
 function Watch:send(signal)
@@ -218,6 +218,11 @@ function Watch:sealed()
   S.write(self.process.channels.go_write, "g")
 end
 
+--- The start is over.
+function Watch:is_up() self.run.events { event = "started" } end
+
+local function has_hooks(run) return run.spec.hooks and run.spec.hooks.started end
+
 function Watch:message(message)
   if message.kind == "error" then
     self.setup = M.stage_failure(self.run.steps, message)
@@ -226,7 +231,8 @@ function Watch:message(message)
   elseif message.kind == "started" then
     self.started = S.clock_gettime "realtime"
     if self.run.started then self.run.started(self.process) end
-    self.run.events { event = "started" }
+    if has_hooks(self.run) then return require("sandbox.container.hooks").started(self, function() self:is_up() end) end
+    self:is_up()
   else
     self.ended = message
   end
@@ -301,6 +307,7 @@ local function until_gone(self)
   self.setup = M.child_failure(self.process, self.run.steps) or self.setup
   self:take_terminal()
   while not self.status_closed do self:status_readable() end
+  if self.hook then require("sandbox.container.hooks").finish(self) end
   -- What goes on writing would have no end.
   if self.run.spec.namespaces.pid == "host" then M.end_orphans(self.process.pid) end
   if self.run.output then finish_output(self) end

@@ -36,7 +36,7 @@ function M.build(value, origins, info, request)
   local source = { raw = raw, origins = origins, places = places, text = info.text, dir = info.directory }
   local merged = merge.merge(source, extra, faults)
   if #faults > 0 then return nil, faults end
-  local known = { origins = merged.origins, places = places, layers = merged.layers }
+  local known = { origins = merged.origins, places = places, layers = merged.layers, trusted = info.trusted }
   local function complain(keys, message, hint)
     local layer = require "sandbox.profile.origin".layer_of(known, keys) or merged.layers[#merged.layers]
     faults[#faults + 1] = { path = require "sandbox.profile.errors".path_text(keys), keys = keys, at = keys,
@@ -70,6 +70,11 @@ end
 -- Where a field of a spec was written: "ci.lua:14", "--timeout", or "default".
 function M.origin(spec, path)
   return require "sandbox.profile.origin".origin(provenance[spec], spec, path)
+end
+
+-- Whose files root takes for a spec: a set of uids.
+function M.trusted(spec)
+  return provenance[spec] and provenance[spec].trusted or { [0] = true }
 end
 
 -- Faults that a later stage found in a finished spec, { path, message, hint }, get their place for M.format.
