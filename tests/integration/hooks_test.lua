@@ -62,7 +62,7 @@ t.test("what they are told: an argument and a global, a copy for each", function
     local fd = assert(S.open((hook == "guest" and "/out/" or "OUT/") .. hook, "creat, wronly", "0666"))
     container.pid_here = S.getpid()
     S.write(fd, require("luge.json").encode(container))
-  ]]), "limits = { pids = 50 }")
+  ]]), t.root and "limits = { pids = 50 }" or "")
   local r = box.run { profile = path, options = { "--name", "hk-facts" }, shell = "sleep 0.3; exit 6" }
   t.equal(r.code, 6, r.stderr)
   local told = {}
@@ -281,7 +281,7 @@ end)
 
 t.test("with other namespaces, users and terminals", function()
   for _, body in ipairs { "namespaces = { pid = 'host' }", "init = false", "terminal = true", "capabilities = { 'sys_admin' }", "root = empty {}",
-    "limits = { pids = 5 }", t.root and "id_map = 'host'" or "", t.root and "user = '5:6'" or "" } do
+    t.root and "limits = { pids = 5 }" or "", t.root and "id_map = 'host'" or "", t.root and "user = '5:6'" or "" } do
     local path = profile(all "local f = 1", body)
     t.equal(box.run({ profile = path, words = { "/guest", "exit", "3" } }).code, 3, body)
     path = profile({ guest = "error 'here'" }, body)
