@@ -18,7 +18,7 @@ function M.run(options, words)
     local spec = request.load(word, options, {}, FAULTS)
     if not spec then
       code = FAULTS
-    elseif options.pure and spec.hooks and next(spec.hooks) then
+    elseif options.pure and next(spec.hooks) then
       cli.complain(word .. ": it has hooks, which run on the host", "without --pure they are accepted")
       code = FAULTS
     else

@@ -131,9 +131,16 @@ local function open_output(run, symbols)
   return run.output, setup_failure(0, err, run.steps)
 end
 
+-- Whether the start came as far as the first script, whose counterpart is to hear of the end.
+local function came_to_hooks(steps, failed_at)
+  if not failed_at then return true end
+  return steps[failed_at].op == "run_script"
+end
+
 local function start(run, symbols, undo)
   local steps = run.steps
   local ok, index, err = take(steps, "host", symbols, undo)
+  run.hooked = run.spec.hooks and run.spec.hooks.stopped and came_to_hooks(steps, not ok and index or nil)
   if not ok then return nil, setup_failure(index, err, steps) end
   run.stage, err = M.stage_file()
   if not run.stage then return nil, setup_failure(0, err, steps) end
@@ -188,6 +195,7 @@ function M.supervise(run, symbols, undo, signals)
   elseif keep then
     keep.forget(run.spec.keep, to)
   end
+  if run.hooked then require("sandbox.container.hooks").stopped(run, symbols, outcome) end
   return outcome
 end
 
@@ -221,6 +229,7 @@ end
 function M.run(run)
   run.symbols = M.symbols_of(run)
   local signals = monitor.block_signals()
+  symbols.signals = signals
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.
