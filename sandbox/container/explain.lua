@@ -217,6 +217,12 @@ function endings.output(run)
     run.spec.limits.output) }
 end
 
+function endings.unhealthy(run)
+  local found = run.last_health
+  return { ("luge: %s: it was unhealthy, and was stopped%s"):format(place(run, "health"),
+    found and found.output and found.output ~= "" and ": " .. found.output or "") }
+end
+
 function endings.seccomp(run)
   return { ("luge: %s: the kernel ended the command for a system call of a foreign ABI"):format(place(run, "seccomp")),
     "      = 32-bit programs and x32 do not run under a filter; luge plan --seccomp shows what is allowed" }

@@ -225,7 +225,11 @@ function Watch:sealed()
 end
 
 --- The start is over.
-function Watch:is_up() self.run.events { event = "started" } end
+function Watch:is_up()
+  self.run.events { event = "started" }
+  if self.run.spec.health then self.health = require("sandbox.container.health").start(self) end
+  if self.run.server then require("sandbox.container.control").changed(self) end
+end
 
 local function has_hooks(run) return run.spec.hooks and run.spec.hooks.started end
 
@@ -379,6 +383,7 @@ function M.watch(run, process, signals)
   if run.output then run.output:attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   until_gone(self)
+  if self.health then self.health:finish() end
   local status = S.waitid("pidfd", process.pidfd, "exited")
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began
