@@ -29,6 +29,8 @@ for theme, names in pairs {
   pool = "subnet link_name",
   bridge = "hold_bridge leave_bridge",
   pod = "hold_pod leave_pod",
+  nft = "nft",
+  tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
 } do
   for name in names:gmatch "%g+" do THEMES[name] = theme end
 end
@@ -49,17 +51,17 @@ function nl.is_link_name(name)
   return type(name) == "string" and #name > 0 and #name <= NAME_MAX and not name:find "[/%s%z]"
 end
 
---- nl.request(message [, netns [, how]]) -> list of replies
--- One exchange on a socket of its own; how: "request" (if not given), "dump" or "batch", whose message is a list. Errors: as
--- of the socket's method of that name.
-function nl.request(message, netns, how)
+--- nl.request(message [, netns [, how [, protocol]]]) -> list of replies
+-- One exchange on a socket of its own; how: "request" (if not given), "dump" or "batch", whose message is a list; protocol:
+-- "route" if not given. Errors: as of the socket's method of that name.
+function nl.request(message, netns, how, protocol)
   local pidfd
   if math.type(netns) == "integer" then
     local err, errno
     pidfd, err, errno = S.pidfd_open(netns)
     if not pidfd then return nil, err, errno end
   end
-  local socket, err, errno = nl.open("route", pidfd or netns)
+  local socket, err, errno = nl.open(protocol or "route", pidfd or netns)
   if pidfd then pidfd:close() end
   if not socket then return nil, err, errno end
   local replies, index
