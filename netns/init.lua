@@ -27,6 +27,8 @@ for theme, names in pairs {
   neighbour = "neighbour delneighbour neighbours",
   tuntap = "tuntap",
   pool = "subnet link_name",
+  bridge = "hold_bridge leave_bridge",
+  pod = "hold_pod leave_pod",
   nft = "nft",
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
 } do

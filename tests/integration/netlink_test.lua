@@ -64,6 +64,13 @@ test("links are changed by functions and by methods", function()
   t.equal({ seen.ifalias, seen.txqlen, seen.promiscuity }, { "x", 17, 1 })
   t.contains(t.json.encode(seen.flags), "NOARP")
   t.equal(links.lo:delete(), nil)
+  t.ok(nl.set("one", { up = true, link_local = false }) == nil, "three is its name")
+  t.ok(nl.set("three", { up = true, link_local = false }) and nl.set("four", { up = true, link_local = true, arp = true }))
+  for _ = 1, 2500 do
+    if #nl.addresses { dev = "four" } > 0 then break end
+    S.nanosleep(0.002)
+  end
+  t.equal({ #nl.addresses { dev = "three" }, #nl.addresses { dev = "four" } }, { 0, 1 })
   local there = apart.namespace()
   t.ok(nl.move("three", there))
   fails("NODEV", nl.link "three")
@@ -180,7 +187,7 @@ end
 -- A message that reached a descriptor, or nil after 5 s; what else is on the link is passed over.
 local function read_packet(fd, wanted)
   for _ = 1, 100 do
-    local ready = S.poll { { fd = fd, events = "in" } }
+    local ready = S.poll({ { fd = fd, events = "in" } }, 5000)
     local data = ready and S.read(fd, 2048)
     if data and data:find(wanted, 1, true) then return data end
   end
