@@ -187,12 +187,17 @@ function M.done(replies, err, errno)
 end
 
 -- An alias is one of them: the kernel passes over that of a link being made.
-local SETTABLE = { master = M.master, move = check.netns, alias = check.string }
+local SETTABLE = { master = M.master, move = check.netns, alias = check.string, link_local = check.boolean }
+
+-- Whether the link gets an IPv6 address of its own making, by the way the kernel makes it: EUI-64, or none.
+local function put_link_local(message, on)
+  message:nest(IFLA.AF_SPEC):nest(S.c.AF.INET6):u8(S.c.IFLA_INET6.ADDR_GEN_MODE, on and 0 or 1):done():done()
+end
 
 --- nl.set(name, { mtu=, mac=, name=, up=, master=name or false, move=netns, alias=, queue=, group=, arp=, multicast=,
---- promisc=, netns= }) -> true
--- Changes a link, all in one request: name is the new one, move the namespace it goes to, netns the one it is in. A link
--- that is renamed has to be down before Linux 6.2. Errors: NODEV, BUSY, EXIST, PERM. Source: rtnetlink(7), RTM_NEWLINK.
+--- promisc=, link_local=, netns= }) -> true
+-- Changes a link, all in one request: name is the new one, move the namespace it goes to, netns the one it is in;
+-- link_local=false: it gets no IPv6 address of its own making when it is set up. A link that is renamed has to be down before Linux 6.2. Errors: NODEV, BUSY, EXIST, PERM. Source: rtnetlink(7), RTM_NEWLINK.
 function nl.set(name, changes)
   name = check.name(name, "#1")
   local t = check.fields(changes, "#2", M.COMMON, SETTABLE)
@@ -207,6 +212,7 @@ function nl.set(name, changes)
   if t.name then message:string(IFLA.IFNAME, t.name) end
   if t.master ~= nil then message:u32(IFLA.MASTER, master or 0) end
   if t.alias then message:string(IFLA.IFALIAS, t.alias) end
+  if t.link_local ~= nil then put_link_local(message, t.link_local) end
   if t.move then M.put_netns(message, t.move) end
   return M.done(nl.request(message, t.netns))
 end

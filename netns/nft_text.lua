@@ -83,6 +83,7 @@ local STATEMENTS = {
   snat = nat, dnat = nat, masquerade = own, redirect = own,
   add = dynset, update = dynset, delete = dynset,
   vmap = function(s) return ("%s vmap %s"):format(s[2], value_text(s[2], s[3])) end,
+  fwd = function(s) return "fwd to " .. quote(s[2]) end,
   jump = function(s) return "jump " .. s[2] end,
   ["goto"] = function(s) return "goto " .. s[2] end,
 }

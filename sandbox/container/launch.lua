@@ -23,10 +23,7 @@ function M.stage_file()
 end
 
 local function undo_all(undo, symbols)
-  for i = #undo, 1, -1 do
-    local step = undo[i]
-    S[step[1]](table.unpack(Steps.resolve(step[2], symbols)))
-  end
+  for i = #undo, 1, -1 do Steps.undo(S, undo[i], symbols) end
 end
 
 -- Takes the steps of one place; returns nil, index, err at the first that fails. `release` is called after the step

@@ -11,6 +11,7 @@ local namespaces = require "sandbox.plan.namespaces"
 local process = require "sandbox.plan.process"
 local tree = require "sandbox.plan.tree"
 local users = require "sandbox.plan.users"
+local network = require "netns.plan"
 
 local M = {}
 
@@ -209,6 +210,7 @@ function M.compile(spec, facts, options)
   process.output(c)
   mounts.plan(c)
   mounts.pivot(c)
+  network.interfaces(c)
   steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
   if c.terminal then require("sandbox.plan.terminal").plan(c) end
   users.lock_mounts(c)
@@ -216,7 +218,8 @@ function M.compile(spec, facts, options)
   mark_optional(steps, spec.optional)
   if #c.faults > 0 then return nil, c.faults end
   return { steps = in_order(steps.list), ids = c.ids, user = c.user, home = c.home, constants = c.constants,
-    new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal }
+    new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal,
+    network = c.network }
 end
 
 return M

@@ -38,6 +38,7 @@ end
 --- The clone step. The child is a copy of luge, in the new namespaces.
 function M.clone(c)
   local namespaces = c.spec.namespaces
+  network.clone(c)
   local flags = {}
   if c.ids.userns then flags[1] = CLONE.user end
   for _, kind in ipairs(KINDS) do

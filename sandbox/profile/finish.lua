@@ -177,6 +177,7 @@ end
 local function namespaces(spec, complain)
   local ns, network = spec.namespaces, spec.network.type
   local net = network == "host" and "host" or true
+  if network == "table" then network = "…" end
   if spec.written_net_namespace and ns.net ~= net then
     complain({ "namespaces", "net" }, 'disagrees with network = "' .. network .. '"', ns.net == "host"
       and 'write network = "host"'
@@ -302,6 +303,7 @@ function M.finish(merged, profile_name, facts, complain)
   devices(spec)
   identity(spec, facts, complain)
   user(spec, facts, complain)
+  if spec.network.type == "table" then require "sandbox.profile.finish_network".finish(spec.network, complain) end
   namespaces(spec, complain)
   capabilities(spec, complain)
   seccomp(spec, merged.optional, complain)

@@ -273,15 +273,15 @@ local limits = record { name = "limits",
     '"/ci"'),
 }
 
-local network = typed { name = "network", words = { "none", "host", "internet", "private" }, table = "private",
-  takes = { "none", "host", "internet", "private", record = function() return M.network end } }
-M.network = record { name = "network",
-  { "interfaces", list "any", example = '{ { name = "eth0" } }', doc = "Its interfaces, in order." },
-  { "publish", list "any", example = '{ "8080:80" }', doc = "Ports of the host that lead into the container." },
-  { "egress", list "any", example = '{ "192.0.2.1:443" }', doc = "Where it may connect to." },
-  { "bandwidth", "any", example = '{ rate = "10M" }', doc = "Bytes in a second." },
-  { "hosts", map("word", "word"), example = '{ db = "192.0.2.1" }', doc = "Names in /etc/hosts." },
-  { "dns", list "word", example = '{ "192.0.2.53" }', doc = "Name servers." } }
+local network = typed { name = "network", words = { "none", "host", "internet", "private" }, table = "table",
+  takes = { "none", "host", "internet", "private", "table", record = function() return M.network end } }
+local network_kinds
+M.network, network_kinds = require "sandbox.profile.schema_network" { record = record, typed = typed, list = list, map = map,
+  choice = choice }
+for name, kind in pairs(network_kinds) do
+  kind.name = name
+  if kind.example then kinds[name] = kind end -- "user" is a field as well
+end
 
 -- The smallest file holds two of the largest records (sandbox.container.log).
 M.log = either { name = "log", scalar = choice { "journald" }, table = record { name = "log",
@@ -352,9 +352,9 @@ M.container = record { name = "container", example = 'container { command = { "t
   { "limits", limits, example = '{ wall = "10m", open_files = 256 }',
     doc = "What it may use up; false lifts a limit." },
   { "network", network, default = { type = "none" }, shown = '"none"', example = '"none"',
-    doc = '"none" (only a loopback of its own) or "host".',
-    enforced = function(v) return v.type == "none" or v.type == "host" end,
-      because = 'write "none" or "host", or leave it out' },
+    doc = '"none" (only a loopback of its own), "host", or a table: interfaces of its own.',
+    enforced = function(v) return v.type ~= "internet" and v.type ~= "private" end,
+      because = 'write "none", "host" or a table of interfaces, or leave it out' },
   { "stop", record { name = "stop", positional = { "signal", "grace" },
       { "signal", "signal", default = "TERM", example = '"INT"', doc = "The signal that asks it to end." },
       { "grace", "duration", default = 10, shown = '"10s"', unit = "seconds", example = '"30s"',

@@ -77,6 +77,10 @@ end)
 test("links print as ip shows them", function()
   t.ok(nl.veth { name = "one", peer = "two" } and nl.up "lo" and nl.up "two")
   t.ok(nl.address("one", "10.0.0.1/24") and nl.address("one", "fd00::1/64", "nodad") and nl.up "one")
+  for _ = 1, 2000 do -- the kernel notes a carrier a moment later
+    if nl.link("one").state == "UP" and nl.link("two").state == "UP" then break end
+    S.nanosleep(0.002)
+  end
   local text = tostring(nl.interfaces())
   t.contains(text, "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 state UNKNOWN\n    link/loopback 00:00:00:00:00:00\n")
   t.contains(text, "inet 127.0.0.1/8 scope host lo")
