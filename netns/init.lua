@@ -26,12 +26,9 @@ for theme, names in pairs {
   rule = "rule delrule rules",
   neighbour = "neighbour delneighbour neighbours",
   tuntap = "tuntap",
-<<<<<<< HEAD
   nft = "nft",
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
-=======
   pool = "subnet link_name",
->>>>>>> wip-nl
 } do
   for name in names:gmatch "%g+" do THEMES[name] = theme end
 end
