@@ -29,6 +29,8 @@ for theme, names in pairs {
   nft = "nft",
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
   pool = "subnet link_name",
+  bridge = "hold_bridge leave_bridge",
+  pod = "hold_pod leave_pod",
 } do
   for name in names:gmatch "%g+" do THEMES[name] = theme end
 end

@@ -96,9 +96,9 @@ local function wire_ends(c, why, interface)
       check_free(c, ("%s.%s"):format(why, f.key), own)
       ends[f.family] = { own = own, address = own:match "^[^/]+", gateway = gateway,
         host = gateway and gateway .. "/" .. check.parse_cidr(own).prefix }
-      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { "${ranges}/address." .. own:match "^[^/]+" },
+      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { "${ranges}/address.${netns}." .. own:match "^[^/]+" },
         { save = ("$lock.%s.%s"):format(f.key, interface.name),
-          undo = { "unlink", { "${ranges}/address." .. own:match "^[^/]+" } } })
+          undo = { "unlink", { "${ranges}/address.${netns}." .. own:match "^[^/]+" } } })
     end
   end
   return ends
@@ -225,6 +225,8 @@ end
 function M.plan(c)
   local routers = 0
   c.network = {}
+  -- Names and addresses are a network namespace's own: another one's container may have the same.
+  c.constants.netns = c.facts.netns
   for i, interface in ipairs(c.spec.network.interfaces) do
     local why = ("network.interfaces[%d]"):format(i)
     local ends = kinds[interface.type](c, why, interface)

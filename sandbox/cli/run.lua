@@ -115,7 +115,7 @@ local function prepare(options, words)
     log, code = log_of(spec, host, name, directory)
     if log == nil then return nil, code end
   end
-  return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup,
+  return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup, network = plan.network,
     name = name, user = plan.user, state = directory, ranges = ranges,
     argv = argv, keep = keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil, log = log or nil,

@@ -36,10 +36,14 @@ end
 
 -- ---- joining ----
 
-local function join(steps, differ)
+-- A network that the container joined is of another user namespace than its own, over which we have power only before we
+-- are in that.
+local function join(steps, differ, network)
   local flags = {}
+  local before = differ.net and (network.join or network.pod)
+  if before then steps:add("guest", "network", "setns", { "$pidfd", "newnet" }) end
   for _, kind in ipairs(M.KINDS) do
-    if differ[kind] then flags[#flags + 1] = CLONE[kind] end
+    if differ[kind] and not (kind == "net" and before) then flags[#flags + 1] = CLONE[kind] end
   end
   if #flags > 0 then steps:add("guest", "namespaces", "setns", { "$pidfd", table.concat(flags, ", ") }) end
 end
@@ -163,7 +167,7 @@ function M.compile(facts, host, want)
   clone(steps, facts)
   steps:add("guest", "command", "close_range", { 3, 0xffffffff, "cloexec" })
   steps:add("guest", "command", "prctl", { "set_dumpable", 0 })
-  join(steps, host.differ)
+  join(steps, host.differ, facts.spec.network)
   become_root(steps, facts, host)
   if want.user then steps:add("guest", "user", "lookup_user", { "/", want.user }, { save = "$user" }) end
   local ok, op = seal(steps, facts, want)

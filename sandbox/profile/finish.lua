@@ -177,9 +177,10 @@ end
 local function namespaces(spec, complain)
   local ns, network = spec.namespaces, spec.network.type
   local net = network == "host" and "host" or true
-  if network == "table" then network = "…" end
+  if spec.network.join or spec.network.pod then net = "joined" end
   if spec.written_net_namespace and ns.net ~= net then
-    complain({ "namespaces", "net" }, 'disagrees with network = "' .. network .. '"', ns.net == "host"
+    complain({ "namespaces", "net" }, network == "table" and "disagrees with network" or
+      'disagrees with network = "' .. network .. '"', ns.net == "host"
       and 'write network = "host"'
       or "leave it out: network decides")
   end

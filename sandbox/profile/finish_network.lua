@@ -9,6 +9,14 @@ local M = {}
 
 local FAMILIES = { { "address", "gateway", "subnet", "inet" }, { "address6", "gateway6", "subnet6", "inet6" } }
 
+-- Loopback, groups and what is nobody's: no address of an interface.
+local function is_special(cidr)
+  local ip = check.parse_cidr(cidr)
+  local first = ip.bytes:byte()
+  if ip.family == "inet" then return first == 127 or first == 0 or first >= 224 end
+  return first == 255 or ip.bytes:sub(1, 15) == ("\0"):rep(15)
+end
+
 -- "10.0.5.0/24" and its first and last address are nobody's.
 local function usable(cidr)
   local ip = check.parse_cidr(cidr)
@@ -24,7 +32,9 @@ local function address(interface, names, say)
   elseif own == false and gateway and gateway ~= "auto" then
     say(names[2], "needs an " .. names[1] .. " to be reached from", "leave it out, or write the address as well")
   elseif own and own ~= "auto" then
-    if not usable(own) then say(names[1], ("%s is the network's own, not one of it"):format(own)) end
+    if is_special(own) then
+      say(names[1], own .. " is no address that an interface can have")
+    elseif not usable(own) then say(names[1], ("%s is the network's own, not one of it"):format(own)) end
     if gateway and gateway ~= "auto" and not pool.contains(own, gateway) then
       say(names[2], ("%s is not in the network of %s"):format(gateway, own))
     end
