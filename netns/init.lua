@@ -27,6 +27,7 @@ for theme, names in pairs {
   neighbour = "neighbour delneighbour neighbours",
   tuntap = "tuntap",
   nft = "nft",
+  firewall = "firewall delfirewall",
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
   pool = "subnet link_name",
   bridge = "hold_bridge leave_bridge",

@@ -30,9 +30,6 @@ local HOOKS = { ip = IP_HOOKS, ip6 = IP_HOOKS, bridge = IP_HOOKS, arp = { input 
   inet = setmetatable({ ingress = INET.INGRESS }, { __index = IP_HOOKS }),
   netdev = { ingress = NETDEV.INGRESS, egress = NETDEV.EGRESS } }
 
-local PRIORITY = { raw = -300, mangle = -150, dstnat = -100, filter = 0, security = 50, srcnat = 100 }
-local BRIDGE_PRIORITY = { dstnat = -300, filter = -200, out = 100, srcnat = 300 }
-
 local MAX_MESSAGES = 1024
 
 -- ---- a transaction ----
@@ -86,9 +83,7 @@ end
 
 local function put_hook(m, family, chain)
   local hook = HOOKS[family][chain.hook] or error(("no hook '%s' in %s"):format(tostring(chain.hook), family), 0)
-  local names = family == "bridge" and BRIDGE_PRIORITY or PRIORITY
-  local priority = names[chain.priority or "filter"] or math.tointeger(chain.priority)
-  if not priority then error(("no priority '%s'"):format(tostring(chain.priority)), 0) end
+  local priority = types.priority(family, chain.priority)
   m:nest(A.CHAIN_HOOK):be32(A.HOOK_HOOKNUM, hook):be32(A.HOOK_PRIORITY, priority)
   if chain.device then m:string(A.HOOK_DEV, chain.device) end
   if chain.devices then
