@@ -252,6 +252,10 @@ test("a published port is reached from everywhere, by loopback too", function()
     t.equal(connect(other.ns, addr, 8080), "yes", "from another container, " .. addr)
     t.equal(connect(other.ns, addr, 8081), "refused")
   end
+  put(other, { egress = { allow = { { cidr = "0.0.0.0/0" }, { cidr = "::/0" } } } })
+  for _, addr in ipairs { "192.0.2.1", "2001:db8::1" } do
+    t.equal(connect(other.ns, addr, 8080), "refused", "the host was not named, " .. addr)
+  end
   t.equal(ask(outside, "192.0.2.1", 5353, server), "192.0.2.9", "who asks is told")
   t.equal(ask(outside, "2001:db8::1", 5353, server6), "2001:db8::9")
   t.equal(ask(here(), "127.0.0.1", 5353, server), g.host, "the loopback becomes the host")
