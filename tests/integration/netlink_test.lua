@@ -180,7 +180,7 @@ end
 -- A message that reached a descriptor, or nil after 5 s; what else is on the link is passed over.
 local function read_packet(fd, wanted)
   for _ = 1, 100 do
-    local ready = S.poll { { fd = fd, events = "in" } }
+    local ready = S.poll({ { fd = fd, events = "in" } }, 5000)
     local data = ready and S.read(fd, 2048)
     if data and data:find(wanted, 1, true) then return data end
   end
