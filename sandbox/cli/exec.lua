@@ -21,10 +21,7 @@ end
 
 -- What the options ask for, or nil, the message and a hint.
 local function request(options, words)
-  if options.tty then
-    return nil, "--tty: exec has no terminal in this version", "leave -t out; run -t gives the container one"
-  end
-  local how = { argv = words }
+  local how = { argv = words, terminal = options.tty or nil }
   local message, hint
   how.env, message = variables(options.env)
   if not how.env then return nil, message end
@@ -46,7 +43,7 @@ function M.run(options, words)
   local name = table.remove(words, 1)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, {}, { name }, containers.RUNS, "only one that runs takes a command")
+  local found, code = containers.named(directory, {}, { name }, containers.LIVE, "only one that runs takes a command")
   if not found then return code end
   local how, message, hint = request(options, words)
   if not how then return cli.complain("exec: " .. message, hint) end
@@ -60,6 +57,7 @@ function M.run(options, words)
   elseif outcome.failed then
     require("sandbox.container.explain").show(run, outcome)
   end
+  for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
   return outcome.exit_code
 end
 

@@ -10,7 +10,7 @@ local life = require "sandbox.container.life"
 
 local M = {}
 
-local STATES = { running = true, paused = true, ended = true, lost = true, unknown = true }
+local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
 
 local LIVE = { "user", "hostname", "environment", "cgroups", "network", "spec", "log" }
 
@@ -36,7 +36,7 @@ function M.run(options, names)
     rows[i] = require("sandbox.cli.ps").row(container)
     for _, figure in ipairs { "wall_s", "user_s", "sys_s" } do rows[i][figure] = container[figure] end
     if container.log then rows[i].log = { path = container.log, lost_bytes = container.log_lost_bytes } end
-    if containers.RUNS[container.state] then
+    if containers.LIVE[container.state] then
       local ok, message = add_live(rows[i], directory, container.name)
       if not ok then
         code = cli.complain(("inspect %s: %s"):format(container.name, message), "what the state directory says is shown")

@@ -11,16 +11,16 @@ local M = {}
 
 -- ---- which ----
 
-local FILTERS = { name = true, state = true, profile = true, detached = true }
-local STATES = { running = true, paused = true, ended = true, lost = true, unknown = true }
+local FILTERS = { name = true, state = true, profile = true, detached = true, group = true, health = true }
+local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
 
 -- Field → the values of which one must be it; nil after the message was printed.
 local function filters_of(options)
   local wanted = {}
   for _, text in ipairs(options.filter or {}) do
     local field, value = text:match("^(%w+)=(.+)$")
-    local wrong = not FILTERS[field] and "name, state, profile or detached=VALUE expected"
-      or field == "state" and not STATES[value] and "the states are running, paused, ended, lost and unknown"
+    local wrong = not FILTERS[field] and "name, state, profile, group, health or detached=VALUE expected"
+      or field == "state" and not STATES[value] and "the states are running, paused, restarting, ended, lost and unknown"
       or field == "detached" and value ~= "true" and value ~= "false" and "true or false expected"
     if wrong then
       cli.complain(("--filter %s: %s"):format(text, wrong), "luge ps -a --filter state=ended --filter profile=ci")
@@ -50,7 +50,11 @@ local function since(time)
 end
 
 local function status(container)
-  if containers.RUNS[container.state] then return ("%s, for %s"):format(container.state, since(container.created)) end
+  if containers.RUNS[container.state] then
+    local health = container.health and (" (%s)"):format(container.health) or ""
+    local again = (container.restarts or 0) > 0 and (", restarted %d×"):format(container.restarts) or ""
+    return ("%s%s, for %s%s"):format(container.state, health, since(container.created), again)
+  end
   if container.state ~= "ended" then return container.state end
   return ("ended (%d%s) %s ago"):format(container.exit_code or -1,
     container.reason and container.reason ~= "exit" and ", " .. container.reason or "", since(container.ended or 0))
@@ -75,7 +79,7 @@ local COLUMNS = {
 }
 
 local FIELDS = { "name", "profile", "state", "detached", "argv", "created", "pid", "luge", "ended", "exit_code", "signal",
-  "reason", "message" }
+  "reason", "message", "restarts", "health", "group" }
 
 --- A container as JSON, in the schema of `luge ps --json`.
 function M.row(container)

@@ -6,8 +6,8 @@ local containers = require "sandbox.cli.containers"
 
 local M = {}
 
-local KNOWN = { running = true, paused = true, ended = true }
-local WAITABLE = { running = true, paused = true, ended = true, lost = true }
+local KNOWN = { running = true, paused = true, restarting = true, ended = true }
+local WAITABLE = { running = true, paused = true, restarting = true, ended = true, lost = true }
 
 function M.run(options, names)
   local directory = containers.directory()

@@ -22,7 +22,8 @@ function M.stage_file()
   return file
 end
 
-local function undo_all(undo, symbols)
+--- Takes the steps of an undo journal backwards.
+function M.undo_all(undo, symbols)
   for i = #undo, 1, -1 do Steps.undo(S, undo[i], symbols) end
 end
 
@@ -114,7 +115,7 @@ end
 -- failure.
 local function open_output(run, symbols)
   local err
-  if run.log then
+  if run.log and not run.log.writer then -- a container that is started again goes on with its log
     local log = require(run.log.place and "sandbox.container.log" or "sandbox.container.log_journal")
     run.log.writer, err = log.open(run.log)
     if not run.log.writer then
@@ -171,8 +172,8 @@ local function start(run, symbols, undo)
   return nil, monitor.child_failure(process, steps) or setup_failure(index, err, steps)
 end
 
--- From the first host step to the end of the container and of what is kept of it.
-local function supervise(run, symbols, undo, signals)
+--- From the first host step to the end of the container and of what is kept of it.
+function M.supervise(run, symbols, undo, signals)
   local keep = run.spec.keep and require "sandbox.container.keep"
   local to = keep and keep.open(run.spec.keep)
   if to and not to.fd then return keep.failure(run.spec.keep, to) end
@@ -196,23 +197,36 @@ local function close(run, outcome)
   if run.detached then require("sandbox.container.detach").ended(run, outcome) end
 end
 
+--- What a run knows before its first step.
+function M.symbols_of(run)
+  local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
+    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid() }
+  for name, value in pairs(run.constants) do symbols[name] = value end
+  return symbols
+end
+
+-- Every run of it; undo is the journal of what the last one left.
+local function all_runs(run, undo, signals)
+  local plan = { terminal = run.terminal }
+  local outcome = M.supervise(run, run.symbols, undo, signals)
+  if not run.spec.restart then return outcome end
+  return require("sandbox.container.restart").loop(run, outcome, undo, signals, plan)
+end
+
 --- Runs a container to its end.
 -- run: spec, steps, constants, cgroup, terminal (it gets one), name, state, ranges, argv, keep, term, home, report, events
 -- (a function that hears of things as they happen), log: { place =, name =, state =, size =, files = } where the output is
 -- logged.
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)
-  local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
-    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid() }
-  for name, value in pairs(run.constants) do symbols[name] = value end
-  run.symbols = symbols
+  run.symbols = M.symbols_of(run)
   local signals = monitor.block_signals()
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.
-  local ok, outcome = pcall(supervise, run, symbols, undo, signals)
+  local ok, outcome = pcall(all_runs, run, undo, signals)
   local closed, why = pcall(close, run, ok and outcome or nil)
-  undo_all(undo, symbols)
+  M.undo_all(undo, run.symbols)
   if not ok or not closed then error(ok and why or outcome, 0) end
   outcome.exit_code = outcome.exit_code or FAILED
   -- Who waits for the end hears of it when nothing is left.

@@ -5,12 +5,14 @@
 -- luge's own signals and a timer. It says how the container ended and why.
 
 local S = require "syscall"
+local loop = require "sandbox.container.loop"
 local orders = require "sandbox.container.orders"
 
 local M = {}
 
 -- Passed on to the container; luge itself lives until the container has ended.
 local FORWARDED = "hup, int, quit, term, usr1, usr2, winch, alrm"
+M.FORWARDED = FORWARDED
 
 --- Blocks the signals that luge passes on; returns the descriptor they are read from.
 function M.block_signals()
@@ -20,7 +22,7 @@ function M.block_signals()
   return S.signalfd(FORWARDED, "nonblock")
 end
 
-local Watch = {}
+local Watch = { listen = loop.listen }
 Watch.__index = Watch
 
 function Watch:send(signal)
@@ -40,6 +42,7 @@ end
 -- The polite signal first, KILL after the grace. Who asks again may shorten it.
 function Watch:stop(reason, grace)
   self.reason = self.reason or reason
+  if reason == "stopped" then self.final = true end
   if self.gone then return end
   local ends = S.clock_gettime("monotonic") + (grace or self.run.spec.stop.grace)
   if self.stopping and self.stopping <= ends then return end
@@ -53,8 +56,12 @@ function Watch:stop(reason, grace)
   arm(self, ends - S.clock_gettime("monotonic"))
 end
 
+-- Who sends one of these wants no further run.
+local ENDS = { KILL = true, TERM = true, INT = true, QUIT = true }
+
 --- Somebody's signal, by name. Paused, the container gets it when it goes on; KILL does not wait.
 function Watch:signal(name)
+  self.final = self.final or ENDS[name]
   self.sent[S.c.SIG[name] or M.signal_number(name)] = true
   if name == "KILL" then self:thaw() end
   self:send(M.signal_number(name))
@@ -126,10 +133,10 @@ function Watch:signal_arrived()
   end
 end
 
--- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
+--- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
 -- handed over: the file system of limits.disk, both ends of the terminal, the user where the container's files name
 -- another than the plan expects.
-local function hear_child(process, steps)
+function M.hear_child(process, steps)
   local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
   local data = message and message.data
   if not data or data == "" then return nil end
@@ -161,7 +168,7 @@ end
 --- What the child said went wrong, or nil: the end of file says that it became the stage.
 function M.child_failure(process, steps)
   local said
-  repeat said = hear_child(process, steps) until said ~= false
+  repeat said = M.hear_child(process, steps) until said ~= false
   return said
 end
 
@@ -178,7 +185,7 @@ end
 
 -- True when there may be more.
 function Watch:channel_readable()
-  local said = hear_child(self.process, self.run.steps)
+  local said = M.hear_child(self.process, self.run.steps)
   if said == false then
     self:take_terminal()
     return true
@@ -251,12 +258,6 @@ function Watch:status_readable()
   if message then self:message(message) end
 end
 
---- Has `handler(watch, event)` called when `fd` is ready for reading.
-function Watch:listen(fd, handler)
-  self.handlers[fd:getfd()] = handler
-  S.epoll_ctl(self.poll, "add", fd, "in")
-end
-
 local function begin(self)
   local process = self.process
   self:listen(process.channels.here, self.channel_readable)
@@ -268,6 +269,7 @@ local function begin(self)
     S.epoll_ctl(self.poll, "del", process.pidfd)
   end)
   self:listen(self.run.symbols.control, function() require("sandbox.container.control").accept(self) end)
+  if self.run.server then require("sandbox.container.control").move(self) end
 end
 
 -- The collector is stopped for the start. Its first round writes to every page of the heap, more than a megabyte, which
@@ -286,12 +288,12 @@ end
 
 --- Waits for events and handles them.
 function Watch:round()
-  for _, event in ipairs(S.epoll_wait(self.poll, 16) or {}) do
-    local handler = self.handlers[event.fd]
-    if handler then handler(self, event) end
-  end
+  loop.dispatch(self)
   collect_later(self)
 end
+
+-- For whoever has another loop with the same handlers (sandbox.container.restart).
+M.listen, M.round = Watch.listen, Watch.round
 
 -- What the container wrote may still wait for its reader: as long as the container might have run.
 local function finish_output(self)
@@ -303,7 +305,7 @@ local function finish_output(self)
   self.run.output:finish(self)
 end
 
-local function loop(self)
+local function until_gone(self)
   repeat self:round() until self.gone
   -- What was said before the end may still lie in the pipes.
   self.setup = M.child_failure(self.process, self.run.steps) or self.setup
@@ -375,17 +377,17 @@ end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals, handlers = {}, sent = {} }, Watch)
+  local self = setmetatable({ run = run, process = process, signals = signals, sent = {} }, Watch)
   run.watch = self
   self.began = S.clock_gettime("monotonic")
-  self.poll = S.epoll_create()
+  loop.begin(self)
   self.timer = S.timerfd_create("monotonic", "nonblock")
   if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
   run.events { event = "created", pid = process.pid }
   begin(self)
   if run.output then run.output:attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
-  loop(self)
+  until_gone(self)
   local status = S.waitid("pidfd", process.pidfd, "exited")
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began

@@ -6,6 +6,7 @@
 -- out of sight, and last of all comes `enter`: what the container's processes see of it is sealed as they are.
 
 local Steps = require "sandbox.plan.steps"
+local terminal = require "sandbox.plan.terminal"
 
 local M = {}
 
@@ -67,17 +68,19 @@ end
 -- not.
 local OPEN_TIERS = { default = true, ci = true, strict = true }
 local NEEDED = { clone = true, prctl = true, ppoll = true, write = true }
+local NEEDED_ON_TERMINAL = setmetatable({ setsid = true, ioctl = true }, { __index = NEEDED })
 
 --- Whether the filters can be loaded before the process is seen inside: with others it loads them right after, and is
 -- without them for a moment; its ids and capabilities are the container's by then.
-function M.filters_before(seccomp)
+function M.filters_before(seccomp, on_terminal)
+  local needed = on_terminal and NEEDED_ON_TERMINAL or NEEDED
   if not seccomp then return true end
   if not OPEN_TIERS[seccomp.base or ""] then return false end
   for _, name in ipairs(seccomp.deny or {}) do
-    if NEEDED[name] then return false end
+    if needed[name] then return false end
   end
   for _, rule in ipairs(seccomp.rules or {}) do
-    if NEEDED[rule.call] then return false end
+    if needed[rule.call] then return false end
   end
   return true
 end
@@ -141,7 +144,7 @@ end
 local function seal(steps, facts, want)
   local kept, filters = sorted(facts.seal)
   if not kept then return nil, filters end
-  local before = M.filters_before(facts.spec.seccomp)
+  local before = M.filters_before(facts.spec.seccomp, want.terminal)
   steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
   add_all(steps, kept, want)
   steps:add("seal", "cwd", "chdir", { { literal = want.cwd or facts.spec.cwd } })
@@ -150,6 +153,7 @@ local function seal(steps, facts, want)
   if before then add_all(steps, filters, want) end
   steps:add("seal", "namespaces.pid", "enter", {})
   steps:add("seal", "terminal", "setsid", {}, { optional = true })
+  if want.terminal then steps:add("seal", "terminal", "ioctl", { 1, "tiocsctty", 0 }) end
   steps:add("seal", "namespaces", "prctl", { "set_pdeathsig", "kill" })
   steps:add("seal", "namespaces", "lifeline", {})
   if not before then add_all(steps, filters, want) end
@@ -159,7 +163,8 @@ end
 
 --- The steps by which a command joins.
 -- facts: of sandbox.container.describe. host: { differ = kinds of namespaces that are not ours, maps_root = { uid =, gid = }
--- whether the container has an id 0, capabilities = all names }. want: { user = of the command line, cwd = }.
+-- whether the container has an id 0, capabilities = all names }. want: { user = of the command line, cwd =, terminal =
+-- whether it gets one of its own }.
 ---@return table|nil steps  or nil
 ---@return string|nil op  a sealing step that this luge does not know how to repeat
 function M.compile(facts, host, want)
@@ -170,6 +175,10 @@ function M.compile(facts, host, want)
   join(steps, host.differ, facts.spec.network)
   become_root(steps, facts, host)
   if want.user then steps:add("guest", "user", "lookup_user", { "/", want.user }, { save = "$user" }) end
+  if want.terminal then
+    local master, slave = terminal.make(steps, want.user and "$user.uid" or facts.user.uid)
+    terminal.hand_over(steps, master, slave, 0)
+  end
   local ok, op = seal(steps, facts, want)
   if not ok then return nil, op end
   return steps.list

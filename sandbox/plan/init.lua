@@ -116,7 +116,9 @@ end
 local function take_names(c)
   local steps = c.steps
   steps:add("host", "name", "ensure_directory", { "$state", "0700" })
-  steps:add("host", "name", "take_lock", { "${state}/${name}.lock", "profile " .. (c.spec.profile_name or "-") .. "\n" },
+  local note = "profile " .. (c.spec.profile_name or "-") .. "\n" .. (c.options.group and "group " .. c.options.group .. "\n" or "")
+  if c.spec.restart or c.spec.health then note = note .. require("sandbox.container.vitals").line(0, "running", c.spec.health and "starting") end
+  steps:add("host", "name", "take_lock", { "${state}/${name}.lock", note },
     { save = "$lock.name", undo = { "unlink", { "${state}/${name}.lock" } } })
   steps:add("host", "name", "ensure_free", { "${state}/${name}.json" })
   steps:add("host", "name", "listen_at", { "${state}/${name}.sock" },
@@ -174,7 +176,7 @@ local function in_order(list)
   return sorted
 end
 
---- The steps of a container. options: report (the receipt is wanted), detach.
+--- The steps of a container. options: report (the receipt is wanted), detach, group = the name of its group.
 ---@return table|nil plan { steps =, ids =, user =, constants = } or nil
 ---@return table|nil faults list of { path =, message =, hint = }
 function M.compile(spec, facts, options)

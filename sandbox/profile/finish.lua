@@ -19,7 +19,8 @@ local function add_defaults(rec, value)
     local name, type_ = f[1], f[2]
     if value[name] == nil then
       if f.default ~= nil then value[name] = copy(f.default) end
-      if type(type_) == "table" and type_.kind == "record" then value[name] = {} end
+      -- One that may be off is there only when it was written.
+      if type(type_) == "table" and type_.kind == "record" and not f.off then value[name] = {} end
     end
     if type(type_) == "table" and type_.kind == "record" and type(value[name]) == "table" then
       add_defaults(type_, value[name])
@@ -271,6 +272,16 @@ local function log(spec)
   if type(spec.log) == "table" then add_defaults(schema.log.table, spec.log) end
 end
 
+local function health(spec, complain)
+  local h = spec.health
+  if type(h) ~= "table" then return end
+  if (h.command == nil) == (h.fd == nil) then
+    complain({ "health" }, "needs one of command and fd", 'for example health = { command = { "true" } }')
+  elseif h.command and #h.command == 0 then
+    complain({ "health", "command" }, "has no words", 'for example { "test", "-e", "/run/ready" }')
+  end
+end
+
 -- Everything together ------------------------------------------------------------------------------------
 
 local function strip(map)
@@ -312,6 +323,8 @@ function M.finish(merged, profile_name, facts, complain)
   root(spec, complain)
   limits(spec)
   log(spec)
+  if type(spec.restart) == "table" then add_defaults(schema.restart.table, spec.restart) end
+  health(spec, complain)
   environment(spec, env, facts.env or {}, complain)
   spec.hostname, spec.annotations = spec.hostname or spec.name, strip(spec.annotations)
   spec.landlock, spec.hooks = false, {}
