@@ -21,10 +21,7 @@ end
 
 -- What the options ask for, or nil, the message and a hint.
 local function request(options, words)
-  if options.tty then
-    return nil, "--tty: exec has no terminal in this version", "leave -t out; run -t gives the container one"
-  end
-  local how = { argv = words }
+  local how = { argv = words, terminal = options.tty or nil }
   local message, hint
   how.env, message = variables(options.env)
   if not how.env then return nil, message end
@@ -64,6 +61,7 @@ function M.run(options, words)
   elseif outcome.failed then
     require("sandbox.container.explain").show(run, outcome)
   end
+  for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
   return outcome.exit_code
 end
 

@@ -88,9 +88,11 @@ function M.show_faults(faults)
   io.stderr:write(profile.format(faults, { color = color }))
 end
 
---- What a container may inherit: a detached one has nobody to read from, nor one whose profile came that way.
+--- What a container may inherit: a detached one has nobody to read from but who attaches to its terminal, nor one whose
+-- profile came that way.
 function M.settle_stdin(spec, source, options)
-  if (source.stdin or options.detach) and spec.stdin == "inherit" then spec.stdin = "null" end
+  local typed = options.detach and spec.terminal == true
+  if (source.stdin or options.detach) and not typed and spec.stdin == "inherit" then spec.stdin = "null" end
 end
 
 --- Loads the profile that `word` names, with the options over it. Returns the spec and the facts, or nil and the
@@ -115,7 +117,7 @@ end
 --- The plan of a spec, or nil and the faults: what the host cannot give is a fault of the profile's field.
 function M.compile(spec, host, options)
   local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil, detach = options.detach,
-    group = options.group })
+    group = options.group, trusted = profile.trusted(spec) })
   if plan then return plan end
   return nil, profile.place(spec, faults)
 end

@@ -59,12 +59,12 @@ local function term(host, spec, plan)
   return (plan.terminal or host.stdin_is_terminal) and host.env.TERM or plan.terminal and "xterm" or nil
 end
 
--- The state directory, and that of the ranges where the plan takes one.
+-- The state directory, and that of the ranges, of ids and of addresses, where the plan takes one.
 local function state_directories(host, plan)
   local directory, message = state.directory(host)
   if not directory then return nil, message end
   state.collect(directory, 32)
-  if not plan.ids.range then return directory end
+  if not plan.takes_ranges then return directory end
   local ranges
   ranges, message = state.ranges(host)
   if not ranges then return nil, message end
@@ -96,8 +96,8 @@ function M.prepare(spec, plan, host, options, how)
   local ready = spec.health and spec.health.fd
   for _, number in ipairs(how.keep) do
     if number == ready then
-      return nil, request.refuse(spec, "health.fd", ("--pass-fd %d: the container has that descriptor for its health"):format(number),
-        "choose another number in one of them")
+      return nil, request.refuse(spec, "health.fd",
+        ("--pass-fd %d: the container has that descriptor for its health"):format(number), "choose another number in one of them")
     end
   end
   local directory, ranges = state_directories(host, plan)
@@ -115,7 +115,7 @@ function M.prepare(spec, plan, host, options, how)
     log, code = log_of(spec, host, name, directory)
     if log == nil then return nil, code end
   end
-  return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup,
+  return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup, network = plan.network,
     name = name, user = plan.user, state = directory, ranges = ranges,
     argv = request.argv(spec), keep = how.keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil, log = log or nil,
@@ -151,6 +151,7 @@ function M.perform(run, before_words)
   end
   for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
+  for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
   if run.report_path then require("sandbox.container.report").write(run, outcome) end
   if run.finished then run.finished(outcome) end
   return outcome.exit_code

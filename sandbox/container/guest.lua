@@ -140,6 +140,7 @@ end
 local function take_steps(run, channel, symbols, complete)
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
+      if step.waits then complete() end
       local ok, err = Steps.run(S, step, symbols)
       if ok == nil and not step.optional then M.fail(channel, index, err) end
       if step.save == "$user" then add_user(run, symbols, symbols.user) end

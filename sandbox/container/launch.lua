@@ -24,10 +24,7 @@ end
 
 --- Takes the steps of an undo journal backwards.
 function M.undo_all(undo, symbols)
-  for i = #undo, 1, -1 do
-    local step = undo[i]
-    S[step[1]](table.unpack(Steps.resolve(step[2], symbols)))
-  end
+  for i = #undo, 1, -1 do Steps.undo(S, undo[i], symbols) end
 end
 
 -- Takes the steps of one place; returns nil, index, err at the first that fails. `release` is called after the step
@@ -154,9 +151,16 @@ local function open_output(run, symbols)
   return run.output, setup_failure(0, err, run.steps)
 end
 
+-- Whether the start came as far as the first script, whose counterpart is to hear of the end.
+local function came_to_hooks(steps, failed_at)
+  if not failed_at then return true end
+  return steps[failed_at].op == "run_script"
+end
+
 local function start(run, symbols, undo)
   local steps = run.steps
   local ok, index, err = take(steps, "host", symbols, undo)
+  run.hooked = run.spec.hooks and run.spec.hooks.stopped and came_to_hooks(steps, not ok and index or nil)
   if not ok then return nil, setup_failure(index, err, steps) end
   run.stage, err = M.stage_file()
   if not run.stage then return nil, setup_failure(0, err, steps) end
@@ -213,6 +217,7 @@ function M.supervise(run, symbols, undo, signals)
   elseif keep then
     keep.forget(run.spec.keep, to)
   end
+  if run.hooked then require("sandbox.container.hooks").stopped(run, symbols, outcome) end
   return outcome
 end
 
@@ -246,6 +251,7 @@ end
 function M.run(run)
   run.symbols = M.symbols_of(run)
   local signals = monitor.block_signals()
+  symbols.signals = signals
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.

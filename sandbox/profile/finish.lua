@@ -178,8 +178,10 @@ end
 local function namespaces(spec, complain)
   local ns, network = spec.namespaces, spec.network.type
   local net = network == "host" and "host" or true
+  if spec.network.join or spec.network.pod then net = "joined" end
   if spec.written_net_namespace and ns.net ~= net then
-    complain({ "namespaces", "net" }, 'disagrees with network = "' .. network .. '"', ns.net == "host"
+    complain({ "namespaces", "net" }, network == "table" and "disagrees with network" or
+      'disagrees with network = "' .. network .. '"', ns.net == "host"
       and 'write network = "host"'
       or "leave it out: network decides")
   end
@@ -280,6 +282,12 @@ local function health(spec, complain)
   end
 end
 
+-- Empty without a script.
+local function hooks(written)
+  if not written or not (written.prepare or written.guest or written.started or written.stopped) then return {} end
+  return written
+end
+
 -- Everything together ------------------------------------------------------------------------------------
 
 local function strip(map)
@@ -313,6 +321,7 @@ function M.finish(merged, profile_name, facts, complain)
   devices(spec)
   identity(spec, facts, complain)
   user(spec, facts, complain)
+  if spec.network.type == "table" then require "sandbox.profile.finish_network".finish(spec.network, complain) end
   namespaces(spec, complain)
   capabilities(spec, complain)
   seccomp(spec, merged.optional, complain)
@@ -324,7 +333,8 @@ function M.finish(merged, profile_name, facts, complain)
   health(spec, complain)
   environment(spec, env, facts.env or {}, complain)
   spec.hostname, spec.annotations = spec.hostname or spec.name, strip(spec.annotations)
-  spec.landlock, spec.hooks = false, {}
+  spec.landlock = false
+  spec.hooks = hooks(spec.hooks)
   if not spec.keep.to then spec.keep = nil end
   spec.written_user_namespace, spec.written_net_namespace = nil, nil
   spec.optional, spec.unenforced = {}, {}

@@ -265,22 +265,22 @@ local limits = record { name = "limits",
   limit("cpu_time", "duration", "The most CPU time of all its processes together: then stop, and exit code 124.", '"5m"',
     { unit = "seconds", min = 0.1 }),
   limit("output", "size", "The most that passes of stdout and stderr, which are pipes then or one terminal: then stop, and "
-    .. "exit code 124.", '"10M"', { unit = "bytes" }),
+    .. "exit code 124. What exec writes goes to its caller, and does not count.", '"10M"', { unit = "bytes" }),
   limit("disk", "size", "The most that /tmp, /run, /var/tmp, the home, /dev/shm and each tmpfs and discarded overlay without a "
     .. "size hold together: then ENOSPC.", '"1G"', { unit = "bytes", min = 4096 }),
   limit("parent", "cgroup_path", "The cgroup, of each hierarchy that a limit needs, to make its own in; it must be there.",
     '"/ci"'),
 }
 
-local network = typed { name = "network", words = { "none", "host", "internet", "private" }, table = "private",
-  takes = { "none", "host", "internet", "private", record = function() return M.network end } }
-M.network = record { name = "network",
-  { "interfaces", list "any", example = '{ { name = "eth0" } }', doc = "Its interfaces, in order." },
-  { "publish", list "any", example = '{ "8080:80" }', doc = "Ports of the host that lead into the container." },
-  { "egress", list "any", example = '{ "192.0.2.1:443" }', doc = "Where it may connect to." },
-  { "bandwidth", "any", example = '{ rate = "10M" }', doc = "Bytes in a second." },
-  { "hosts", map("word", "word"), example = '{ db = "192.0.2.1" }', doc = "Names in /etc/hosts." },
-  { "dns", list "word", example = '{ "192.0.2.53" }', doc = "Name servers." } }
+local network = typed { name = "network", words = { "none", "host", "internet", "private" }, table = "table",
+  takes = { "none", "host", "internet", "private", "table", record = function() return M.network end } }
+local network_kinds
+M.network, network_kinds = require "sandbox.profile.schema_network" { record = record, typed = typed, list = list, map = map,
+  choice = choice }
+for name, kind in pairs(network_kinds) do
+  kind.name = name
+  if kind.example then kinds[name] = kind end -- "user" is a field as well
+end
 
 -- The smallest file holds two of the largest records (sandbox.container.log).
 M.log = either { name = "log", scalar = choice { "journald" }, table = record { name = "log",
@@ -311,6 +311,16 @@ M.health = record { name = "health",
     doc = "So many failed checks in a row make it unhealthy." },
   { "start_period", "duration", min = 0, max = 86400, unit = "seconds", default = 30, shown = '"30s"', example = '"2m"',
     doc = "Failed checks do not count so long after the start; with fd: the time for the newline." } }
+local function hook(name, doc)
+  return { name, either { wrap = 1, scalar = "hostpath", list = list "hostpath" }, example = ('"%s.lua"'):format(name), doc = doc }
+end
+M.hooks = record { name = "hooks",
+  hook("prepare", "On the host, last before the container is made: its name, cgroups and ids are there."),
+  hook("guest", "Inside, as the container's root with its mounts, before anything is sealed: 64 MiB, no file of the host's."),
+  hook("started", "On the host, when the command was executed; it may have ended by then."),
+  hook("stopped", "On the host, after the end and before luge takes anything back; also when a start failed after prepare."),
+  { "timeout", "duration", default = 30, shown = '"30s"', unit = "seconds", min = 0.01, example = '"10s"',
+    doc = "The most time for each script." } }
 
 -- The container and the group ----------------------------------------------------------------------------
 
@@ -374,9 +384,9 @@ M.container = record { name = "container", example = 'container { command = { "t
   { "limits", limits, example = '{ wall = "10m", open_files = 256 }',
     doc = "What it may use up; false lifts a limit." },
   { "network", network, default = { type = "none" }, shown = '"none"', example = '"none"',
-    doc = '"none" (only a loopback of its own) or "host".',
-    enforced = function(v) return v.type == "none" or v.type == "host" end,
-      because = 'write "none" or "host", or leave it out' },
+    doc = '"none" (only a loopback of its own), "host", or a table: interfaces of its own.',
+    enforced = function(v) return v.type ~= "internet" and v.type ~= "private" end,
+      because = 'write "none", "host" or a table of interfaces, or leave it out' },
   { "stop", record { name = "stop", positional = { "signal", "grace" },
       { "signal", "signal", default = "TERM", example = '"INT"', doc = "The signal that asks it to end." },
       { "grace", "duration", default = 10, shown = '"10s"', unit = "seconds", example = '"30s"',
@@ -390,8 +400,8 @@ M.container = record { name = "container", example = 'container { command = { "t
     doc = 'Containers of the group that must be there first: "healthy", "started", or "done", ended with exit code 0.' },
   { "log", M.log, off = true, shown = '{ size = "10M", files = 3 }', example = '{ size = "1M", files = 5 }',
     doc = 'The log of a detached container, which luge logs shows: a table, "journald", or false for none.' },
-  { "hooks", "any", off = true, enforced = false, because = LATER, example = '{ started = "started.lua" }',
-    doc = "Lua scripts with the syscall layer: prepare, guest, started, stopped." },
+  { "hooks", M.hooks, off = true, example = '{ started = "started.lua", timeout = "10s" }',
+    doc = "Lua scripts (or lists of them) with the syscall layer and the global `container`; trusted code, run as luge." },
   { "keep", record { name = "keep",
       { "artifacts", list "path", required = true, example = '{ "/src/build/*.log" }',
         doc = "Paths in the container, with * and ? within a name; directories are copied whole." },
