@@ -251,7 +251,7 @@ end
 function M.run(run)
   run.symbols = M.symbols_of(run)
   local signals = monitor.block_signals()
-  symbols.signals = signals
+  run.symbols.signals = signals
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.
