@@ -213,7 +213,8 @@ function M.supervise(run, symbols, undo, signals)
   if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
   if counted and process and not outcome.failed then cgroup.finish(counted, outcome) end
   if keep and process and not outcome.failed then
-    outcome.kept = keep.copy(run.spec.keep, to, symbols, signals)
+    outcome.kept = keep.copy(run.spec.keep, to, symbols, signals, run.kept_files)
+    run.kept_files = outcome.kept.made
   elseif keep then
     keep.forget(run.spec.keep, to)
   end

@@ -380,6 +380,7 @@ function M.watch(run, process, signals)
   loop.begin(self)
   self.timer = S.timerfd_create("monotonic", "nonblock")
   if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
+  if run.pausing then require("sandbox.container.restart").resumed(run) end
   run.events { event = "created", pid = process.pid }
   begin(self)
   if run.output then run.output:attach(self) end
