@@ -2,7 +2,9 @@
 -- sandbox.cli.options: every command and option, once. Parsing, usage, the manual page and shell completion are
 -- made from this table.
 --
--- An option: { long, short =, arg = what it takes (nil: a flag), list = may be repeated, help = }.
+-- An option: { long, short =, arg = what it takes (nil: a flag), list = may be repeated, help = }. For completion: of a
+-- command, names (which containers it takes) or words ("profiles", "commands", "shells", "files"), and `at`, how many of them
+-- before something else follows; what an option takes is said by its arg.
 
 local M = {}
 
@@ -40,11 +42,12 @@ end
 
 M.commands = {
   { "run", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "run a container; -d: in the background",
-    stops_at_profile = true, options = SHAPE },
+    stops_at_profile = true, words = "profiles", options = SHAPE },
   { "check", usage = "[OPTION…] PROFILE…", summary = "validate profiles; needs no privilege, changes nothing",
+    words = "profiles",
     options = { { "pure", help = "refuse profiles that run code on the host (hooks)" }, PARAMETER, SET } },
   { "plan", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "print the steps that run would take",
-    stops_at_profile = true,
+    stops_at_profile = true, words = "profiles",
     options = with(SHAPE, JSON, { "origins", help = "where each value of the profile came from" },
       { "seccomp", help = "what the filters allow and deny" }) },
   { "exec", usage = "[-t] [-e K=V] [-w DIR] [-u USER] NAME [--] COMMAND…",
@@ -56,7 +59,7 @@ M.commands = {
       { "workdir", short = "w", arg = "DIR", help = "the working directory, in the container (default: the profile's cwd)" },
       { "user", short = "u", arg = "USER", help = "a name of the container's passwd file, or uid:gid" } } },
   { "attach", usage = "[--detach-keys KEYS] NAME",
-    summary = "this terminal and that of a detached container; Ctrl-P Ctrl-Q leaves it", names = "running",
+    summary = "this terminal and that of a detached container; Ctrl-P Ctrl-Q leaves it", names = "running", at = 1,
     options = { { "detach-keys", arg = "KEYS",
       help = "what leaves the container alone again: characters and ctrl-X, with commas; \"\" for none (default: ctrl-p,ctrl-q)" } } },
   { "ps", usage = "[-a] [-q] [--json] [--filter FIELD=VALUE]", summary = "the containers that run; -a: and that have ended",
@@ -66,7 +69,7 @@ M.commands = {
   { "inspect", usage = "NAME…", summary = "all that is known of containers, as JSON", names = "all",
     options = { { "all", short = "a", help = "every container" }, JSON } },
   { "logs", usage = "[-f] [-n N] [--since T] [--timestamps] [--json] NAME", summary = "what a detached container wrote",
-    names = "all", options = { { "follow", short = "f", help = "go on until the container has ended" },
+    names = "all", at = 1, options = { { "follow", short = "f", help = "go on until the container has ended" },
       { "lines", short = "n", arg = "N", help = "only the last N lines" },
       { "since", arg = "TIME", help = "only lines from then on: 10m ago, 2h, or 2026-01-31T12:00:00Z" },
       { "timestamps", short = "t", help = "each line's time before it" },
@@ -90,10 +93,12 @@ M.commands = {
   { "gc", usage = "[--json]", summary = "take away what a killed luge left behind", options = { JSON }, most = 0 },
   { "stats", usage = "[--once] [--json] [NAME…]", summary = "what running containers use, once a second", names = "running",
     options = { JSON, { "once", help = "one look, then end; CPU % is the share since the container began" } } },
-  { "lua", usage = "[SCRIPT [ARG…]]", summary = "the syscall layer: a script, or a prompt", raw = true, options = {} },
+  { "lua", usage = "[SCRIPT [ARG…]]", summary = "the syscall layer: a script, or a prompt", raw = true, words = "files", options = {} },
   { "doctor", usage = "[--json]", summary = "what this host supports, and how to get the rest", options = { JSON }, most = 0 },
-  { "help", usage = "[COMMAND|FIELD]", summary = "about a command, or a field of a profile", options = {}, most = 1 },
-  { "completion", usage = "bash|zsh|fish", summary = "a completion script for the shell", options = {}, most = 1 },
+  { "help", usage = "[COMMAND|FIELD]", summary = "about a command, or a field of a profile", words = "commands",
+    options = {}, most = 1 },
+  { "completion", usage = "bash|zsh|fish", summary = "a completion script for the shell", words = "shells", options = {},
+    most = 1 },
   { "version", usage = "", summary = "the version", options = {}, most = 0 },
 }
 
