@@ -83,8 +83,9 @@ local function bash_case(row)
   local options = {}
   for i, option in ipairs(row.options) do options[i] = "--" .. option[1] end
   local signals = taking(row, is_words)
-  return ("\t%s) own=%d options=%q takes=%q takes_file=%q takes_signal=%q%s%s%s%s ;;"):format(row.name, row.own, join(options),
-    join(taking(row)), join(taking(row, is_files)), join(signals), row.files and " files=-f" or "", row.then_files and " after=-f" or "",
+  return ("\t%s) own=%d options=%q takes=%q takes_file=%q takes_signal=%q%s%s%s%s ;;"):format(row.name, row.own,
+    join(options), join(taking(row)), join(taking(row, is_files)), join(signals),
+    row.files and " files=-f" or "", row.then_files and " after=-f" or "",
     row.stops and " stops=1" or "", row.names and (" words=$(%s 2>/dev/null)"):format(LISTS[row.names])
       or #row.words > 0 and (" words=%q"):format(join(row.words)) or "")
 end
@@ -160,7 +161,8 @@ function shells.zsh()
   for _, row in ipairs(rows()) do
     local specs = {}
     for i, option in ipairs(row.options) do specs[i] = zsh_option(option) end
-    cases[#cases + 1] = ("\t%s) _arguments -s%s %s%s ;;"):format(row.name, row.stops and " -A '-*'" or "", join(specs), zsh_words(row))
+    cases[#cases + 1] = ("\t%s) _arguments -s%s %s%s ;;"):format(row.name, row.stops and " -A '-*'" or "", join(specs),
+      zsh_words(row))
     if row.words[1] then
       lists[#lists + 1] = ("_luge_%s() { compadd -- %s%s }"):format(row.name, join(row.words), row.files and "; _files" or "")
     end

@@ -32,7 +32,8 @@ end
 -- What is known at every place.
 local function facts(c, hook)
   local spec, user = c.spec, c.user
-  return { hook = hook, name = "$name", hostname = "$hostname", profile = Steps.text(spec.profile_name), argv = literal(argv_of(spec)),
+  return { hook = hook, name = "$name", hostname = "$hostname", profile = Steps.text(spec.profile_name),
+    argv = literal(argv_of(spec)),
     user = { uid = user.uid, gid = user.gid, name = Steps.text(user.name) }, uids = c.ids.uids, gids = c.ids.gids,
     cgroups = cgroups_of(c) }
 end
