@@ -33,6 +33,10 @@ local function request(options, words)
     how.user, message, hint = require("sandbox.profile.values_more").user(options.user)
     if not how.user then return nil, "--user: " .. message, hint end
   end
+  if options.timeout then
+    how.timeout = require("sandbox.profile.values").duration(tonumber(options.timeout) or options.timeout)
+    if not how.timeout then return nil, ("--timeout %s: a duration expected"):format(options.timeout), "as 10s, 1m30s or 500ms" end
+  end
   if #words == 0 then return nil, "no command", "luge exec NAME -- COMMAND" end
   return how
 end
@@ -43,7 +47,7 @@ function M.run(options, words)
   local name = table.remove(words, 1)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, {}, { name }, containers.RUNS, "only one that runs takes a command")
+  local found, code = containers.named(directory, {}, { name }, containers.LIVE, "only one that runs takes a command")
   if not found then return code end
   local how, message, hint = request(options, words)
   if not how then return cli.complain("exec: " .. message, hint) end

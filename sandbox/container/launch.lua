@@ -22,11 +22,9 @@ function M.stage_file()
   return file
 end
 
-local function undo_all(undo, symbols)
-  for i = #undo, 1, -1 do
-    local step = undo[i]
-    S[step[1]](table.unpack(Steps.resolve(step[2], symbols)))
-  end
+--- Takes the steps of an undo journal backwards.
+function M.undo_all(undo, symbols)
+  for i = #undo, 1, -1 do Steps.undo(S, undo[i], symbols) end
 end
 
 -- Takes the steps of one place; returns nil, index, err at the first that fails. `release` is called after the step
@@ -81,6 +79,26 @@ local function channels(with_report)
   return c
 end
 
+-- Descriptors of luge's that the sealing steps use lie above this: below it the profile chooses (health.fd).
+local CHOSEN_MAX = 63
+
+local function moved_up(fd)
+  local up = S.fcntl(fd, "dupfd_cloexec", CHOSEN_MAX + 1)
+  fd:close()
+  return up
+end
+
+-- The pipe on which the container's command says that it is ready. By number, as both sides use it.
+local function open_ready(run, c, symbols)
+  local reader, writer = S.pipe()
+  run.ready, c.ready_write = reader, moved_up(writer)
+  S.fcntl(reader, "setfl", "nonblock")
+  symbols.ready = c.ready_write:getfd()
+  for _, name in ipairs { "status_write", "lifeline_read", "go_read" } do
+    if c[name] then c[name] = moved_up(c[name]) end
+  end
+end
+
 local function clone_step(steps)
   for index, step in ipairs(steps) do
     if step.where == "clone" then return step, index end
@@ -117,7 +135,7 @@ end
 -- failure.
 local function open_output(run, symbols)
   local err
-  if run.log then
+  if run.log and not run.log.writer then -- a container that is started again goes on with its log
     local log = require(run.log.place and "sandbox.container.log" or "sandbox.container.log_journal")
     run.log.writer, err = log.open(run.log)
     if not run.log.writer then
@@ -151,9 +169,10 @@ local function start(run, symbols, undo)
     if not output then return nil, failure end
   end
   local c = channels(run.report)
+  if run.spec.health and run.spec.health.fd then open_ready(run, c, symbols) end
   -- By number, since both sides write orders with them.
   run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(),
-    go = c.go_read and c.go_read:getfd() }
+    go = c.go_read and c.go_read:getfd(), ready = c.ready_write and symbols.ready }
   local names = passed_names(steps)
   local clone, clone_index = clone_step(steps)
   local pid, pidfd = S.clone3(Steps.resolve(clone.args[1], symbols))
@@ -163,6 +182,7 @@ local function start(run, symbols, undo)
   c.status_write:close()
   c.lifeline_read:close()
   if c.go_read then c.go_read:close() end
+  if c.ready_write then c.ready_write:close() end
   symbols.child = pid
   local process = { pid = pid, pidfd = pidfd, channels = c }
   local function release() S.send(c.here, "maps") end
@@ -181,8 +201,9 @@ local function start(run, symbols, undo)
   return nil, monitor.child_failure(process, steps) or setup_failure(index, err, steps)
 end
 
--- From the first host step to the end of the container and of what is kept of it.
-local function supervise(run, symbols, undo, signals)
+--- From the first host step to the end of the container and of what is kept of it.
+function M.supervise(run, symbols, undo, signals)
+  symbols.signals = signals
   local keep = run.spec.keep and require "sandbox.container.keep"
   local to = keep and keep.open(run.spec.keep)
   if to and not to.fd then return keep.failure(run.spec.keep, to) end
@@ -207,24 +228,36 @@ local function close(run, outcome)
   if run.detached then require("sandbox.container.detach").ended(run, outcome) end
 end
 
+--- What a run knows before its first step.
+function M.symbols_of(run)
+  local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
+    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid() }
+  for name, value in pairs(run.constants) do symbols[name] = value end
+  return symbols
+end
+
+-- Every run of it; undo is the journal of what the last one left.
+local function all_runs(run, undo, signals)
+  local plan = { terminal = run.terminal }
+  local outcome = M.supervise(run, run.symbols, undo, signals)
+  if not run.spec.restart then return outcome end
+  return require("sandbox.container.restart").loop(run, outcome, undo, signals, plan)
+end
+
 --- Runs a container to its end.
 -- run: spec, steps, constants, cgroup, terminal (it gets one), name, state, ranges, argv, keep, term, home, report, events
 -- (a function that hears of things as they happen), log: { place =, name =, state =, size =, files = } where the output is
 -- logged.
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)
-  local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
-    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid() }
-  for name, value in pairs(run.constants) do symbols[name] = value end
-  run.symbols = symbols
+  run.symbols = M.symbols_of(run)
   local signals = monitor.block_signals()
-  symbols.signals = signals
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.
-  local ok, outcome = pcall(supervise, run, symbols, undo, signals)
+  local ok, outcome = pcall(all_runs, run, undo, signals)
   local closed, why = pcall(close, run, ok and outcome or nil)
-  undo_all(undo, symbols)
+  M.undo_all(undo, run.symbols)
   if not ok or not closed then error(ok and why or outcome, 0) end
   outcome.exit_code = outcome.exit_code or FAILED
   -- Who waits for the end hears of it when nothing is left.

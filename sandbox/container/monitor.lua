@@ -12,6 +12,7 @@ local M = {}
 
 -- Passed on to the container; luge itself lives until the container has ended.
 local FORWARDED = "hup, int, quit, term, usr1, usr2, winch, alrm"
+M.FORWARDED = FORWARDED
 
 --- Blocks the signals that luge passes on; returns the descriptor they are read from.
 function M.block_signals()
@@ -41,6 +42,7 @@ end
 -- The polite signal first, KILL after the grace. Who asks again may shorten it.
 function Watch:stop(reason, grace)
   self.reason = self.reason or reason
+  if reason == "stopped" then self.final = true end
   if self.gone then return end
   local ends = S.clock_gettime("monotonic") + (grace or self.run.spec.stop.grace)
   if self.stopping and self.stopping <= ends then return end
@@ -54,8 +56,12 @@ function Watch:stop(reason, grace)
   arm(self, ends - S.clock_gettime("monotonic"))
 end
 
+-- Who sends one of these wants no further run.
+local ENDS = { KILL = true, TERM = true, INT = true, QUIT = true }
+
 --- Somebody's signal, by name. Paused, the container gets it when it goes on; KILL does not wait.
 function Watch:signal(name)
+  self.final = self.final or ENDS[name]
   self.sent[S.c.SIG[name] or M.signal_number(name)] = true
   if name == "KILL" then self:thaw() end
   self:send(M.signal_number(name))
@@ -219,7 +225,11 @@ function Watch:sealed()
 end
 
 --- The start is over.
-function Watch:is_up() self.run.events { event = "started" } end
+function Watch:is_up()
+  self.run.events { event = "started" }
+  if self.run.spec.health then self.health = require("sandbox.container.health").start(self) end
+  if self.run.server then require("sandbox.container.control").changed(self) end
+end
 
 local function has_hooks(run) return run.spec.hooks and run.spec.hooks.started end
 
@@ -269,6 +279,7 @@ local function begin(self)
     S.epoll_ctl(self.poll, "del", process.pidfd)
   end)
   self:listen(self.run.symbols.control, function() require("sandbox.container.control").accept(self) end)
+  if self.run.server then require("sandbox.container.control").move(self) end
 end
 
 -- The collector is stopped for the start. Its first round writes to every page of the heap, more than a megabyte, which
@@ -290,6 +301,9 @@ function Watch:round()
   loop.dispatch(self)
   collect_later(self)
 end
+
+-- For whoever has another loop with the same handlers (sandbox.container.restart).
+M.listen, M.round = Watch.listen, Watch.round
 
 -- What the container wrote may still wait for its reader: as long as the container might have run.
 local function finish_output(self)
@@ -369,6 +383,7 @@ function M.watch(run, process, signals)
   if run.output then run.output:attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   until_gone(self)
+  if self.health then self.health:finish() end
   local status = S.waitid("pidfd", process.pidfd, "exited")
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began

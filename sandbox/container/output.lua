@@ -91,6 +91,9 @@ local function put(to, data)
   return S.write(to.fd, to.most and data:sub(1, to.most) or data)
 end
 
+--- The same for others who pass on output: { fd =, is_socket =, most = }, and a write to it.
+M.destination, M.put = destination, put
+
 local function number_of(fd) return type(fd) == "number" and fd or fd:getfd() end
 
 -- Reads from the stream, or waits for its reader, or neither any more.

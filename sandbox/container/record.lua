@@ -5,9 +5,10 @@
 -- or the end with --rm, removes it. That a container runs is never read from here but from the lock that its luge
 -- holds: a record that says so without one is of a container that was lost, whose luge was killed.
 --
---   { schema = 1, name, profile, argv = {}, state = "running"|"paused"|"ended", rm = boolean, created, ended = seconds of
+--   { schema = 1, name, profile, argv = {}, state = "running"|"restarting"|"paused"|"ended", rm = boolean, created, ended = seconds of
 --     the epoch, pid = of PID 1, luge = pid, exit_code, signal, reason, message, wall_s, user_s, sys_s,
---     log = its directory, "journald" or null, log_lost_bytes = of the output, when it has ended }
+--     log = its directory, "journald" or null, log_lost_bytes = of the output, when it has ended, restarts,
+--     group = its name, needs = names of containers, which it is stopped before }
 
 local S = require "syscall"
 local json = require "luge.json"
@@ -30,7 +31,8 @@ end
 
 -- The fields that others count on; a record with others is none.
 local TYPES = { name = "string", profile = "string", argv = "table", state = "string", created = "number", pid = "number",
-  luge = "number", exit_code = "number", ended = "number", signal = "number", reason = "string", message = "string" }
+  luge = "number", exit_code = "number", ended = "number", signal = "number", reason = "string", message = "string",
+  restarts = "number", group = "string", needs = "table" }
 local REQUIRED = { "name", "argv", "state", "created", "luge" }
 
 local function check(record, name)

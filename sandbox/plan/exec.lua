@@ -37,10 +37,14 @@ end
 
 -- ---- joining ----
 
-local function join(steps, differ)
+-- A network that the container joined is of another user namespace than its own, over which we have power only before we
+-- are in that.
+local function join(steps, differ, network)
   local flags = {}
+  local before = differ.net and (network.join or network.pod)
+  if before then steps:add("guest", "network", "setns", { "$pidfd", "newnet" }) end
   for _, kind in ipairs(M.KINDS) do
-    if differ[kind] then flags[#flags + 1] = CLONE[kind] end
+    if differ[kind] and not (kind == "net" and before) then flags[#flags + 1] = CLONE[kind] end
   end
   if #flags > 0 then steps:add("guest", "namespaces", "setns", { "$pidfd", table.concat(flags, ", ") }) end
 end
@@ -92,10 +96,10 @@ end
 
 local function is_pdeathsig(step) return step.op == "prctl" and step.args[1] == "set_pdeathsig" end
 
--- What has another place or another form here. PID 1, the receipt's wait and the container's terminal (ioctl, its only one
--- among these steps) are not wanted.
+-- What has another place or another form here. PID 1, the receipt's wait, the container's terminal (ioctl, its only one
+-- among these steps) and health.fd (dup3) are not wanted.
 local OTHERWISE = { init = true, wait = true, lifeline = true, reset_signals = true, close_range = true, chdir = true,
-  exec = true, setsid = true, ioctl = true }
+  exec = true, setsid = true, ioctl = true, dup3 = true }
 
 local KEPT = { keyctl_join_session = true, setrlimit = true, prlimit = true, setpriority = true, sched_setaffinity = true,
   sched_setscheduler = true, cap_bounding_drop = true, prctl = true, setgroups = true, setresgid = true, setresuid = true,
@@ -168,7 +172,7 @@ function M.compile(facts, host, want)
   clone(steps, facts)
   steps:add("guest", "command", "close_range", { 3, 0xffffffff, "cloexec" })
   steps:add("guest", "command", "prctl", { "set_dumpable", 0 })
-  join(steps, host.differ)
+  join(steps, host.differ, facts.spec.network)
   become_root(steps, facts, host)
   if want.user then steps:add("guest", "user", "lookup_user", { "/", want.user }, { save = "$user" }) end
   if want.terminal then

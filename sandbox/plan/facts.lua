@@ -75,6 +75,12 @@ local finders = {
   sys_resource = function(f) return f.initial_userns and list.has(S.capget().effective, "sys_resource") end,
   -- CAP_SYS_NICE over the machine: priorities can be raised.
   sys_nice = function(f) return f.initial_userns and list.has(S.capget().effective, "sys_nice") end,
+  -- Power over the network that luge itself is in.
+  net_admin = function() return list.has(S.capget().effective, "net_admin") end,
+  -- The number of that network namespace.
+  netns = function() return S.stat("/proc/self/ns/net").ino end,
+  -- Where that network has routes to, as netns.pool takes them.
+  host_networks = function() return require("netns.pool").host_networks() or {} end,
   nice = function() return S.getpriority("process") end,
   own_cpus = function() return S.sched_getaffinity(0) end,
   oom_score = function() return tonumber(S.readfile("/proc/self/oom_score_adj")) or 0 end,
