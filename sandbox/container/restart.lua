@@ -65,7 +65,7 @@ local function pause(run, signals, seconds, outcome)
   self:listen(timer, function() self.done = true end)
   local control = require "sandbox.container.control"
   self:listen(run.symbols.control, function() control.accept(self) end)
-  if run.server then control.move(self) end
+  if run.server then control.move(self, outcome) end
   vitals.write(run)
   run.events { event = "restarting", restarts = run.restarts + 1, delay_s = seconds, exit_code = outcome.exit_code or 125,
     reason = outcome.reason_name or "setup" }
