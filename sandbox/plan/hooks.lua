@@ -40,8 +40,8 @@ end
 
 local more = {}
 
-function more.started(known)
-  known.pid, known.root = "$child", "/proc/${child}/root"
+function more.started(known, c)
+  known.pid, known.root, known.network = "$child", "/proc/${child}/root", c.network
 end
 
 function more.stopped(known)
@@ -67,7 +67,7 @@ function M.plan(c)
   end
   for _, run in ipairs(runs) do
     local known = facts(c, run.hook)
-    if more[run.hook] then more[run.hook](known) end
+    if more[run.hook] then more[run.hook](known, c) end
     local how = { timeout = hooks.timeout, facts = known }
     if run.hook == "guest" then
       how.contained, how.memory = true, GUEST_MEMORY
