@@ -65,7 +65,7 @@ local function pause(run, signals, seconds, outcome)
   self:listen(timer, function() self.done = true end)
   local control = require "sandbox.container.control"
   self:listen(run.symbols.control, function() control.accept(self) end)
-  if run.server then control.move(self) end
+  if run.server then control.move(self, outcome) end
   vitals.write(run)
   run.events { event = "restarting", restarts = run.restarts + 1, delay_s = seconds, exit_code = outcome.exit_code or 125,
     reason = outcome.reason_name or "setup" }
@@ -110,6 +110,7 @@ local function say(run, outcome, seconds)
   local explain, cli = require "sandbox.container.explain", require "sandbox.cli"
   if outcome.failed or outcome.reason_name ~= "exit" then explain.show(run, outcome) end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
+  for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
   local max = run.spec.restart.max
   cli.complain(("%s ended with exit code %d: started again in %gs (%d%s)"):format(run.name, outcome.exit_code or 125, seconds,
     run.restarts + 1, max and " of " .. max or ""))
