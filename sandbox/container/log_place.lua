@@ -121,14 +121,16 @@ end
 
 -- ---- what was left ----
 
--- The state directory that the files of a log name as theirs.
+-- The state directory that the files of a log name as theirs; nil where none does yet, since its luge was killed before;
+-- false where what is there is no log.
 local function owner(dir)
   local first = M.numbers(dir)[1]
   if not first then return nil end
   local fd = S.openat(dir, tostring(first), "rdonly, nofollow, nonblock, cloexec")
-  local line = fd and (S.read(fd, 8192) or ""):match("^luge%-log %d+ %d+ %S+ ([^\n]*)\n")
+  local head = fd and S.read(fd, 8192)
   if fd then fd:close() end
-  return line or false
+  if head == "" then return nil end
+  return head and head:match("^luge%-log %d+ %d+ %S+ ([^\n]*)\n") or false
 end
 
 --- Removes the logs of containers that left no record, as a luge does that is killed at its start. Returns the names.
@@ -141,7 +143,7 @@ function M.collect(facts, directory)
     if dir then
       local whose = owner(dir)
       dir:close()
-      -- One without a file is nobody's yet, or never was.
+      -- One that nobody has written to is nobody's yet, or never was.
       if (whose == nil or whose == directory) and M.remove(path) then removed[#removed + 1] = file end
     end
   end

@@ -128,8 +128,8 @@ local function remove_unlocked(path, wait)
     if there and here.ino == there.ino then
       removed = remove_rest(S.pread(fd, 65536, 0) or "", wait)
       -- While we hold the lock: then nobody else has the name.
-      local socket = path:gsub("%.lock$", ".sock")
-      if socket ~= path then S.unlink(socket) end
+      local name = path:match("^(.*)%.lock$")
+      for _, ending in ipairs(name and { ".sock", ".json.new" } or {}) do S.unlink(name .. ending) end
       removed = removed and S.unlink(path)
     end
   end
