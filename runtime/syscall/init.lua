@@ -164,6 +164,23 @@ function S.replacefile(dirfd, name, text, perm)
   return true
 end
 
+--- S.sealed_file(name, text) -> fd
+-- A file in memory that nobody can write again. Source: memfd_create(2), F_ADD_SEALS in fcntl(2).
+function S.sealed_file(name, text)
+  local fd, err, errno = S.memfd_create(name, "allow_sealing")
+  if not fd then return nil, err, errno end
+  local n, ok
+  n, err, errno = S.write(fd, text)
+  if n == #text then
+    ok, err, errno = S.fcntl(fd, "add_seals", "seal, shrink, grow, write")
+  elseif n then
+    err, errno = S.error(S.c.E.NOSPC), S.c.E.NOSPC
+  end
+  if ok then return fd end
+  fd:close()
+  return nil, err, errno
+end
+
 --- S.dir(path) -> list of names
 --- The names in a directory, sorted, without "." and "..".
 function S.dir(path)

@@ -151,7 +151,7 @@ function Server:admit(socket)
     return
   end
   self.clients[client.number], self.count = client, self.count + 1
-  self.watch:listen(socket, function() self:readable(client) end)
+  if not self.watch:try_listen(socket, function() self:readable(client) end) then return self:drop(client) end
   self:readable(client) -- before the next one may ask for its place
 end
 

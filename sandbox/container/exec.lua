@@ -12,6 +12,7 @@ local guest = require "sandbox.container.guest"
 local launch = require "sandbox.container.launch"
 local life = require "sandbox.container.life"
 local monitor = require "sandbox.container.monitor"
+local must = require "sandbox.must"
 local orders = require "sandbox.container.orders"
 local plan = require "sandbox.plan.exec"
 
@@ -159,9 +160,9 @@ end
 
 local function channels()
   local c = {}
-  c.here, c.there = S.socketpair("unix", "seqpacket")
-  c.status_read, c.status_write = S.pipe()
-  c.lifeline_read, c.lifeline_write = S.pipe()
+  c.here, c.there = must("the channel to the child", S.socketpair("unix", "seqpacket"))
+  c.status_read, c.status_write = must("a pipe from the stage", S.pipe())
+  c.lifeline_read, c.lifeline_write = must("a pipe to the stage", S.pipe())
   return c
 end
 
@@ -193,7 +194,8 @@ local function start(run, symbols)
       if ok == nil and not step.optional then return give_up(joining, failure(steps, index, err)) end
     end
   end
-  S.send(c.here, "go")
+  local sent, why = S.send(c.here, "go")
+  if not sent and not (why.PIPE or why.CONNRESET) then must("what luge says to its child", sent, why) end
   return joining
 end
 
@@ -251,7 +253,7 @@ function Watch:status_readable()
     self.setup = monitor.stage_failure(self.run.steps, message)
   elseif message and message.kind == "started" then
     -- Our own child, and not waited for yet: the number is its.
-    self.command = S.pidfd_open(message.pid)
+    self.command = must("the command's pidfd", S.pidfd_open(message.pid))
     if self.pending then self:signal(self.pending) end
   end
 end
@@ -325,7 +327,7 @@ function M.run(target, how)
   for i, fd in ipairs(target.cgroups) do symbols["cgroup." .. i] = fd end
   local signals = monitor.block_signals()
   -- While we are stopped nobody reaps our child, and no pid namespace ends before its last process was reaped.
-  S.sigprocmask("block", "tstp, ttin, ttou")
+  must("luge's own signals", S.sigprocmask("block", "tstp, ttin, ttou"))
   if not host.differ.pid then S.prctl("set_child_subreaper", 1) end
   local joining, outcome = start(run, symbols)
   if joining then outcome = watch(run, joining, signals) end

@@ -5,6 +5,7 @@
 -- luge's own signals and a timer. It says how the container ended and why.
 
 local S = require "syscall"
+local must = require "sandbox.must"
 local orders = require "sandbox.container.orders"
 
 local M = {}
@@ -16,8 +17,8 @@ local FORWARDED = "hup, int, quit, term, usr1, usr2, winch, alrm"
 function M.block_signals()
   -- Ignored, as a caller may leave it, the kernel would reap the container before we hear how it ended.
   S.sigaction("chld", "default")
-  S.sigprocmask("block", FORWARDED)
-  return S.signalfd(FORWARDED, "nonblock")
+  must("luge's own signals", S.sigprocmask("block", FORWARDED))
+  return must("luge's own signals", S.signalfd(FORWARDED, "nonblock"))
 end
 
 local Watch = {}
@@ -28,7 +29,7 @@ function Watch:send(signal)
 end
 
 local function arm(self, seconds)
-  S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) })
+  must("the timer", S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) }))
 end
 
 --- "RTMIN+3" counts from the first real-time signal that the C library leaves free.
@@ -251,11 +252,15 @@ function Watch:status_readable()
   if message then self:message(message) end
 end
 
---- Has `handler(watch, event)` called when `fd` is ready for reading.
-function Watch:listen(fd, handler)
-  self.handlers[fd:getfd()] = handler
-  S.epoll_ctl(self.poll, "add", fd, "in")
+--- Has `handler(watch, event)` called when `fd` is ready for reading. true, or nil and the error.
+function Watch:try_listen(fd, handler)
+  local ok, err = S.epoll_ctl(self.poll, "add", fd, "in")
+  if ok then self.handlers[fd:getfd()] = handler end
+  return ok, err
 end
+
+--- The same for what the container cannot do without.
+function Watch:listen(fd, handler) must("waiting for events", self:try_listen(fd, handler)) end
 
 local function begin(self)
   local process = self.process
@@ -378,15 +383,16 @@ function M.watch(run, process, signals)
   local self = setmetatable({ run = run, process = process, signals = signals, handlers = {}, sent = {} }, Watch)
   run.watch = self
   self.began = S.clock_gettime("monotonic")
-  self.poll = S.epoll_create()
-  self.timer = S.timerfd_create("monotonic", "nonblock")
+  self.poll = must("waiting for events", S.epoll_create())
+  self.timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
   run.events { event = "created", pid = process.pid }
   begin(self)
   if run.output then run.output:attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   loop(self)
-  local status = S.waitid("pidfd", process.pidfd, "exited")
+  local status = must("the container's end", S.waitid("pidfd", process.pidfd, "exited"))
+  run.process = nil
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began
   return outcome

@@ -48,6 +48,7 @@ struct process {
 	int stopped; /* its first stop came before its parent's word of it */
 	unsigned long number, args[3];
 	int forged; /* the call is being left out */
+	unsigned long argument; /* its second one */
 };
 
 static struct process processes[PROCESSES_MAX];
@@ -103,46 +104,57 @@ static void resume(const struct process *p, int sig)
 
 /* ---- system calls ---- */
 
-/* Another call is made in its place, which does nothing and which every filter allows: a filter is asked after us, and
- * would take the number -1 for one of a foreign ABI. */
+/* Another call is made in its place, a ppoll(2) of too many descriptors, which does nothing: a filter is asked after us.
+ * It would take the number -1 for one of a foreign ABI, and that of PID 1 allows little else. */
 #if defined(__x86_64__)
-static void skip_call(pid_t pid)
+static void skip_call(struct process *p)
 {
 	struct user_regs_struct regs;
 
-	if (ptrace(PTRACE_GETREGS, pid, 0, &regs) != 0)
+	if (ptrace(PTRACE_GETREGS, p->pid, 0, &regs) != 0)
 		return;
-	regs.orig_rax = __NR_getpid;
-	(void)ptrace(PTRACE_SETREGS, pid, 0, &regs);
+	p->argument = regs.rsi;
+	regs.orig_rax = __NR_ppoll;
+	regs.rsi = (unsigned long)-1;
+	(void)ptrace(PTRACE_SETREGS, p->pid, 0, &regs);
 }
 
-static void set_result(pid_t pid, int error)
+static void set_result(const struct process *p, int error)
 {
 	struct user_regs_struct regs;
 
-	if (ptrace(PTRACE_GETREGS, pid, 0, &regs) != 0)
+	if (ptrace(PTRACE_GETREGS, p->pid, 0, &regs) != 0)
 		return;
 	regs.rax = (unsigned long)-(long)error;
-	(void)ptrace(PTRACE_SETREGS, pid, 0, &regs);
+	regs.rsi = p->argument;
+	(void)ptrace(PTRACE_SETREGS, p->pid, 0, &regs);
 }
 #elif defined(__aarch64__)
-static void skip_call(pid_t pid)
+static void skip_call(struct process *p)
 {
-	int harmless = __NR_getpid;
-	struct iovec iov = {&harmless, sizeof(harmless)};
+	struct user_regs_struct regs;
+	struct iovec iov = {&regs, sizeof(regs)};
+	int harmless = __NR_ppoll;
 
-	(void)ptrace(PTRACE_SETREGSET, pid, NT_ARM_SYSTEM_CALL, &iov);
+	if (ptrace(PTRACE_GETREGSET, p->pid, NT_PRSTATUS, &iov) != 0)
+		return;
+	p->argument = regs.regs[1];
+	regs.regs[1] = (unsigned long)-1;
+	(void)ptrace(PTRACE_SETREGSET, p->pid, NT_PRSTATUS, &iov);
+	iov = (struct iovec){&harmless, sizeof(harmless)};
+	(void)ptrace(PTRACE_SETREGSET, p->pid, NT_ARM_SYSTEM_CALL, &iov);
 }
 
-static void set_result(pid_t pid, int error)
+static void set_result(const struct process *p, int error)
 {
 	struct user_regs_struct regs;
 	struct iovec iov = {&regs, sizeof(regs)};
 
-	if (ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &iov) != 0)
+	if (ptrace(PTRACE_GETREGSET, p->pid, NT_PRSTATUS, &iov) != 0)
 		return;
 	regs.regs[0] = (unsigned long)-(long)error;
-	(void)ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &iov);
+	regs.regs[1] = p->argument;
+	(void)ptrace(PTRACE_SETREGSET, p->pid, NT_PRSTATUS, &iov);
 }
 #else
 #error "trace knows x86_64 and aarch64"
@@ -173,7 +185,7 @@ static void entered(struct process *p, const struct __ptrace_syscall_info *info)
 		done = 1;
 	} else if (job.action == ERRNO) {
 		note_hit(p);
-		skip_call(p->pid);
+		skip_call(p);
 		p->forged = 1;
 	}
 }
@@ -184,7 +196,7 @@ static void left(struct process *p, const struct __ptrace_syscall_info *info)
 		fprintf(out, "call %s %u %lu %ld %lx %lx %lx\n", p->role, p->index, p->number,
 			(long)info->exit.rval, p->args[0], p->args[1], p->args[2]);
 	if (p->forged) {
-		set_result(p->pid, job.error);
+		set_result(p, job.error);
 		p->forged = 0;
 		done = 1;
 	} else if (is_met(p) && job.action == KILL_EXIT) {
