@@ -163,7 +163,7 @@ _Noreturn static void serve(long command)
 	for (;;) {
 		long rc = sys(ppoll, polls, 2, 0, 0, 0);
 
-		if (rc < 0 && rc != -EINTR)
+		if (rc < 0 && rc != -EINTR && rc != -ENOMEM)
 			stage_exit(EXIT_KILLED);
 		if (rc > 0 && polls[0].revents) /* luge is gone */
 			stage_exit(EXIT_KILLED);

@@ -69,10 +69,11 @@ static void reset_signals(void)
 	uint64_t none = 0;
 
 	__builtin_memset(&action, 0, sizeof(action));
-	for (int n = 1; n <= SIGNAL_COUNT; n++)
-		(void)sys(rt_sigaction, n, &action, 0, sizeof(none)); /* KILL and STOP refuse */
 	long rc = sys(rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof(none));
 
+	for (int n = 1; n <= SIGNAL_COUNT && rc >= 0; n++)
+		if (n != SIGKILL && n != SIGSTOP) /* which refuse */
+			rc = sys(rt_sigaction, n, &action, 0, sizeof(none));
 	if (rc < 0)
 		stage_fail(-rc, STAGE_FAILED);
 }

@@ -16,11 +16,19 @@ local M = {}
 --- The stage, as a file that nobody can write again.
 function M.stage_file() return S.sealed_file("luge-init", embedded("stage")) end
 
+-- Takes back what steps did, the last first; returns what could not be, in words.
 local function undo_all(undo, symbols)
+  local left = {}
   for i = #undo, 1, -1 do
-    local step = undo[i]
-    S[step[1]](table.unpack(Steps.resolve(step[2], symbols)))
+    local op, args = undo[i].undo[1], undo[i].undo[2]
+    -- The lock's file stays then: by it `luge gc` knows of the rest.
+    if #left == 0 or undo[i].op ~= "take_lock" then
+      args = Steps.resolve(args, symbols)
+      local ok, err = S[op](table.unpack(args))
+      if ok == nil and not err.NOENT then left[#left + 1] = ("%s: %s"):format(args[1], tostring(err)) end
+    end
   end
+  return left
 end
 
 -- Takes the steps of one place; returns nil, index, err at the first that fails. `release` is called after the step
@@ -28,7 +36,7 @@ end
 local function take(steps, place, symbols, undo, release)
   for index, step in ipairs(steps) do
     if step.where == place then
-      if step.undo then undo[#undo + 1] = step.undo end
+      if step.undo then undo[#undo + 1] = step end
       local ok, err = Steps.run(S, step, symbols)
       if ok == nil and not step.optional then
         -- A step that failed has nothing to undo: what is there belongs to somebody else.
@@ -227,9 +235,9 @@ function M.run(run)
     if words then ok, outcome = true, { failed = true, index = 0, err = { text = words }, reason_name = "setup" } end
   end
   local closed, why = pcall(close, run, ok and outcome or nil)
-  undo_all(undo, symbols)
+  local left = undo_all(undo, symbols)
   if not ok or not closed then error(ok and why or outcome, 0) end
-  outcome.exit_code = outcome.exit_code or FAILED
+  outcome.exit_code, outcome.left = outcome.exit_code or FAILED, left
   -- Who waits for the end hears of it when nothing is left.
   require("sandbox.container.control").ended(run, outcome)
   return outcome

@@ -131,7 +131,8 @@ end
 -- handed over: the file system of limits.disk, both ends of the terminal, the user where the container's files name
 -- another than the plan expects.
 local function hear_child(process, steps)
-  local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
+  local message, err = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
+  if not message and not err.CONNRESET then must.fail("what luge's child says", err) end
   local data = message and message.data
   if not data or data == "" then return nil end
   if data == "disk" then
@@ -145,7 +146,7 @@ local function hear_child(process, steps)
     return false
   end
   local index, number, text = ("<i4i4s4"):unpack(data)
-  local err = number > 0 and S.error(number) or {}
+  err = number > 0 and S.error(number) or {}
   if text ~= "" then err.text = text end
   return { failed = true, index = index, err = err, step = steps[index] }
 end
@@ -241,8 +242,8 @@ function Watch:status_ended()
 end
 
 function Watch:status_readable()
-  local data = S.read(self.process.channels.status_read, orders.MESSAGE_SIZE)
-  if not data or data == "" then
+  local data = must("what the stage says", S.read(self.process.channels.status_read, orders.MESSAGE_SIZE))
+  if data == "" then
     S.epoll_ctl(self.poll, "del", self.process.channels.status_read)
     self.status_closed = true
     self:status_ended()
@@ -360,8 +361,9 @@ end
 
 local function outcome_of(self, status)
   local outcome = self.setup or ending(self, status)
-  if not outcome.failed and self.run.spec.init and not self.started and not self.ended and outcome.code then
-    outcome = { failed = true, index = 0, err = { text = "the stage ended without a word" } }
+  if not outcome.failed and self.run.spec.init and not self.ended and outcome.code then
+    outcome = { failed = true, index = 0, err = { text = self.started and "PID 1 ended without a word of the command's end"
+      or "the stage ended without a word" } }
   end
   outcome.rusage = status.rusage
   if outcome.failed then

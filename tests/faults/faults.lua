@@ -206,6 +206,7 @@ return function(t)
       if rm.code ~= 0 then return "rm: " .. rm.stderr end
     end
     local more = self.base and difference(self.base, M.host(self)) or {}
+    if more[1] then self.base = M.host(self) end -- told once, and not of each point that comes after
     return more[1] and table.concat(more, "; ") or nil
   end
 
