@@ -49,11 +49,20 @@ local function first_record(run)
     log = run.log and run.log.writer.path }
 end
 
+-- The same in short, in the lock, for `ps`; the state comes last.
+local function note(run)
+  local lock, text = run.symbols["lock.name"], record.note(run.detached.record)
+  local ok, err = S.note_lock(lock, text)
+  if ok then run.detached.state_at = S.lseek(lock, 0, "end") - #record.STATES.running end
+  return ok, err
+end
+
 -- The container is there, and PID 1 about to be sealed.
 local function created(run)
   local own, watch = run.detached, run.watch
   own.record = first_record(run)
   local ok, err = record.write(run.state, own.record)
+  if ok then ok, err = note(run) end
   if not ok then
     own.record = nil
     watch.setup = { failed = true, index = 0, err = { text = ("the record %s.json: %s"):format(run.name, tostring(err)) } }
@@ -103,6 +112,7 @@ local function follow(run)
     local own = run.detached
     own.record.state = state
     record.write(run.state, own.record) -- only what `ps` shows
+    if own.state_at then S.pwrite(run.symbols["lock.name"], record.STATES[state], own.state_at) end
   end
 end
 

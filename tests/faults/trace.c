@@ -48,7 +48,7 @@ struct process {
 	int stopped; /* its first stop came before its parent's word of it */
 	unsigned long number, args[3];
 	int forged; /* the call is being left out */
-	unsigned long argument; /* its second one */
+	struct user_regs_struct saved;
 };
 
 static struct process processes[PROCESSES_MAX];
@@ -105,56 +105,70 @@ static void resume(const struct process *p, int sig)
 /* ---- system calls ---- */
 
 /* Another call is made in its place, a ppoll(2) of too many descriptors, which does nothing: a filter is asked after us.
- * It would take the number -1 for one of a foreign ABI, and that of PID 1 allows little else. */
+ * It would take the number -1 for one of a foreign ABI, and that of PID 1 allows little else. No timeout, which would
+ * be written to, and no signal mask. */
 #if defined(__x86_64__)
+static int get_registers(const struct process *p, struct user_regs_struct *ret)
+{
+	return (int)ptrace(PTRACE_GETREGS, p->pid, 0, ret);
+}
+
+static void set_registers(const struct process *p, struct user_regs_struct *regs)
+{
+	(void)ptrace(PTRACE_SETREGS, p->pid, 0, regs);
+}
+
 static void skip_call(struct process *p)
 {
-	struct user_regs_struct regs;
-
-	if (ptrace(PTRACE_GETREGS, p->pid, 0, &regs) != 0)
+	if (get_registers(p, &p->saved) != 0)
 		return;
-	p->argument = regs.rsi;
+	struct user_regs_struct regs = p->saved;
+
 	regs.orig_rax = __NR_ppoll;
 	regs.rsi = (unsigned long)-1;
-	(void)ptrace(PTRACE_SETREGS, p->pid, 0, &regs);
+	regs.rdx = regs.r10 = 0;
+	set_registers(p, &regs);
 }
 
-static void set_result(const struct process *p, int error)
+static void set_result(struct process *p, int error)
 {
-	struct user_regs_struct regs;
-
-	if (ptrace(PTRACE_GETREGS, p->pid, 0, &regs) != 0)
-		return;
-	regs.rax = (unsigned long)-(long)error;
-	regs.rsi = p->argument;
-	(void)ptrace(PTRACE_SETREGS, p->pid, 0, &regs);
+	p->saved.rax = (unsigned long)-(long)error;
+	set_registers(p, &p->saved);
 }
 #elif defined(__aarch64__)
+static int get_registers(const struct process *p, struct user_regs_struct *ret)
+{
+	struct iovec iov = {ret, sizeof(*ret)};
+
+	return (int)ptrace(PTRACE_GETREGSET, p->pid, NT_PRSTATUS, &iov);
+}
+
+static void set_registers(const struct process *p, struct user_regs_struct *regs)
+{
+	struct iovec iov = {regs, sizeof(*regs)};
+
+	(void)ptrace(PTRACE_SETREGSET, p->pid, NT_PRSTATUS, &iov);
+}
+
 static void skip_call(struct process *p)
 {
-	struct user_regs_struct regs;
-	struct iovec iov = {&regs, sizeof(regs)};
-	int harmless = __NR_ppoll;
+	int number = __NR_ppoll;
+	struct iovec iov = {&number, sizeof(number)};
 
-	if (ptrace(PTRACE_GETREGSET, p->pid, NT_PRSTATUS, &iov) != 0)
+	if (get_registers(p, &p->saved) != 0)
 		return;
-	p->argument = regs.regs[1];
+	struct user_regs_struct regs = p->saved;
+
 	regs.regs[1] = (unsigned long)-1;
-	(void)ptrace(PTRACE_SETREGSET, p->pid, NT_PRSTATUS, &iov);
-	iov = (struct iovec){&harmless, sizeof(harmless)};
+	regs.regs[2] = regs.regs[3] = 0;
+	set_registers(p, &regs);
 	(void)ptrace(PTRACE_SETREGSET, p->pid, NT_ARM_SYSTEM_CALL, &iov);
 }
 
-static void set_result(const struct process *p, int error)
+static void set_result(struct process *p, int error)
 {
-	struct user_regs_struct regs;
-	struct iovec iov = {&regs, sizeof(regs)};
-
-	if (ptrace(PTRACE_GETREGSET, p->pid, NT_PRSTATUS, &iov) != 0)
-		return;
-	regs.regs[0] = (unsigned long)-(long)error;
-	regs.regs[1] = p->argument;
-	(void)ptrace(PTRACE_SETREGSET, p->pid, NT_PRSTATUS, &iov);
+	p->saved.regs[0] = (unsigned long)-(long)error;
+	set_registers(p, &p->saved);
 }
 #else
 #error "trace knows x86_64 and aarch64"
