@@ -116,15 +116,12 @@ function M.of(directory, name, text)
   return known
 end
 
-local ENDINGS = { [".lock"] = true, [".json"] = true }
-
 -- The names in an open state directory.
 local function names_in(dir)
   local list, seen = {}, {}
-  for _, entry in ipairs(S.getdents(dir) or {}) do
-    local file = entry.name
-    local name = ENDINGS[file:sub(-5)] and file:sub(1, -6)
-    if name and not seen[name] and name:find("^[%w_.-]+$") then
+  for _, file in ipairs(S.names(dir, ".lock", ".json") or {}) do
+    local name = file:sub(1, -6)
+    if not seen[name] and name:find("^[%w_.-]+$") then
       seen[name], list[#list + 1] = true, name
     end
   end

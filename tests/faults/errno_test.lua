@@ -130,8 +130,8 @@ local function wrong_end(s, r)
   end
   if r.stdout ~= "" then
     local facts = t.json.decode(r.stdout)
-    if not facts then return "the command was cut off: " .. r.stdout end
-    local words = difference(s, facts)
+    if not facts and r.code == 0 then return "the command was cut off: " .. r.stdout end
+    local words = facts and difference(s, facts) -- PID 1 that fails ends the command in the middle
     if words then return "the command ran where " .. words end
   end
   if r.code == 0 then
