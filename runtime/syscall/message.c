@@ -259,7 +259,10 @@ static int l_recvmsg(lua_State *L)
 	if (max_fds < 0 || max_fds > FDS_MAX)
 		luaL_argerror(L, 2, "field 'max_fds': a number within 0 and 253 expected");
 	struct address from;
-	struct iovec data = {lua_newuserdata(L, size ? (size_t)size : 1), (size_t)size};
+	/* Of the buffers of small messages a monitor would make garbage. */
+	char small[4096];
+	void *space = (size_t)size <= sizeof(small) ? small : lua_newuserdata(L, (size_t)size);
+	struct iovec data = {space, (size_t)size};
 	struct received *r = new_received(L);
 	struct msghdr m = {.msg_iov = &data,
 			   .msg_iovlen = 1,

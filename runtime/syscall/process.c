@@ -48,7 +48,9 @@ static int l_fork(lua_State *L)
 {
 	long rc = sys_result(fork());
 
-	heap_turn_page();
+	/* Not in the parent, which forks more than once: what is free of its pages would be lost each time. */
+	if (rc == 0)
+		heap_turn_page();
 	return bind_return_int(L, rc);
 }
 

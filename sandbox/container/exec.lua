@@ -191,7 +191,7 @@ local function start(run, symbols)
     if step.where == "attach" then
       local ok
       ok, err = Steps.run(S, step, symbols)
-      if ok == nil and not step.optional then return give_up(joining, failure(steps, index, err)) end
+      if ok == nil and not Steps.accepts(step, err) then return give_up(joining, failure(steps, index, err)) end
     end
   end
   local sent, why = S.send(c.here, "go")

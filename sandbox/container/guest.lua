@@ -136,7 +136,7 @@ local function take_steps(run, channel, symbols, complete)
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
       local ok, err = Steps.run(S, step, symbols)
-      if ok == nil and not step.optional then M.fail(channel, index, err) end
+      if ok == nil and not Steps.accepts(step, err) then M.fail(channel, index, err) end
       if step.save == "$user" then add_user(run, symbols, symbols.user) end
     end
   end

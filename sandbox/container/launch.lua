@@ -38,7 +38,7 @@ local function take(steps, place, symbols, undo, release)
     if step.where == place then
       if step.undo then undo[#undo + 1] = step end
       local ok, err = Steps.run(S, step, symbols)
-      if ok == nil and not step.optional then
+      if ok == nil and not Steps.accepts(step, err) then
         -- A step that failed has nothing to undo: what is there belongs to somebody else.
         if step.undo then undo[#undo] = nil end
         return nil, index, err

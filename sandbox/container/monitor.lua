@@ -384,7 +384,7 @@ end
 function M.watch(run, process, signals)
   local self = setmetatable({ run = run, process = process, signals = signals, handlers = {}, sent = {} }, Watch)
   run.watch = self
-  self.began = S.clock_gettime("monotonic")
+  self.began, self.luge = S.clock_gettime("monotonic"), S.getpid()
   self.poll = must("waiting for events", S.epoll_create())
   self.timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   if run.spec.limits.wall then arm(self, run.spec.limits.wall) end

@@ -53,7 +53,7 @@ local function processes(c)
   value = value + (c.spec.init and 1 or 0)
   -- A default that is above the hard limit leaves that one in force, which is stricter.
   if why == "limits.pids" then
-    c.steps:add("seal", why, "setrlimit", { "nproc", value, value }, { optional = true })
+    c.steps:add("seal", why, "setrlimit", { "nproc", value, value }, { optional = 1 })
   else
     limit(c, "processes", value, why)
   end

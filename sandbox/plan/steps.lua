@@ -119,6 +119,9 @@ local function operation(S, op)
   return S[area][name]
 end
 
+--- Whether a step may fail so: `optional` is true, or the number of the one error that may be.
+function M.accepts(step, err) return step.optional == true or step.optional ~= nil and err.errno == step.optional end
+
 --- Runs one step with the functions of `S`; returns its value, or nil and the error.
 function M.run(S, step, symbols)
   local args = step.args

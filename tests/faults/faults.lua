@@ -129,11 +129,28 @@ return function(t)
     return list
   end
 
-  --- `luge WORDS…`, untraced, as the scenario's user.
+  -- Orphans that came to us and have ended: nobody else reaps them, and the end of a container waits for those inside.
+  local function reap_orphans(but)
+    local children = S.readfile(("/proc/self/task/%d/children"):format(S.getpid())) or ""
+    for pid in children:gmatch "%d+" do
+      pid = tonumber(pid)
+      local stat = pid ~= but and S.readfile(("/proc/%d/stat"):format(pid))
+      if stat and stat:match "^.*%) (%a)" == "Z" then S.wait4(pid) end
+    end
+  end
+
+  --- `luge WORDS…`, untraced, as the scenario's user: a result of t.run.
   function Scenario:luge(...)
     local words = self:words_of { t.luge, ... }
     words.uid = self.uid
-    return t.run(words)
+    local process = t.start(words)
+    while not process.ended and S.clock_gettime "monotonic" < process.deadline do
+      process:pump(0.02)
+      reap_orphans(process.pid)
+    end
+    local r = process:wait()
+    if r.timed_out then error(("%s: luge %s hangs: %s"):format(self.name, table.concat({ ... }, " "), r.stderr), 0) end
+    return r
   end
 
   --- The scenario's command under trace.c with these options: a result of t.run, and hit, hung, calls = lists of words.
@@ -175,25 +192,46 @@ return function(t)
     return r.calls
   end
 
-  -- What luge gc found, by kind.
-  function Scenario:note_left(removed)
-    for name in removed:gmatch "[^\n]+" do
-      local kind = name:match "^range%." and "range" or name:match "%.(%l+)$"
-      self.left_kinds[kind] = (self.left_kinds[kind] or 0) + 1
+  -- Counts what is there for luge gc, by kind: the undo of each is exercised then.
+  function Scenario:note_left()
+    local function note(kind) self.left_kinds[kind] = (self.left_kinds[kind] or 0) + 1 end
+    for _, name in ipairs(S.dir(self.state) or {}) do note(name:match "%.([%l.]+)$") end
+    for _, name in ipairs(not self.uid and S.dir(self.ranges) or {}) do note(name:match "^%l+") end
+    local list = {}
+    cgroups(list)
+    for _, line in ipairs(list) do note(line:match "^cgroup %S+") end
+  end
+
+  --- Fails unless after some kill each thing that a step of the plan undoes was there, and luge gc took it away.
+  function Scenario:all_undone(profile)
+    local steps, kinds = t.json.decode(self:luge("plan", "--json", profile, "--", "true").stdout).steps, {}
+    for _, step in ipairs(steps) do
+      local path = step.undo and step.undo ~= t.json.null and step.undo.args[1]
+      if path then
+        local at = path:match "^/sys/fs/cgroup/([^/]+)/"
+        local kind = at and "cgroup " .. at or path:match "/(range)%." or path:match "%.(%l+)$"
+        t.ok(self.left_kinds[kind], "no kill left a " .. kind)
+        kinds[#kinds + 1] = ("%s (%d)"):format(kind, self.left_kinds[kind])
+      end
     end
+    t.ok(#kinds >= 3, "the plan undoes nothing")
+    print(("%s: every undo was exercised: %s"):format(self.name, table.concat(kinds, ", ")))
   end
 
   --- After an attempt: every process has ended, gc and rm leave the host as before. Words where not.
   function Scenario:settle()
-    if self.after then self:after() end
-    if not reap() then return "a process does not end" end
-    for _, name in ipairs(S.dir(self.state) or {}) do
-      local kind = name:match "%.(%l+)$"
-      if kind then self.left_kinds["left " .. kind] = (self.left_kinds["left " .. kind] or 0) + 1 end
+    if self.after then
+      local ok, err = pcall(self.after, self)
+      if not ok then
+        self:luge("rm", "-f", "-t", "0s", self.container)
+        reap()
+        return tostring(err)
+      end
     end
+    if not reap() then return "a process does not end" end
+    self:note_left()
     local gc = self:luge "gc"
     if gc.code ~= 0 then return "gc: " .. gc.stderr end
-    self:note_left(gc.stdout)
     if S.lstat(("%s/%s.json"):format(self.state, self.container)) then
       local known = t.json.decode(self:luge("ps", "-a", "--json").stdout).containers[1]
       local state = known and known.state
@@ -240,7 +278,7 @@ return function(t)
 
   --- Ends a series: prints how many points were tried; fails with the faults, at most a few in full.
   function M.conclude(s, what, faults)
-    print(("%s: %s: %d points tried, %d faults (seed %d)"):format(s.name, what, s.tried, #faults, M.seed))
+    print(("%s: %s: %d points tried, %d leaks and other faults (seed %d)"):format(s.name, what, s.tried, #faults, M.seed))
     if #faults > 0 then error(table.concat(faults, "\n", 1, math.min(#faults, 40)), 0) end
   end
 

@@ -70,7 +70,9 @@ end
 local ALL = { "luge", "child", "stage", "command" }
 
 t.test("a run in the foreground", function()
-  sweep(f.scenario { name = "run", roles = RUN, words = { "run", "--name", "$name", WHOLE, "--", "/guest", "exit", "0" } }, ALL, 160)
+  local s = f.scenario { name = "run", roles = RUN, words = { "run", "--name", "$name", WHOLE, "--", "/guest", "exit", "0" } }
+  sweep(s, ALL, 160)
+  s:all_undone(WHOLE)
 end)
 
 t.test("a run as an ordinary user", function()
@@ -84,4 +86,53 @@ t.test("a run in the background", function()
   local s = f.scenario { name = "background", roles = DETACHED, detached = true,
     words = { "run", "-d", "--name", "$name", WHOLE, "--", "/guest", "exit", "0" } }
   sweep(s, { "caller", "monitor", "child", "stage", "command" }, 160)
+end)
+
+-- ---- commands on a container that runs ----
+
+local function start(s)
+  local r = s:luge("run", "-d", "--name", s.container, PLAIN, "--", "/guest", "sleep", "1000")
+  t.equal({ r.code, r.stderr }, { 0, "" })
+end
+
+local function state_of(s)
+  local row = t.json.decode(s:luge("ps", "-a", "--json").stdout).containers[1]
+  return row and row.state, row
+end
+
+local function take_away(s) s:luge("rm", "-f", "-t", "0s", s.container) end
+
+t.test("exec: the container stays as it was", function()
+  local s = f.scenario { name = "exec", detached = true, before = start, roles = { ["0x"] = "luge", ["0x.1"] = "child",
+    ["0x.1x"] = "stage", ["0x.2"] = "command", ["0x.1x.1"] = "command" }, words = { "exec", "$name", "--", "/guest", "exit", "0" } }
+  s.after = function()
+    local state, row = state_of(s)
+    local again = s:luge("exec", s.container, "--", "/guest", "exit", "5").code
+    local pids = row and t.json.decode(s:luge("top", "--json", s.container).stdout).containers[1].processes
+    take_away(s)
+    t.equal({ state, again, pids and #pids }, { "running", 5, 1 }, s.name)
+  end
+  sweep(s, { "luge", "child", "stage", "command" }, 80)
+end)
+
+t.test("stop: it runs or has ended, and nothing between", function()
+  local s = f.scenario { name = "stop", detached = true, before = start, roles = { ["0x"] = "luge" }, words = { "stop", "-t", "0s", "$name" } }
+  s.after = function()
+    local state = state_of(s)
+    take_away(s)
+    t.ok(state == "running" or state == "ended", s.name .. ": " .. tostring(state))
+  end
+  sweep(s, { "luge" }, 40)
+end)
+
+t.test("gc: it can be killed itself, and called again", function()
+  local s = f.scenario { name = "gc", detached = true, roles = { ["0x"] = "luge" }, words = { "gc" } }
+  s.before = function()
+    local r = s:luge("run", "-d", "--rm", "--name", s.container, WHOLE, "--", "/guest", "sleep", "1000")
+    t.equal({ r.code, r.stderr }, { 0, "" })
+    local _, row = state_of(s)
+    S.kill(row.luge, "kill")
+    while S.kill(row.luge, 0) and S.wait4(row.luge, "nohang") == false do S.nanosleep(0.001) end
+  end
+  sweep(s, { "luge" }, 80)
 end)
