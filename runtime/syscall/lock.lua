@@ -91,6 +91,28 @@ return function(S)
     return S.note_lock(fd, ("process %d %d %s\n"):format(pid, age, S.boot_id() or "-"))
   end
 
+  --- S.open_noted(path, kind) -> fd
+  -- The namespace ("net", "mnt" …) of the process that a lock's file notes (S.note_process). NOENT: there is no such lock;
+  -- SRCH: nobody holds it, or it notes no process that lives.
+  function S.open_noted(path, kind)
+    local lock, err, number = S.open(path, "rdonly, nofollow, cloexec")
+    if not lock then return nil, err, number end
+    local free = S.flock(lock, "sh, nb")
+    local pid, age, boot = (S.pread(lock, 65536, 0) or ""):match("process (%d+) (%d+) (%S+)\n")
+    lock:close()
+    pid, age = tonumber(pid), tonumber(age)
+    if free then return S.failure("SRCH", "it is not running") end
+    if not pid then return S.failure("SRCH", "it runs in the foreground, with luge's own first process: start it with -d") end
+    local fd
+    if S.process_age(pid) == age and S.boot_id() == boot then
+      fd, err, number = S.open(("/proc/%d/ns/%s"):format(pid, kind), "rdonly, cloexec")
+      if not fd then return nil, err, number end
+      if S.process_age(pid) == age then return fd end -- the number is still the same process's
+      fd:close()
+    end
+    return S.failure("SRCH", "it has ended")
+  end
+
   local function meets(ranges, first, count)
     for _, range in ipairs(ranges or {}) do
       if first < range.first + range.count and range.first < first + count then return true end

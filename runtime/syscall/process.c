@@ -48,9 +48,7 @@ static int l_fork(lua_State *L)
 {
 	long rc = sys_result(fork());
 
-	/* Not in the parent, which forks more than once: what is free of its pages would be lost each time. */
-	if (rc == 0)
-		heap_turn_page();
+	heap_turn_page(rc == 0);
 	return bind_return_int(L, rc);
 }
 
@@ -105,7 +103,7 @@ static int l_clone3(lua_State *L)
 	args.pidfd = (uint64_t)(uintptr_t)(slot ? slot : &number);
 	long rc = process_clone3(&args);
 
-	heap_turn_page();
+	heap_turn_page(rc == 0);
 	if (rc <= 0) {
 		if (slot)
 			*slot = -1; /* the parent's number means nothing in the child */

@@ -7,6 +7,7 @@
  */
 #include "socket.h"
 
+#include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include "address.h"
@@ -236,7 +237,50 @@ static int l_shutdown(lua_State *L)
 	return bind_return_ok(L, sys_result(shutdown(fd, how)));
 }
 
+static int check_ip_family(lua_State *L, int arg)
+{
+	int family = (int)bind_check_const(L, arg, &bind_set_AF);
+
+	luaL_argcheck(L, family == AF_INET || family == AF_INET6, arg,
+		      "\"inet\" or \"inet6\" expected");
+	return family;
+}
+
+/*** S.inet_pton(family, text) -> bytes
+ * The 4 or 16 bytes of an address; family: "inet", "inet6". A text that is none is INVAL.
+ * Source: inet_pton(3).
+ */
+static int l_inet_pton(lua_State *L)
+{
+	int family = check_ip_family(L, 1);
+	const char *text = luaL_checkstring(L, 2);
+	char bytes[sizeof(struct in6_addr)];
+
+	if (inet_pton(family, text, bytes) != 1)
+		return bind_error(L, EINVAL);
+	lua_pushlstring(L, bytes, family == AF_INET ? 4 : 16);
+	return 1;
+}
+
+/*** S.inet_ntop(family, bytes) -> text
+ * The text of an address of 4 or 16 bytes. Source: inet_ntop(3).
+ */
+static int l_inet_ntop(lua_State *L)
+{
+	int family = check_ip_family(L, 1);
+	char text[INET6_ADDRSTRLEN] = "";
+	size_t len;
+	const char *bytes = luaL_checklstring(L, 2, &len);
+
+	luaL_argcheck(L, len == (family == AF_INET ? 4 : 16), 2, "4 or 16 bytes expected");
+	(void)inet_ntop(family, bytes, text, sizeof(text)); /* the buffer is large enough */
+	lua_pushstring(L, text);
+	return 1;
+}
+
 static const luaL_Reg functions[] = {
+	{"inet_pton", l_inet_pton},
+	{"inet_ntop", l_inet_ntop},
 	{"socket", l_socket},
 	{"socketpair", l_socketpair},
 	{"bind", l_bind},

@@ -48,6 +48,9 @@ local function plain(value, depth)
   return is_list and #copy > 0 and json.array(copy) or copy
 end
 
+--- Data of luge's as its reply has them.
+function M.plain(value) return plain(value, 0) end
+
 --- The other way: strings again where there were strings.
 function M.restore(value)
   if type(value) ~= "table" then return value end
@@ -102,6 +105,11 @@ local function attaching(run)
   return list
 end
 
+-- The interfaces, with the addresses that they got: { name =, kind =, link = of the host, address =, address6 = } each.
+local function network_of(run)
+  return run.network and Steps.resolve(run.network, run.symbols) or nil
+end
+
 --- What `inspect` shows and `exec` needs.
 function M.container(watch)
   local run = watch.run
@@ -110,6 +118,7 @@ function M.container(watch)
   return { schema = 1, name = run.name, profile = run.spec.profile_name, argv = run.argv, state = state_of(watch),
     detached = run.detached ~= nil, pid = watch.process.pid, luge = watch.luge, started = watch.started,
     log = run.log and { path = run.log.writer.path, written_bytes = run.log.writer.written, lost_bytes = run.log.writer.lost },
+    restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group, network = network_of(run),
     hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
     seal = steps, attach = attaching(run) }
 end

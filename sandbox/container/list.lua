@@ -10,6 +10,7 @@ local S = require "syscall"
 local layout = require "sandbox.plan.cgroup_layout"
 local processes = require "sandbox.container.processes"
 local record = require "sandbox.container.record"
+local vitals = require "sandbox.container.vitals"
 
 local M = {}
 
@@ -81,18 +82,21 @@ end
 -- One that runs; nil while its luge is between two of its steps.
 local function running(directory, name, text)
   local luge = tonumber(text:match("^(%d+)\n"))
-  if not luge then return nil end
-  local known = known_of(directory, name, luge, text)
-  local pid = tonumber(text:match("\nprocess (%d+) ")) or known and known.pid or processes.first_child(luge)
-  if not pid then return nil end
-  return { name = name, state = known and known.state == "paused" and "paused" or "running", luge = luge, pid = pid,
-    profile = text:match("\nprofile (%S+)\n"), argv = known and known.argv or command_of(pid), detached = known ~= nil,
-    created = known and known.created or lock_time(directory, name), log = known and known.log, note = text }
+  local life = text:find("\nlife ", 1, true) and vitals.parse(text) or {}
+  local known = luge and known_of(directory, name, luge, text)
+  local pid = luge and not life.restarting
+    and (tonumber(text:match("\nprocess (%d+) ")) or known and known.pid or processes.first_child(luge)) or nil
+  if not pid and not life.restarting then return nil end
+  local state = life.restarting and "restarting" or known and known.state == "paused" and "paused" or "running"
+  return { name = name, state = state, luge = luge, pid = pid, profile = text:match("\nprofile (%S+)\n"),
+    argv = known and known.argv or pid and command_of(pid) or {}, detached = known ~= nil,
+    created = known and known.created or lock_time(directory, name), log = known and known.log, note = text,
+    restarts = life.restarts, health = life.health, group = text:match("\ngroup (%S+)\n"), needs = known and known.needs }
 end
 
---- The container of that name, whatever its state: { name =, state = "running", "paused", "ended" or "lost", profile =,
+--- The container of that name, whatever its state: { name =, state = "running", "restarting", "paused", "ended" or "lost", profile =,
 -- argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
--- message =, log_lost_bytes = of one that has ended, log = as in its record }, or nil and, where its record cannot be
+-- message =, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =, group =, needs = }, or nil and, where its record cannot be
 -- believed, words.
 function M.one(directory, name)
   local dir = S.open(directory, "path, directory, cloexec")
@@ -146,7 +150,7 @@ end
 function M.running(directory)
   local host, list = layout.gather(), {}
   for _, container in ipairs(M.all(directory)) do
-    if container.note then
+    if container.pid and container.note then
       container.cgroup = M.cgroup(container, host)
       list[#list + 1] = container
     end

@@ -5,9 +5,10 @@
 -- or the end with --rm, removes it. That a container runs is never read from here but from the lock that its luge
 -- holds: a record that says so without one is of a container that was lost, whose luge was killed.
 --
---   { schema = 1, name, profile, argv = {}, state = "running"|"paused"|"ended", rm = boolean, created, ended = seconds of
+--   { schema = 1, name, profile, argv = {}, state = "running"|"restarting"|"paused"|"ended", rm = boolean, created, ended = seconds of
 --     the epoch, pid = of PID 1, luge = pid, exit_code, signal, reason, message, wall_s, user_s, sys_s,
---     log = its directory, "journald" or null, log_lost_bytes = of the output, when it has ended }
+--     log = its directory, "journald" or null, log_lost_bytes = of the output, when it has ended, restarts,
+--     group = its name, needs = names of containers, which it is stopped before }
 
 local S = require "syscall"
 local json = require "luge.json"
@@ -27,14 +28,14 @@ local function text_of(word)
   return word == "%" and "" or (word:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
-local WORDS_MOST = 16384 -- a longer command is read from the record
+local WORDS_MOST = 16384 -- a longer command is read from the record, and so is one of a group
 
 --- The lines for the lock of one that runs. The last is the state.
 function M.note(record)
   local words = {}
   for i, text in ipairs(record.argv) do words[i] = word_of(text) end
   local argv = table.concat(words, " ")
-  if #argv > WORDS_MOST then argv = "" end
+  if #argv > WORDS_MOST or record.needs then argv = "" end
   return ("detached %.6f %d %s %s\nstate running\n"):format(record.created, record.pid, word_of(record.log or ""), argv)
 end
 
@@ -70,7 +71,8 @@ end
 
 -- The fields that others count on; a record with others is none.
 local TYPES = { name = "string", profile = "string", argv = "table", state = "string", created = "number", pid = "number",
-  luge = "number", exit_code = "number", ended = "number", signal = "number", reason = "string", message = "string" }
+  luge = "number", exit_code = "number", ended = "number", signal = "number", reason = "string", message = "string",
+  restarts = "number", group = "string", needs = "table" }
 local REQUIRED = { "name", "argv", "state", "created", "luge" }
 
 local function check(record, name)

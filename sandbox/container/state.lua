@@ -73,9 +73,15 @@ function M.generate_name(base)
   return base .. "-" .. tail
 end
 
--- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well.
+-- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
+-- and of networks, addresses of a wire and on a bridge, bridges, pods.
+local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.%d+%.[%x.:]+$",
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^pod%.[%w_.-]+$" }
+
 local function is_lock(name)
-  return name:find("^[%w_.-]+%.lock$") or name:find("^range%.%d+$")
+  for _, form in ipairs(LOCKS) do
+    if name:find(form) then return true end
+  end
 end
 
 -- The cgroups that a luge noted in its lock's file (sandbox.plan.cgroups): they have no tie to it and stay when it is
@@ -113,8 +119,31 @@ local function kill_process(text)
   end
 end
 
-local function remove_rest(text, wait)
+-- A descriptor of the network namespace with this number, by a process that is in it.
+local function find_netns(ino)
+  local want = ("net:[%s]"):format(ino)
+  for _, pid in ipairs(S.dir("/proc") or {}) do
+    local path = pid:find("^%d+$") and ("/proc/%s/ns/net"):format(pid)
+    if path and S.readlink(path) == want then return S.open(path, "rdonly, cloexec") end
+  end
+end
+
+-- The bridge that its last user made and did not remove; it may be another network namespace's, which is gone when nobody
+-- is in it.
+local function remove_bridge(text, path)
+  local name, ino = text:match("bridge ([^\n]+)\n"), path:match("/bridge%.(%d+)%.[^/]*$")
+  if not name or not ino then return end
+  if S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino) then return require("netns").delete(name) end
+  local there = find_netns(ino)
+  if there then
+    require("netns").delete(name, there)
+    there:close()
+  end
+end
+
+local function remove_rest(text, wait, path)
   kill_process(text)
+  remove_bridge(text, path)
   return remove_cgroups(text, wait)
 end
 
@@ -126,7 +155,7 @@ local function remove_unlocked(path, wait)
   if here.type == "file" and S.flock(fd, "ex, nb") then
     local there = S.lstat(path)
     if there and here.ino == there.ino then
-      removed = remove_rest(S.pread(fd, 65536, 0) or "", wait)
+      removed = remove_rest(S.pread(fd, 65536, 0) or "", wait, path)
       -- While we hold the lock: then nobody else has the name.
       local name = path:match("^(.*)%.lock$")
       for _, ending in ipairs(name and { ".sock", ".json.new" } or {}) do S.unlink(name .. ending) end

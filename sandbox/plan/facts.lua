@@ -80,6 +80,12 @@ local finders = {
   sys_resource = function(f) return f.initial_userns and has_capability "sys_resource" end,
   -- CAP_SYS_NICE over the machine: priorities can be raised.
   sys_nice = function(f) return f.initial_userns and has_capability "sys_nice" end,
+  -- Power over the network that luge itself is in.
+  net_admin = function() return has_capability "net_admin" end,
+  -- The number of that network namespace.
+  netns = function() return must("luge's own network namespace", S.stat("/proc/self/ns/net")).ino end,
+  -- Where that network has routes to, as netns.pool takes them.
+  host_networks = function() return require("netns.pool").host_networks() or {} end,
   nice = function() return must("luge's own niceness", S.getpriority("process")) end,
   own_cpus = own_cpus,
   oom_score = function() return tonumber(must.text "/proc/self/oom_score_adj") or 0 end,
@@ -204,6 +210,17 @@ function methods.setid_below(_, path)
   local found = dir and find_setid(dir, path, S.fstat(dir).dev)
   if dir then dir:close() end
   return found
+end
+
+--- Why a file on the host is no script for a hook, and the way out; nil where it is one. trusted: whose files root takes.
+function methods:hook_fault(path, trusted)
+  local why = self.uid == 0 and require("sandbox.profile.search").distrust(path, trusted)
+  if why then return ("%s is refused: %s, and root runs only what nobody else can change"):format(path, why) end
+  local script, err = S.read_script(path)
+  if script then return nil end
+  local text = rawget(err, "text")
+  return text and (text:find(path, 1, true) and text or path .. ": " .. text) or ("%s: %s"):format(path, tostring(err)),
+    err.NOENT and "a relative path starts beside the file that wrote it" or nil
 end
 
 local meta = {

@@ -327,13 +327,13 @@ local GOLDEN = {
     [=[limits: 5 is no table [luge help limits lists the fields]]=],
   } },
   { [[network = "internet"]], {
-    [=[network: network = "internet" is not enforced by this version of luge [write "none" or "host", or leave it out]]=],
+    [=[network: network = "internet" is not enforced by this version of luge [write "none", "host" or a table of interfaces, or leave it out]]=],
   } },
   { [[network = "lan"]], {
     [=[network: "lan" is no network [it takes: none, host, internet, private]]=],
   } },
   { [[network = { publish = { "80" } }]], {
-    [=[network: network is not enforced by this version of luge [write "none" or "host", or leave it out]]=],
+    [=[network.publish: publish is not enforced by this version of luge [leave it out: this version has no firewall]]=],
   } },
   { [[stop = { signal = "TRM" }]], {
     [[stop.signal: "TRM" is no signal (write "TERM")]],

@@ -131,6 +131,7 @@ local function mount_all()
   for name, target in pairs { fd = "", stdin = "/0", stdout = "/1", stderr = "/2" } do
     S.symlink("/proc/self/fd" .. target, "/dev/" .. name)
   end
+  must(S.chmod("/dev/net/tun", "0666")) -- as udev does
   mount("cgroup2", "/sys/fs/cgroup", nil, "nosuid, nodev, noexec")
   for name in must(S.readfile "/sys/fs/cgroup/cgroup.controllers"):gmatch "%S+" do
     must(S.writefile("/sys/fs/cgroup/cgroup.subtree_control", "+" .. name))
