@@ -48,7 +48,9 @@ end
 function M.open(path)
   local dir, err = S.open(path, "rdonly, directory, nofollow, cloexec")
   if not dir then return nil, err end
-  local st = S.fstat(dir)
+  local st
+  st, err = S.fstat(dir)
+  if not st then return nil, err end
   if st.uid == S.geteuid() and st.perm & 18 == 0 then return dir end
   dir:close()
   return nil, (select(2, S.failure("PERM", "it is not this user's alone")))
@@ -80,14 +82,17 @@ function M.make(place, name)
     dir, err = M.open(path)
     if not dir and not err.NOENT then return nil, err end
     if dir then
-      local locked = S.flock(dir, "ex, nb")
-      local there = locked and S.lstat(path)
-      if there and there.ino == S.fstat(dir).ino then -- else `luge gc` was quicker
+      local locked, here, there
+      locked, err = S.flock(dir, "ex, nb")
+      if locked then here, err = S.fstat(dir) end
+      if here then there, err = S.lstat(path) end
+      if there and there.ino == here.ino then -- else `luge gc` was quicker
         empty(dir)
         return dir, path
       end
       dir:close()
-      if not locked then return nil, (select(2, S.failure("BUSY", "another luge writes it"))) end
+      if not locked and err.AGAIN then return nil, (select(2, S.failure("BUSY", "another luge writes it"))) end
+      if not there and not err.NOENT then return nil, err end
     end
   end
   return nil, (select(2, S.failure("BUSY", "it comes and goes")))

@@ -58,13 +58,14 @@ end
 
 local SIZE_USUAL, SIZE_MAX = 2048, 1 << 20
 
---- Writes a record; the caller holds the lock of its name. true, or nil and the error.
+--- Writes a record; the caller holds the lock of its name. That of one that has ended is there after a loss of power
+-- too: who waits is told of the end later. true, or nil and the error.
 function M.write(directory, record)
-  local dirfd, err = S.open(directory, "path, directory, cloexec")
+  local dirfd, err = S.open(directory, "rdonly, directory, cloexec")
   if not dirfd then return nil, err end
   record.schema = SCHEMA
   local ok
-  ok, err = S.replacefile(dirfd, record.name .. ".json", json.encode(record) .. "\n", "0600")
+  ok, err = S.replacefile(dirfd, record.name .. ".json", json.encode(record) .. "\n", "0600", record.state == "ended")
   dirfd:close()
   return ok, err
 end

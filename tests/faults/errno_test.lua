@@ -128,7 +128,10 @@ local function wrong_end(s, r)
   for _, text in ipairs(INTERNAL) do
     if r.stderr:find(text, 1, true) then return "a bug is told: " .. r.stderr end
   end
-  if r.stdout ~= "" then
+  if s.detached then
+    if r.stdout ~= "" and r.stdout ~= s.expected then return "it printed " .. r.stdout end
+    if r.code == 0 and r.stdout == "" then return "it succeeded, and the caller heard no name" end
+  elseif r.stdout ~= "" then
     local facts = t.json.decode(r.stdout)
     if not facts and r.code == 0 then return "the command was cut off: " .. r.stdout end
     local words = facts and difference(s, facts) -- PID 1 that fails ends the command in the middle
