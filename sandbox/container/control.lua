@@ -194,7 +194,7 @@ function Server:admit(socket)
     return
   end
   self.clients[client.number], self.count = client, self.count + 1
-  self.watch:listen(socket, function() self:readable(client) end)
+  if not self.watch:try_listen(socket, function() self:readable(client) end) then return self:drop(client) end
   self:readable(client) -- before the next one may ask for its place
 end
 
@@ -229,8 +229,8 @@ function M.move(watch, outcome)
       -- What it is attached to is gone; the next run has streams and a terminal of its own.
       server:send(client, { ok = true, ended = true, again = true, exit_code = outcome.exit_code or 125, lost = client.copy.lost })
       server:drop(client)
-    else
-      watch:listen(client.socket, function() server:readable(client) end)
+    elseif not watch:try_listen(client.socket, function() server:readable(client) end) then
+      server:drop(client)
     end
   end
 end

@@ -6,6 +6,7 @@
 -- again: a run finds nothing of the one before but what the profile keeps on the host.
 
 local S = require "syscall"
+local must = require "sandbox.must"
 local vitals = require "sandbox.container.vitals"
 
 local M = {}
@@ -56,9 +57,9 @@ end
 -- Waits so long; true when it was not ended meanwhile.
 local function pause(run, signals, seconds, outcome)
   local monitor = require "sandbox.container.monitor"
-  local self = setmetatable({ run = run, signals = signals, handlers = {}, poll = S.epoll_create(), pausing = true,
-    listen = monitor.listen, round = monitor.round }, Pause)
-  local timer = S.timerfd_create("monotonic", "nonblock")
+  local self = setmetatable({ run = run, signals = signals, handlers = {}, poll = must("waiting for events", S.epoll_create()), pausing = true,
+    listen = monitor.listen, try_listen = monitor.try_listen, round = monitor.round }, Pause)
+  local timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   S.timerfd_settime(timer, nil, { value = math.max(seconds, 0.000001) })
   run.watch, run.pausing, run.health_state = self, true, nil
   self:listen(signals, self.signal_arrived)
@@ -98,7 +99,7 @@ local function split(plan, steps)
   plan.steps, plan.held, plan.saved = {}, {}, { "caller", "signals" }
   for _, step in ipairs(steps) do
     if is_held(step) then
-      if step.undo then plan.held[step.undo] = true end
+      if step.undo then plan.held[step] = true end
       if step.save then table.insert(plan.saved, (step.save:sub(2))) end
     else
       table.insert(plan.steps, step)
