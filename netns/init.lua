@@ -26,11 +26,14 @@ for theme, names in pairs {
   rule = "rule delrule rules",
   neighbour = "neighbour delneighbour neighbours",
   tuntap = "tuntap",
+  nft = "nft",
+  firewall = "firewall delfirewall",
+  sysctl = "hold_sysctl leave_sysctl",
+  port = "hold_port new_mac",
+  tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
   pool = "subnet link_name",
   bridge = "hold_bridge leave_bridge",
   pod = "hold_pod leave_pod",
-  nft = "nft",
-  tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
 } do
   for name in names:gmatch "%g+" do THEMES[name] = theme end
 end

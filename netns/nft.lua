@@ -30,9 +30,6 @@ local HOOKS = { ip = IP_HOOKS, ip6 = IP_HOOKS, bridge = IP_HOOKS, arp = { input 
   inet = setmetatable({ ingress = INET.INGRESS }, { __index = IP_HOOKS }),
   netdev = { ingress = NETDEV.INGRESS, egress = NETDEV.EGRESS } }
 
-local PRIORITY = { raw = -300, mangle = -150, dstnat = -100, filter = 0, security = 50, srcnat = 100 }
-local BRIDGE_PRIORITY = { dstnat = -300, filter = -200, out = 100, srcnat = 300 }
-
 local MAX_MESSAGES = 1024
 
 -- ---- a transaction ----
@@ -86,9 +83,7 @@ end
 
 local function put_hook(m, family, chain)
   local hook = HOOKS[family][chain.hook] or error(("no hook '%s' in %s"):format(tostring(chain.hook), family), 0)
-  local names = family == "bridge" and BRIDGE_PRIORITY or PRIORITY
-  local priority = names[chain.priority or "filter"] or math.tointeger(chain.priority)
-  if not priority then error(("no priority '%s'"):format(tostring(chain.priority)), 0) end
+  local priority = types.priority(family, chain.priority)
   m:nest(A.CHAIN_HOOK):be32(A.HOOK_HOOKNUM, hook):be32(A.HOOK_PRIORITY, priority)
   if chain.device then m:string(A.HOOK_DEV, chain.device) end
   if chain.devices then
@@ -125,7 +120,11 @@ local function new_rule(t, chain, rule)
     nft_set.elements(t, name, set, id)
     return name, id
   end
-  local expressions = nft_rule.compile(t.family, rule, anonymous)
+  local function index_of(name)
+    local link, err = nl.link(name, t.namespace)
+    return link and link.index or error(("link %s: %s"):format(name, tostring(err)), 0)
+  end
+  local expressions = nft_rule.compile(t.family, rule, { anonymous = anonymous, index_of = index_of })
   local m = t:message(MSG.NEWRULE, "create, append")
   m:string(A.RULE_TABLE, t.table):string(A.RULE_CHAIN, chain):nest(A.RULE_EXPRESSIONS)
   for _, expression in ipairs(expressions) do expr.put(m, A.LIST_ELEM, expression) end
@@ -182,8 +181,8 @@ local function put_table(t, description)
 end
 
 --- The messages of a transaction, and what each makes. Raises the text of a mistake.
-function M.compile(descriptions)
-  local t = setmetatable({ messages = {}, labels = {}, id = 0 }, Transaction)
+function M.compile(descriptions, namespace)
+  local t = setmetatable({ messages = {}, labels = {}, id = 0, namespace = namespace }, Transaction)
   t.messages[1] = message(NFNL.MSG_BATCH_BEGIN, nil, 0, NFNL.SUBSYS_NFTABLES)
   t.labels[1] = "nftables"
   for _, description in ipairs(descriptions.table and { descriptions } or descriptions) do put_table(t, description) end
@@ -198,7 +197,7 @@ end
 -- or not it is there. namespace: a descriptor of the network namespace. Errors: the kernel's, err.text naming table,
 -- chain and rule; a description that cannot be is raised. Source: nft(8), nfnetlink.
 function M.apply(descriptions, namespace)
-  local ok, messages, labels = pcall(M.compile, descriptions)
+  local ok, messages, labels = pcall(M.compile, descriptions, namespace)
   if not ok then error(messages, 2) end
   local done, err, errno, index = nl.request(messages, namespace, "batch", "netfilter")
   if done then return true end

@@ -44,6 +44,7 @@ local LAYOUT = {
   masq = { { "flags", A.MASQ_FLAGS }, { "proto_min", A.MASQ_REG_PROTO_MIN }, { "proto_max", A.MASQ_REG_PROTO_MAX } },
   redir = { { "proto_min", A.REDIR_REG_PROTO_MIN }, { "proto_max", A.REDIR_REG_PROTO_MAX },
     { "flags", A.REDIR_FLAGS } },
+  fwd = { { "dev", A.FWD_SREG_DEV } },
   notrack = {},
 }
 

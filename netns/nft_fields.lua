@@ -109,6 +109,7 @@ payload("icmp type", "icmp_type", "th", 0, nil, "icmp")
 payload("icmp code", u8, "th", 1, nil, "icmp")
 payload("icmpv6 type", "icmpv6_type", "th", 0, nil, "icmpv6")
 payload("icmpv6 code", u8, "th", 1, nil, "icmpv6")
+payload("icmpv6 taddr", "ipv6_addr", "th", 8, nil, "icmpv6") -- who is asked for, or told of
 
 -- Whether an extension header of IPv6 is there: true or false.
 for name, header in pairs { hbh = "HOPOPTS", rt = "ROUTING", frag = "FRAGMENT", dst = "DSTOPTS", mh = "MH" } do

@@ -227,11 +227,12 @@ local function compile_statement(compiler, statement)
   end
 end
 
---- A rule as the list of its expressions. anonymous: function(key types, elements, data type) that makes a set and
---- returns its name and number. Raises the text of an error.
+--- A rule as the list of its expressions. with: { anonymous = function(key types, elements, data type) that makes a set and
+--- returns its name and number, index_of = function(name of a link) }. Raises the text of an error.
 ---@param family string "inet", "ip", "ip6", "arp", "bridge", "netdev"
-function M.compile(family, rule, anonymous)
-  local compiler = setmetatable({ family = family, l3 = FIXED[family], list = {}, anonymous = anonymous }, Compiler)
+function M.compile(family, rule, with)
+  local compiler = setmetatable({ family = family, l3 = FIXED[family], list = {}, anonymous = with.anonymous,
+    index_of = with.index_of }, Compiler)
   for i, statement in ipairs(rule) do
     local ok, message = pcall(compile_statement, compiler, statement)
     if not ok then statement_error(i, statement, message) end

@@ -66,6 +66,13 @@ function M.notrack(compiler, statement)
   compiler:add { kind = "notrack" }
 end
 
+--- { "fwd", LINK }: the packet goes out by another link instead, or into an ifb, which brings it back. Tables of netdev.
+function M.fwd(compiler, statement)
+  check(statement, 1, "")
+  compiler:add { kind = "immediate", dreg = REG, data = ("=I4"):pack(compiler.index_of(statement[2])) }
+  compiler:add { kind = "fwd", dev = REG }
+end
+
 -- ---- refusing ----
 
 -- The codes of each table's ICMP.

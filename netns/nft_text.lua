@@ -2,6 +2,7 @@
 -- netns.nft_text: descriptions of tables in the words of nft(8), to read and to compare: `nft -f` takes them.
 
 local nft_set = require "netns.nft_set"
+local types = require "netns.nft_types"
 
 local M = {}
 
@@ -83,6 +84,7 @@ local STATEMENTS = {
   snat = nat, dnat = nat, masquerade = own, redirect = own,
   add = dynset, update = dynset, delete = dynset,
   vmap = function(s) return ("%s vmap %s"):format(s[2], value_text(s[2], s[3])) end,
+  fwd = function(s) return "fwd to " .. quote(s[2]) end,
   jump = function(s) return "jump " .. s[2] end,
   ["goto"] = function(s) return "goto " .. s[2] end,
 }
@@ -145,8 +147,9 @@ local function chain_lines(add, family, name, chain)
       for i, link in ipairs(chain.devices) do names[i] = quote(link) end
       device = " devices = { " .. table.concat(names, ", ") .. " }"
     end
-    add(2, ("type %s hook %s%s priority %s; policy %s;"):format(chain.type or "filter", chain.hook, device,
-      chain.priority or "filter", chain.policy or "accept"))
+    -- As a number: nft has names for some places only.
+    add(2, ("type %s hook %s%s priority %d; policy %s;"):format(chain.type or "filter", chain.hook, device,
+      types.priority(family, chain.priority), chain.policy or "accept"))
   end
   for _, rule in ipairs(chain) do add(2, M.rule(rule, family)) end
   add(1, "}")

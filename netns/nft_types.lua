@@ -13,6 +13,16 @@ local M = {}
 M.FAMILY = { inet = S.c.NFPROTO.INET, ip = S.c.NFPROTO.IPV4, ip6 = S.c.NFPROTO.IPV6, arp = S.c.NFPROTO.ARP,
   bridge = S.c.NFPROTO.BRIDGE, netdev = S.c.NFPROTO.NETDEV }
 
+local PRIORITY = { raw = -300, mangle = -150, dstnat = -100, filter = 0, security = 50, srcnat = 100 }
+local BRIDGE_PRIORITY = { dstnat = -300, filter = -200, out = 100, srcnat = 300 }
+
+--- The number that a chain's priority is, "filter" if not given.
+function M.priority(family, value)
+  local names = family == "bridge" and BRIDGE_PRIORITY or PRIORITY
+  return names[value or "filter"] or math.type(value) and math.tointeger(value)
+    or error(("no priority '%s'"):format(tostring(value)), 0)
+end
+
 local function bad(type, value)
   error(("%s is no %s"):format(math.type(value) and value or ("'%s'"):format(tostring(value)), type.name), 0)
 end

@@ -194,7 +194,7 @@ function S.openpty()
   return nil, err, errno
 end
 
-for _, part in ipairs { "tree", "newmount", "accounts", "lock", "cgroup", "endpoint" } do
+for _, part in ipairs { "tree", "newmount", "accounts", "lock", "cgroup", "endpoint", "script" } do
   require("syscall." .. part)(S)
 end
 

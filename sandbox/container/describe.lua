@@ -48,6 +48,9 @@ local function plain(value, depth)
   return is_list and #copy > 0 and json.array(copy) or copy
 end
 
+--- Data of luge's as its reply has them.
+function M.plain(value) return plain(value, 0) end
+
 --- The other way: strings again where there were strings.
 function M.restore(value)
   if type(value) ~= "table" then return value end
@@ -135,7 +138,7 @@ end
 ---@return table fds or the error
 function M.facts(watch)
   local container = M.container(watch)
-  local file, err = memory_file(json.encode(plain(container, 0)))
+  local file, err = memory_file(json.encode(M.plain(container)))
   if not file then return nil, err end
   local fds = { file, watch.process.pidfd }
   for _, entry in ipairs(container.cgroups) do

@@ -138,9 +138,9 @@ function M.ended(run, outcome)
   final.log_lost_bytes = log and log.lost
   final.restarts = run.restarts
   final.message = require("sandbox.container.explain").message(run, outcome)
-  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do
-    final.message = (final.message and final.message .. "\n" or "") .. "luge: keep: " .. text
-  end
+  local function add(text) final.message = (final.message and final.message .. "\n" or "") .. "luge: " .. text end
+  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do add("keep: " .. text) end
+  for _, text in ipairs(outcome.hooks or {}) do add("hooks.stopped: " .. text) end
   record.write(run.state, final)
 end
 

@@ -18,7 +18,7 @@ local plan = require "sandbox.plan.exec"
 
 local M = {}
 
-local FAILED = 125
+local FAILED, TIMED_OUT = 125, 124
 local ENDED = "it has ended meanwhile"
 
 -- ---- which container ----
@@ -295,9 +295,12 @@ local function milliseconds(deadline)
 end
 
 function Watch:round()
-  if self:dispatch(milliseconds(self.deadline)) > 0 or not self.deadline then return end
-  self.deadline = nil
+  self:dispatch(milliseconds(self.deadline))
+  if not self.deadline or S.clock_gettime "monotonic" < self.deadline then return end
   self:signal("kill")
+  -- Should it not be there yet, and not come either, it is given up.
+  self.deadline = not self.command and S.clock_gettime("monotonic") + 1 or nil
+  self.timed_out = self.timed_out or self.run.timeout ~= nil
 end
 
 local KILL = 9
@@ -318,11 +321,16 @@ local function watch(run, joining, signals)
   self:listen(joining.channels.status_read, self.status_readable)
   self:listen(run.target.pidfd, self.container_ended)
   if run.output then run.output:attach(self) end
+  self.deadline = run.timeout and S.clock_gettime("monotonic") + run.timeout
   -- What the stage says of the command may come after its end.
   repeat self:round() until self.stage and self.silent and (self.ended or not self.command) or self.given_up
   if run.output then
     run.terminal:finish()
     run.output:finish(self)
+  end
+  if self.timed_out and (self.given_up or self.command) then
+    if self.command then ending(self) end
+    return { exit_code = TIMED_OUT }
   end
   if self.given_up then return { exit_code = 128 + S.c.SIG[self.given_up:upper()] } end
   local outcome = self.command and ending(self)
@@ -337,12 +345,13 @@ local function wants_terminal(spec, asked)
 end
 
 --- Runs a command in the container `target` (of M.find) to its end. how: argv, env = { NAME = value } over the container's,
--- cwd, user (of values_more.user), terminal: true, or nil for "where luge's streams are one".
+-- cwd, user (of values_more.user), timeout = seconds or none, terminal: true, or nil for "where luge's streams are one".
 ---@return table outcome { exit_code =, signal =, container_ended =, failed =, err =, step =, reason = }
 ---@return table run  what sandbox.container.explain takes
 function M.run(target, how)
   -- Stopped, it would hold up the container's end (below).
   local run = { stays = true, name = target.name, target = target, facts = target.facts, argv = how.argv, env = how.env,
+    timeout = how.timeout,
     spec = setmetatable({ env = setmetatable(how.env, { __index = target.facts.environment }), stdin = "inherit", limits = {} },
       { __index = target.facts.spec }) }
   local host, words = host_facts(target)

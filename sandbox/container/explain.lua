@@ -172,7 +172,7 @@ local function reason_hint(run, outcome)
 end
 
 -- An error of luge's own has all it says in its text.
-local OWN_WORDS = { getenv = true }
+local OWN_WORDS = { getenv = true, read_script = true, run_script = true }
 
 local function error_text(err, op)
   if op == "ensure_free" and err.EXIST then return "a container that has ended has it still" end
@@ -214,6 +214,10 @@ end
 local function setup_lines(run, outcome)
   local step = outcome.step
   if not step then return { "luge: the start failed: " .. error_text(outcome.err) } end
+  -- A script says itself which one it is, and at which line.
+  if step.op == "run_script" and rawget(outcome.err, "text") then
+    return { ("luge: %s: %s"):format(place(run, step.why), rawget(outcome.err, "text")) }
+  end
   local what = REASONS[outcome.reason]
   local message = what or error_text(outcome.err, step.op)
   if outcome.reason == "not_executable" then message = what .. ": " .. error_text(outcome.err) end
@@ -259,6 +263,12 @@ end
 function endings.output(run)
   return { ("luge: %s: it wrote more than %d bytes; the container was stopped"):format(place(run, "limits.output"),
     run.spec.limits.output) }
+end
+
+function endings.unhealthy(run)
+  local found = run.last_health
+  return { ("luge: %s: it was unhealthy, and was stopped%s"):format(place(run, "health"),
+    found and found.output and found.output ~= "" and ": " .. found.output or "") }
 end
 
 function endings.seccomp(run)

@@ -67,6 +67,8 @@ local function add_user(run, symbols, user)
   symbols.argv = run.argv
   symbols.environment = environment(run, user)
   symbols.keep = run.keep
+  local ready = run.spec.health and run.spec.health.fd
+  if ready then symbols.keep = table.move(run.keep, 1, #run.keep, 2, { ready }) end
   return symbols
 end
 
@@ -128,7 +130,7 @@ end
 
 --- Executes the stage with these orders. It does not return, but raises.
 function M.execute_stage(run, file)
-  inherit(file, run.descriptors.status, run.descriptors.lifeline, run.descriptors.go)
+  inherit(file, run.descriptors.status, run.descriptors.lifeline, run.descriptors.go or run.descriptors.ready, run.descriptors.ready)
   local _, err = S.execveat(run.stage, "", orders.argv(file), {}, "empty_path")
   error("the stage cannot be executed: " .. tostring(err))
 end

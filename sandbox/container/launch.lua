@@ -79,6 +79,26 @@ local function channels(with_report)
   return c
 end
 
+-- Descriptors of luge's that the sealing steps use lie above this: below it the profile chooses (health.fd).
+local CHOSEN_MAX = 63
+
+local function moved_up(fd)
+  local up = S.fcntl(fd, "dupfd_cloexec", CHOSEN_MAX + 1)
+  fd:close()
+  return up
+end
+
+-- The pipe on which the container's command says that it is ready. By number, as both sides use it.
+local function open_ready(run, c, symbols)
+  local reader, writer = S.pipe()
+  run.ready, c.ready_write = reader, moved_up(writer)
+  S.fcntl(reader, "setfl", "nonblock")
+  symbols.ready = c.ready_write:getfd()
+  for _, name in ipairs { "status_write", "lifeline_read", "go_read" } do
+    if c[name] then c[name] = moved_up(c[name]) end
+  end
+end
+
 local function clone_step(steps)
   for index, step in ipairs(steps) do
     if step.where == "clone" then return step, index end
@@ -131,9 +151,16 @@ local function open_output(run, symbols)
   return run.output, setup_failure(0, err, run.steps)
 end
 
+-- Whether the start came as far as the first script, whose counterpart is to hear of the end.
+local function came_to_hooks(steps, failed_at)
+  if not failed_at then return true end
+  return steps[failed_at].op == "run_script"
+end
+
 local function start(run, symbols, undo)
   local steps = run.steps
   local ok, index, err = take(steps, "host", symbols, undo)
+  run.hooked = run.spec.hooks and run.spec.hooks.stopped and came_to_hooks(steps, not ok and index or nil)
   if not ok then return nil, setup_failure(index, err, steps) end
   run.stage, err = M.stage_file()
   if not run.stage then return nil, setup_failure(0, err, steps) end
@@ -142,9 +169,10 @@ local function start(run, symbols, undo)
     if not output then return nil, failure end
   end
   local c = channels(run.report)
+  if run.spec.health and run.spec.health.fd then open_ready(run, c, symbols) end
   -- By number, since both sides write orders with them.
   run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(),
-    go = c.go_read and c.go_read:getfd() }
+    go = c.go_read and c.go_read:getfd(), ready = c.ready_write and symbols.ready }
   local names = passed_names(steps)
   local clone, clone_index = clone_step(steps)
   local pid, pidfd = S.clone3(Steps.resolve(clone.args[1], symbols))
@@ -154,6 +182,7 @@ local function start(run, symbols, undo)
   c.status_write:close()
   c.lifeline_read:close()
   if c.go_read then c.go_read:close() end
+  if c.ready_write then c.ready_write:close() end
   symbols.child = pid
   local process = { pid = pid, pidfd = pidfd, channels = c }
   local function release() S.send(c.here, "maps") end
@@ -188,6 +217,7 @@ function M.supervise(run, symbols, undo, signals)
   elseif keep then
     keep.forget(run.spec.keep, to)
   end
+  if run.hooked then require("sandbox.container.hooks").stopped(run, symbols, outcome) end
   return outcome
 end
 
@@ -221,6 +251,7 @@ end
 function M.run(run)
   run.symbols = M.symbols_of(run)
   local signals = monitor.block_signals()
+  symbols.signals = signals
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.

@@ -22,7 +22,7 @@ function M.block_signals()
   return S.signalfd(FORWARDED, "nonblock")
 end
 
-local Watch = { listen = loop.listen }
+local Watch = { listen = loop.listen, forget = loop.forget }
 Watch.__index = Watch
 
 function Watch:send(signal)
@@ -224,6 +224,15 @@ function Watch:sealed()
   S.write(self.process.channels.go_write, "g")
 end
 
+--- The start is over.
+function Watch:is_up()
+  self.run.events { event = "started" }
+  if self.run.spec.health then self.health = require("sandbox.container.health").start(self) end
+  if self.run.server then require("sandbox.container.control").changed(self) end
+end
+
+local function has_hooks(run) return run.spec.hooks and run.spec.hooks.started end
+
 function Watch:message(message)
   if message.kind == "error" then
     self.setup = M.stage_failure(self.run.steps, message)
@@ -232,7 +241,8 @@ function Watch:message(message)
   elseif message.kind == "started" then
     self.started = S.clock_gettime "realtime"
     if self.run.started then self.run.started(self.process) end
-    self.run.events { event = "started" }
+    if has_hooks(self.run) then return require("sandbox.container.hooks").started(self, function() self:is_up() end) end
+    self:is_up()
   else
     self.ended = message
   end
@@ -311,6 +321,7 @@ local function until_gone(self)
   self.setup = M.child_failure(self.process, self.run.steps) or self.setup
   self:take_terminal()
   while not self.status_closed do self:status_readable() end
+  if self.hook then require("sandbox.container.hooks").finish(self) end
   -- What goes on writing would have no end.
   if self.run.spec.namespaces.pid == "host" then M.end_orphans(self.process.pid) end
   if self.run.output then finish_output(self) end
@@ -324,24 +335,8 @@ local function ending(self, status)
   return { signal = status.status, core = status.code == "dumped" }
 end
 
--- Without a pid namespace the end of the first process ends no other. Luge is their subreaper then: what lost its
--- parent is its own child, and the children of those that it kills come to it in turn.
-local ROUNDS = 100000
-
---- Kills what a container in the host's pid namespace left running. first: its first process, if it has ended and was
--- not waited for yet.
-function M.end_orphans(first)
-  local children = ("/proc/self/task/%d/children"):format(S.getpid())
-  for _ = 1, ROUNDS do
-    local orphan
-    for pid in (S.readfile(children) or ""):gmatch("%d+") do
-      if tonumber(pid) ~= first then orphan = tonumber(pid) end
-    end
-    if not orphan then return end
-    S.kill(orphan, "kill")
-    S.waitid("pid", orphan, "exited")
-  end
-end
+--- Without a pid namespace the end of the first process ends no other. Luge is their subreaper then.
+M.end_orphans = S.end_orphans
 
 local SIGKILL, SIGSYS = 9, 31
 
@@ -388,6 +383,7 @@ function M.watch(run, process, signals)
   if run.output then run.output:attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   until_gone(self)
+  if self.health then self.health:finish() end
   local status = S.waitid("pidfd", process.pidfd, "exited")
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began

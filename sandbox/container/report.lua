@@ -42,6 +42,7 @@ end
 
 --- The report of a container, a table for JSON.
 function M.document(run, outcome)
+  if run.spec and run.spec.hooks.timeout then require("sandbox.container.hooks").rows(run, run.receipt) end
   return { schema = 1, name = run.name, reason = outcome.reason_name or "setup", exit_code = outcome.exit_code,
     signal = or_null(outcome.signal), figures = figures(outcome), events = json.array(outcome.events or {}), receipt = run.receipt,
     message = outcome.message, restarts = run.restarts }

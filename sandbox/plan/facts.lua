@@ -206,6 +206,17 @@ function methods.setid_below(_, path)
   return found
 end
 
+--- Why a file on the host is no script for a hook, and the way out; nil where it is one. trusted: whose files root takes.
+function methods:hook_fault(path, trusted)
+  local why = self.uid == 0 and require("sandbox.profile.search").distrust(path, trusted)
+  if why then return ("%s is refused: %s, and root runs only what nobody else can change"):format(path, why) end
+  local script, err = S.read_script(path)
+  if script then return nil end
+  local text = rawget(err, "text")
+  return text and (text:find(path, 1, true) and text or path .. ": " .. text) or ("%s: %s"):format(path, tostring(err)),
+    err.NOENT and "a relative path starts beside the file that wrote it" or nil
+end
+
 local meta = {
   __index = function(facts, key)
     if methods[key] then return methods[key] end

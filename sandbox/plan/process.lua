@@ -219,6 +219,7 @@ function M.seal(c)
   steps:add("seal", "umask", "umask", { spec.umask })
   steps:add("seal", "cwd", "chdir", { { literal = spec.cwd } })
   steps:add("seal", "command", "reset_signals", {})
+  if spec.health and spec.health.fd then steps:add("seal", "health.fd", "dup3", { "$ready", spec.health.fd }) end
   steps:add("seal", "command", "close_range", { "$keep" })
   if not early then filters(c) end
   if c.options.report then steps:add("seal", "command", "wait", {}) end

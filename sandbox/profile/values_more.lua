@@ -292,4 +292,45 @@ function M.join(v, layer)
   return M.name(v)
 end
 
+--- "10.0.0.0/8", or one address.
+function M.network(v)
+  return addresses().parse_cidr(v) and v or no(v, "network (write 192.0.2.0/24, 2001:db8::/32, or one address)")
+end
+
+local function port_number(v)
+  local n = math.tointeger(tonumber(v))
+  return n and n >= 1 and n <= 65535 and n or nil
+end
+
+function M.port(v) return port_number(v) or no(v, "port (1 to 65535)") end
+
+function M.port_range(v)
+  if port_number(v) then return port_number(v) end
+  local from, to = tostring(v):match "^(%d+)%-(%d+)$"
+  from, to = port_number(from), port_number(to)
+  if not from or not to or from > to then return no(v, 'port (write 443 or "8000-8999")') end
+  return ("%d-%d"):format(from, to)
+end
+
+--- { address =, port = }, the address nil for all of them.
+function M.host_port(v)
+  if type(v) == "table" then return v end -- it was read before
+  local port = port_number(v)
+  if port then return { port = port } end
+  local address, text = tostring(v):match "^%[([%x:.]+)%]:(%d+)$"
+  if not address then address, text = tostring(v):match "^([%d.]+):(%d+)$" end
+  port = port_number(text)
+  if not port or not addresses().parse_ip(address) then
+    return no(v, 'port of the host (write 8080, "127.0.0.1:8080" or "[::1]:8080")')
+  end
+  if address == "0.0.0.0" or address == "::" then return { port = port, family = address == "::" and "inet6" or "inet" } end
+  return { address = address, port = port, family = addresses().parse_ip(address).family }
+end
+
+--- Bytes a second.
+function M.rate(v)
+  if type(v) == "number" then return no(v, "rate", 'write its unit: "10mbit"') end
+  return require "netns.rate".parse(v) or no(v, 'rate (write "10mbit": bits in a second; kbit, mbit, gbit)')
+end
+
 return M

@@ -169,7 +169,7 @@ t.test("every family has its tables", function()
     { { "ether saddr", "02:00:00:00:00:01" }, { "ether type", "arp" }, "drop" } } } }
   same_as_nft { family = "netdev", table = "luge-dev", chains = {
     ingress = { hook = "ingress", device = "lo", priority = 0, { { "meta protocol", "ip" }, { "ip saddr", "10.0.0.1" }, "drop" },
-      { { "ether saddr", "!=", "02:00:00:00:00:01" }, "drop" } },
+      { { "ether saddr", "!=", "02:00:00:00:00:01" }, "drop" }, { { "fwd", "lo" } } },
     egress = { hook = "egress", device = "lo", priority = 0, { { "meta protocol", { "arp", "ip6" } }, "accept" } } } }
 end)
 
