@@ -96,7 +96,7 @@ end
 
 -- What is held is ours still: its steps are not taken again, and what undoes them is in the journal already.
 local function split(plan, steps)
-  plan.steps, plan.held, plan.saved = {}, {}, { "caller", "signals" }
+  plan.steps, plan.held, plan.saved = {}, {}, { "caller" }
   for _, step in ipairs(steps) do
     if is_held(step) then
       if step.undo then plan.held[step] = true end
