@@ -151,6 +151,7 @@ function M.perform(run, before_words)
   end
   for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
+  for _, text in ipairs(outcome.left) do cli.complain("not taken away: " .. text, "luge gc takes it away") end
   for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
   if run.report_path then require("sandbox.container.report").write(run, outcome) end
   if run.finished then run.finished(outcome) end

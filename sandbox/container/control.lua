@@ -194,7 +194,7 @@ function Server:admit(socket)
     return
   end
   self.clients[client.number], self.count = client, self.count + 1
-  self.watch:listen(socket, function() self:readable(client) end)
+  if not self.watch:try_listen(socket, function() self:readable(client) end) then return self:drop(client) end
   self:readable(client) -- before the next one may ask for its place
 end
 
@@ -221,11 +221,17 @@ function M.changed(watch)
 end
 
 --- The container is started again, or waits for that: its clients go on in the loop of `watch`.
-function M.move(watch)
+function M.move(watch, outcome)
   local server = watch.run.server
   server.watch = watch
   for _, client in pairs(server.clients) do
-    watch:listen(client.socket, function() server:readable(client) end)
+    if client.copy and outcome then
+      -- What it is attached to is gone; the next run has streams and a terminal of its own.
+      server:send(client, { ok = true, ended = true, again = true, exit_code = outcome.exit_code or 125, lost = client.copy.lost })
+      server:drop(client)
+    elseif not watch:try_listen(client.socket, function() server:readable(client) end) then
+      server:drop(client)
+    end
   end
 end
 

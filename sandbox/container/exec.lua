@@ -13,6 +13,7 @@ local launch = require "sandbox.container.launch"
 local life = require "sandbox.container.life"
 local loop = require "sandbox.container.loop"
 local monitor = require "sandbox.container.monitor"
+local must = require "sandbox.must"
 local orders = require "sandbox.container.orders"
 local plan = require "sandbox.plan.exec"
 
@@ -163,9 +164,9 @@ end
 
 local function channels()
   local c = {}
-  c.here, c.there = S.socketpair("unix", "seqpacket")
-  c.status_read, c.status_write = S.pipe()
-  c.lifeline_read, c.lifeline_write = S.pipe()
+  c.here, c.there = must("the channel to the child", S.socketpair("unix", "seqpacket"))
+  c.status_read, c.status_write = must("a pipe from the stage", S.pipe())
+  c.lifeline_read, c.lifeline_write = must("a pipe to the stage", S.pipe())
   return c
 end
 
@@ -194,10 +195,11 @@ local function start(run, symbols)
     if step.where == "attach" then
       local ok
       ok, err = Steps.run(S, step, symbols)
-      if ok == nil and not step.optional then return give_up(joining, failure(steps, index, err)) end
+      if ok == nil and not Steps.accepts(step, err) then return give_up(joining, failure(steps, index, err)) end
     end
   end
-  S.send(c.here, "go")
+  local sent, why = S.send(c.here, "go")
+  if not sent and not (why.PIPE or why.CONNRESET) then must("what luge says to its child", sent, why) end
   return joining
 end
 
@@ -274,7 +276,7 @@ function Watch:status_readable()
     self.setup = monitor.stage_failure(self.run.steps, message)
   elseif message and message.kind == "started" then
     -- Our own child, and not waited for yet: the number is its.
-    self.command = S.pidfd_open(message.pid)
+    self.command = must("the command's pidfd", S.pidfd_open(message.pid))
     self:listen(self.command, function()
       self.ended = true
       self:forget(self.command)
@@ -367,7 +369,7 @@ function M.run(target, how)
   for i, fd in ipairs(target.cgroups) do symbols["cgroup." .. i] = fd end
   local signals = monitor.block_signals()
   -- While we are stopped nobody reaps our child, and no pid namespace ends before its last process was reaped.
-  S.sigprocmask("block", "tstp, ttin, ttou")
+  must("luge's own signals", S.sigprocmask("block", "tstp, ttin, ttou"))
   if not host.differ.pid then S.prctl("set_child_subreaper", 1) end
   if how.terminal then run.terminal, run.output = require("sandbox.container.terminal").open(run, symbols) end
   -- A bug of ours must not leave the terminal raw.

@@ -3,6 +3,7 @@
 
 local S = require "syscall"
 local json = require "luge.json"
+local must = require "sandbox.must"
 local receipt = require "sandbox.container.receipt"
 
 local M = {}
@@ -20,6 +21,11 @@ function M.prepare(run, plan, path)
   run.receipt = json.array {}
   run.sealed = function(process, symbols)
     run.receipt = json.array(receipt.read(run, plan, process, symbols))
+    for _, row in ipairs(run.receipt) do
+      if not row.ok then
+        must.fail("the receipt: " .. row.field, ("asked was %s, the kernel says %s"):format(row.asked, tostring(row.got)))
+      end
+    end
   end
 end
 

@@ -51,9 +51,11 @@ local function processes(c)
       "leave id_map out, choose another user, or write optional(…)")
   end
   value = value + (c.spec.init and 1 or 0)
-  -- A default that is above the hard limit leaves that one in force, which is stricter.
   if why == "limits.pids" then
-    c.steps:add("seal", why, "setrlimit", { "nproc", value, value }, { optional = true })
+    -- A default that is above the hard limit leaves that one in force, which is stricter.
+    local hard = c.facts:rlimit("nproc").hard
+    if math.type(hard) == "integer" then value = math.min(value, hard) end
+    c.steps:add("seal", why, "setrlimit", { "nproc", value, value })
   else
     limit(c, "processes", value, why)
   end

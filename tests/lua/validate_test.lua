@@ -333,7 +333,7 @@ local GOLDEN = {
     [=[network: "lan" is no network [it takes: none, host, internet, private]]=],
   } },
   { [[network = { publish = { "80" } }]], {
-    [=[network.publish: publish is not enforced by this version of luge [leave it out: this version has no firewall]]=],
+    [=[network.publish[1]: "80" is no table [publish takes: host, guest, proto]]=],
   } },
   { [[stop = { signal = "TRM" }]], {
     [[stop.signal: "TRM" is no signal (write "TERM")]],
