@@ -175,8 +175,8 @@ end
 
 --- The container's command was executed: begins to ask, in the loop of `watch`.
 function M.start(watch)
-  local self = setmetatable({ watch = watch, spec = watch.run.spec.health, state = "starting", failures = 0, checks = 0, began = now(),
-    found = {}, ready = watch.run.ready, timer = S.timerfd_create("monotonic", "nonblock") }, Health)
+  local self = setmetatable({ watch = watch, spec = watch.run.spec.health, state = "starting", failures = 0, checks = 0,
+    began = now(), found = {}, ready = watch.run.ready, timer = S.timerfd_create("monotonic", "nonblock") }, Health)
   watch.run.health_state = "starting"
   vitals.write(watch.run)
   watch:listen(self.timer, function() timer_expired(self) end)
