@@ -23,10 +23,11 @@ int luaopen_netns_netlink(lua_State *L);
 
 const luaL_Reg luge_modules[] = {
 	{"luge.json", luaopen_luge_json},
-	{"syscall.core", luaopen_syscall_core},
-	{"netns.netlink", luaopen_netns_netlink},
 	{"luge.cage", luaopen_luge_cage},
 	{"luge.script", luaopen_luge_script},
+	/* what S and S.nl stand on */
+	{"syscall.core", luaopen_syscall_core},
+	{"netns.netlink", luaopen_netns_netlink},
 	{NULL, NULL},
 };
 

@@ -26,7 +26,7 @@ struct script {
 	const char *text, *name, *facts;
 	size_t length, facts_length;
 	lua_Number seconds;
-	int result; /* the descriptor that gets the words of an error */
+	int result;  /* the descriptor that gets the words of an error */
 	int is_bare; /* without luge's environment */
 };
 
@@ -44,8 +44,10 @@ static void raise_late(lua_State *L, lua_Debug *event)
 	(void)event;
 	for (int level = 0; !late[0] && lua_getstack(L, level, &ar); level++) {
 		lua_getinfo(L, "Sl", &ar);
-		if (ar.currentline > 0 && ar.source[0] == '@' && strcmp(ar.source + 1, running_name) == 0)
-			snprintf(late, sizeof(late), "%s:%d: its time was up", running_name, ar.currentline);
+		if (ar.currentline > 0 && ar.source[0] == '@' &&
+		    strcmp(ar.source + 1, running_name) == 0)
+			snprintf(late, sizeof(late), "%s:%d: its time was up", running_name,
+				 ar.currentline);
 	}
 	if (!late[0])
 		snprintf(late, sizeof(late), "%s: its time was up", running_name);
@@ -57,12 +59,14 @@ static void raise_late(lua_State *L, lua_Debug *event)
 static void on_alarm(int signal)
 {
 	(void)signal;
-	lua_sethook(running, raise_late, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+	lua_sethook(running, raise_late, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT,
+		    1);
 }
 
 static void set_alarm(lua_Number seconds)
 {
-	struct sigaction action = {.sa_handler = on_alarm}; /* no SA_RESTART: what waits is to return */
+	struct sigaction action = {.sa_handler =
+					   on_alarm}; /* no SA_RESTART: what waits is to return */
 	struct itimerval timer = {.it_interval = {.tv_usec = 50000}};
 
 	timer.it_value.tv_sec = (time_t)seconds;
@@ -122,7 +126,8 @@ static _Noreturn void run(const struct script *s)
 		running_name = s->name;
 		lua_pushcfunction(L, call_main);
 		lua_pushlightuserdata(L, (void *)s);
-		words = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isnil(L, -1) ? NULL : lua_tostring(L, -1);
+		words = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isnil(L, -1) ? NULL
+									    : lua_tostring(L, -1);
 		if (!words && !lua_isnil(L, -1))
 			words = "an error without words";
 	}

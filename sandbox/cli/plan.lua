@@ -221,7 +221,8 @@ local function show_group(group, host, options)
     local one = group.members[member]
     local full = group_cli.name_of(group, member)
     if options.json then
-      documents[i] = { name = full, container = member, needs = next(one.needs) and one.needs or nil, steps = json_steps(one.spec, plans[member]) }
+      documents[i] = { name = full, container = member, needs = next(one.needs) and one.needs or nil,
+        steps = json_steps(one.spec, plans[member]) }
     else
       print(("%s== %s%s%s"):format(i > 1 and "\n" or "", full, member == group.main and ", main" or "", needs_text(one)))
       show(one.spec, plans[member], host, options)

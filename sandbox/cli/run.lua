@@ -90,14 +90,14 @@ local function log_of(spec, host, name, directory)
   return { place = place, name = name, state = directory, size = spec.log.size, files = spec.log.files }
 end
 
---- A container that is to be launched: spec and plan, under `name` or one that the spec says or that is made. how: keep, status =
+--- A container that is to be launched, by its spec and plan. how: name, or the spec says or gets one; keep and status,
 -- descriptors. Nil and the exit code after the message was printed.
 function M.prepare(spec, plan, host, options, how)
   local ready = spec.health and spec.health.fd
   for _, number in ipairs(how.keep) do
     if number == ready then
-      return nil, request.refuse(spec, "health.fd", ("--pass-fd %d: the container has that descriptor for its health"):format(number),
-        "choose another number in one of them")
+      return nil, request.refuse(spec, "health.fd",
+        ("--pass-fd %d: the container has that descriptor for its health"):format(number), "choose another number in one of them")
     end
   end
   local directory, ranges = state_directories(host, plan)

@@ -61,23 +61,26 @@ local function decide(up, one, full)
   end
   if not has_changed(up, full, one.spec) then return "leave" end
   if up.replace then return "replace" end
-  io.stderr:write(("luge: %s runs, and its profile says something else by now\n      = luge up --replace starts it anew\n"):format(full))
+  cli.complain(full .. " runs, and its profile says something else by now", "luge up --replace starts it anew")
   return "leave"
 end
 
 -- ---- waiting ----
+
+local STOPS = { int = true, term = true, hup = true, quit = true }
+
+local function is_ready(fd) return #(S.poll({ { fd = fd, events = "in" } }, 0) or {}) > 0 end
 
 -- The reply of a container's luge, or nil, words; "interrupted" where a signal came first.
 local function ask(up, full, message)
   local socket, text, kind = control.send(up.directory, full, message)
   if not socket then return nil, text, kind end
   local signals = S.signalfd(monitor.FORWARDED, "nonblock")
-  local ready
   repeat
-    ready = S.poll({ { fd = socket, events = "in" }, { fd = signals, events = "in" } }) or {}
+    S.poll { { fd = socket, events = "in" }, { fd = signals, events = "in" } }
     local info = S.signalfd_read(signals)
-    up.interrupted = up.interrupted or info and (info.name == "int" or info.name == "term" or info.name == "hup") and info.name or nil
-  until up.interrupted or #ready > 0 and (type(ready[1].fd) == "number" and ready[1].fd or ready[1].fd:getfd()) == socket:getfd()
+    if info and STOPS[info.name] then up.interrupted = info.name end
+  until up.interrupted or is_ready(socket)
   signals:close()
   if not up.interrupted then return control.receive(socket, math.huge) end
   socket:close()
@@ -114,7 +117,8 @@ local function wait_for_needs(up, one)
     if kind then ok, words = waits[kind](up, full) end
     if kind and not ok then
       if not up.interrupted then
-        cli.complain(('%s: not started: it needs %s = "%s", but %s %s'):format(one.name, name, kind, full, words), "luge logs " .. full)
+        cli.complain(('%s: not started: it needs %s = "%s", but %s %s'):format(one.name, name, kind, full, words),
+          "luge logs " .. full)
       end
       return false
     end

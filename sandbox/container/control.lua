@@ -221,11 +221,17 @@ function M.changed(watch)
 end
 
 --- The container is started again, or waits for that: its clients go on in the loop of `watch`.
-function M.move(watch)
+function M.move(watch, outcome)
   local server = watch.run.server
   server.watch = watch
   for _, client in pairs(server.clients) do
-    if not watch:try_listen(client.socket, function() server:readable(client) end) then server:drop(client) end
+    if client.copy and outcome then
+      -- What it is attached to is gone; the next run has streams and a terminal of its own.
+      server:send(client, { ok = true, ended = true, again = true, exit_code = outcome.exit_code or 125, lost = client.copy.lost })
+      server:drop(client)
+    elseif not watch:try_listen(client.socket, function() server:readable(client) end) then
+      server:drop(client)
+    end
   end
 end
 

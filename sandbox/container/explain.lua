@@ -127,7 +127,7 @@ hints.setresgid, hints.setgroups = hints.setresuid, hints.setresuid
 -- What is made of links, on the host or in the container.
 local function link_hint(step, err)
   if err.PERM then return "this takes CAP_NET_ADMIN over the network that luge is in" end
-  if err.OPNOTSUPP then return ("this kernel makes no %s (luge doctor)"):format(step.op:match "%.(.*)$") end
+  if err.OPNOTSUPP then return ("this kernel has no %s (luge doctor)"):format(step.op:match "%.(.*)$") end
 end
 
 hints["nl.veth"] = function(step, err)
@@ -142,6 +142,12 @@ end
 hints["nl.hold_bridge"] = function(_, err)
   if err.EXIST then return "choose another name, or write address and address6 (false for none)" end
   return link_hint({ op = "nl.bridge" }, err)
+end
+hints["nl.address"] = function(step, err)
+  if tostring(step.args[2]):find(":", 1, true) and (err.ACCES or err.OPNOTSUPP) then
+    return "IPv6 is switched off here: address6 = false"
+  end
+  return link_hint({ op = "nl.address" }, err)
 end
 hints["nl.route"] = function(_, err)
   if err.NETUNREACH then return "no network of its own reaches that router" end

@@ -129,7 +129,9 @@ end
 
 --- Executes the stage with these orders. It does not return, but raises.
 function M.execute_stage(run, file)
-  inherit(file, run.descriptors.status, run.descriptors.lifeline, run.descriptors.go or run.descriptors.ready, run.descriptors.ready)
+  local own = run.descriptors
+  inherit(file, own.status, own.lifeline)
+  inherit(own.go or own.ready, own.ready)
   local _, err = S.execveat(run.stage, "", orders.argv(file), {}, "empty_path")
   error("the stage cannot be executed: " .. tostring(err))
 end

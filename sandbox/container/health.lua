@@ -97,7 +97,7 @@ end
 local function end_check(self)
   local check, watch = self.check, self.watch
   self.check = nil
-  local status = S.waitid("pidfd", check.pidfd, "exited")
+  local status = S.waitid("pidfd", check.pidfd, "exited") or { code = "exited", status = 125 }
   -- Whatever it left running may hold the pipe, and go on.
   for _ = 1, 8 do
     if check.closed or not read_output(self, check) then break end
@@ -173,8 +173,8 @@ end
 
 --- The container's command was executed: begins to ask, in the loop of `watch`.
 function M.start(watch)
-  local self = setmetatable({ watch = watch, spec = watch.run.spec.health, state = "starting", failures = 0, began = now(), found = {},
-    ready = watch.run.ready, timer = S.timerfd_create("monotonic", "nonblock") }, Health)
+  local self = setmetatable({ watch = watch, spec = watch.run.spec.health, state = "starting", failures = 0, began = now(),
+    found = {}, ready = watch.run.ready, timer = S.timerfd_create("monotonic", "nonblock") }, Health)
   watch.run.health_state = "starting"
   vitals.write(watch.run)
   watch:listen(self.timer, function() timer_expired(self) end)

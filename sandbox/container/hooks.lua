@@ -109,8 +109,8 @@ function M.rows(run, rows)
       local ok = ended and ended.ok or not ended and run.watch ~= nil and run.watch.started ~= nil
         and (step.where == "host" or step.where == "guest")
       local script = run.symbols[step.args[1]:sub(2)]
-      rows[#rows + 1] = { field = step.why, asked = script and script.path or "", got = ended and ended.text or ok and "ended well" or "not run",
-        ok = ok }
+      rows[#rows + 1] = { field = step.why, asked = script and script.path or "",
+        got = ended and ended.text or ok and "ended well" or "not run", ok = ok }
     end
   end
 end

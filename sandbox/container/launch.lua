@@ -246,7 +246,7 @@ end
 --- What a run knows before its first step.
 function M.symbols_of(run)
   local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
-    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid() }
+    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid(), signals = run.signals }
   for name, value in pairs(run.constants) do symbols[name] = value end
   return symbols
 end
@@ -265,9 +265,9 @@ end
 -- logged.
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)
-  run.symbols = M.symbols_of(run)
   local signals = monitor.block_signals()
-  run.symbols.signals = signals
+  run.signals = signals
+  run.symbols = M.symbols_of(run)
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli.

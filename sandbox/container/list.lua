@@ -94,10 +94,10 @@ local function running(directory, name, text)
     restarts = life.restarts, health = life.health, group = text:match("\ngroup (%S+)\n"), needs = known and known.needs }
 end
 
---- The container of that name, whatever its state: { name =, state = "running", "restarting", "paused", "ended" or "lost", profile =,
--- argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
--- message =, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =, group =, needs = }, or nil and, where its record cannot be
--- believed, words.
+--- The container of that name, whatever its state: { name =, state = "running", "restarting", "paused", "ended" or "lost",
+-- profile =, argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
+-- message =, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =, group =, needs = }, or nil
+-- and, where its record cannot be believed, words.
 function M.one(directory, name)
   local dir = S.open(directory, "path, directory, cloexec")
   local text = dir and read_lock(dir, name)

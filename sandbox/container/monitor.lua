@@ -75,6 +75,7 @@ function Watch:freeze(wanted)
   if not wanted and not self.paused then return nil, { text = "it is not paused" } end
   if self.paused == "frozen" and wanted then return nil, { text = "it is paused already" } end
   if wanted and self.stopping then return nil, { text = "it is being stopped" } end
+  if self.health then self.health.was_paused = true end
   local cgroup = require "sandbox.container.cgroup"
   local done, err = cgroup.set_frozen(cgroup.of(self.run, self.run.symbols), wanted)
   if done == nil then return nil, err end
@@ -319,6 +320,7 @@ end
 
 local function until_gone(self)
   repeat self:round() until self.gone
+  if self.health then self.health:finish() end
   -- What was said before the end may still lie in the pipes.
   self.setup = M.child_failure(self.process, self.run.steps) or self.setup
   self:take_terminal()
@@ -386,7 +388,6 @@ function M.watch(run, process, signals)
   if run.output then run.output:attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   until_gone(self)
-  if self.health then self.health:finish() end
   local status = must("the container's end", S.waitid("pidfd", process.pidfd, "exited"))
   run.process = nil
   local outcome = outcome_of(self, status)

@@ -5,8 +5,8 @@
 -- or the end with --rm, removes it. That a container runs is never read from here but from the lock that its luge
 -- holds: a record that says so without one is of a container that was lost, whose luge was killed.
 --
---   { schema = 1, name, profile, argv = {}, state = "running"|"restarting"|"paused"|"ended", rm = boolean, created, ended = seconds of
---     the epoch, pid = of PID 1, luge = pid, exit_code, signal, reason, message, wall_s, user_s, sys_s,
+--   { schema = 1, name, profile, argv = {}, state = "running"|"restarting"|"paused"|"ended", rm = boolean, created,
+--     ended = seconds of the epoch, pid = of PID 1, luge = pid, exit_code, signal, reason, message, wall_s, user_s, sys_s,
 --     log = its directory, "journald" or null, log_lost_bytes = of the output, when it has ended, restarts,
 --     group = its name, needs = names of containers, which it is stopped before }
 

@@ -2,8 +2,8 @@
 -- sandbox.container.restart: `restart`: the luge that watches a container starts it again when it has ended.
 --
 -- Between two runs nothing of the container is there but its name, the lock and the socket at which its luge answers, and
--- its range of ids: nobody takes the name, and who stops or removes it ends the pause. Everything else is undone and done again: a run
--- finds nothing of the one before but what the profile keeps on the host.
+-- its range of ids: nobody takes the name, and who stops or removes it ends the pause. Everything else is undone and done
+-- again: a run finds nothing of the one before but what the profile keeps on the host.
 
 local S = require "syscall"
 local must = require "sandbox.must"
@@ -66,7 +66,7 @@ local function pause(run, signals, seconds, outcome)
   self:listen(timer, function() self.done = true end)
   local control = require "sandbox.container.control"
   self:listen(run.symbols.control, function() control.accept(self) end)
-  if run.server then control.move(self) end
+  if run.server then control.move(self, outcome) end
   vitals.write(run)
   run.events { event = "restarting", restarts = run.restarts + 1, delay_s = seconds, exit_code = outcome.exit_code or 125,
     reason = outcome.reason_name or "setup" }
@@ -111,6 +111,7 @@ local function say(run, outcome, seconds)
   local explain, cli = require "sandbox.container.explain", require "sandbox.cli"
   if outcome.failed or outcome.reason_name ~= "exit" then explain.show(run, outcome) end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
+  for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
   local max = run.spec.restart.max
   cli.complain(("%s ended with exit code %d: started again in %gs (%d%s)"):format(run.name, outcome.exit_code or 125, seconds,
     run.restarts + 1, max and " of " .. max or ""))

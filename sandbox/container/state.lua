@@ -131,14 +131,15 @@ end
 -- The bridge that its last user made and did not remove; it may be another network namespace's, which is gone when nobody
 -- is in it.
 local function remove_bridge(text, path)
-  local name, ino = text:match("bridge ([^\n]+)\n"), path:match("/bridge%.(%d+)%.[^/]*$")
-  if not name or not ino then return end
-  if S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino) then return require("netns").delete(name) end
-  local there = find_netns(ino)
-  if there then
-    require("netns").delete(name, there)
-    there:close()
+  local ino = path:match("/bridge%.(%d+)%.[^/]*$")
+  if not ino then return end
+  local here = S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino)
+  local there = not here and find_netns(ino)
+  if here or there then
+    require("netns")
+    require("netns.bridge").remove_noted(text, there or nil)
   end
+  if there then there:close() end
 end
 
 local function remove_rest(text, wait, path)

@@ -84,6 +84,8 @@ local finders = {
   net_admin = function() return has_capability "net_admin" end,
   -- The number of that network namespace.
   netns = function() return must("luge's own network namespace", S.stat("/proc/self/ns/net")).ino end,
+  -- IPv6: a kernel may be without, or it is switched off at boot.
+  ipv6 = function(f) return f:stat("/proc/net/if_inet6") ~= nil end,
   -- Where that network has routes to, as netns.pool takes them.
   host_networks = function() return require("netns.pool").host_networks() or {} end,
   nice = function() return must("luge's own niceness", S.getpriority("process")) end,

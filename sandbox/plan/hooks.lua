@@ -32,15 +32,16 @@ end
 -- What is known at every place.
 local function facts(c, hook)
   local spec, user = c.spec, c.user
-  return { hook = hook, name = "$name", hostname = "$hostname", profile = Steps.text(spec.profile_name), argv = literal(argv_of(spec)),
+  return { hook = hook, name = "$name", hostname = "$hostname", profile = Steps.text(spec.profile_name),
+    argv = literal(argv_of(spec)),
     user = { uid = user.uid, gid = user.gid, name = Steps.text(user.name) }, uids = c.ids.uids, gids = c.ids.gids,
     cgroups = cgroups_of(c) }
 end
 
 local more = {}
 
-function more.started(known)
-  known.pid, known.root = "$child", "/proc/${child}/root"
+function more.started(known, c)
+  known.pid, known.root, known.network = "$child", "/proc/${child}/root", c.network
 end
 
 function more.stopped(known)
@@ -66,7 +67,7 @@ function M.plan(c)
   end
   for _, run in ipairs(runs) do
     local known = facts(c, run.hook)
-    if more[run.hook] then more[run.hook](known) end
+    if more[run.hook] then more[run.hook](known, c) end
     local how = { timeout = hooks.timeout, facts = known }
     if run.hook == "guest" then
       how.contained, how.memory = true, GUEST_MEMORY

@@ -117,7 +117,9 @@ local function take_names(c)
   local steps = c.steps
   steps:add("host", "name", "ensure_directory", { "$state", "0700" })
   local note = "profile " .. (c.spec.profile_name or "-") .. "\n" .. (c.options.group and "group " .. c.options.group .. "\n" or "")
-  if c.spec.restart or c.spec.health then note = note .. require("sandbox.container.vitals").line(0, "running", c.spec.health and "starting") end
+  if c.spec.restart or c.spec.health then
+    note = note .. require("sandbox.container.vitals").line(0, "running", c.spec.health and "starting")
+  end
   steps:add("host", "name", "take_lock", { "${state}/${name}.lock", note },
     { save = "$lock.name", undo = { "unlink", { "${state}/${name}.lock" } } })
   steps:add("host", "name", "ensure_free", { "${state}/${name}.json" })

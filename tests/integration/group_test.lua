@@ -404,7 +404,7 @@ d.test("up starts in order and leaves what runs; down stops in the reverse order
   local before = { luge_of "det-g-db", luge_of "det-g-web" }
   r = up(path)
   t.equal({ r.code, r.stdout, r.stderr, { luge_of "det-g-db", luge_of "det-g-web" } }, { 0, "", "", before })
-  t.equal(d.seen("det-g-web").group, d.own "det-g")
+  t.equal(d.seen("det-g-web").group, "det-g")
   t.equal(#d.json("ps", "-a", "--json", "--group", "det-g").containers, 3)
   t.equal(#d.json("ps", "-a", "--json", "--group", "det-other").containers, 0)
   t.equal(d.ok("exec", "det-g-web", "echo", "in"), "in\n")

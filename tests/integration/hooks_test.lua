@@ -85,6 +85,19 @@ t.test("what they are told: an argument and a global, a copy for each", function
   end
 end)
 
+t.test("started is told of the links that the container has on the host", function()
+  t.needs_root()
+  local path, _, out = profile({ started = [[
+    local S = require "syscall"
+    local link = container.network[1]
+    assert(link.name == "eth0" and S.stat("/sys/class/net/" .. link.link))
+    S.write(assert(S.open("OUT/told", "creat, wronly", "0666")), link.link)
+  ]] }, "network = { interfaces = { veth {} } }")
+  local r = box.run { profile = path, words = { "/guest", "sleep", "1" }, timeout = 60 }
+  t.equal(r.code, 0, r.stderr)
+  t.matches(t.read(out .. "/told"), "^%g+$")
+end)
+
 t.test("the guest's is the container's root, with its mounts, before the seal", function()
   local path, _, out = profile({ guest = [[
     local S = require "syscall"
