@@ -123,7 +123,7 @@ end
 -- The names in an open state directory.
 local function names_in(dir)
   local list, seen = {}, {}
-  for _, file in ipairs(S.names(dir, ".lock", ".json") or {}) do
+  for _, file in ipairs(S.names(dir, { ".lock", ".json" }) or {}) do
     local name = file:sub(1, -6)
     if not seen[name] and name:find("^[%w_.-]+$") then
       seen[name], list[#list + 1] = true, name
