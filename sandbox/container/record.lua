@@ -45,7 +45,9 @@ M.STATES = { running = "running\n", paused = "paused \n" }
 
 --- What the text of a held lock says of a detached container: { created =, pid =, log =, argv = or nil, state = }, or nil.
 function M.noted(text)
-  local created, pid, log, argv, state = text:match("\ndetached (%S+) (%d+) (%S+) ([^\n]*)\nstate (%l+)")
+  local at = text:find("\ndetached ", 1, true)
+  if not at then return nil end
+  local created, pid, log, argv, state = text:match("^\ndetached (%S+) (%d+) (%S+) ([^\n]*)\nstate (%l+)", at)
   if not created then return nil end
   local words
   for word in argv:gmatch("%S+") do
