@@ -224,7 +224,7 @@ end
 function Watch:sealed()
   while lacks_something(self) and self:channel_readable() do end
   if self.run.sealed then self.run.sealed(self.process, self.run.symbols) end
-  S.write(self.process.channels.go_write, "g")
+  must("the word to go on", S.write(self.process.channels.go_write, "g"))
 end
 
 --- The start is over.

@@ -173,11 +173,13 @@ function M.collect_name(directory, name, wait)
   return remove_unlocked(("%s/%s.lock"):format(directory, name), wait or false)
 end
 
--- The names of all locks. What a luge makes here it keeps as long as it watches its container (monitor.lua): of other
--- files, which are more, it makes none.
-local function locks_in(directory)
+local ENDINGS = { ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" }
+
+-- The names of all locks; of `most`, where that is given, beginning at another one each time. What a luge makes here it
+-- keeps as long as it watches its container (monitor.lua): of thousands of files it makes no list.
+local function locks_in(directory, most)
   local dir, locks = S.open(directory, "rdonly, directory, cloexec"), {}
-  for _, name in ipairs(dir and S.names(dir, ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9") or {}) do
+  for _, name in pairs(dir and S.names(dir, ENDINGS, most and S.getpid() * most, most) or {}) do
     if is_lock(name) then locks[#locks + 1] = name end
   end
   if dir then dir:close() end
@@ -187,10 +189,9 @@ end
 --- Removes what luges that were killed left in the state directory: locks that nobody holds. Looks at no more
 -- than `most` of them, so that a start stays cheap, and not always at the same ones where there are more.
 function M.collect(directory, most)
-  local locks, removed = locks_in(directory), 0
-  local first = #locks > most and S.getpid() * most % #locks or 0
-  for i = 1, math.min(most, #locks) do
-    if remove_unlocked(directory .. "/" .. locks[(first + i - 1) % #locks + 1], false) then removed = removed + 1 end
+  local removed = 0
+  for _, name in ipairs(locks_in(directory, most)) do
+    if remove_unlocked(directory .. "/" .. name, false) then removed = removed + 1 end
   end
   return removed
 end
