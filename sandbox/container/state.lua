@@ -75,8 +75,8 @@ end
 
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
 -- and of networks, addresses of a wire and on a bridge, bridges, pods.
-local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.%d+%.[%x.:]+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^pod%.[%w_.-]+$" }
+local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do
@@ -131,7 +131,7 @@ end
 -- The bridge that its last user made and did not remove; it may be another network namespace's, which is gone when nobody
 -- is in it.
 local function remove_bridge(text, path)
-  local ino = path:match("/bridge%.(%d+)%.[^/]*$")
+  local ino = path:match("/bridge%.[^/]*%.(%d+)$")
   if not ino then return end
   local here = S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino)
   local there = not here and find_netns(ino)
