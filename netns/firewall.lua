@@ -133,6 +133,7 @@ local KNOWN = { { "ct state", { "established", "related" } }, "accept" }
 
 -- To the host itself.
 local function host_chain(egress)
+  if egress.open then return { { "accept" } } end
   local chain = { KNOWN,
     { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert" } }, "accept" },
     { { "meta pkttype", { "broadcast", "multicast" } }, "drop" } }
@@ -145,6 +146,7 @@ end
 
 -- To anywhere else.
 local function egress_chain(egress)
+  if egress.open then return { { "accept" } } end
   local chain = { KNOWN, { { "ct state", "invalid" }, { "goto", "deny" } } }
   for _, entry in ipairs(egress.allow) do
     if names_one(entry) then chain[#chain + 1] = allowed(entry, true) end
@@ -301,22 +303,27 @@ local function host_table(d)
     chains = chains }
 end
 
+local function with_all(egress)
+  egress = egress or {}
+  return { allow = egress.allow or {}, internet = egress.internet, log = egress.log, open = egress.open }
+end
+
 --- The tables of a container's network, as netns.nft takes them.
 -- d: { table = their name, links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name,
 -- isolated =, subnets = { of the host's end }, nat = boolean, ifb = link that limits what it sends, behind = { networks it
 -- routes for } }… }, publish = { { proto =, address = of the host or nil, port =, to = address, to_port =, link = index of
--- the link, why = }… }, egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean } }
+-- the link, why = }… }, egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open =
+-- true where there is no limit } }
 function M.tables(d)
   d = { table = d.table, links = d.links or {}, publish = d.publish or {},
-    egress = { allow = d.egress and d.egress.allow or {}, log = d.egress and d.egress.log,
-      internet = d.egress and d.egress.internet } }
+    egress = with_all(d.egress) }
   return { link_table(d), host_table(d) }
 end
 
 --- The table of a container that has no end on the host: in its own namespace, which it must have no power over.
 -- d: { table =, egress = }
 function M.own_table(d)
-  local egress = { allow = d.egress.allow or {}, internet = d.egress.internet, log = d.egress.log }
+  local egress = with_all(d.egress)
   local out = egress_chain(egress)
   out.hook, out.priority = "output", "filter"
   table.insert(out, 1, { { "oifname", "lo" }, "accept" })
@@ -331,6 +338,12 @@ end
 -- of netns.firewall. Errors: as of nl.nft.
 function nl.firewall(description, netns)
   return nl.nft(M.tables(description), netns)
+end
+
+--- nl.ownfirewall(description) -> true
+-- The same for a container without an end on the host, in its own namespace: { table=, egress= }.
+function nl.ownfirewall(description)
+  return nl.nft(M.own_table(description))
 end
 
 --- nl.delfirewall(table [, netns]) -> true

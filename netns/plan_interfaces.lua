@@ -133,7 +133,13 @@ local function add_routes(c, why, interface, ends, metric)
   end
 end
 
--- Addresses, up, routes. Without an IPv6 address there is no link-local one either.
+-- Without an IPv6 address there is no link-local one either.
+local function up(address6)
+  if address6 then return { up = true } end
+  return { up = true, link_local = false }
+end
+
+-- Addresses, up, routes.
 local function guest(c, why, interface, ends, metric)
   local steps, name = c.steps, interface.name
   local waits = { waits = true }
@@ -144,20 +150,23 @@ local function guest(c, why, interface, ends, metric)
       waits = nil
     end
   end
-  steps:add("guest", why, "nl.set", { name, { up = true, link_local = not interface.address6 and false or nil } }, waits)
+  steps:add("guest", why, "nl.set", { name, up(interface.address6) }, waits)
   add_routes(c, why, interface, ends, metric)
 end
 
 -- ---- kinds ----
 
+-- The name of the host's end. The firewall has to know the Ethernet address of the other.
 local function new_link(c, why, interface)
   local link = "$link." .. interface.name
   c.steps:add("host", why, "nl.link_name", { "lg" }, { save = link })
+  if not interface.mac then c.steps:add("host", why, "nl.new_mac", {}, { save = "$mac." .. interface.name }) end
   return link
 end
 
 local function peer_of(interface)
-  return { name = interface.name, netns = "$child", mac = interface.mac, mtu = interface.mtu }
+  local mac = interface.mac or interface.type ~= "link" and "$mac." .. interface.name or nil
+  return { name = interface.name, netns = "$child", mac = mac, mtu = interface.mtu }
 end
 
 -- The host believes nothing that comes from the container: no routers it announces, no sources but its own. A machine
@@ -213,8 +222,9 @@ function kinds.link(c, why, interface)
       steps:add("attach", why, "nl.address", { peer.name, address, { flags = flags_of(f), netns = there } })
     end
   end
-  steps:add("attach", why, "nl.set", { peer.name, { up = true, link_local = not peer.address6 and false or nil,
-    netns = there } })
+  local changes = up(peer.address6)
+  changes.netns = there
+  steps:add("attach", why, "nl.set", { peer.name, changes })
   return given_ends(interface)
 end
 
@@ -227,9 +237,12 @@ function M.plan(c)
   c.network = {}
   -- Names and addresses are a network namespace's own: another one's container may have the same.
   c.constants.netns = c.facts.netns
+  local firewall, all_ends = require "netns.plan_firewall", {}
+  firewall.guard(c)
   for i, interface in ipairs(c.spec.network.interfaces) do
     local why = ("network.interfaces[%d]"):format(i)
     local ends = kinds[interface.type](c, why, interface)
+    all_ends[i] = ends
     -- Of several ways to everywhere the first one written counts; the others are there when it is not.
     local has_gateway = false
     for _, e in pairs(ends) do has_gateway = has_gateway or e.gateway end
@@ -239,6 +252,7 @@ function M.plan(c)
       link = (interface.type == "veth" or interface.type == "bridge") and ("${link.%s}"):format(interface.name) or nil,
       address = ends.inet and ends.inet.own, address6 = ends.inet6 and ends.inet6.own }
   end
+  firewall.plan(c, all_ends)
 end
 
 -- The text of an interface's address in /etc/hosts: what is "auto" is known when the container starts.

@@ -76,7 +76,7 @@ end
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
 -- and of networks, addresses of a wire and on a bridge, bridges, pods.
 local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.%d+%.[%x.:]+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^pod%.[%w_.-]+$" }
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^pod%.[%w_.-]+$", "^sysctl%.%d+%.[%w_.-]+$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do
@@ -128,22 +128,40 @@ local function find_netns(ino)
   end
 end
 
--- The bridge that its last user made and did not remove; it may be another network namespace's, which is gone when nobody
--- is in it.
-local function remove_bridge(text, path)
-  local name, ino = text:match("bridge ([^\n]+)\n"), path:match("/bridge%.(%d+)%.[^/]*$")
-  if not name or not ino then return end
-  if S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino) then return require("netns").delete(name) end
+-- Calls f with what the functions of S.nl take as the network namespace with this number, nil for our own; not at all
+-- where nobody is in it any more: it is gone, and all that was in it.
+local function in_netns(ino, f)
+  if S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino) then return f(nil) end
   local there = find_netns(ino)
   if there then
-    require("netns").delete(name, there)
+    f(there)
     there:close()
   end
+end
+
+-- The bridge that its last user made and did not remove.
+local function remove_bridge(text, path)
+  local name, ino = text:match("bridge ([^\n]+)\n"), path:match("/bridge%.(%d+)%.[^/]*$")
+  if name and ino then in_netns(ino, function(there) require("netns").delete(name, there) end) end
+end
+
+-- Tables of a firewall and links of a container (netns.plan_firewall), and a setting that its last user changed; a network
+-- namespace's own settings are written from inside.
+local function remove_network(text, path)
+  for ino, name in text:gmatch "tables (%d+) ([^\n]+)\n" do
+    in_netns(ino, function(there) require("netns").delfirewall(name, there) end)
+  end
+  for ino, name in text:gmatch "link (%d+) ([^\n]+)\n" do
+    in_netns(ino, function(there) require("netns").delete(name, there) end)
+  end
+  local ino = path:match "/sysctl%.(%d+)%.[^/]*$"
+  if ino then in_netns(ino, function(there) require("netns.sysctl").restore(text, there) end) end
 end
 
 local function remove_rest(text, wait, path)
   kill_process(text)
   remove_bridge(text, path)
+  remove_network(text, path)
   return remove_cgroups(text, wait)
 end
 

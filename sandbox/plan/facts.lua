@@ -81,6 +81,29 @@ local finders = {
   netns = function() return S.stat("/proc/self/ns/net").ino end,
   -- Where that network has routes to, as netns.pool takes them.
   host_networks = function() return require("netns.pool").host_networks() or {} end,
+  -- Name servers that a container can reach as well: not those of the host's loopback. Where systemd's is there, the ones
+  -- that it asks.
+  name_servers = function()
+    for _, path in ipairs { "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf" } do
+      local servers = {}
+      for server in ("\n" .. (S.readfile(path) or "")):gmatch("\nnameserver[ \t]+([%x.:]+)") do
+        if not server:find "^127%." and server ~= "::1" and not server:find "^fe80" then servers[#servers + 1] = server end
+      end
+      if servers[1] then return servers end
+    end
+    return {}
+  end,
+  -- Links by which the host learns routes from IPv6 routers, as long as it is none itself.
+  router_links = function()
+    local links = {}
+    for _, link in ipairs(require("netns").interfaces() or {}) do
+      local is_own = link.name == "lo" or link.name:find "^lg"
+      local accept = link.is_up and not is_own and S.readfile(("/proc/sys/net/ipv6/conf/%s/accept_ra"):format(link.name))
+      if accept and accept:find "^1" then links[#links + 1] = link.name end
+    end
+    table.sort(links)
+    return links
+  end,
   nice = function() return S.getpriority("process") end,
   own_cpus = function() return S.sched_getaffinity(0) end,
   oom_score = function() return tonumber(S.readfile("/proc/self/oom_score_adj")) or 0 end,
