@@ -2,11 +2,14 @@
 -- netns.firewall: what a container's network may do, as tables of nftables in the host's namespace, where the container
 -- cannot reach them. A pure function of the description; nl.firewall puts the tables in place.
 --
--- Two tables of one name, made, replaced and removed by one transaction. "netdev" hangs at the host's end of each link:
+-- Tables of one name, made, replaced and removed by one transaction. "netdev" hangs at the host's end of each link:
 -- what a container sends under an address that is not its own ends there, ARP and neighbour discovery included; and, with
 -- a limit on what it sends, the rest goes through an ifb. "inet" translates addresses, lets out what egress allows, and in
 -- what belongs to a published port or to a connection from inside. It sees connections, thus whole packets: fragments are
 -- put together before, and what hides behind extension headers of IPv6 is of no protocol that is allowed.
+--
+-- "bridge" tells packets that a bridge carries from those that the host routes back into it: both come by the forward hook
+-- where the host filters bridges (net.bridge.bridge-nf-call-iptables), and only the first are the bridge's business.
 --
 -- An "accept" there is the word of this table alone: what another one drops is dropped.
 
@@ -200,8 +203,7 @@ M.DENIED = { "denied", "denied6", "denied_other", "denied6_other" }
 
 -- ---- coming in ----
 
--- Neither another container nor anybody outside, but by a published port; whom the container called may answer. On one
--- bridge containers are neighbours unless their ports are isolated.
+-- Neither another container nor anybody outside, but by a published port; whom the container called may answer.
 local function inbound_chain()
   return with({ KNOWN, { { "ct status", "dnat" }, "accept" }, { { "counter", "blocked" } } }, REFUSE)
 end
@@ -273,12 +275,25 @@ local function input_chain(d)
   return chain
 end
 
+local CARRIED = 0x6c756765 -- a mark: "luge"
+
+local function bridge_table(d)
+  local chain = { hook = "forward", priority = "filter" }
+  for _, link in ipairs(d.links) do
+    if link.bridge then
+      chain[#chain + 1] = { { "iifname", link.link }, { "set", "meta mark", CARRIED } }
+      chain[#chain + 1] = { { "oifname", link.link }, { "set", "meta mark", CARRIED } }
+    end
+  end
+  return chain[1] and { family = "bridge", table = d.table, chains = { forward = chain } }
+end
+
 local function forward_chain(d)
   local chain = { hook = "forward", priority = "filter" }
   for _, link in ipairs(d.links) do
-    -- What one port of a bridge sends another comes by here where the host filters bridges.
-    local same = link.bridge and not link.isolated and { { "iifname", link.bridge }, { "oifname", link.bridge }, "accept" }
-    if same then chain[#chain + 1] = same end
+    if link.bridge then
+      chain[#chain + 1] = { { "iifname", link.bridge }, { "oifname", link.bridge }, { "meta mark", CARRIED }, "accept" }
+    end
     each_family(link, "saddr", function(match)
       chain[#chain + 1] = rule(nil, { "iifname", device(link) }, match, { "jump", "egress" })
     end)
@@ -317,7 +332,7 @@ end
 function M.tables(d)
   d = { table = d.table, links = d.links or {}, publish = d.publish or {},
     egress = with_all(d.egress) }
-  return { link_table(d), host_table(d) }
+  return { link_table(d), host_table(d), bridge_table(d) }
 end
 
 --- The table of a container that has no end on the host: in its own namespace, which it must have no power over.
@@ -349,7 +364,13 @@ end
 --- nl.delfirewall(table [, netns]) -> true
 -- Takes them away, whether or not they are there.
 function nl.delfirewall(name, netns)
-  return nl.nft({ { family = "netdev", table = name, gone = true }, { family = "inet", table = name, gone = true } }, netns)
+  local all, err, errno = nl.nft.tables(netns)
+  if not all then return nil, err, errno end
+  local own = {}
+  for _, known in ipairs(all) do
+    if known.table == name then own[#own + 1] = { family = known.family, table = name, gone = true } end
+  end
+  return not own[1] or nl.nft(own, netns)
 end
 
 return M

@@ -53,7 +53,7 @@ end
 
 -- The profile's text: interfaces, and luge itself as the client.
 local function body(interfaces, more)
-  return ("network = { interfaces = { %s }, %s }, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }")
+  return ("network = { interfaces = { %s }, egress = false, %s }, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }")
     :format(interfaces, more or "", t.luge, CLIENT)
 end
 
