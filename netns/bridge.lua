@@ -37,7 +37,11 @@ end
 local function numbered(want, number)
   local networks = {}
   for i, row in ipairs(want.networks or {}) do
-    networks[i] = type(row) == "string" and row or row.base and ("%s/%d"):format(nl.subnet(row.base, row.prefix, number, 1), row.prefix) or row.address
+    if type(row) == "string" then
+      networks[i] = row
+    else
+      networks[i] = row.address or ("%s/%d"):format(nl.subnet(row.base, row.prefix, number, 1), row.prefix)
+    end
   end
   return networks
 end
@@ -69,7 +73,9 @@ local function make(fd, name, want)
   local made, err, errno = nl.bridge { name = name }
   if not made and not err.EXIST then return nil, err, errno end
   local kind = nl.link(name)
-  if not made and kind and kind.kind ~= "bridge" then return S.failure("EXIST", "the host has a link of that name, which is no bridge") end
+  if not made and kind and kind.kind ~= "bridge" then
+    return S.failure("EXIST", "the host has a link of that name, which is no bridge")
+  end
   local ok
   if made then
     ok, err, errno = S.note_lock(fd, ("bridge %s\n"):format(name))
@@ -95,9 +101,9 @@ end
 
 --- nl.hold_bridge(path, name [, { networks =, count =, avoid = }]) -> number
 -- Uses the bridge `name`, made unless it is there, until nl.leave_bridge or the end of the process; the lock is the file
--- `path`. networks: its addresses, "ADDRESS/WIDTH" each; with count, rows { base =, prefix = } or { address = } of which the
--- maker takes part number 0 … count - 1, which nobody has and avoid does not name (ranges { first =, count = }). The result is
--- that number, 0 without count. Errors: EXIST for another kind of link; PERM; NOSPC.
+-- `path`. networks: its addresses, "ADDRESS/WIDTH" each; with count, rows { base =, prefix = } or { address = } of which
+-- the maker takes part number 0 … count - 1, which nobody has and avoid does not name (ranges { first =, count = }). The
+-- result is that number, 0 without count. Errors: EXIST for another kind of link; PERM; NOSPC.
 function nl.hold_bridge(path, name, want)
   check.name(name, "#2")
   want = want or {}

@@ -143,6 +143,9 @@ function M.perform(run, before_words)
   if outcome.failed or outcome.reason_name ~= "exit" then
     require("sandbox.container.explain").show(run, outcome)
   end
+  if run.egress then
+    for _, line in ipairs(run.egress.held) do io.stderr:write(line, "\n") end
+  end
   for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
   if run.report_path then require("sandbox.container.report").write(run, outcome) end

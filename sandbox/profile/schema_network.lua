@@ -61,7 +61,8 @@ return function(make)
       { "mode", make.choice { "bridge", "private", "vepa", "passthru" }, default = "bridge", example = '"private"',
         doc = "What it reaches of others on the same device: bridge all, private none, vepa by a switch outside." },
       address(false, ""), address6(false, ""), gateway(false, "a router there"), gateway6(false), mtu, mac, routes },
-    link = record { positional = { "to" }, example = 'link { "router", address = "10.1.0.2/24", peer = { name = "eth1", address = "10.1.0.1/24" } }',
+    link = record { positional = { "to" },
+      example = 'link { "router", address = "10.1.0.2/24", peer = { name = "eth1", address = "10.1.0.1/24" } }',
       doc = "A wire to another container, which runs already, in the background.",
       { "to", "name", required = true, example = '"router"', doc = "The other container's name." }, name,
       address(false, ""), address6(false, ""), gateway(false, "a router there"), gateway6(false), mtu, mac, routes,
@@ -129,12 +130,11 @@ return function(make)
       doc = "The path of a network namespace, or the name of a container of yours, whose network it is in." },
     { "pod", "name", example = '"web"', doc = "The containers with this word share one network, made by the first of them." },
     check = function(v)
-      for _, one in ipairs { "join", "pod" } do
-        for _, other in ipairs { "interfaces", "publish", "bandwidth", "pod" } do
-          if v[one] and other ~= one and v[other] and next(v[other] == true and {} or type(v[other]) == "table" and v[other]
-            or { 1 }) ~= nil then
-            return other, ("excludes %s, which takes a network as it is"):format(one)
-          end
+      local one = v.join and "join" or v.pod and "pod"
+      for _, other in ipairs { "interfaces", "publish", "bandwidth", "pod" } do
+        local value = v[other]
+        if one and other ~= one and value and (type(value) ~= "table" or next(value)) then
+          return other, ("excludes %s, which takes a network as it is"):format(one)
         end
       end
     end }

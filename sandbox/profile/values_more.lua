@@ -238,7 +238,8 @@ local function cidr(family, example)
     if not ip or ip.family ~= family then
       return no(v, ("IPv%d address with a width (write \"%s\")"):format(LENGTH[family], example))
     elseif not v:find("/", 1, true) then
-      return nil, show(v) .. " does not say how wide its network is", ("write \"%s/%d\""):format(v, LENGTH[family] == 4 and 24 or 64)
+      return nil, show(v) .. " does not say how wide its network is",
+        ("write \"%s/%d\""):format(v, family == "inet" and 24 or 64)
     end
     return v
   end

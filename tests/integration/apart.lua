@@ -34,7 +34,7 @@ return function(t)
       local ok, err = xpcall(function()
         if not t.root or unprivileged then become_root() end
         assert(S.unshare "newnet")
-        body()
+        t.with_own_dirs(body)
       end, debug.traceback)
       if not ok then S.write(w, tostring(err)) end
       S.exit(ok and 0 or 1)

@@ -379,6 +379,23 @@ test("a luge that was killed leaves nothing, once gc was there", function()
   t.ok(not nl.link "lab", "the bridge")
 end)
 
+-- Wherever it is at that moment.
+test("killed while it starts: gc finds all of it", function()
+  for i = 0, 14 do
+    local process = box.start { words = { "/bin/sleep", "1000" }, body = body 'bridge { "lab", gateway = "auto" }, veth { }' }
+    S.nanosleep(i * 0.002)
+    S.kill(process.pid, "kill")
+    process:wait()
+    for _ = 1, 500 do
+      t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+      if not nl.link "lab" and #locks() == 0 and #S.dir(box.state) == 0 then break end
+      S.nanosleep(0.01) -- the container's processes end, and let go of the locks
+    end
+    t.equal({ locks(), S.dir(box.state) }, { {}, {} }, "after " .. i * 2 .. " ms")
+    t.ok(not nl.link "lab", "the bridge, after " .. i * 2 .. " ms")
+  end
+end)
+
 test("a network without interfaces is none, and names may be given", function()
   t.contains(box.says { shell = "cat /etc/hosts", body = "network = { interfaces = {}, hosts = { db = '192.0.2.1' } }" },
     "192.0.2.1\tdb")

@@ -110,7 +110,9 @@ t.test("every constructor's example is good, with each field's example put in", 
   end
   local ADDRESSED = { veth = 'address = "10.0.5.2/24", address6 = "fd00:5::2/64",' }
   ADDRESSED.bridge, ADDRESSED.macvlan, ADDRESSED.link = ADDRESSED.veth, ADDRESSED.veth, ADDRESSED.veth
-  local BESIDE = { nat = { bridge = 'gateway = "auto", subnet = "10.0.5.0/24",' }, gateway = ADDRESSED, gateway6 = ADDRESSED, routes = ADDRESSED, size = { bind = 'overlay = "discard",', layers = 'upper = "discard",' }, file = {}, env = {} }
+  local BESIDE = { gateway = ADDRESSED, gateway6 = ADDRESSED, routes = ADDRESSED, file = {}, env = {},
+    nat = { bridge = 'gateway = "auto", subnet = "10.0.5.0/24",' },
+    size = { bind = 'overlay = "discard",', layers = 'upper = "discard",' } }
   for _, name in ipairs(schema.constructors()) do
     local kind = schema.kinds[name]
     if kind then
