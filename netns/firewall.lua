@@ -217,6 +217,7 @@ local function publish_rules(d)
     local family = family_of(p.to)
     rules[#rules + 1] = rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
       p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
+      p.but_loopback and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
       { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port })
   end
   return rules
@@ -324,11 +325,12 @@ local function with_all(egress)
 end
 
 --- The tables of a container's network, as netns.nft takes them.
--- d: { table = their name, links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name,
--- isolated =, subnets = { of the host's end }, nat = boolean, ifb = link that limits what it sends, behind = { networks it
--- routes for } }… }, publish = { { proto =, address = of the host or nil, port =, to = address, to_port =, link = index of
--- the link, why = }… }, egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open =
--- true where there is no limit } }
+-- d: { table = their name,
+--   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated =, nat = boolean,
+--     subnets = { the container's networks }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
+--   publish = { { proto =, address = of the host or nil for all, but_loopback = true where 127.0.0.1 or ::1 is not meant by
+--     that, port =, to = address, to_port =, link = index of the link, why = }… },
+--   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)
   d = { table = d.table, links = d.links or {}, publish = d.publish or {},
     egress = with_all(d.egress) }

@@ -29,6 +29,19 @@ local function link_of(interface, ends, ifb)
     behind = interface.behind, ifb = ifb }
 end
 
+local function is_loopback(address) return address == "::1" or address:find "^127%." ~= nil end
+
+-- Where the host's tables see what bridges carry, answers are given their address back while the bridge has them still, and
+-- the kernel drops what comes to ::1 by another link than lo. On a wire it is given back later.
+local function loses_loopback(c, to)
+  return to.family == "inet6" and c.spec.network.interfaces[to.interface].type == "bridge" and c.facts.filters_bridges
+end
+
+local function wants_loopback(c, entry, to)
+  if entry.host.address then return is_loopback(entry.host.address) end
+  return not loses_loopback(c, to)
+end
+
 local function published(c, all_ends, numbers)
   local list = {}
   for i, entry in ipairs(c.spec.network.publish) do
@@ -36,6 +49,7 @@ local function published(c, all_ends, numbers)
       local e = all_ends[to.interface] and all_ends[to.interface][to.family]
       if e then
         list[#list + 1] = { proto = entry.proto, address = entry.host.address, port = entry.host.port, to = e.address,
+          but_loopback = not entry.host.address and not wants_loopback(c, entry, to) or nil,
           to_port = entry.guest, link = numbers[to.interface], why = ("network.publish[%d]"):format(i) }
       end
     end
@@ -74,7 +88,6 @@ local function forward(c, why, families)
   end
 end
 
-local function is_loopback(address) return address == "::1" or address:find "^127%." ~= nil end
 
 -- Who needs it: nat, and a port that others than the host's loopback ask for.
 local function forward_for(c, all_ends)
@@ -107,6 +120,13 @@ local function hold_ports(c)
   end
 end
 
+local function check_loopback(c, why, entry, to)
+  if entry.host.address and is_loopback(entry.host.address) and loses_loopback(c, to) then
+    c:fault(why, "answers to ::1 get lost on this host, which filters bridges", "publish on 127.0.0.1, or use a veth, "
+      .. "or set net.bridge.bridge-nf-call-ip6tables to 0")
+  end
+end
+
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
 -- told that this is no forgery. What the container itself sends to the loopback ends at its link (netns.firewall).
 local function lead_loopback(c)
@@ -116,7 +136,8 @@ local function lead_loopback(c)
       local interface = c.spec.network.interfaces[to.interface]
       local device = interface.bridge or symbol("link", interface)
       local why, key = ("network.publish[%d]"):format(i), to.family .. device
-      local wanted = not entry.host.address or is_loopback(entry.host.address)
+      local wanted = wants_loopback(c, entry, to)
+      check_loopback(c, why, entry, to)
       if wanted and not done[key] and to.family == "inet" then
         c.steps:add("attach", why, "writefile", { ("/proc/sys/net/ipv4/conf/%s/route_localnet"):format(device), "1" })
       elseif wanted and not done[key] then

@@ -29,7 +29,8 @@ function M.run(options, words)
     local known = {}
     for name in pairs(verbs) do known[#known + 1] = name end
     table.sort(known)
-    return cli.complain(verb and ("network: no '%s'"):format(verb) or "network: what?", "luge network " .. table.concat(known, ", "))
+    local message = verb and ("network: no '%s'"):format(verb) or "network: what?"
+    return cli.complain(message, "luge network " .. table.concat(known, ", "))
   end
   return verbs[verb](options, words)
 end

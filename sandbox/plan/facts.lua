@@ -93,17 +93,20 @@ local finders = {
     end
     return {}
   end,
-  -- Links by which the host learns routes from IPv6 routers, as long as it is none itself.
+  -- Links by which the host learns routes from IPv6 routers: 1, as long as it is none itself, or 2, which another luge may
+  -- have made of it.
   router_links = function()
     local links = {}
     for _, link in ipairs(require("netns").interfaces() or {}) do
       local is_own = link.name == "lo" or link.name:find "^lg"
       local accept = link.is_up and not is_own and S.readfile(("/proc/sys/net/ipv6/conf/%s/accept_ra"):format(link.name))
-      if accept and accept:find "^1" then links[#links + 1] = link.name end
+      if accept and accept:find "^[12]" then links[#links + 1] = link.name end
     end
     table.sort(links)
     return links
   end,
+  -- Whether what bridges carry comes by the tables of IPv6.
+  filters_bridges = function() return (S.readfile "/proc/sys/net/bridge/bridge-nf-call-ip6tables" or ""):find "^1" ~= nil end,
   nice = function() return S.getpriority("process") end,
   own_cpus = function() return S.sched_getaffinity(0) end,
   oom_score = function() return tonumber(S.readfile("/proc/self/oom_score_adj")) or 0 end,
