@@ -141,8 +141,10 @@ end
 
 -- The bridge that its last user made and did not remove.
 local function remove_bridge(text, path)
-  local name, ino = text:match("bridge ([^\n]+)\n"), path:match("/bridge%.(%d+)%.[^/]*$")
-  if name and ino then in_netns(ino, function(there) require("netns").delete(name, there) end) end
+  local ino = path:match("/bridge%.(%d+)%.[^/]*$")
+  if not ino then return end
+  require("netns")
+  in_netns(ino, function(there) require("netns.bridge").remove_noted(text, there) end)
 end
 
 -- Tables of a firewall and links of a container (netns.plan_firewall), and a setting that its last user changed; a network
@@ -175,8 +177,8 @@ local function remove_unlocked(path, wait)
     if there and here.ino == there.ino then
       removed = remove_rest(S.pread(fd, 65536, 0) or "", wait, path)
       -- While we hold the lock: then nobody else has the name.
-      local socket = path:gsub("%.lock$", ".sock")
-      if socket ~= path then S.unlink(socket) end
+      local name = path:match("^(.*)%.lock$")
+      for _, ending in ipairs(name and { ".sock", ".json.new" } or {}) do S.unlink(name .. ending) end
       removed = removed and S.unlink(path)
     end
   end
@@ -190,13 +192,21 @@ function M.collect_name(directory, name, wait)
   return remove_unlocked(("%s/%s.lock"):format(directory, name), wait or false)
 end
 
+-- The names of all locks. What a luge makes here it keeps as long as it watches its container (monitor.lua): of other
+-- files, which are more, it makes none.
+local function locks_in(directory)
+  local dir, locks = S.open(directory, "rdonly, directory, cloexec"), {}
+  for _, name in ipairs(dir and S.names(dir, ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9") or {}) do
+    if is_lock(name) then locks[#locks + 1] = name end
+  end
+  if dir then dir:close() end
+  return locks
+end
+
 --- Removes what luges that were killed left in the state directory: locks that nobody holds. Looks at no more
 -- than `most` of them, so that a start stays cheap, and not always at the same ones where there are more.
 function M.collect(directory, most)
-  local locks, removed = {}, 0
-  for _, name in ipairs(S.dir(directory) or {}) do
-    if is_lock(name) then locks[#locks + 1] = name end
-  end
+  local locks, removed = locks_in(directory), 0
   local first = #locks > most and S.getpid() * most % #locks or 0
   for i = 1, math.min(most, #locks) do
     if remove_unlocked(directory .. "/" .. locks[(first + i - 1) % #locks + 1], false) then removed = removed + 1 end
@@ -208,12 +218,11 @@ end
 -- still there.
 function M.collect_all(directory)
   local removed, left = {}, {}
-  for _, name in ipairs(S.dir(directory) or {}) do
-    local path = directory .. "/" .. name
-    if is_lock(name) then
-      local done = remove_unlocked(path, true)
-      if done then removed[#removed + 1] = name elseif done == false then left[#left + 1] = name end
-    end
+  local locks = locks_in(directory)
+  table.sort(locks)
+  for _, name in ipairs(locks) do
+    local done = remove_unlocked(directory .. "/" .. name, true)
+    if done then removed[#removed + 1] = name elseif done == false then left[#left + 1] = name end
   end
   return removed, left
 end

@@ -141,7 +141,7 @@ end
 --- Runs f in a forked copy of the test, whose directories are its own.
 function M.with_own_dirs(f)
   temporary = {}
-  local ok, err = pcall(f)
+  local ok, err = xpcall(f, debug.traceback)
   remove_dirs()
   if not ok then error(err, 0) end
 end
