@@ -74,7 +74,7 @@ end
 -- ---- the host's settings ----
 
 local function hold(c, why, name, value)
-  local path = "${ranges}/sysctl.${netns}." .. name:gsub("/", ".")
+  local path = ("${ranges}/sysctl.%s.${netns}"):format((name:gsub("/", ".")))
   c.steps:add("host", why, "nl.hold_sysctl", { path, name, value }, { undo = { "nl.leave_sysctl", { path } } })
 end
 

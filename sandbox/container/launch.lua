@@ -24,7 +24,8 @@ function M.undo_all(undo, symbols)
     -- The lock's file stays then: by it `luge gc` knows of the rest.
     if #left == 0 or step.op ~= "take_lock" then
       local ok, err = Steps.undo(S, step.undo, symbols)
-      if ok == nil and not err.NOENT then left[#left + 1] = ("%s: %s"):format(step.undo[1], tostring(err)) end
+      -- What is not there is gone already: a link goes with the container's network.
+      if ok == nil and not err.NOENT and not err.NODEV then left[#left + 1] = ("%s: %s"):format(step.undo[1], tostring(err)) end
     end
   end
   return left

@@ -76,7 +76,7 @@ end
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
 -- and of networks, addresses of a wire and on a bridge, bridges, pods.
 local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.%d+%.[%x.:]+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^pod%.[%w_.-]+$", "^sysctl%.%d+%.[%w_.-]+$" }
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^pod%.[%w_.-]+$", "^sysctl%.[%w_.-]+%.%d+$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do
@@ -156,7 +156,7 @@ local function remove_network(text, path)
   for ino, name in text:gmatch "link (%d+) ([^\n]+)\n" do
     in_netns(ino, function(there) require("netns").delete(name, there) end)
   end
-  local ino = path:match "/sysctl%.(%d+)%.[^/]*$"
+  local ino = path:match "/sysctl%.[^/]*%.(%d+)$"
   if ino then in_netns(ino, function(there) require("netns.sysctl").restore(text, there) end) end
 end
 

@@ -15,7 +15,7 @@ local function locks()
   local list, ino, uid = {}, S.stat("/proc/self/ns/net").ino, S.geteuid()
   for _, dir in ipairs { "/run/luge", "/run/user/" .. uid .. "/luge", "/tmp/luge-" .. uid } do
     for _, name in ipairs(S.dir(dir) or {}) do
-      if name:find("." .. ino .. ".", 1, true) then list[#list + 1] = name end
+      if ("." .. name .. "."):find("." .. ino .. ".", 1, true) then list[#list + 1] = name end
     end
   end
   return list
