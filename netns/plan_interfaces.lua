@@ -172,14 +172,17 @@ end
 
 -- ---- kinds ----
 
+-- The name of the host's end. The firewall has to know the Ethernet address of the other.
 local function new_link(c, why, interface)
   local link = "$link." .. interface.name
   c.steps:add("host", why, "nl.link_name", { "lg" }, { save = link })
+  if not interface.mac then c.steps:add("host", why, "nl.new_mac", {}, { save = "$mac." .. interface.name }) end
   return link
 end
 
 local function peer_of(interface)
-  return { name = interface.name, netns = "$child", mac = interface.mac, mtu = interface.mtu }
+  local mac = interface.mac or interface.type ~= "link" and "$mac." .. interface.name or nil
+  return { name = interface.name, netns = "$child", mac = mac, mtu = interface.mtu }
 end
 
 -- The host believes nothing that comes from the container: no routers it announces, no sources but its own. A machine
@@ -252,10 +255,13 @@ function M.plan(c)
   c.network = {}
   -- Names and addresses are a network namespace's own: another one's container may have the same.
   c.constants.netns = c.facts.netns
+  local firewall, all_ends = require "netns.plan_firewall", {}
+  firewall.guard(c)
   for i, interface in ipairs(c.spec.network.interfaces) do
     local why = ("network.interfaces[%d]"):format(i)
     interface = as_can_be(c, interface)
     local ends = kinds[interface.type](c, why, interface)
+    all_ends[i] = ends
     -- Of several ways to everywhere the first one written counts; the others are there when it is not.
     local has_gateway = false
     for _, e in pairs(ends) do has_gateway = has_gateway or e.gateway end
@@ -265,6 +271,7 @@ function M.plan(c)
       link = (interface.type == "veth" or interface.type == "bridge") and ("${link.%s}"):format(interface.name) or nil,
       address = ends.inet and ends.inet.own, address6 = ends.inet6 and ends.inet6.own }
   end
+  firewall.plan(c, all_ends)
 end
 
 -- The text of an interface's address in /etc/hosts: what is "auto" is known when the container starts.

@@ -231,6 +231,7 @@ function M.supervise(run, symbols, undo, signals)
   if process then outcome = monitor.watch(run, process, signals) end
   if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
   if counted and process and not outcome.failed then cgroup.finish(counted, outcome) end
+  if run.firewall and process and not outcome.failed then require("sandbox.container.egress").finish(run, outcome) end
   if keep and process and not outcome.failed then
     outcome.kept = keep.copy(run.spec.keep, to, symbols, signals, run.kept_files)
     run.kept_files = outcome.kept.made

@@ -387,6 +387,7 @@ function M.watch(run, process, signals)
   run.events { event = "created", pid = process.pid }
   begin(self)
   if run.output then run.output:attach(self) end
+  if run.firewall then require("sandbox.container.egress").attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   until_gone(self)
   local status = must("the container's end", S.waitid("pidfd", process.pidfd, "exited"))

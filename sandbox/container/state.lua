@@ -76,7 +76,8 @@ end
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
 -- and of networks, addresses of a wire and on a bridge, bridges, pods.
 local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$" }
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$",
+  "^sysctl%.[%w_.-]+%.%d+$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do
@@ -128,23 +129,42 @@ local function find_netns(ino)
   end
 end
 
--- The bridge that its last user made and did not remove; it may be another network namespace's, which is gone when nobody
--- is in it.
+-- Calls f with what the functions of S.nl take as the network namespace with this number, nil for our own; not at all
+-- where nobody is in it any more: it is gone, and all that was in it.
+local function in_netns(ino, f)
+  if S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino) then return f(nil) end
+  local there = find_netns(ino)
+  if there then
+    f(there)
+    there:close()
+  end
+end
+
+-- The bridge that its last user made and did not remove.
 local function remove_bridge(text, path)
   local ino = path:match("/bridge%.[^/]*%.(%d+)$")
   if not ino then return end
-  local here = S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino)
-  local there = not here and find_netns(ino)
-  if here or there then
-    require("netns")
-    require("netns.bridge").remove_noted(text, there or nil)
+  require("netns")
+  in_netns(ino, function(there) require("netns.bridge").remove_noted(text, there) end)
+end
+
+-- Tables of a firewall and links of a container (netns.plan_firewall), and a setting that its last user changed; a network
+-- namespace's own settings are written from inside.
+local function remove_network(text, path)
+  for ino, name in text:gmatch "tables (%d+) ([^\n]+)\n" do
+    in_netns(ino, function(there) require("netns").delfirewall(name, there) end)
   end
-  if there then there:close() end
+  for ino, name in text:gmatch "link (%d+) ([^\n]+)\n" do
+    in_netns(ino, function(there) require("netns").delete(name, there) end)
+  end
+  local ino = path:match "/sysctl%.[^/]*%.(%d+)$"
+  if ino then in_netns(ino, function(there) require("netns.sysctl").restore(text, there) end) end
 end
 
 local function remove_rest(text, wait, path)
   kill_process(text)
   remove_bridge(text, path)
+  remove_network(text, path)
   return remove_cgroups(text, wait)
 end
 

@@ -53,7 +53,7 @@ end
 
 -- The profile's text: interfaces, and luge itself as the client.
 local function body(interfaces, more)
-  return ("network = { interfaces = { %s }, %s }, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }")
+  return ("network = { interfaces = { %s }, egress = false, %s }, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }")
     :format(interfaces, more or "", t.luge, CLIENT)
 end
 
@@ -387,7 +387,7 @@ end)
 
 test("the plan names each step by its interface", function()
   local text = box.run({ verb = "plan", body = body 'veth { }, bridge { "lab", isolated = true }' }).stdout
-  for _, part in ipairs { "S.nl.veth({ name = $link.eth0, peer = { name = \"eth0\", netns = $child } })",
+  for _, part in ipairs { "S.nl.veth({ name = $link.eth0, peer = { mac = $mac.eth0, name = \"eth0\", netns = $child } })",
     "S.nl.address(\"eth0\", \"${address.eth0}/30\")", "S.nl.port($link.eth1, { isolated = true })",
     "S.nl.address(\"eth0\", \"${address6.eth0}/64\", \"nodad\")" } do
     t.contains(text, part)
