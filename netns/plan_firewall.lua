@@ -142,7 +142,7 @@ local function lead_loopback(c)
         c.steps:add("attach", why, "writefile", { ("/proc/sys/net/ipv4/conf/%s/route_localnet"):format(device), "1" })
       elseif wanted and not done[key] then
         c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096,
-          replace = true } })
+          append = true } })
       end
       done[key] = done[key] or wanted
     end
