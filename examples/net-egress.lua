@@ -6,7 +6,8 @@
 --   $ luge run examples/net-egress.lua
 --   bash: connect: Connection refused
 --   bash: line 1: /dev/tcp/10.9.0.1/22: Connection refused
---   luge: egress: 10.9.0.1:22 denied (examples/net-egress.lua:14)
+--   luge: egress: 10.9.0.1:22 denied (examples/net-egress.lua:15)
+--   [exit code 1]
 return container {
   command = { "bash", "-c", "exec 3<>/dev/tcp/10.9.0.1/22" },
   network = {

@@ -4,8 +4,9 @@
 --
 --   $ luge run -d --name net-publish examples/net-publish.lua
 --   net-publish
---   $ for at in 127.0.0.1/8080 ::1/9090; do bash -c "exec 3<>/dev/tcp/$at; cat <&3"; done
+--   $ until bash -c 'exec 3<>/dev/tcp/127.0.0.1/8080; cat <&3' 2>/dev/null; do sleep 0.1; done
 --   hello
+--   $ bash -c 'exec 3<>/dev/tcp/::1/9090; cat <&3'
 --   hello
 --   $ luge rm -f net-publish
 return container {

@@ -139,6 +139,7 @@ function nl.hold_bridge(path, name, want)
   if not fd then return nil, how, errno end
   local number, err
   if how == "ex" then
+    M.remove_noted(S.pread(fd, 4096, 0) or "") -- a killed one's
     S.ftruncate(fd, 0)
     S.lseek(fd, 0, "set")
     number, err, errno = make(fd, name, want)

@@ -105,9 +105,9 @@ local function wire_ends(c, why, interface)
       check_free(c, ("%s.%s"):format(why, f.key), own)
       ends[f.family] = { own = own, address = own:match "^[^/]+", gateway = gateway,
         host = gateway and gateway .. "/" .. check.parse_cidr(own).prefix }
-      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { "${ranges}/address.${netns}." .. own:match "^[^/]+" },
-        { save = ("$lock.%s.%s"):format(f.key, interface.name),
-          undo = { "unlink", { "${ranges}/address.${netns}." .. own:match "^[^/]+" } } })
+      local lock = ("${ranges}/address.%s.${netns}"):format(own:match "^[^/]+")
+      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { lock },
+        { save = ("$lock.%s.%s"):format(f.key, interface.name), undo = { "unlink", { lock } } })
     end
   end
   return ends
@@ -234,7 +234,7 @@ function kinds.link(c, why, interface)
   local steps, there, peer = c.steps, "$there." .. interface.name, interface.peer
   steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(interface.to), "net" }, { save = there })
   steps:add("attach", why, "nl.veth", { { name = peer.name, into = there, mac = peer.mac, mtu = interface.mtu,
-    peer = peer_of(interface) } }, { undo = { "nl.rename", { peer.name, spare, there } } })
+    peer = peer_of(interface) } }, { undo = { "nl.set", { peer.name, { name = spare, up = false, netns = there } } } })
   for _, f in ipairs(FAMILIES) do
     local address = peer[f.key]
     if address then

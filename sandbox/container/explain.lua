@@ -201,11 +201,18 @@ end
 -- These name a path of the container relative to its root.
 local IN_ROOT = { mkdirat = true, mknodat = true }
 
+-- The address that the profile writes, for a lock's name need not show it.
+local function lock_subject(run, step)
+  local index, key = step.why:match "^network%.interfaces%[(%d+)%]%.(%w+)$"
+  local interface = index and run.spec.network.interfaces[tonumber(index)]
+  return interface and interface[key] or step.op
+end
+
 -- What the step was about: its path or name, where it has one.
 local function subject(run, step)
   if step.op == "exec" then return run.argv[1] end
   if step.op == "getenv" then return step.args[1] end
-  if step.op == "take_lock" and step.why:find "^network" then return tostring(step.args[1]):match "[^./]+%.?([%x.:]+)$" end
+  if step.op == "take_lock" and step.why:find "^network" then return lock_subject(run, step) end
   if step.op == "open_noted" then return "the container '" .. tostring(step.args[1]):match "([^/]+)%.lock$" .. "'" end
   if step.op == "nl.macvlan" or step.op == "nl.route" then return step.args[1].link or step.args[1].via or step.args[1].to end
   if step.op == "nl.hold_port" then return ("%s %s port %d"):format(table.unpack(step.args)) end

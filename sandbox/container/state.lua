@@ -75,8 +75,8 @@ end
 
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
 -- and of networks, addresses of a wire and on a bridge, bridges, pods.
-local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.%d+%.[%x.:]+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^pod%.[%w_.-]+$", "^sysctl%.[%w_.-]+%.%d+$" }
+local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$", "^sysctl%.[%w_.-]+%.%d+$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do
@@ -141,7 +141,7 @@ end
 
 -- The bridge that its last user made and did not remove.
 local function remove_bridge(text, path)
-  local ino = path:match("/bridge%.(%d+)%.[^/]*$")
+  local ino = path:match("/bridge%.[^/]*%.(%d+)$")
   if not ino then return end
   require("netns")
   in_netns(ino, function(there) require("netns.bridge").remove_noted(text, there) end)
