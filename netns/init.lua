@@ -32,6 +32,7 @@ for theme, names in pairs {
   pool = "subnet link_name",
   bridge = "hold_bridge leave_bridge",
   pod = "hold_pod leave_pod",
+  helper = "helper endhelper",
 } do
   for name in names:gmatch "%g+" do THEMES[name] = theme end
 end
