@@ -100,7 +100,7 @@ local function make(fd, name, want)
     -- What the containers announce is nothing to the host.
     S.writefile(("/proc/sys/net/ipv6/conf/%s/accept_ra"):format(name), "0")
   end
-  ok, err, errno = nl.set(name, { up = true, link_local = made and false or nil })
+  ok, err, errno = nl.set(name, made and { up = true, link_local = false } or { up = true })
   if not ok then return nil, err, errno end
   local number = 0
   if want.count then

@@ -212,9 +212,12 @@ function nl.set(name, changes)
   if t.name then message:string(IFLA.IFNAME, t.name) end
   if t.master ~= nil then message:u32(IFLA.MASTER, master or 0) end
   if t.alias then message:string(IFLA.IFALIAS, t.alias) end
-  if t.link_local ~= nil then put_link_local(message, t.link_local) end
   if t.move then M.put_netns(message, t.move) end
-  return M.done(nl.request(message, t.netns))
+  if t.link_local == nil then return M.done(nl.request(message, t.netns)) end
+  -- First, on its own: the kernel sets the link up before it looks at this.
+  local first = M.message(RTM.NEWLINK, nil, index)
+  put_link_local(first, t.link_local)
+  return M.done(nl.request({ first, message }, t.netns, "batch"))
 end
 
 --- nl.rename(name, new [, netns]) -> true

@@ -133,7 +133,13 @@ local function add_routes(c, why, interface, ends, metric)
   end
 end
 
--- Addresses, up, routes. Without an IPv6 address there is no link-local one either.
+-- Without an IPv6 address there is no link-local one either.
+local function up(address6)
+  if address6 then return { up = true } end
+  return { up = true, link_local = false }
+end
+
+-- Addresses, up, routes.
 local function guest(c, why, interface, ends, metric)
   local steps, name = c.steps, interface.name
   local waits = { waits = true }
@@ -144,7 +150,7 @@ local function guest(c, why, interface, ends, metric)
       waits = nil
     end
   end
-  steps:add("guest", why, "nl.set", { name, { up = true, link_local = not interface.address6 and false or nil } }, waits)
+  steps:add("guest", why, "nl.set", { name, up(interface.address6) }, waits)
   add_routes(c, why, interface, ends, metric)
 end
 
@@ -213,8 +219,9 @@ function kinds.link(c, why, interface)
       steps:add("attach", why, "nl.address", { peer.name, address, { flags = flags_of(f), netns = there } })
     end
   end
-  steps:add("attach", why, "nl.set", { peer.name, { up = true, link_local = not peer.address6 and false or nil,
-    netns = there } })
+  local changes = up(peer.address6)
+  changes.netns = there
+  steps:add("attach", why, "nl.set", { peer.name, changes })
   return given_ends(interface)
 end
 

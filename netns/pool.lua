@@ -62,13 +62,13 @@ function M.choose(kind, networks, families)
   for _, text in ipairs(kind.bases) do
     local base, avoid, whole = check.parse_cidr(text), table.move(taken6, 1, #taken6, 1, {}), false
     for _, network in ipairs(networks) do
-      if network.family == "inet" and not is_default(network) then
+      if families.inet and network.family == "inet" and not is_default(network) then
         local first, count = covered4(base, kind.prefix, network)
         if first then avoid[#avoid + 1] = { first = first, count = count } end
         whole = whole or first == 0 and count >= kind.count
       end
     end
-    if not whole or not families.inet then
+    if not whole then
       return { base = text, pool = { first = 0, step = 1, count = kind.count, avoid = avoid } }
     end
   end

@@ -59,12 +59,12 @@ local function term(host, spec, plan)
   return (plan.terminal or host.stdin_is_terminal) and host.env.TERM or plan.terminal and "xterm" or nil
 end
 
--- The state directory, and that of the ranges where the plan takes one.
+-- The state directory, and that of the ranges, of ids and of addresses, where the plan takes one.
 local function state_directories(host, plan)
   local directory, message = state.directory(host)
   if not directory then return nil, message end
   state.collect(directory, 32)
-  if not plan.ids.range then return directory end
+  if not plan.takes_ranges then return directory end
   local ranges
   ranges, message = state.ranges(host)
   if not ranges then return nil, message end

@@ -125,9 +125,8 @@ function M.container(watch)
   return { schema = 1, name = run.name, profile = run.spec.profile_name, argv = run.argv, state = state_of(watch),
     detached = run.detached ~= nil, pid = watch.process.pid, luge = S.getpid(), started = watch.started,
     log = run.log and { path = run.log.writer.path, written_bytes = run.log.writer.written, lost_bytes = run.log.writer.lost },
-    restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group,
-    hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), network = network_of(run),
-    spec = run.spec,
+    restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group, network = network_of(run),
+    hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
     seal = steps, attach = attaching(run) }
 end
 

@@ -140,7 +140,7 @@ hints["nl.macvlan"] = function(step, err)
   return link_hint(step, err)
 end
 hints["nl.hold_bridge"] = function(_, err)
-  if err.EXIST then return "choose another name" end
+  if err.EXIST then return "choose another name, or write address and address6 (false for none)" end
   return link_hint({ op = "nl.bridge" }, err)
 end
 hints["nl.route"] = function(_, err)

@@ -64,6 +64,13 @@ test("links are changed by functions and by methods", function()
   t.equal({ seen.ifalias, seen.txqlen, seen.promiscuity }, { "x", 17, 1 })
   t.contains(t.json.encode(seen.flags), "NOARP")
   t.equal(links.lo:delete(), nil)
+  t.ok(nl.set("one", { up = true, link_local = false }) == nil, "three is its name")
+  t.ok(nl.set("three", { up = true, link_local = false }) and nl.set("four", { up = true, link_local = true, arp = true }))
+  for _ = 1, 2500 do
+    if #nl.addresses { dev = "four" } > 0 then break end
+    S.nanosleep(0.002)
+  end
+  t.equal({ #nl.addresses { dev = "three" }, #nl.addresses { dev = "four" } }, { 0, 1 })
   local there = apart.namespace()
   t.ok(nl.move("three", there))
   fails("NODEV", nl.link "three")

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Containers with interfaces, in real traffic. Each test plays the host in a network namespace of its own (apart.lua), as
--- root or, for an ordinary user, as root of his user namespace; what luge made there has to be gone at its end.
+-- Containers with interfaces, in real traffic. Each test plays the host in a network namespace of its own (apart.lua); what
+-- luge made there has to be gone at its end. An ordinary user has no power over a host's network.
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
@@ -38,6 +38,7 @@ end
 
 local function test(name, body)
   t.test(name, function()
+    t.needs_root()
     apart.run(function()
       assert(nl.up "lo")
       local before = nl.interfaces()
@@ -52,7 +53,7 @@ end
 
 -- The profile's text: interfaces, and luge itself as the client.
 local function body(interfaces, more)
-  return ("network = { interfaces = { %s }, %s }, mounts = { bind { %q, '/luge' }, bind { %q, '/client.lua' } }")
+  return ("network = { interfaces = { %s }, %s }, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }")
     :format(interfaces, more or "", t.luge, CLIENT)
 end
 
@@ -64,7 +65,7 @@ local function run_text(text, shell)
 end
 
 local function client(interfaces, ...)
-  return run_text(body(interfaces), { "/luge", "lua", "/client.lua", ... })
+  return run_text(body(interfaces), { "/luge", "lua", "/traffic.lua", ... })
 end
 
 -- A container that goes on until it is told to end by the end of its input.
@@ -81,6 +82,16 @@ local function stop(process)
   local r = process:wait()
   t.equal(r.code, 1, r.stderr)
 end
+
+-- ---- ordinary users ----
+
+t.test("an ordinary user has interfaces only where no host is needed", function()
+  t.needs_user()
+  t.equal(box.says { shell = "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '", body = "network = { interfaces = {} }" }, "lo")
+  box.refused({ "exit", "0", body = "network = { interfaces = { veth { } } }" }, "the other end of a veth is made on the host",
+    "run luge as root, or leave the interface out")
+  box.refused({ "exit", "0", body = "network = { pod = 'x' }" }, "an ordinary user may not enter it")
+end)
 
 -- ---- a wire to the host ----
 
@@ -99,7 +110,7 @@ test("a veth: TCP, UDP and ICMP, of both families", function()
 end)
 
 test("the host reaches a server of the container", function()
-  local process = box.start { words = { "/luge", "lua", "/client.lua", "serve", "::", "80" }, body = body
+  local process = box.start { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" }, body = body
     'veth { address = "10.5.0.2/24", address6 = "fd05::2/64" }' }
   process:await "ready\n"
   for _, address in ipairs { "10.5.0.2", "fd05::2" } do
@@ -160,6 +171,7 @@ test("mtu, mac, several interfaces, routes", function()
         routes = { { "default6", "fd09::9", metric = 5 } } }]] }).stdout
   t.matches(text, "eth0@if%d+: <[^\n]*> mtu 1400 [^\n]* link/ether 02:00:00:00:00:07 ")
   t.matches(text, "lan@if%d+: <[^\n]*> mtu 1500 ")
+  t.lacks(box.says { shell = "ip -6 address show dev eth0", body = body "veth { address6 = false }" }, "inet6")
   t.matches(text, "eth2@if%d+: ")
   t.contains(text, "default via 10.5.0.1 dev eth0 ")
   t.contains(text, "default via 10.6.0.1 dev lan metric 200")
@@ -228,9 +240,10 @@ end)
 
 test("a bridge that was there before stays", function()
   assert(nl.bridge { name = "mine", up = true } and nl.address("mine", "10.5.0.1/24"))
-  t.equal(client('bridge { "mine", address = "10.5.0.2/24", gateway = "10.5.0.1" }', "udp", "10.5.0.1", "9"), "refused")
+  t.equal(client('bridge { "mine", address = "10.5.0.2/24", address6 = false, gateway = "10.5.0.1" }', "udp", "10.5.0.1", "9"), "refused")
   t.equal(nl.interfaces().mine.addresses[1].address, "10.5.0.1")
-  box.refused({ "exit", "0", body = body 'bridge { "mine" }' }, "the bridge mine: ", "the bridge is another's: write the addresses")
+  box.refused({ "exit", "0", body = body 'bridge { "mine" }' }, "the bridge mine: ", "the bridge is another's: write the addresses",
+    "address6 (false for none)")
   box.refused({ "exit", "0", body = body 'bridge { "lo", address = "10.6.0.2/24" }' }, "which is no bridge", "choose another name")
   assert(nl.delete "mine")
 end)
@@ -261,6 +274,7 @@ test("a macvlan is in the network that its device is in", function()
 end)
 
 t.test("a wire to another container", function()
+  t.needs_root()
   apart.run(function()
     local detached = dofile "tests/integration/detached.lua"(t, box)
     detached.start("det-router", { shell = "while :; do sleep 1; done", body = body "" })
@@ -271,7 +285,7 @@ t.test("a wire to another container", function()
       t.equal(client(wire, "udp", address, "9"), "refused")
     end
     t.equal(#nl.interfaces(), 1, "the host has no end of it")
-    local r = t.run(box.words { "exit", "0", body = body(wire:gsub(name, "nobody")) })
+    local r = t.run(box.words { "exit", "0", body = body((wire:gsub(name:gsub("%-", "%%-"), "nobody"))) })
     t.contains(r.stderr, "the container 'nobody': No such file or directory")
     detached.ok("rm", "-f", "-t", "1s", "det-router")
     detached.nothing_left()
@@ -281,8 +295,8 @@ end)
 -- ---- networks of others ----
 
 t.test("join: the network of a container, or of a path", function()
+  t.needs_root()
   apart.run(function()
-    if not t.root then return end
     local detached = dofile "tests/integration/detached.lua"(t, box)
     detached.start("det-web", { shell = "while :; do sleep 1; done", body = body 'veth { address = "10.5.0.2/24" }' })
     local web = detached.seen "det-web"
@@ -305,15 +319,15 @@ t.test("join: the network of a container, or of a path", function()
 end)
 
 t.test("a pod: one network, as long as one of its containers runs", function()
+  t.needs_root()
   apart.run(function()
-    if not t.root then return end
     local pod = ("network = { pod = 'pod%d' }"):format(S.getpid())
     local first = box.start { words = { "/bin/sh", "-c", "readlink /proc/self/ns/net; read line" }, stdin = "", keep_input = true,
       body = pod }
-    local its = first:await "(net:%%S+)\n"
+    local its = first:await "(net:%S+)\n"
     local second = box.start { words = { "/bin/sh", "-c", "readlink /proc/self/ns/net; read line" }, stdin = "", keep_input = true,
       body = pod }
-    t.equal(second:await "(net:%%S+)\n", its)
+    t.equal(second:await "(net:%S+)\n", its)
     stop(first)
     t.equal(run_text(pod, "readlink /proc/self/ns/net"), its, "the second holds it")
     t.equal(run_text(pod, "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '"), "lo")
@@ -365,17 +379,7 @@ test("a luge that was killed leaves nothing, once gc was there", function()
   t.ok(not nl.link "lab", "the bridge")
 end)
 
--- ---- ordinary users ----
-
-t.test("an ordinary user has interfaces only where no host is needed", function()
-  t.needs_user()
-  t.equal(box.says { shell = "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '", body = "network = { interfaces = {} }" }, "lo")
-  box.refused({ "exit", "0", body = "network = { interfaces = { veth { } } }" }, "the other end of a veth is made on the host",
-    "run luge as root, or leave the interface out")
-  box.refused({ "exit", "0", body = "network = { pod = 'x' }" }, "an ordinary user may not enter it")
-end)
-
-t.test("a network without interfaces is none, and names may be given", function()
+test("a network without interfaces is none, and names may be given", function()
   t.contains(box.says { shell = "cat /etc/hosts", body = "network = { interfaces = {}, hosts = { db = '192.0.2.1' } }" },
     "192.0.2.1\tdb")
 end)
