@@ -18,6 +18,7 @@ local M = {}
 M.BACKENDS = { "pasta", "slirp4netns" }
 M.NAMESERVER = { pasta = "169.254.1.1", slirp4netns = "10.0.2.3" }
 local SLIRP_ADDRESS = "10.0.2.100"
+local SOCKET = "/socket"
 
 local DEADLINE = 10 -- seconds until the device is there
 local SAID_MOST = 4096
@@ -66,7 +67,7 @@ function slirp4netns.words(t, fds)
   if not fds.userns then add(words, "--enable-sandbox") end -- it wants to be the namespace's root for that
   if t.mac then add(words, "--macaddress", t.mac) end
   if fds.userns then add(words, "--userns-path", fds.userns) end
-  if fds.api then add(words, "--api-socket", fds.api .. t.api:match "/[^/]*$") end -- a name may be longer than a socket's
+  if fds.api then add(words, "--api-socket", fds.api .. SOCKET) end
   return add(words, fds.netns, t.name)
 end
 
@@ -103,22 +104,30 @@ end
 
 -- ---- from outside ----
 
-local function said_by(helper)
-  while #helper.said < SAID_MOST do
-    local part = S.read(helper.stderr, SAID_MOST)
-    if not part or part == "" then break end
-    helper.said = helper.said .. part
+--- Takes what a helper has written, of which the last is kept; false when it has closed its stderr.
+function M.drain(helper)
+  while true do
+    local part, err = S.read(helper.stderr, SAID_MOST)
+    if not part then return err.AGAIN or err.INTR or false end
+    if part == "" then return false end
+    helper.said = (helper.said .. part):sub(-SAID_MOST)
   end
-  return helper.said
 end
 
 --- What a helper wrote last that says something, in one line.
 function M.words_of(helper)
   local lines = {}
-  for line in said_by(helper):gmatch "[^\r\n]+" do
+  M.drain(helper)
+  for line in helper.said:gmatch "[^\r\n]+" do
     if not line:find "^Failed to send %d+ bytes to syslog" and line:find "%S" then lines[#lines + 1] = line end
   end
   return table.concat(lines, "; ", math.max(1, #lines - 4))
+end
+
+--- Removes the directory of slirp4netns' socket.
+function M.remove_socket(directory)
+  S.unlink(directory .. SOCKET)
+  S.rmdir(directory)
 end
 
 --- nl.endhelper(helper) -> true
@@ -132,14 +141,14 @@ function nl.endhelper(helper)
     if helper.exit then helper.exit:close() end
     helper.pidfd = nil
   end
-  if helper.api then S.unlink(helper.api) end
+  if helper.api then M.remove_socket(helper.api) end
   return true
 end
 
 local function failure(helper, name, text)
   local said = M.words_of(helper)
   nl.endhelper(helper)
-  return S.failure(name, ("%s %s%s"):format(helper.backend, text, said ~= "" and ": " .. said or ""))
+  return S.failure(name, ("%s%s"):format(text, said ~= "" and ": " .. said or ""))
 end
 
 -- Until it says that the device is there.
@@ -155,7 +164,7 @@ end
 
 -- One order for slirp4netns; the connection is closed by the answer.
 local function order(helper, deadline, arguments)
-  local socket, err = S.connect_at(helper.api, "stream")
+  local socket, err = S.connect_at(helper.api .. SOCKET, "stream")
   if not socket then return nil, tostring(err) end
   local answer, text = "", json.encode { execute = "add_hostfwd", arguments = arguments }
   S.send(socket, text, "nosignal")
@@ -237,9 +246,13 @@ local function prepare(t)
     ends, ours.exit = S.pipe "cloexec"
     keep("exit", ends)
     if t.api then
+      -- A directory of its own: the helper may be another user than we, and a path longer than a socket's name.
       local directory
-      directory, err, errno = S.open(t.api:match "^(.*)/[^/]*$", "path, directory, cloexec")
+      M.remove_socket(t.api)
+      S.mkdir(t.api, "0700")
+      directory, err, errno = S.open(t.api, "rdonly, directory, nofollow, cloexec")
       if not directory then return nil, err, errno end
+      if t.enters then S.fchown(directory, t.enters, t.enters) end
       keep("api", directory)
     end
   end
@@ -250,21 +263,21 @@ end
 
 local EVERYBODY = 6 -- read and write for others
 
--- Whether the helper becomes the namespace's root before it begins, where that one may open the device: root's helper is nobody
--- outside then, and slirp4netns shuts itself in more tightly.
+-- The user as whom the helper becomes the namespace's root before it begins, where that one may open the device: root's helper
+-- is nobody outside then, and slirp4netns shuts itself in more tightly.
 local function may_enter(t)
-  if not t.userns or not t.pid then return false end
+  if not t.userns or not t.pid then return nil end
   local map = S.readfile(("/proc/%d/uid_map"):format(t.pid)) or ""
   local host = tonumber(("\n" .. map):match "\n%s*0%s+(%d+)")
   local st = S.stat(DEVICE)
-  return host == S.geteuid() or host and st and st.perm & EVERYBODY == EVERYBODY
+  return (host == S.geteuid() or host and st and st.perm & EVERYBODY == EVERYBODY) and host
 end
 
 --- nl.helper{ backend="pasta" or "slirp4netns", path=, netns=fd, userns=fd, pid=, name="eth0", mtu=, mac=, publish={ { proto=, address=,
---- port=, guest= } }, api=path, lock=fd, timeout=10 } -> helper
+--- port=, guest= } }, api=directory, lock=fd, timeout=10 } -> helper
 -- Starts a program that connects the namespace netns by a device of that name, and waits until it is there. userns: whose
 -- namespace it is, which the helper enters; pid: a process in it, as whose root the helper runs where that one may open /dev/net/tun.
--- publish: ports of ours, on all addresses if none is given, that lead to one inside. api: a path for a socket that slirp4netns needs
+-- publish: ports of ours, on all addresses if none is given, that lead to one inside. api: a directory to make for a socket that slirp4netns needs
 -- for publish. lock: a file of S.take_lock that the process is noted in. The answer is for nl.endhelper. Errors: CHILD,
 -- with what it wrote; TIMEDOUT. Source: pasta(1), slirp4netns(1).
 function nl.helper(what)

@@ -16,6 +16,7 @@ end
 function M.clone(c)
   local network = c.spec.network
   if network.join or network.pod then require("netns.plan_join").plan(c) end
+  if has_interfaces(network) then require("netns.plan_user").open(c) end
 end
 
 --- A new namespace has one link, lo, and it is down.
@@ -43,6 +44,8 @@ function M.files(c)
   table.sort(names)
   for _, name in ipairs(names) do lines[#lines + 1] = ("%s\t%s\n"):format(network.hosts[name], name) end
   for i, server in ipairs(network.dns) do servers[i] = ("nameserver %s\n"):format(server) end
+  local helpers = #servers == 0 and has_interfaces(network) and require("netns.plan_user").nameserver(c)
+  if helpers then servers[1] = ("nameserver %s\n"):format(helpers) end
   return table.concat(lines), #servers > 0 and table.concat(servers) or nil
 end
 

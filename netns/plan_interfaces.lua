@@ -225,6 +225,8 @@ function kinds.link(c, why, interface)
   return given_ends(interface)
 end
 
+function kinds.user(c, why, interface) return require("netns.plan_user").plan(c, why, interface) end
+
 -- ---- all of them ----
 
 --- The steps of every interface, in the order of the profile. c.network: what the container's luge knows of each,
@@ -239,9 +241,10 @@ function M.plan(c)
     local ends = kinds[interface.type](c, why, interface)
     -- Of several ways to everywhere the first one written counts; the others are there when it is not.
     local has_gateway = false
-    for _, e in pairs(ends) do has_gateway = has_gateway or e.gateway end
+    for _, e in pairs(ends or {}) do has_gateway = has_gateway or e.gateway end
     if has_gateway then routers = routers + 1 end
-    guest(c, why, interface, ends, has_gateway and routers > 1 and 100 * routers or nil)
+    -- What a helper makes it makes whole.
+    if ends then guest(c, why, interface, ends, has_gateway and routers > 1 and 100 * routers or nil) else ends = {} end
     c.network[i] = { name = interface.name, kind = interface.type,
       link = (interface.type == "veth" or interface.type == "bridge") and ("${link.%s}"):format(interface.name) or nil,
       address = ends.inet and ends.inet.own, address6 = ends.inet6 and ends.inet6.own }

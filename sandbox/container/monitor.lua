@@ -377,7 +377,7 @@ end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals, sent = {} }, Watch)
+  local self = setmetatable({ run = run, process = process, signals = signals, sent = {}, happened = {} }, Watch)
   run.watch = self
   self.began = S.clock_gettime("monotonic")
   loop.begin(self)
@@ -387,10 +387,12 @@ function M.watch(run, process, signals)
   begin(self)
   if run.output then run.output:attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
+  if run.symbols["net.helper"] then require("sandbox.container.helper").attach(self, run.symbols["net.helper"]) end
   until_gone(self)
   local status = S.waitid("pidfd", process.pidfd, "exited")
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began
+  outcome.events = self.happened
   return outcome
 end
 

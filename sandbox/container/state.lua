@@ -106,16 +106,18 @@ local function remove_cgroups(text, wait)
   return gone
 end
 
--- The first process of a killed luge's container, where it may have outlived that (S.note_process). Its number may be
--- another's by now: the age tells, looked at once more when the pidfd holds the process.
-local function kill_process(text)
-  for pid, age, boot in text:gmatch("process (%d+) (%d+) (%S+)\n") do
-    pid, age = tonumber(pid), tonumber(age)
-    local fd = S.process_age(pid) == age and S.boot_id() == boot and S.pidfd_open(pid)
-    if fd then
-      if S.process_age(pid) == age then S.pidfd_send_signal(fd, "kill") end
-      fd:close()
-    end
+local function kill_one(pid, age, boot)
+  local fd = S.process_age(pid) == age and S.boot_id() == boot and S.pidfd_open(pid)
+  if not fd then return end
+  if S.process_age(pid) == age then S.pidfd_send_signal(fd, "kill") end
+  fd:close()
+end
+
+-- The first process of a killed luge's container, and its network's helper, where they may have outlived that
+-- (S.note_process). The number may be another's by now: the age tells, looked at once more when the pidfd holds the process.
+local function kill_processes(text)
+  for _, word in ipairs { "process", "helper" } do
+    for pid, age, boot in text:gmatch("\n" .. word .. " (%d+) (%d+) (%S+)") do kill_one(tonumber(pid), tonumber(age), boot) end
   end
 end
 
@@ -142,7 +144,7 @@ local function remove_bridge(text, path)
 end
 
 local function remove_rest(text, wait, path)
-  kill_process(text)
+  kill_processes(text)
   remove_bridge(text, path)
   return remove_cgroups(text, wait)
 end
@@ -157,8 +159,11 @@ local function remove_unlocked(path, wait)
     if there and here.ino == there.ino then
       removed = remove_rest(S.pread(fd, 65536, 0) or "", wait, path)
       -- While we hold the lock: then nobody else has the name.
-      local socket = path:gsub("%.lock$", ".sock")
-      if socket ~= path then S.unlink(socket) end
+      local base = path:match("^(.*)%.lock$")
+      if base then
+        S.unlink(base .. ".sock")
+        if S.lstat(base .. ".api") then require("netns.helper").remove_socket(base .. ".api") end
+      end
       removed = removed and S.unlink(path)
     end
   end

@@ -81,6 +81,13 @@ local finders = {
   netns = function() return S.stat("/proc/self/ns/net").ino end,
   -- Where that network has routes to, as netns.pool takes them.
   host_networks = function() return require("netns.pool").host_networks() or {} end,
+  -- The programs of netns.helper that are installed, and whether we may open the device that they need: "open", "closed" or
+  -- "missing".
+  helpers = function() return { pasta = find_program("pasta"), slirp4netns = find_program("slirp4netns") } end,
+  tun = function()
+    local ok, err = S.access("/dev/net/tun", "r, w")
+    return ok and "open" or err.NOENT and "missing" or "closed"
+  end,
   nice = function() return S.getpriority("process") end,
   own_cpus = function() return S.sched_getaffinity(0) end,
   oom_score = function() return tonumber(S.readfile("/proc/self/oom_score_adj")) or 0 end,

@@ -315,6 +315,7 @@ function M.finish(merged, profile_name, facts, complain)
   devices(spec)
   identity(spec, facts, complain)
   user(spec, facts, complain)
+  if spec.network.type == "user" then spec.network = require "sandbox.profile.finish_network".expand(spec.network) end
   if spec.network.type == "table" then require "sandbox.profile.finish_network".finish(spec.network, complain) end
   namespaces(spec, complain)
   capabilities(spec, complain)

@@ -63,6 +63,12 @@ local function one(interface, say)
   end
 end
 
+--- { type = "user", … } as the network that it is short for.
+function M.expand(network)
+  return { type = "table", publish = network.publish, hosts = network.hosts or {}, dns = network.dns or {},
+    interfaces = { { type = "user", backend = network.backend, name = network.name, mtu = network.mtu, mac = network.mac } } }
+end
+
 --- network: spec.network, a table's; complain as of sandbox.profile.finish.
 function M.finish(network, complain)
   local taken = { lo = "the loopback" }

@@ -272,14 +272,15 @@ local limits = record { name = "limits",
     '"/ci"'),
 }
 
-local network = typed { name = "network", words = { "none", "host", "internet", "private" }, table = "table",
-  takes = { "none", "host", "internet", "private", "table", record = function() return M.network end } }
+local network = typed { name = "network", words = { "none", "host", "internet", "private", "user" }, table = "table",
+  takes = { "none", "host", "internet", "private", "user", "table",
+    record = function(kind) return kind == "user" and M.network_user or M.network end } }
 local network_kinds
-M.network, network_kinds = require "sandbox.profile.schema_network" { record = record, typed = typed, list = list, map = map,
+M.network, network_kinds, M.network_user = require "sandbox.profile.schema_network" { record = record, typed = typed, list = list, map = map,
   choice = choice }
 for name, kind in pairs(network_kinds) do
   kind.name = name
-  if kind.example then kinds[name] = kind end -- "user" is a field as well
+  if kind.example then kinds[name] = kind end -- "user" is a field as well: { type = "user" }
 end
 
 -- The smallest file holds two of the largest records (sandbox.container.log).

@@ -71,9 +71,11 @@ return function(make)
           { "address6", "cidr6", example = '"fd00:1::1/64"', doc = "Its IPv6 address there." },
           { "mac", "mac", example = '"02:00:00:00:00:08"', doc = "Its Ethernet address." } },
         required = true, example = '{ name = "eth1", address = "10.1.0.1/24" }', doc = "The other end." } },
-    user = record { doc = "The outside world by an installed helper, for ordinary users.",
-      { "backend", make.choice { "pasta", "slirp4netns" }, required = true, enforced = false,
-        because = "leave it out: this version runs no helpers", example = '"pasta"', doc = "The helper." } },
+    user = record { positional = { "backend" },
+      doc = "The outside world by an installed program that luge starts and watches, pasta or slirp4netns, as an ordinary user too: what "
+        .. "the container sends is the program's own. It has addresses and routes from it; the host's loopback is not reached.",
+      { "backend", make.choice { "pasta", "slirp4netns" }, shown = "the one that is installed, pasta before slirp4netns",
+        example = '"pasta"', doc = "The program." }, name, mtu, mac },
   }
 
   local interfaces = list(typed { name = "interface", takes = setmetatable({ "veth", "bridge", "macvlan", "link", "user" },
@@ -81,8 +83,11 @@ return function(make)
 
   local network = record { name = "network",
     { "interfaces", interfaces, default = {}, shown = "{}", example = '{ veth { } }', doc = "Its interfaces, in order." },
-    { "publish", list "any", enforced = false, because = LATER, example = '{ "8080:80" }',
-      doc = "Ports of the host that lead into the container." },
+    { "publish", list(record { name = "publish",
+        { "host", "endpoint", required = true, example = '"127.0.0.1:8080"', doc = "The host's port, after an address, or on all of them." },
+        { "guest", "integer", min = 1, max = 65535, required = true, example = "80", doc = "The container's port." },
+        { "proto", make.choice { "tcp", "udp" }, default = "tcp", example = '"udp"', doc = "The protocol." } }),
+      example = '{ { host = "127.0.0.1:8080", guest = 80 } }', doc = "Ports of the host that lead into the container." },
     { "egress", list "any", enforced = false, because = LATER, example = '{ "192.0.2.1:443" }',
       doc = "Where it may connect to." },
     { "bandwidth", "any", enforced = false, because = LATER, example = '{ down = "10M" }', doc = "Bytes in a second." },
@@ -102,5 +107,11 @@ return function(make)
         end
       end
     end }
-  return network, kinds
+  -- { type = "user", … } is short for a network of that one interface.
+  local user = record { name = "network", doc = kinds.user.doc }
+  for i, field in ipairs(kinds.user) do user[i] = field end
+  for _, field in ipairs(network) do
+    if field[1] == "publish" or field[1] == "hosts" or field[1] == "dns" then user[#user + 1] = field end
+  end
+  return network, kinds, user
 end

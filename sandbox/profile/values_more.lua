@@ -267,6 +267,20 @@ local function subnet(family, most)
 end
 M.subnet4, M.subnet6 = subnet("inet", 30), subnet("inet6", 64)
 
+--- "127.0.0.1:8080", "[::1]:8080" or "8080".
+function M.endpoint(v)
+  v = math.type(v) == "integer" and tostring(v) or v
+  local address, port = nil, type(v) == "string" and v:match "^%d+$"
+  if type(v) == "string" and not port then
+    address, port = v:match "^%[(.+)%]:(%d+)$"
+    if not address then address, port = v:match "^([%d.]+):(%d+)$" end
+  end
+  if not port or address and not is_ip(address) or tonumber(port) < 1 or tonumber(port) > 65535 then
+    return no(v, 'port of the host (write "127.0.0.1:8080", "[::1]:8080" or 8080)')
+  end
+  return v
+end
+
 function M.destination(v)
   if v == "default" or v == "default6" then return v end
   return addresses().parse_cidr(v) and v or no(v, 'network (write 10.6.0.0/16, fd00:6::/64 or "default")')
