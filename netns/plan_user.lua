@@ -44,14 +44,26 @@ local function parse_host(host)
   return address ~= "" and address or nil, tonumber(port or host)
 end
 
+--- What a helper would publish in vain: words and the way out, or nil. Seen with pasta of 2023 and slirp4netns 1.2.
+function M.cannot_publish(backend, one, address, port)
+  local is_slirp = backend == "slirp4netns"
+  if is_slirp and address and address:find(":", 1, true) then
+    return "slirp4netns publishes on IPv4 addresses only", 'write backend = "pasta", or an IPv4 address of the host'
+  elseif is_slirp and one.proto == "udp" and address and address:find "^127%." then
+    return "answers to UDP on the loopback are lost by slirp4netns, which must not reach it",
+      'write backend = "pasta", or another address of the host'
+  elseif not is_slirp and one.proto == "udp" and port ~= one.guest and (not address or address:find "^127%." or address == "::1") then
+    return "answers to UDP on the loopback are lost by pasta where the ports differ",
+      ("write guest = %d, or another address of the host"):format(port)
+  end
+end
+
 local function published(c, backend)
   local list = {}
   for i, one in ipairs(c.spec.network.publish or {}) do
     local address, port = parse_host(one.host)
-    local why = ("network.publish[%d]"):format(i)
-    if backend == "slirp4netns" and address and address:find(":", 1, true) then
-      c:fault(why, "slirp4netns publishes on IPv4 addresses only", 'write backend = "pasta", or an IPv4 address of the host')
-    end
+    local message, hint = M.cannot_publish(backend, one, address, port)
+    if message then c:fault(("network.publish[%d]"):format(i), message, hint) end
     list[i] = { proto = one.proto or "tcp", address = address, port = port, guest = one.guest }
   end
   return list

@@ -4,13 +4,14 @@
 -- decide, and the event and the words on stderr say why.
 
 local cli = require "sandbox.cli"
+local loop = require "sandbox.container.loop"
 local netns_helper = require "netns.helper"
 
 local M = {}
 
 local function ended(watch, helper)
-  watch:forget(helper.pidfd)
-  if helper.is_heard then watch:forget(helper.stderr) end
+  loop.forget(watch, helper.pidfd)
+  if helper.is_heard then loop.forget(watch, helper.stderr) end
   local words = netns_helper.words_of(helper)
   local event = { event = "network", state = "lost", backend = helper.backend, message = words ~= "" and words or nil }
   table.insert(watch.happened, event)
@@ -24,7 +25,7 @@ end
 -- The last words count; a pipe that is full would hold it up.
 local function said(watch, helper)
   if netns_helper.drain(helper) then return end
-  watch:forget(helper.stderr)
+  loop.forget(watch, helper.stderr)
   helper.is_heard = false
 end
 

@@ -29,6 +29,7 @@ return function(t)
   function M.run(body, unprivileged)
     io.stdout:flush()
     local r, w = S.pipe "cloexec"
+    local since = t.directories()
     local pid = t.must(S.fork())
     if pid == 0 then
       local ok, err = xpcall(function()
@@ -37,6 +38,7 @@ return function(t)
         body()
       end, debug.traceback)
       if not ok then S.write(w, tostring(err)) end
+      t.clean(since)
       S.exit(ok and 0 or 1)
     end
     w:close()

@@ -429,11 +429,21 @@ local function message(err)
   return (text:gsub("\n%s*tests/integration/harness%.lua:%d+: in field 'test'.*", ""))
 end
 
+-- How many directories M.dir has made for this test.
+function M.directories() return #temporary end
+
+-- Removes them, or those of a copy that a test forked: what it made beyond so many.
+function M.clean(beyond)
+  for i = #temporary, (beyond or 0) + 1, -1 do
+    M.remove_tree(temporary[i])
+    temporary[i] = nil
+  end
+end
+
 function M.test(name, body)
   local script = debug.getinfo(2, "S").short_src:match "([^/]*)%.lua$" or "?"
   local ok, err = xpcall(body, message)
-  for i = #temporary, 1, -1 do M.remove_tree(temporary[i]) end
-  temporary = {}
+  M.clean()
   if ok then
     note("pass", script .. "::" .. name)
     if os.getenv "V" then print("ok      " .. name) end
