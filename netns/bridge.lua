@@ -1,12 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- netns.bridge: a bridge that several processes use, each for as long as it lives, made by the first and removed by the
--- last. Who uses it has a shared lock on a file; who could have an exclusive one is alone. The file says what its maker
--- made, for whoever clears up after one that was killed (`luge gc`).
+-- last. Who uses it has a shared lock on a file; who could have an exclusive one is alone. The file says what its maker is
+-- about to make, name and Ethernet address, for whoever clears up after one that was killed (`luge gc`): by the address a
+-- bridge of luge's is told from another's of that name.
 
 local S = require "syscall"
 local check = require "netns.check"
 local nl = require "netns"
 local pool = require "netns.pool"
+
+local M = {}
 
 local held = {} -- path → descriptor: the locks of this process
 
@@ -60,7 +63,11 @@ end
 local function numbered(want, number)
   local networks = {}
   for i, row in ipairs(want.networks or {}) do
-    networks[i] = type(row) == "string" and row or row.base and ("%s/%d"):format(nl.subnet(row.base, row.prefix, number, 1), row.prefix) or row.address
+    if type(row) == "string" then
+      networks[i] = row
+    else
+      networks[i] = row.address or ("%s/%d"):format(nl.subnet(row.base, row.prefix, number, 1), row.prefix)
+    end
   end
   return networks
 end
@@ -87,19 +94,45 @@ local function choose(name, want)
   return S.failure("NOSPC", "all of them are in use")
 end
 
+-- An Ethernet address of nobody's: given, not made from the ports', it also stays when ports come and go.
+local function random_mac()
+  local fd, err, errno = S.open("/dev/urandom", "rdonly, cloexec")
+  if not fd then return nil, err, errno end
+  local bytes = fd:read(5)
+  fd:close()
+  return "02" .. bytes:gsub(".", function(byte) return (":%02x"):format(byte:byte()) end)
+end
+
+-- Whether it was made now; false: it was there.
+local function make_link(fd, name)
+  local there = nl.link(name)
+  if there and there.kind ~= "bridge" then
+    return S.failure("EXIST", "the host has a link of that name, which is no bridge")
+  elseif there then
+    return false
+  end
+  local mac, err, errno = random_mac()
+  local ok
+  if mac then ok, err, errno = S.note_lock(fd, ("bridge %s %s\n"):format(name, mac)) end
+  if ok then ok, err, errno = nl.bridge { name = name, mac = mac } end
+  if not ok then return nil, err, errno end
+  -- What the containers announce is nothing to the host.
+  S.writefile(("/proc/sys/net/ipv6/conf/%s/accept_ra"):format(name), "0")
+  return true
+end
+
+--- Removes the bridge that a lock's text notes, if it is that one; netns: where it is, the caller's if not given.
+function M.remove_noted(text, netns)
+  local name, mac = text:match "bridge (%S+) (%S+)\n"
+  local link = name and nl.link(name, netns)
+  if link and link.mac == mac then nl.delete(name, netns) end
+end
+
 -- Makes the bridge and its addresses, alone with it; the number of its networks.
 local function make(fd, name, want)
-  local made, err, errno = nl.bridge { name = name }
-  if not made and not err.EXIST then return nil, err, errno end
-  local kind = nl.link(name)
-  if not made and kind and kind.kind ~= "bridge" then return S.failure("EXIST", "the host has a link of that name, which is no bridge") end
+  local made, err, errno = make_link(fd, name)
+  if made == nil then return nil, err, errno end
   local ok
-  if made then
-    ok, err, errno = S.note_lock(fd, ("bridge %s\n"):format(name))
-    if not ok then return nil, err, errno end
-    -- What the containers announce is nothing to the host.
-    S.writefile(("/proc/sys/net/ipv6/conf/%s/accept_ra"):format(name), "0")
-  end
   ok, err, errno = nl.set(name, made and { up = true, link_local = false } or { up = true })
   if not ok then return nil, err, errno end
   local number = 0
@@ -118,9 +151,9 @@ end
 
 --- nl.hold_bridge(path, name [, { networks =, count =, avoid = }]) -> number
 -- Uses the bridge `name`, made unless it is there, until nl.leave_bridge or the end of the process; the lock is the file
--- `path`. networks: its addresses, "ADDRESS/WIDTH" each; with count, rows { base =, prefix = } or { address = } of which the
--- maker takes part number 0 … count - 1, which nobody has and avoid does not name (ranges { first =, count = }). The result is
--- that number, 0 without count. Errors: EXIST for another kind of link; PERM; NOSPC.
+-- `path`. networks: its addresses, "ADDRESS/WIDTH" each; with count, rows { base =, prefix = } or { address = } of which
+-- the maker takes part number 0 … count - 1, which nobody has and avoid does not name (ranges { first =, count = }). The
+-- result is that number, 0 without count. Errors: EXIST for another kind of link; PERM; NOSPC.
 function nl.hold_bridge(path, name, want)
   check.name(name, "#2")
   want = want or {}
@@ -146,7 +179,7 @@ function nl.hold_bridge(path, name, want)
   end
   if not number then
     if how == "ex" then
-      if (S.pread(fd, 4096, 0) or ""):find("bridge " .. name .. "\n", 1, true) then nl.delete(name) end
+      M.remove_noted(S.pread(fd, 4096, 0) or "")
       S.unlink(path)
     end
     fd:close()
@@ -156,16 +189,18 @@ function nl.hold_bridge(path, name, want)
   return number
 end
 
---- nl.leave_bridge(path, name) -> true
+--- nl.leave_bridge(path) -> true
 -- The end of nl.hold_bridge; the last user removes what the first one made.
-function nl.leave_bridge(path, name)
+function nl.leave_bridge(path)
   local own = held[path]
   if not own then return true end
   held[path] = nil
   if S.flock(own.fd, "ex, nb") then
-    if (S.pread(own.fd, 4096, 0) or ""):find("bridge " .. name .. "\n", 1, true) then nl.delete(name) end
+    M.remove_noted(S.pread(own.fd, 4096, 0) or "")
     S.unlink(path)
   end
   own.fd:close()
   return true
 end
+
+return M

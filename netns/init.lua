@@ -28,6 +28,8 @@ for theme, names in pairs {
   tuntap = "tuntap",
   nft = "nft",
   firewall = "firewall delfirewall",
+  sysctl = "hold_sysctl leave_sysctl",
+  port = "hold_port new_mac",
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
   pool = "subnet link_name",
   bridge = "hold_bridge leave_bridge",

@@ -197,7 +197,8 @@ end
 --- nl.set(name, { mtu=, mac=, name=, up=, master=name or false, move=netns, alias=, queue=, group=, arp=, multicast=,
 --- promisc=, link_local=, netns= }) -> true
 -- Changes a link, all in one request: name is the new one, move the namespace it goes to, netns the one it is in;
--- link_local=false: it gets no IPv6 address of its own making when it is set up. A link that is renamed has to be down before Linux 6.2. Errors: NODEV, BUSY, EXIST, PERM. Source: rtnetlink(7), RTM_NEWLINK.
+-- link_local=false: it gets no IPv6 address of its own making when it is set up. A link that is renamed has to be down
+-- before Linux 6.2. Errors: NODEV, BUSY, EXIST, PERM. Source: rtnetlink(7), RTM_NEWLINK.
 function nl.set(name, changes)
   name = check.name(name, "#1")
   local t = check.fields(changes, "#2", M.COMMON, SETTABLE)

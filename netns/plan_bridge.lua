@@ -106,12 +106,13 @@ function M.plan(c, why, interface, new_link, peer_of)
   local steps, name, bridge = c.steps, interface.name, interface.bridge
   local lock = "${ranges}/bridge.${netns}." .. bridge
   steps:add("host", why, "nl.hold_bridge", { lock, bridge, wish(interface, by, chosen, common) },
-    { save = "$bridge." .. name, undo = { "nl.leave_bridge", { lock, bridge } } })
+    { save = "$bridge." .. name, undo = { "nl.leave_bridge", { lock } } })
   take_addresses(c, why, interface, by, common)
   local ends = {}
   for _, f in ipairs(common.FAMILIES) do ends[f.family] = family_ends(c, why, interface, f, by[f.family]) end
   local link = new_link(c, why, interface)
   steps:add("attach", why, "nl.veth", { { name = link, mtu = interface.mtu, master = bridge, peer = peer_of(interface) } })
+  common.set_up(c, why, interface)
   if interface.isolated then steps:add("attach", why, "nl.port", { link, { isolated = true } }) end
   steps:add("attach", why, "nl.set", { link, { up = true, link_local = false } })
   return ends

@@ -33,6 +33,15 @@ function M.needs_host(c, why, what)
     or "run luge as root, or leave the interface out: network = { interfaces = {} } needs none")
 end
 
+-- The interface as this host can have it: an address of IPv6 that nobody wrote is none where the kernel has no IPv6.
+local function as_can_be(c, interface)
+  if interface.address6 ~= "auto" or c.facts.ipv6 then return interface end
+  local copy = {}
+  for key, value in pairs(interface) do copy[key] = value end
+  copy.address6, copy.gateway6 = false, false
+  return copy
+end
+
 local function wants_auto(interface)
   local families = { inet = interface.address == "auto" or nil, inet6 = interface.address6 == "auto" or nil }
   return next(families) and families
@@ -134,12 +143,19 @@ local function add_routes(c, why, interface, ends, metric)
 end
 
 -- Without an IPv6 address there is no link-local one either.
-local function up(address6)
-  if address6 then return { up = true } end
-  return { up = true, link_local = false }
+local function up(address6, netns)
+  local changes = { up = true, netns = netns }
+  if not address6 then changes.link_local = false end
+  return changes
 end
 
--- Addresses, up, routes.
+-- The container's end is set up before the other: the end that is second works at once, the first one when the kernel has
+-- got round to it, for which a look at the link makes it hurry (Linux 6.2), and giving it an address takes one.
+local function set_up(c, why, interface)
+  c.steps:add("attach", why, "nl.set", { interface.name, up(interface.address6, "$child") })
+end
+
+-- Addresses and routes; up, where the parent has not done it.
 local function guest(c, why, interface, ends, metric)
   local steps, name = c.steps, interface.name
   local waits = { waits = true }
@@ -150,7 +166,7 @@ local function guest(c, why, interface, ends, metric)
       waits = nil
     end
   end
-  steps:add("guest", why, "nl.set", { name, up(interface.address6) }, waits)
+  if interface.type == "macvlan" then steps:add("guest", why, "nl.set", { name, up(interface.address6) }, waits) end
   add_routes(c, why, interface, ends, metric)
 end
 
@@ -183,6 +199,7 @@ function kinds.veth(c, why, interface)
   take_wire(c, why, interface)
   local ends, steps, link = wire_ends(c, why, interface), c.steps, new_link(c, why, interface)
   steps:add("attach", why, "nl.veth", { { name = link, mtu = interface.mtu, peer = peer_of(interface) } })
+  set_up(c, why, interface)
   distrust(c, why, interface)
   steps:add("attach", why, "nl.set", { link, { up = true, link_local = false } })
   for _, f in ipairs(FAMILIES) do
@@ -206,22 +223,23 @@ function kinds.macvlan(c, why, interface)
   return given_ends(interface)
 end
 
--- Both ends are made where they belong; the host never has one.
+-- Both ends are made where they belong; the host never has one. The other end is in the way of another wire of that name
+-- until the kernel has got round to removing it: so it loses its name at once.
 function kinds.link(c, why, interface)
   M.needs_host(c, why, "a wire to another container is made by the host")
+  local spare = new_link(c, why, interface)
   local steps, there, peer = c.steps, "$there." .. interface.name, interface.peer
   steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(interface.to), "net" }, { save = there })
   steps:add("attach", why, "nl.veth", { { name = peer.name, into = there, mac = peer.mac, mtu = interface.mtu,
-    peer = peer_of(interface) } })
+    peer = peer_of(interface) } }, { undo = { "nl.rename", { peer.name, spare, there } } })
   for _, f in ipairs(FAMILIES) do
     local address = peer[f.key]
     if address then
       steps:add("attach", why, "nl.address", { peer.name, address, { flags = flags_of(f), netns = there } })
     end
   end
-  local changes = up(peer.address6)
-  changes.netns = there
-  steps:add("attach", why, "nl.set", { peer.name, changes })
+  set_up(c, why, interface)
+  steps:add("attach", why, "nl.set", { peer.name, up(peer.address6, there) })
   return given_ends(interface)
 end
 
@@ -238,6 +256,7 @@ function M.plan(c)
   c.constants.netns = c.facts.netns
   for i, interface in ipairs(c.spec.network.interfaces) do
     local why = ("network.interfaces[%d]"):format(i)
+    interface = as_can_be(c, interface)
     local ends = kinds[interface.type](c, why, interface)
     -- Of several ways to everywhere the first one written counts; the others are there when it is not.
     local has_gateway = false
@@ -262,6 +281,7 @@ end
 function M.hosts(c)
   local lines, named = { "127.0.0.1\tlocalhost\n", "::1\tlocalhost\n" }, {}
   for _, interface in ipairs(c.spec.network.interfaces) do
+    interface = as_can_be(c, interface)
     for _, key in ipairs { "address", "address6" } do
       local text = not named[key] and host_text(interface, key)
       if text then
@@ -276,6 +296,6 @@ function M.hosts(c)
   return lines
 end
 
-M.FAMILIES, M.wants_auto, M.no_range, M.distrust, M.flags_of = FAMILIES, wants_auto, no_range, distrust, flags_of
+M.FAMILIES, M.wants_auto, M.no_range, M.set_up = FAMILIES, wants_auto, no_range, set_up
 
 return M

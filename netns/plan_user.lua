@@ -38,12 +38,6 @@ function M.missing(facts, interface)
   end
 end
 
--- "127.0.0.1:8080", "[::1]:8080" or 8080.
-local function parse_host(host)
-  local address, port = tostring(host):match "^%[?(.-)%]?:(%d+)$"
-  return address ~= "" and address or nil, tonumber(port or host)
-end
-
 --- What a helper would publish in vain: words and the way out, or nil. Seen with pasta of 2023 and slirp4netns 1.2.
 function M.cannot_publish(backend, one, address, port)
   local is_slirp = backend == "slirp4netns"
@@ -52,7 +46,7 @@ function M.cannot_publish(backend, one, address, port)
   elseif is_slirp and one.proto == "udp" and address and address:find "^127%." then
     return "answers to UDP on the loopback are lost by slirp4netns, which must not reach it",
       'write backend = "pasta", or another address of the host'
-  elseif not is_slirp and one.proto == "udp" and port ~= one.guest and (not address or address:find "^127%." or address == "::1") then
+  elseif not is_slirp and one.proto == "udp" and port ~= (one.guest or port) and (not address or address:find "^127%." or address == "::1") then
     return "answers to UDP on the loopback are lost by pasta where the ports differ",
       ("write guest = %d, or another address of the host"):format(port)
   end
@@ -61,10 +55,10 @@ end
 local function published(c, backend)
   local list = {}
   for i, one in ipairs(c.spec.network.publish or {}) do
-    local address, port = parse_host(one.host)
+    local address, port = one.host.address or one.host.family == "inet" and "0.0.0.0" or one.host.family and "::", one.host.port
     local message, hint = M.cannot_publish(backend, one, address, port)
     if message then c:fault(("network.publish[%d]"):format(i), message, hint) end
-    list[i] = { proto = one.proto or "tcp", address = address, port = port, guest = one.guest }
+    list[i] = { proto = one.proto or "tcp", address = address, port = port, guest = one.guest or port }
   end
   return list
 end

@@ -29,7 +29,7 @@
 #define HEAP_ADDRESS ((void *)0x1000000000)
 
 enum {
-	FROZEN_SIZE = 4 << 20,
+	FROZEN_SIZE = 6 << 20,
 	CHUNK_SIZE = 128 << 10,
 	RUN_SIZE = 4 << 10,
 	GRAIN = 16,

@@ -28,11 +28,18 @@ return function(S)
         S.nanosleep(math.min(try, 50) * 0.001) -- somebody looks whether a dead one has left it, or clears up after it
       end
       -- Its last holder may have removed the name between our open and our lock.
-      local here, there = S.fstat(fd), ok and S.lstat(path)
+      local here, there
+      if ok then
+        here, err, number = S.fstat(fd)
+        if here then there, err, number = S.lstat(path) end
+        if not here or not there and not err.NOENT then return nil, err, number end
+      end
       if there and here.ino == there.ino then
-        if here.size > 0 then S.ftruncate(fd, 0) end -- what its last holder noted
-        S.pwrite(fd, S.getpid() .. "\n" .. (note or ""), 0)
-        return fd
+        if here.size > 0 then ok, err, number = S.ftruncate(fd, 0) end -- what its last holder noted
+        if ok then ok, err, number = S.pwrite(fd, S.getpid() .. "\n" .. (note or ""), 0) end
+        if ok then return fd end
+        S.unlink(path) -- ours, and of no use to those who look for its holder
+        return nil, err, number
       end
       fd:close()
     end

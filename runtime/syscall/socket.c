@@ -114,7 +114,7 @@ static int l_accept4(lua_State *L)
 	int flags = (int)bind_opt_flags(L, 2, &bind_set_SOCK, 0);
 	struct address a = {.size = sizeof(a.u)};
 	int *slot = bind_new_fd(L);
-	long rc = sys_result(accept4(fd, &a.u.any, &a.size, flags | SOCK_CLOEXEC));
+	long rc = sys_retry(accept4(fd, &a.u.any, &a.size, flags | SOCK_CLOEXEC));
 
 	if (rc < 0)
 		return bind_error(L, (int)-rc);
@@ -134,7 +134,7 @@ static int l_send(lua_State *L)
 	const char *data = luaL_checklstring(L, 2, &len);
 	int flags = (int)bind_opt_flags(L, 3, &bind_set_MSG, 0);
 
-	return bind_return_int(L, sys_result(send(fd, data, len, flags | MSG_NOSIGNAL)));
+	return bind_return_int(L, sys_retry(send(fd, data, len, flags | MSG_NOSIGNAL)));
 }
 
 /*** S.sendto(fd, data, flags, addr) -> bytes sent
@@ -150,7 +150,7 @@ static int l_sendto(lua_State *L)
 
 	address_check(L, 4, &a);
 	return bind_return_int(
-		L, sys_result(sendto(fd, data, len, flags | MSG_NOSIGNAL, &a.u.any, a.size)));
+		L, sys_retry(sendto(fd, data, len, flags | MSG_NOSIGNAL, &a.u.any, a.size)));
 }
 
 /* Both forms of receiving; a buffer of Lua's, so that nothing is lost when a later allocation
@@ -162,7 +162,7 @@ static int receive(lua_State *L, struct address *ret_from)
 					    : (size_t)bind_check_range(L, 2, 0, RECEIVE_MAX);
 	int flags = (int)bind_opt_flags(L, 3, &bind_set_MSG, 0);
 	char *data = lua_newuserdata(L, size ? size : 1);
-	long rc = sys_result(recvfrom(fd, data, size, flags, &ret_from->u.any, &ret_from->size));
+	long rc = sys_retry(recvfrom(fd, data, size, flags, &ret_from->u.any, &ret_from->size));
 
 	if (rc < 0)
 		return bind_error(L, (int)-rc);
@@ -173,7 +173,7 @@ static int receive(lua_State *L, struct address *ret_from)
 
 /*** S.recv(fd [, size [, flags]]) -> data
  * At most size bytes (65536); "" when the peer of a stream has closed, and for an empty datagram.
- * flags: "peek, dontwait, waitall"… Errors: AGAIN, CONNRESET, INTR. Source: recv(2).
+ * flags: "peek, dontwait, waitall"… Errors: AGAIN, CONNRESET. Source: recv(2).
  */
 static int l_recv(lua_State *L)
 {

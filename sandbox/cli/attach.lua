@@ -51,6 +51,7 @@ function M.run(options, names)
   elseif outcome.ended.gone then
     return cli.complain(("attach %s: its luge is gone"):format(name), "luge gc takes away what a killed luge left")
   end
+  if outcome.ended.again then say(("the container '%s' ended, and is started again: it can be attached to anew"):format(name)) end
   if outcome.ended.message then io.stderr:write(cli.printable(outcome.ended.message), "\n") end
   return outcome.ended.exit_code
 end

@@ -44,7 +44,8 @@ function M.no_such(name, containers, of_running)
     or "these are: " .. shown)
 end
 
-local STATES = { running = "is running", paused = "is paused", restarting = "is between two runs", ended = "has ended", lost = "was lost: its luge was killed",
+local STATES = { running = "is running", paused = "is paused", restarting = "is between two runs",
+  ended = "has ended", lost = "was lost: its luge was killed",
   unknown = "cannot be read" }
 
 --- What the state of a container is called, in a sentence.

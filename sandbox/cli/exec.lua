@@ -33,6 +33,10 @@ local function request(options, words)
     how.user, message, hint = require("sandbox.profile.values_more").user(options.user)
     if not how.user then return nil, "--user: " .. message, hint end
   end
+  if options.timeout then
+    how.timeout = require("sandbox.profile.values").duration(tonumber(options.timeout) or options.timeout)
+    if not how.timeout then return nil, ("--timeout %s: a duration expected"):format(options.timeout), "as 10s, 1m30s or 500ms" end
+  end
   if #words == 0 then return nil, "no command", "luge exec NAME -- COMMAND" end
   return how
 end

@@ -26,8 +26,9 @@ function M.plans(group, host, options)
   local plans, faults = {}, {}
   rawset(host, "on_terminal", false)
   for _, name in ipairs(group.order) do
-    local spec, wrong = group.members[name].spec, nil
+    local spec = group.members[name].spec
     local fault = fault_of(spec)
+    local wrong
     if fault then
       wrong = profile.place(spec, { fault })
       -- What nobody wrote is missing in the container itself.
@@ -94,8 +95,7 @@ local function prepare(group, found, plans, options)
   local runs = {}
   for _, name in ipairs(group.order) do
     local spec = group.members[name].spec
-    if name == group.main then request.settle_stdin(spec, group.source, options) else spec.stdin = spec.stdin == "inherit" and "null"
-      or spec.stdin end
+    request.settle_stdin(spec, group.source, { detach = name ~= group.main })
     local one, code = run.prepare(spec, plans[name], found.host, options, { name = M.name_of(group, name), status = found.status,
       keep = name == group.main and found.keep or { 0, 1, 2 } })
     if not one then return nil, code end

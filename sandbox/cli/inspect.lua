@@ -21,7 +21,7 @@ local function add_live(row, directory, name)
   local facts, message = require("sandbox.container.describe").read_raw(fds)
   if not facts then return nil, message end
   for _, field in ipairs(LIVE) do row[field] = facts[field] end
-  row.state, row.started = facts.state, facts.started
+  row.state, row.started, row.health_check = facts.state, facts.started, facts.health
   return true
 end
 

@@ -34,6 +34,7 @@ end
 
 local function passes(container, wanted, options)
   if not options.all and not wanted.state and not containers.RUNS[container.state] then return false end
+  if options.group and not container.group then return false end
   for field, values in pairs(wanted) do
     if not values[tostring(container[field] or false)] then return false end
   end
@@ -78,6 +79,8 @@ local COLUMNS = {
   { "COMMAND", command, left = true },
 }
 
+local GROUP = { "GROUP", function(c) return c.group or "-" end, left = true }
+
 local FIELDS = { "name", "profile", "state", "detached", "argv", "created", "pid", "luge", "ended", "exit_code", "signal",
   "reason", "message", "restarts", "health", "group" }
 
@@ -94,6 +97,12 @@ function M.row(container)
   return row
 end
 
+local function with_group()
+  local columns = table.move(COLUMNS, 1, #COLUMNS, 2, { COLUMNS[1] })
+  columns[2] = GROUP
+  return columns
+end
+
 local function show(found, options)
   if options.quiet then
     for _, container in ipairs(found) do io.write(container.name, "\n") end
@@ -102,14 +111,19 @@ local function show(found, options)
     for i, container in ipairs(found) do rows[i] = M.row(container) end
     io.write(json.encode({ schema = 1, containers = json.array(rows) }, { pretty = true }), "\n")
   else
-    io.write(require("sandbox.cli.columns").text(COLUMNS, found))
+    io.write(require("sandbox.cli.columns").text(options.group and with_group() or COLUMNS, found))
   end
 end
 
-function M.run(options)
+function M.run(options, words)
+  if words[1] and not options.group then return cli.complain(words[1] .. ": one word too many", "luge ps --group " .. words[1]) end
   local directory = containers.directory()
   local wanted = directory and filters_of(options)
   if not wanted then return containers.FAILED end
+  for _, name in ipairs(words) do
+    wanted.group = wanted.group or {}
+    wanted.group[name] = true
+  end
   local found = {}
   for _, container in ipairs(list.all(directory)) do
     if passes(container, wanted, options) then found[#found + 1] = container end

@@ -90,9 +90,16 @@ local function log_of(spec, host, name, directory)
   return { place = place, name = name, state = directory, size = spec.log.size, files = spec.log.files }
 end
 
---- A container that is to be launched: spec and plan, under `name` or one that the spec says or that is made. how: keep, status =
+--- A container that is to be launched, by its spec and plan. how: name, or the spec says or gets one; keep and status,
 -- descriptors. Nil and the exit code after the message was printed.
 function M.prepare(spec, plan, host, options, how)
+  local ready = spec.health and spec.health.fd
+  for _, number in ipairs(how.keep) do
+    if number == ready then
+      return nil, request.refuse(spec, "health.fd",
+        ("--pass-fd %d: the container has that descriptor for its health"):format(number), "choose another number in one of them")
+    end
+  end
   local directory, ranges = state_directories(host, plan)
   if not directory then return nil, cli.complain(ranges, "set LUGE_STATE to a directory of yours") end
   local name = how.name or spec.name
@@ -144,6 +151,8 @@ function M.perform(run, before_words)
   end
   for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
+  for _, text in ipairs(outcome.left) do cli.complain("not taken away: " .. text, "luge gc takes it away") end
+  for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
   if run.report_path then require("sandbox.container.report").write(run, outcome) end
   if run.finished then run.finished(outcome) end
   return outcome.exit_code

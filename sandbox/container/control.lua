@@ -54,8 +54,37 @@ end
 
 function Server:refuse(client, ...) self:send(client, { error = (...):format(select(2, ...)) }) end
 
--- The reply comes when the container has ended and nothing of it is left.
-local function wait(server, client)
+-- What one can wait for beside the end: true, false where it will not be, nil where it may be yet.
+local conditions = {}
+
+function conditions.running(watch) return watch.started and not watch.gone or nil end
+
+function conditions.healthy(watch)
+  if watch.run.health_state == "unhealthy" and not watch.run.spec.restart then return false end
+  return watch.run.health_state == "healthy" or nil
+end
+
+-- Replies where the condition is decided; true then.
+local function decide(server, client)
+  local holds = conditions[client.condition](server.watch)
+  if holds == nil then return false end
+  if client.waits then client.waits, server.waiting = nil, server.waiting - 1 end
+  server:send(client, { ok = true, holds = holds, health = server.watch.run.health_state })
+  client.condition = nil
+  return true
+end
+
+-- The reply comes when the container has ended and nothing of it is left, or when the condition is decided.
+local function wait(server, client, message)
+  local condition = message and message.op == "wait" and message.condition
+  if condition then
+    if not conditions[condition] then return server:refuse(client, "condition: running or healthy expected") end
+    if condition == "healthy" and not server.watch.run.spec.health then
+      return server:refuse(client, "it has no health that could say so")
+    end
+    client.condition = condition
+    if decide(server, client) then return end
+  end
   if not client.waits then
     client.waits = true
     server.waiting = server.waiting + 1
@@ -165,7 +194,7 @@ function Server:admit(socket)
     return
   end
   self.clients[client.number], self.count = client, self.count + 1
-  self.watch:listen(socket, function() self:readable(client) end)
+  if not self.watch:try_listen(socket, function() self:readable(client) end) then return self:drop(client) end
   self:readable(client) -- before the next one may ask for its place
 end
 
@@ -183,12 +212,26 @@ function M.accept(watch)
   if socket then server_of(watch):admit(socket) end
 end
 
+--- Something has changed that a client may wait for.
+function M.changed(watch)
+  local server = watch.run.server
+  for _, client in pairs(server.clients) do
+    if client.condition then decide(server, client) end
+  end
+end
+
 --- The container is started again, or waits for that: its clients go on in the loop of `watch`.
-function M.move(watch)
+function M.move(watch, outcome)
   local server = watch.run.server
   server.watch = watch
   for _, client in pairs(server.clients) do
-    watch:listen(client.socket, function() server:readable(client) end)
+    if client.copy and outcome then
+      -- What it is attached to is gone; the next run has streams and a terminal of its own.
+      server:send(client, { ok = true, ended = true, again = true, exit_code = outcome.exit_code or 125, lost = client.copy.lost })
+      server:drop(client)
+    elseif not watch:try_listen(client.socket, function() server:readable(client) end) then
+      server:drop(client)
+    end
   end
 end
 

@@ -13,12 +13,13 @@ local launch = require "sandbox.container.launch"
 local life = require "sandbox.container.life"
 local loop = require "sandbox.container.loop"
 local monitor = require "sandbox.container.monitor"
+local must = require "sandbox.must"
 local orders = require "sandbox.container.orders"
 local plan = require "sandbox.plan.exec"
 
 local M = {}
 
-local FAILED = 125
+local FAILED, TIMED_OUT = 125, 124
 local ENDED = "it has ended meanwhile"
 
 -- ---- which container ----
@@ -163,9 +164,9 @@ end
 
 local function channels()
   local c = {}
-  c.here, c.there = S.socketpair("unix", "seqpacket")
-  c.status_read, c.status_write = S.pipe()
-  c.lifeline_read, c.lifeline_write = S.pipe()
+  c.here, c.there = must("the channel to the child", S.socketpair("unix", "seqpacket"))
+  c.status_read, c.status_write = must("a pipe from the stage", S.pipe())
+  c.lifeline_read, c.lifeline_write = must("a pipe to the stage", S.pipe())
   return c
 end
 
@@ -194,10 +195,11 @@ local function start(run, symbols)
     if step.where == "attach" then
       local ok
       ok, err = Steps.run(S, step, symbols)
-      if ok == nil and not step.optional then return give_up(joining, failure(steps, index, err)) end
+      if ok == nil and not Steps.accepts(step, err) then return give_up(joining, failure(steps, index, err)) end
     end
   end
-  S.send(c.here, "go")
+  local sent, why = S.send(c.here, "go")
+  if not sent and not (why.PIPE or why.CONNRESET) then must("what luge says to its child", sent, why) end
   return joining
 end
 
@@ -274,7 +276,7 @@ function Watch:status_readable()
     self.setup = monitor.stage_failure(self.run.steps, message)
   elseif message and message.kind == "started" then
     -- Our own child, and not waited for yet: the number is its.
-    self.command = S.pidfd_open(message.pid)
+    self.command = must("the command's pidfd", S.pidfd_open(message.pid))
     self:listen(self.command, function()
       self.ended = true
       self:forget(self.command)
@@ -295,9 +297,12 @@ local function milliseconds(deadline)
 end
 
 function Watch:round()
-  if self:dispatch(milliseconds(self.deadline)) > 0 or not self.deadline then return end
-  self.deadline = nil
+  self:dispatch(milliseconds(self.deadline))
+  if not self.deadline or S.clock_gettime "monotonic" < self.deadline then return end
   self:signal("kill")
+  -- Should it not be there yet, and not come either, it is given up.
+  self.deadline = not self.command and S.clock_gettime("monotonic") + 1 or nil
+  self.timed_out = self.timed_out or self.run.timeout ~= nil
 end
 
 local KILL = 9
@@ -318,11 +323,16 @@ local function watch(run, joining, signals)
   self:listen(joining.channels.status_read, self.status_readable)
   self:listen(run.target.pidfd, self.container_ended)
   if run.output then run.output:attach(self) end
+  self.deadline = run.timeout and S.clock_gettime("monotonic") + run.timeout
   -- What the stage says of the command may come after its end.
   repeat self:round() until self.stage and self.silent and (self.ended or not self.command) or self.given_up
   if run.output then
     run.terminal:finish()
     run.output:finish(self)
+  end
+  if self.timed_out and (self.given_up or self.command) then
+    if self.command then ending(self) end
+    return { exit_code = TIMED_OUT }
   end
   if self.given_up then return { exit_code = 128 + S.c.SIG[self.given_up:upper()] } end
   local outcome = self.command and ending(self)
@@ -337,12 +347,13 @@ local function wants_terminal(spec, asked)
 end
 
 --- Runs a command in the container `target` (of M.find) to its end. how: argv, env = { NAME = value } over the container's,
--- cwd, user (of values_more.user), terminal: true, or nil for "where luge's streams are one".
+-- cwd, user (of values_more.user), timeout = seconds or none, terminal: true, or nil for "where luge's streams are one".
 ---@return table outcome { exit_code =, signal =, container_ended =, failed =, err =, step =, reason = }
 ---@return table run  what sandbox.container.explain takes
 function M.run(target, how)
   -- Stopped, it would hold up the container's end (below).
   local run = { stays = true, name = target.name, target = target, facts = target.facts, argv = how.argv, env = how.env,
+    timeout = how.timeout,
     spec = setmetatable({ env = setmetatable(how.env, { __index = target.facts.environment }), stdin = "inherit", limits = {} },
       { __index = target.facts.spec }) }
   local host, words = host_facts(target)
@@ -358,7 +369,7 @@ function M.run(target, how)
   for i, fd in ipairs(target.cgroups) do symbols["cgroup." .. i] = fd end
   local signals = monitor.block_signals()
   -- While we are stopped nobody reaps our child, and no pid namespace ends before its last process was reaped.
-  S.sigprocmask("block", "tstp, ttin, ttou")
+  must("luge's own signals", S.sigprocmask("block", "tstp, ttin, ttou"))
   if not host.differ.pid then S.prctl("set_child_subreaper", 1) end
   if how.terminal then run.terminal, run.output = require("sandbox.container.terminal").open(run, symbols) end
   -- A bug of ours must not leave the terminal raw.

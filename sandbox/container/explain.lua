@@ -127,7 +127,7 @@ hints.setresgid, hints.setgroups = hints.setresuid, hints.setresuid
 -- What is made of links, on the host or in the container.
 local function link_hint(step, err)
   if err.PERM then return "this takes CAP_NET_ADMIN over the network that luge is in" end
-  if err.OPNOTSUPP then return ("this kernel makes no %s (luge doctor)"):format(step.op:match "%.(.*)$") end
+  if err.OPNOTSUPP then return ("this kernel has no %s (luge doctor)"):format(step.op:match "%.(.*)$") end
 end
 
 hints["nl.veth"] = function(step, err)
@@ -143,7 +143,7 @@ hints["nl.hold_bridge"] = function(_, err)
   if err.EXIST then return "choose another name, or write address and address6 (false for none)" end
   return link_hint({ op = "nl.bridge" }, err)
 end
-hints["nl.helper"] = function(step, err)
+hints["nl.helper"] = function(_, err)
   local text = rawget(err, "text") or ""
   if text:find("[Nn]o external routable interface") or text:find("No routable interface") then
     return "luge's own network has no default route: pasta goes where the host goes; slirp4netns does without"
@@ -152,6 +152,12 @@ hints["nl.helper"] = function(step, err)
   elseif text:find("/dev/net/tun", 1, true) then
     return "/dev/net/tun must be open to the helper: chmod 0666 /dev/net/tun"
   end
+end
+hints["nl.address"] = function(step, err)
+  if tostring(step.args[2]):find(":", 1, true) and (err.ACCES or err.OPNOTSUPP) then
+    return "IPv6 is switched off here: address6 = false"
+  end
+  return link_hint({ op = "nl.address" }, err)
 end
 hints["nl.route"] = function(_, err)
   if err.NETUNREACH then return "no network of its own reaches that router" end
@@ -176,7 +182,7 @@ local function reason_hint(run, outcome)
 end
 
 -- An error of luge's own has all it says in its text.
-local OWN_WORDS = { getenv = true, ["nl.helper"] = true }
+local OWN_WORDS = { getenv = true, read_script = true, run_script = true, ["nl.helper"] = true }
 
 local function error_text(err, op)
   if op == "ensure_free" and err.EXIST then return "a container that has ended has it still" end
@@ -219,6 +225,10 @@ end
 local function setup_lines(run, outcome)
   local step = outcome.step
   if not step then return { "luge: the start failed: " .. error_text(outcome.err) } end
+  -- A script says itself which one it is, and at which line.
+  if step.op == "run_script" and rawget(outcome.err, "text") then
+    return { ("luge: %s: %s"):format(place(run, step.why), rawget(outcome.err, "text")) }
+  end
   local what = REASONS[outcome.reason]
   local message = what or error_text(outcome.err, step.op)
   if outcome.reason == "not_executable" then message = what .. ": " .. error_text(outcome.err) end
@@ -264,6 +274,12 @@ end
 function endings.output(run)
   return { ("luge: %s: it wrote more than %d bytes; the container was stopped"):format(place(run, "limits.output"),
     run.spec.limits.output) }
+end
+
+function endings.unhealthy(run)
+  local found = run.last_health
+  return { ("luge: %s: it was unhealthy, and was stopped%s"):format(place(run, "health"),
+    found and found.output and found.output ~= "" and ": " .. found.output or "") }
 end
 
 function endings.seccomp(run)

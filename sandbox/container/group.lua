@@ -289,8 +289,9 @@ function M.document(self, code)
   local containers = {}
   for name, one in pairs(self.members) do containers[name] = report_of(one) end
   local main = self.main and self.members[self.main]
-  return { schema = 1, group = self.name, main = self.main or json.null, exit_code = code,
-    reason = main and main.ended and main.ended.reason or self.asked and "stopped" or main and "setup" or "exit", containers = containers }
+  local reason = main and main.ended and main.ended.reason or self.asked and "stopped" or main and "setup" or "exit"
+  return { schema = 1, group = self.name, main = self.main or json.null, exit_code = code, reason = reason,
+    containers = containers }
 end
 
 -- ---- all of it ----

@@ -3,20 +3,25 @@
 -- and `attach` are loops; what passes data on (output, terminal) is given one.
 
 local S = require "syscall"
+local must = require "sandbox.must"
 
 local Loop = {}
 Loop.__index = Loop
 
 --- Makes an object a loop: poll, handlers = { [number] = handler }.
 function Loop.begin(self)
-  self.poll, self.handlers = S.epoll_create(), {}
+  self.poll, self.handlers = must("waiting for events", S.epoll_create()), {}
 end
 
---- Has `handler(loop, event)` called when `fd` is ready for reading.
-function Loop:listen(fd, handler)
-  self.handlers[fd:getfd()] = handler
-  S.epoll_ctl(self.poll, "add", fd, "in")
+--- Has `handler(loop, event)` called when `fd` is ready for reading. true, or nil and the error.
+function Loop:try_listen(fd, handler)
+  local ok, err = S.epoll_ctl(self.poll, "add", fd, "in")
+  if ok then self.handlers[fd:getfd()] = handler end
+  return ok, err
 end
+
+--- The same for what the loop cannot do without.
+function Loop:listen(fd, handler) must("waiting for events", Loop.try_listen(self, fd, handler)) end
 
 --- Nothing is heard of `fd` any more.
 function Loop:forget(fd)

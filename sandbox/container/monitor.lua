@@ -6,6 +6,7 @@
 
 local S = require "syscall"
 local loop = require "sandbox.container.loop"
+local must = require "sandbox.must"
 local orders = require "sandbox.container.orders"
 
 local M = {}
@@ -18,11 +19,11 @@ M.FORWARDED = FORWARDED
 function M.block_signals()
   -- Ignored, as a caller may leave it, the kernel would reap the container before we hear how it ended.
   S.sigaction("chld", "default")
-  S.sigprocmask("block", FORWARDED)
-  return S.signalfd(FORWARDED, "nonblock")
+  must("luge's own signals", S.sigprocmask("block", FORWARDED))
+  return must("luge's own signals", S.signalfd(FORWARDED, "nonblock"))
 end
 
-local Watch = { listen = loop.listen }
+local Watch = { listen = loop.listen, try_listen = loop.try_listen, forget = loop.forget }
 Watch.__index = Watch
 
 function Watch:send(signal)
@@ -30,7 +31,7 @@ function Watch:send(signal)
 end
 
 local function arm(self, seconds)
-  S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) })
+  must("the timer", S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) }))
 end
 
 --- "RTMIN+3" counts from the first real-time signal that the C library leaves free.
@@ -74,6 +75,7 @@ function Watch:freeze(wanted)
   if not wanted and not self.paused then return nil, { text = "it is not paused" } end
   if self.paused == "frozen" and wanted then return nil, { text = "it is paused already" } end
   if wanted and self.stopping then return nil, { text = "it is being stopped" } end
+  if self.health then self.health.was_paused = true end
   local cgroup = require "sandbox.container.cgroup"
   local done, err = cgroup.set_frozen(cgroup.of(self.run, self.run.symbols), wanted)
   if done == nil then return nil, err end
@@ -137,7 +139,8 @@ end
 -- handed over: the file system of limits.disk, both ends of the terminal, the user where the container's files name
 -- another than the plan expects.
 function M.hear_child(process, steps)
-  local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
+  local message, err = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
+  if not message and not err.CONNRESET then must.fail("what luge's child says", err) end
   local data = message and message.data
   if not data or data == "" then return nil end
   if data == "disk" then
@@ -151,7 +154,7 @@ function M.hear_child(process, steps)
     return false
   end
   local index, number, text = ("<i4i4s4"):unpack(data)
-  local err = number > 0 and S.error(number) or {}
+  err = number > 0 and S.error(number) or {}
   if text ~= "" then err.text = text end
   return { failed = true, index = index, err = err, step = steps[index] }
 end
@@ -224,6 +227,15 @@ function Watch:sealed()
   S.write(self.process.channels.go_write, "g")
 end
 
+--- The start is over.
+function Watch:is_up()
+  self.run.events { event = "started" }
+  if self.run.spec.health then self.health = require("sandbox.container.health").start(self) end
+  if self.run.server then require("sandbox.container.control").changed(self) end
+end
+
+local function has_hooks(run) return run.spec.hooks and run.spec.hooks.started end
+
 function Watch:message(message)
   if message.kind == "error" then
     self.setup = M.stage_failure(self.run.steps, message)
@@ -232,7 +244,8 @@ function Watch:message(message)
   elseif message.kind == "started" then
     self.started = S.clock_gettime "realtime"
     if self.run.started then self.run.started(self.process) end
-    self.run.events { event = "started" }
+    if has_hooks(self.run) then return require("sandbox.container.hooks").started(self, function() self:is_up() end) end
+    self:is_up()
   else
     self.ended = message
   end
@@ -247,8 +260,8 @@ function Watch:status_ended()
 end
 
 function Watch:status_readable()
-  local data = S.read(self.process.channels.status_read, orders.MESSAGE_SIZE)
-  if not data or data == "" then
+  local data = must("what the stage says", S.read(self.process.channels.status_read, orders.MESSAGE_SIZE))
+  if data == "" then
     S.epoll_ctl(self.poll, "del", self.process.channels.status_read)
     self.status_closed = true
     self:status_ended()
@@ -293,7 +306,7 @@ function Watch:round()
 end
 
 -- For whoever has another loop with the same handlers (sandbox.container.restart).
-M.listen, M.round = Watch.listen, Watch.round
+M.listen, M.try_listen, M.round = Watch.listen, Watch.try_listen, Watch.round
 
 -- What the container wrote may still wait for its reader: as long as the container might have run.
 local function finish_output(self)
@@ -307,10 +320,12 @@ end
 
 local function until_gone(self)
   repeat self:round() until self.gone
+  if self.health then self.health:finish() end
   -- What was said before the end may still lie in the pipes.
   self.setup = M.child_failure(self.process, self.run.steps) or self.setup
   self:take_terminal()
   while not self.status_closed do self:status_readable() end
+  if self.hook then require("sandbox.container.hooks").finish(self) end
   -- What goes on writing would have no end.
   if self.run.spec.namespaces.pid == "host" then M.end_orphans(self.process.pid) end
   if self.run.output then finish_output(self) end
@@ -324,24 +339,8 @@ local function ending(self, status)
   return { signal = status.status, core = status.code == "dumped" }
 end
 
--- Without a pid namespace the end of the first process ends no other. Luge is their subreaper then: what lost its
--- parent is its own child, and the children of those that it kills come to it in turn.
-local ROUNDS = 100000
-
---- Kills what a container in the host's pid namespace left running. first: its first process, if it has ended and was
--- not waited for yet.
-function M.end_orphans(first)
-  local children = ("/proc/self/task/%d/children"):format(S.getpid())
-  for _ = 1, ROUNDS do
-    local orphan
-    for pid in (S.readfile(children) or ""):gmatch("%d+") do
-      if tonumber(pid) ~= first then orphan = tonumber(pid) end
-    end
-    if not orphan then return end
-    S.kill(orphan, "kill")
-    S.waitid("pid", orphan, "exited")
-  end
-end
+--- Without a pid namespace the end of the first process ends no other. Luge is their subreaper then.
+M.end_orphans = S.end_orphans
 
 local SIGKILL, SIGSYS = 9, 31
 
@@ -357,8 +356,9 @@ end
 
 local function outcome_of(self, status)
   local outcome = self.setup or ending(self, status)
-  if not outcome.failed and self.run.spec.init and not self.started and not self.ended and outcome.code then
-    outcome = { failed = true, index = 0, err = { text = "the stage ended without a word" } }
+  if not outcome.failed and self.run.spec.init and not self.ended and outcome.code then
+    outcome = { failed = true, index = 0, err = { text = self.started and "PID 1 ended without a word of the command's end"
+      or "the stage ended without a word" } }
   end
   outcome.rusage = status.rusage
   if outcome.failed then
@@ -379,9 +379,9 @@ end
 function M.watch(run, process, signals)
   local self = setmetatable({ run = run, process = process, signals = signals, sent = {}, happened = {} }, Watch)
   run.watch = self
-  self.began = S.clock_gettime("monotonic")
+  self.began, self.luge = S.clock_gettime("monotonic"), S.getpid()
   loop.begin(self)
-  self.timer = S.timerfd_create("monotonic", "nonblock")
+  self.timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
   run.events { event = "created", pid = process.pid }
   begin(self)
@@ -389,7 +389,8 @@ function M.watch(run, process, signals)
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   if run.symbols["net.helper"] then require("sandbox.container.helper").attach(self, run.symbols["net.helper"]) end
   until_gone(self)
-  local status = S.waitid("pidfd", process.pidfd, "exited")
+  local status = must("the container's end", S.waitid("pidfd", process.pidfd, "exited"))
+  run.process = nil
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began
   outcome.events = self.happened

@@ -3,6 +3,7 @@
 
 local S = require "syscall"
 local json = require "luge.json"
+local must = require "sandbox.must"
 local receipt = require "sandbox.container.receipt"
 
 local M = {}
@@ -20,6 +21,11 @@ function M.prepare(run, plan, path)
   run.receipt = json.array {}
   run.sealed = function(process, symbols)
     run.receipt = json.array(receipt.read(run, plan, process, symbols))
+    for _, row in ipairs(run.receipt) do
+      if not row.ok then
+        must.fail("the receipt: " .. row.field, ("asked was %s, the kernel says %s"):format(row.asked, tostring(row.got)))
+      end
+    end
   end
 end
 
@@ -42,6 +48,7 @@ end
 
 --- The report of a container, a table for JSON.
 function M.document(run, outcome)
+  if run.spec and run.spec.hooks.timeout then require("sandbox.container.hooks").rows(run, run.receipt) end
   return { schema = 1, name = run.name, reason = outcome.reason_name or "setup", exit_code = outcome.exit_code,
     signal = or_null(outcome.signal), figures = figures(outcome), events = json.array(outcome.events or {}), receipt = run.receipt,
     message = outcome.message, restarts = run.restarts }

@@ -2,10 +2,11 @@
 -- sandbox.container.restart: `restart`: the luge that watches a container starts it again when it has ended.
 --
 -- Between two runs nothing of the container is there but its name, the lock and the socket at which its luge answers, and
--- its range of ids: nobody takes the name, and who stops or removes it ends the pause. Everything else is undone and done again: a run
--- finds nothing of the one before but what the profile keeps on the host.
+-- its range of ids: nobody takes the name, and who stops or removes it ends the pause. Everything else is undone and done
+-- again: a run finds nothing of the one before but what the profile keeps on the host.
 
 local S = require "syscall"
+local must = require "sandbox.must"
 local vitals = require "sandbox.container.vitals"
 
 local M = {}
@@ -56,16 +57,16 @@ end
 -- Waits so long; true when it was not ended meanwhile.
 local function pause(run, signals, seconds, outcome)
   local monitor = require "sandbox.container.monitor"
-  local self = setmetatable({ run = run, signals = signals, handlers = {}, poll = S.epoll_create(), pausing = true,
-    listen = monitor.listen, round = monitor.round }, Pause)
-  local timer = S.timerfd_create("monotonic", "nonblock")
+  local self = setmetatable({ run = run, signals = signals, handlers = {}, poll = must("waiting for events", S.epoll_create()), pausing = true,
+    listen = monitor.listen, try_listen = monitor.try_listen, round = monitor.round }, Pause)
+  local timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   S.timerfd_settime(timer, nil, { value = math.max(seconds, 0.000001) })
   run.watch, run.pausing, run.health_state = self, true, nil
   self:listen(signals, self.signal_arrived)
   self:listen(timer, function() self.done = true end)
   local control = require "sandbox.container.control"
   self:listen(run.symbols.control, function() control.accept(self) end)
-  if run.server then control.move(self) end
+  if run.server then control.move(self, outcome) end
   vitals.write(run)
   run.events { event = "restarting", restarts = run.restarts + 1, delay_s = seconds, exit_code = outcome.exit_code or 125,
     reason = outcome.reason_name or "setup" }
@@ -98,7 +99,7 @@ local function split(plan, steps)
   plan.steps, plan.held, plan.saved = {}, {}, { "caller" }
   for _, step in ipairs(steps) do
     if is_held(step) then
-      if step.undo then plan.held[step.undo] = true end
+      if step.undo then plan.held[step] = true end
       if step.save then table.insert(plan.saved, (step.save:sub(2))) end
     else
       table.insert(plan.steps, step)
@@ -110,6 +111,7 @@ local function say(run, outcome, seconds)
   local explain, cli = require "sandbox.container.explain", require "sandbox.cli"
   if outcome.failed or outcome.reason_name ~= "exit" then explain.show(run, outcome) end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
+  for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
   local max = run.spec.restart.max
   cli.complain(("%s ended with exit code %d: started again in %gs (%d%s)"):format(run.name, outcome.exit_code or 125, seconds,
     run.restarts + 1, max and " of " .. max or ""))

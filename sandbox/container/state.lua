@@ -133,14 +133,15 @@ end
 -- The bridge that its last user made and did not remove; it may be another network namespace's, which is gone when nobody
 -- is in it.
 local function remove_bridge(text, path)
-  local name, ino = text:match("bridge ([^\n]+)\n"), path:match("/bridge%.(%d+)%.[^/]*$")
-  if not name or not ino then return end
-  if S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino) then return require("netns").delete(name) end
-  local there = find_netns(ino)
-  if there then
-    require("netns").delete(name, there)
-    there:close()
+  local ino = path:match("/bridge%.(%d+)%.[^/]*$")
+  if not ino then return end
+  local here = S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino)
+  local there = not here and find_netns(ino)
+  if here or there then
+    require("netns")
+    require("netns.bridge").remove_noted(text, there or nil)
   end
+  if there then there:close() end
 end
 
 local function remove_rest(text, wait, path)
@@ -159,11 +160,9 @@ local function remove_unlocked(path, wait)
     if there and here.ino == there.ino then
       removed = remove_rest(S.pread(fd, 65536, 0) or "", wait, path)
       -- While we hold the lock: then nobody else has the name.
-      local base = path:match("^(.*)%.lock$")
-      if base then
-        S.unlink(base .. ".sock")
-        if S.lstat(base .. ".api") then require("netns.helper").remove_socket(base .. ".api") end
-      end
+      local name = path:match("^(.*)%.lock$")
+      for _, ending in ipairs(name and { ".sock", ".json.new" } or {}) do S.unlink(name .. ending) end
+        if name and S.lstat(name .. ".api") then require("netns.helper").remove_socket(name .. ".api") end
       removed = removed and S.unlink(path)
     end
   end
@@ -177,13 +176,21 @@ function M.collect_name(directory, name, wait)
   return remove_unlocked(("%s/%s.lock"):format(directory, name), wait or false)
 end
 
+-- The names of all locks. What a luge makes here it keeps as long as it watches its container (monitor.lua): of other
+-- files, which are more, it makes none.
+local function locks_in(directory)
+  local dir, locks = S.open(directory, "rdonly, directory, cloexec"), {}
+  for _, name in ipairs(dir and S.names(dir, ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9") or {}) do
+    if is_lock(name) then locks[#locks + 1] = name end
+  end
+  if dir then dir:close() end
+  return locks
+end
+
 --- Removes what luges that were killed left in the state directory: locks that nobody holds. Looks at no more
 -- than `most` of them, so that a start stays cheap, and not always at the same ones where there are more.
 function M.collect(directory, most)
-  local locks, removed = {}, 0
-  for _, name in ipairs(S.dir(directory) or {}) do
-    if is_lock(name) then locks[#locks + 1] = name end
-  end
+  local locks, removed = locks_in(directory), 0
   local first = #locks > most and S.getpid() * most % #locks or 0
   for i = 1, math.min(most, #locks) do
     if remove_unlocked(directory .. "/" .. locks[(first + i - 1) % #locks + 1], false) then removed = removed + 1 end
@@ -195,12 +202,11 @@ end
 -- still there.
 function M.collect_all(directory)
   local removed, left = {}, {}
-  for _, name in ipairs(S.dir(directory) or {}) do
-    local path = directory .. "/" .. name
-    if is_lock(name) then
-      local done = remove_unlocked(path, true)
-      if done then removed[#removed + 1] = name elseif done == false then left[#left + 1] = name end
-    end
+  local locks = locks_in(directory)
+  table.sort(locks)
+  for _, name in ipairs(locks) do
+    local done = remove_unlocked(directory .. "/" .. name, true)
+    if done then removed[#removed + 1] = name elseif done == false then left[#left + 1] = name end
   end
   return removed, left
 end

@@ -15,7 +15,7 @@ local HEAD = 512 -- the lines before it: a pid, a profile, a group
 local STATES = { running = true, restarting = true }
 local HEALTH = { starting = true, healthy = true, unhealthy = true }
 
---- The line of a container: restarts = number, state = "running" or "restarting", health = "starting", "healthy", "unhealthy" or nil.
+--- The line of a container. state: "running" or "restarting"; health: "starting", "healthy", "unhealthy" or nil.
 function M.line(restarts, state, health) return FORM:format(restarts, state, health or "-") end
 
 --- What a lock's file says: { restarts =, restarting = boolean, health = }; nil of a container without the line.

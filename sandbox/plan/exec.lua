@@ -96,10 +96,10 @@ end
 
 local function is_pdeathsig(step) return step.op == "prctl" and step.args[1] == "set_pdeathsig" end
 
--- What has another place or another form here. PID 1, the receipt's wait and the container's terminal (ioctl, its only one
--- among these steps) are not wanted.
+-- What has another place or another form here. PID 1, the receipt's wait, the container's terminal (ioctl, its only one
+-- among these steps) and health.fd (dup3) are not wanted.
 local OTHERWISE = { init = true, wait = true, lifeline = true, reset_signals = true, close_range = true, chdir = true,
-  exec = true, setsid = true, ioctl = true }
+  exec = true, setsid = true, ioctl = true, dup3 = true }
 
 local KEPT = { keyctl_join_session = true, setrlimit = true, prlimit = true, setpriority = true, sched_setaffinity = true,
   sched_setscheduler = true, cap_bounding_drop = true, prctl = true, setgroups = true, setresgid = true, setresuid = true,

@@ -117,7 +117,9 @@ local function take_names(c)
   local steps = c.steps
   steps:add("host", "name", "ensure_directory", { "$state", "0700" })
   local note = "profile " .. (c.spec.profile_name or "-") .. "\n" .. (c.options.group and "group " .. c.options.group .. "\n" or "")
-  if c.spec.restart or c.spec.health then note = note .. require("sandbox.container.vitals").line(0, "running", c.spec.health and "starting") end
+  if c.spec.restart or c.spec.health then
+    note = note .. require("sandbox.container.vitals").line(0, "running", c.spec.health and "starting")
+  end
   steps:add("host", "name", "take_lock", { "${state}/${name}.lock", note },
     { save = "$lock.name", undo = { "unlink", { "${state}/${name}.lock" } } })
   steps:add("host", "name", "ensure_free", { "${state}/${name}.json" })
@@ -162,7 +164,7 @@ local function keep_namespaces(c)
   c.steps:add("attach", "keep", "open", { "/proc/${child}/ns/mnt", "rdonly, cloexec" }, { save = "$keep.mount" })
 end
 
-local PLACES = { "host", "clone", "attach", "guest", "seal" }
+local PLACES = { "host", "clone", "attach", "guest", "seal", "started", "stopped" }
 
 -- The parts of a plan add steps of several places side by side; the run takes one place after the other.
 local function in_order(list)
@@ -176,7 +178,8 @@ local function in_order(list)
   return sorted
 end
 
---- The steps of a container. options: report (the receipt is wanted), detach, group = the name of its group.
+--- The steps of a container. options: report (the receipt is wanted), detach, group = the name of its group, trusted =
+-- uids whose hooks root runs.
 ---@return table|nil plan { steps =, ids =, user =, constants = } or nil
 ---@return table|nil faults list of { path =, message =, hint = }
 function M.compile(spec, facts, options)
@@ -215,6 +218,7 @@ function M.compile(spec, facts, options)
   network.interfaces(c)
   steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
   if c.terminal then require("sandbox.plan.terminal").plan(c) end
+  if spec.hooks.timeout then require("sandbox.plan.hooks").plan(c) end
   users.lock_mounts(c)
   process.seal(c)
   mark_optional(steps, spec.optional)

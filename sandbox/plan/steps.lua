@@ -120,6 +120,8 @@ local function operation(S, op)
   return S[area][name]
 end
 
+--- Whether a step may fail so: `optional` is true, or the number of the one error that may be.
+function M.accepts(step, err) return step.optional == true or step.optional ~= nil and err.errno == step.optional end
 --- Takes back what a step did: its undo, { op, args }.
 function M.undo(S, undo, symbols)
   return operation(S, undo[1])(table.unpack(resolve(undo[2], symbols)))

@@ -282,6 +282,12 @@ local function health(spec, complain)
   end
 end
 
+-- Empty without a script.
+local function hooks(written)
+  if not written or not (written.prepare or written.guest or written.started or written.stopped) then return {} end
+  return written
+end
+
 -- Everything together ------------------------------------------------------------------------------------
 
 local function strip(map)
@@ -328,7 +334,8 @@ function M.finish(merged, profile_name, facts, complain)
   health(spec, complain)
   environment(spec, env, facts.env or {}, complain)
   spec.hostname, spec.annotations = spec.hostname or spec.name, strip(spec.annotations)
-  spec.landlock, spec.hooks = false, {}
+  spec.landlock = false
+  spec.hooks = hooks(spec.hooks)
   if not spec.keep.to then spec.keep = nil end
   spec.written_user_namespace, spec.written_net_namespace = nil, nil
   spec.optional, spec.unenforced = {}, {}

@@ -73,7 +73,8 @@ function M.pick(value, origins, name, text)
   local own = check(value, origins, text or {}, faults)
   local names = sorted(own.containers)
   if not name then
-    return one_fault("this is a group, and one container is meant here", "name one of them: FILE.lua:" .. (names[1] or "NAME"), place)
+    return one_fault("this is a group, and one container is meant here",
+      "name one of them: FILE.lua:" .. (names[1] or "NAME"), place)
   end
   if #faults > 0 then return nil, faults end
   local found = own.containers[name]

@@ -28,7 +28,8 @@ local WORDS = {
   gateway4 = '"auto", false or an IPv4 address', gateway6 = '"auto", false or an IPv6 address',
   cidr4 = "IPv4 address with a width", cidr6 = "IPv6 address with a width", subnet4 = "IPv4 network",
   subnet6 = "IPv6 network", ip = "IPv4 or IPv6 address", destination = 'network, "default" or "default6"',
-  endpoint = 'port, or "ADDRESS:PORT"', join = "path of a network namespace, or name of a container",
+  network = "network or address", port = "port", port_range = "port or range of ports", host_port = "port, or ADDRESS:PORT",
+  rate = "rate", join = "path of a network namespace, or name of a container",
 }
 
 local function type_words(type_)

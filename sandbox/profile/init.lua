@@ -30,7 +30,7 @@ local function build_one(raw, origins, info, request, how)
   end
   local source = { raw = raw, origins = origins, places = places, text = info.text, dir = info.directory }
   local merged = merge.merge(source, extra, faults)
-  local known = { origins = merged.origins, places = places, layers = merged.layers }
+  local known = { origins = merged.origins, places = places, layers = merged.layers, trusted = info.trusted }
   if #faults > 0 then return merged.value, faults, known end
   local function complain(keys, message, hint)
     local layer = require "sandbox.profile.origin".layer_of(known, keys) or merged.layers[#merged.layers]
@@ -91,6 +91,11 @@ end
 -- Where a field of a spec was written: "ci.lua:14", "--timeout", or "default".
 function M.origin(spec, path)
   return require "sandbox.profile.origin".origin(provenance[spec], spec, path)
+end
+
+-- Whose files root takes for a spec: a set of uids.
+function M.trusted(spec)
+  return provenance[spec] and provenance[spec].trusted or { [0] = true }
 end
 
 -- Faults that a later stage found in a finished spec, { path, message, hint }, get their place for M.format.

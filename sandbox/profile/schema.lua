@@ -312,6 +312,16 @@ M.health = record { name = "health",
     doc = "So many failed checks in a row make it unhealthy." },
   { "start_period", "duration", min = 0, max = 86400, unit = "seconds", default = 30, shown = '"30s"', example = '"2m"',
     doc = "Failed checks do not count so long after the start; with fd: the time for the newline." } }
+local function hook(name, doc)
+  return { name, either { wrap = 1, scalar = "hostpath", list = list "hostpath" }, example = ('"%s.lua"'):format(name), doc = doc }
+end
+M.hooks = record { name = "hooks",
+  hook("prepare", "On the host, last before the container is made: its name, cgroups and ids are there."),
+  hook("guest", "Inside, as the container's root with its mounts, before anything is sealed: 64 MiB, no file of the host's."),
+  hook("started", "On the host, when the command was executed; it may have ended by then."),
+  hook("stopped", "On the host, after the end and before luge takes anything back; also when a start failed after prepare."),
+  { "timeout", "duration", default = 30, shown = '"30s"', unit = "seconds", min = 0.01, example = '"10s"',
+    doc = "The most time for each script." } }
 
 -- The container and the group ----------------------------------------------------------------------------
 
@@ -391,8 +401,8 @@ M.container = record { name = "container", example = 'container { command = { "t
     doc = 'Containers of the group that must be there first: "healthy", "started", or "done", ended with exit code 0.' },
   { "log", M.log, off = true, shown = '{ size = "10M", files = 3 }', example = '{ size = "1M", files = 5 }',
     doc = 'The log of a detached container, which luge logs shows: a table, "journald", or false for none.' },
-  { "hooks", "any", off = true, enforced = false, because = LATER, example = '{ started = "started.lua" }',
-    doc = "Lua scripts with the syscall layer: prepare, guest, started, stopped." },
+  { "hooks", M.hooks, off = true, example = '{ started = "started.lua", timeout = "10s" }',
+    doc = "Lua scripts (or lists of them) with the syscall layer and the global `container`; trusted code, run as luge." },
   { "keep", record { name = "keep",
       { "artifacts", list "path", required = true, example = '{ "/src/build/*.log" }',
         doc = "Paths in the container, with * and ? within a name; directories are copied whole." },

@@ -2,10 +2,8 @@
 -- sandbox.profile.schema_network: the part of the schema that says what a container's network is; see
 -- sandbox.profile.schema, which gives the makers of nodes.
 
-local LATER = "leave it out: this version has no firewall"
-
 return function(make)
-  local record, typed, list, map = make.record, make.typed, make.list, make.map
+  local record, typed, list, map, choice = make.record, make.typed, make.list, make.map, make.choice
 
   -- What every interface has ------------------------------------------------------------------------------
 
@@ -31,8 +29,10 @@ return function(make)
     return { "gateway6", "gateway6", off = true, default = default, shown = default and '"' .. default .. '"' or "false",
       example = '"fd00:5::1"', doc = "The same for IPv6." .. (what or "") }
   end
-  local nat = { "nat", "boolean", default = false, enforced = false, because = LATER, example = "true",
-    doc = "What it sends elsewhere has the host's address there." }
+  local nat = { "nat", "boolean", default = false, example = "true",
+    doc = "What it sends elsewhere has the host's address there; the host forwards packets meanwhile." }
+  local behind = { "behind", list "network", example = '{ "10.6.0.0/16" }',
+    doc = "Networks that it routes for: it may send under their addresses too, and under no others but its own." }
   local routes = { "routes", list(record { name = "route", positional = { "to", "via" },
       { "to", "destination", required = true, example = '"10.6.0.0/16"', doc = 'The network, or "default", "default6".' },
       { "via", "ip", example = '"10.0.5.9"', doc = "The router that is nearest to it; none: it is on the link." },
@@ -43,7 +43,7 @@ return function(make)
   local kinds = {
     veth = record { example = 'veth { address = "10.0.5.2/30" }',
       doc = "A wire to the host, which has the other end.", name, address("auto", AUTO), address6("auto", AUTO),
-      gateway("auto", '"auto" is the host, at the other end'), gateway6 "auto", nat, mtu, mac, routes },
+      gateway("auto", '"auto" is the host, at the other end'), gateway6 "auto", nat, behind, mtu, mac, routes },
     bridge = record { positional = { "bridge" }, example = 'bridge { "lab", address = "10.0.5.2/24" }',
       doc = "A wire to a bridge of the host, which is made when it is missing and goes with its last container.",
       { "bridge", "link_name", required = true, example = '"lab"', doc = "What the host calls the bridge." }, name,
@@ -54,14 +54,15 @@ return function(make)
       address("auto", ', "auto": one of subnet that nobody has'), address6("auto", ', "auto": one of subnet6 that nobody has'),
       gateway(false, '"auto" is the host, which then has the first address of subnet on the bridge'), gateway6(false),
       { "isolated", "boolean", default = false, example = "true",
-        doc = "It reaches no other isolated port of the bridge." }, nat, mtu, mac, routes },
+        doc = "It reaches no other isolated port of the bridge." }, nat, behind, mtu, mac, routes },
     macvlan = record { positional = { "parent" }, example = 'macvlan { "enp1s0", address = "192.0.2.7/24" }',
       doc = "A device of its own on one of the host's: in the network that this one is in; the host itself is not reached.",
       { "parent", "link_name", required = true, example = '"enp1s0"', doc = "The host's device." }, name,
       { "mode", make.choice { "bridge", "private", "vepa", "passthru" }, default = "bridge", example = '"private"',
         doc = "What it reaches of others on the same device: bridge all, private none, vepa by a switch outside." },
       address(false, ""), address6(false, ""), gateway(false, "a router there"), gateway6(false), mtu, mac, routes },
-    link = record { positional = { "to" }, example = 'link { "router", address = "10.1.0.2/24", peer = { name = "eth1", address = "10.1.0.1/24" } }',
+    link = record { positional = { "to" },
+      example = 'link { "router", address = "10.1.0.2/24", peer = { name = "eth1", address = "10.1.0.1/24" } }',
       doc = "A wire to another container, which runs already, in the background.",
       { "to", "name", required = true, example = '"router"', doc = "The other container's name." }, name,
       address(false, ""), address6(false, ""), gateway(false, "a router there"), gateway6(false), mtu, mac, routes,
@@ -81,16 +82,46 @@ return function(make)
   local interfaces = list(typed { name = "interface", takes = setmetatable({ "veth", "bridge", "macvlan", "link", "user" },
     { __index = { record = function(kind) return kinds[kind] end } }) })
 
+  -- What is let in and out ----------------------------------------------------------------------------------
+
+  local publish = record { name = "publish", positional = { "host", "guest" },
+    { "host", "host_port", required = true, example = '"127.0.0.1:8080"',
+      doc = "The host's port, with an address of the host's where it is not all of them." },
+    { "guest", "port", shown = "the host's", example = "80", doc = "The container's port." },
+    { "proto", choice { "tcp", "udp" }, default = "tcp", shown = '"tcp"', example = '"udp"', doc = "Its protocol." } }
+
+  local allow = record { name = "allow", positional = { "cidr", "port" },
+    { "cidr", "network", example = '"192.0.2.0/24"',
+      doc = "The network. The host's own addresses and 169.254.169.254 are allowed only one by one, never by a wider one." },
+    { "host", "text", enforced = false, because = "write its addresses: cidr", example = '"example.org"', doc = "The same by its name." },
+    { "port", "port_range", shown = "any", example = '"8000-8999"', doc = "The port, or a range of them." },
+    { "proto", choice { "tcp", "udp", "icmp", "sctp" }, shown = "any; tcp and udp with port", example = '"tcp"', doc = "The protocol." },
+    check = function(v)
+      if not v.cidr and not v.host then return "cidr", "is missing" end
+      if v.port and v.proto == "icmp" then return "port", "means nothing to icmp" end
+    end }
+
+  local egress = record { name = "egress",
+    { "allow", list(allow), default = {}, shown = "{}", example = '{ { cidr = "192.0.2.0/24", port = 443, proto = "tcp" } }',
+      doc = "What it may connect to." },
+    { "internet", "boolean", default = false, example = "true",
+      doc = "It may connect to whatever is neither the host nor a private network." },
+    { "log", "boolean", default = false, example = "true", doc = "Each destination that is denied is reported, once." } }
+
+  local function rate(name, what)
+    return { name, "rate", unit = "bytes a second", example = '"10mbit"', doc = what .. ", bits in a second: kbit, mbit, gbit." }
+  end
+  local bandwidth = record { name = "bandwidth", rate("down", "The most that it receives"), rate("up", "The most that it sends"),
+    { "burst", "size", unit = "bytes", min = 2048, shown = "4 ms of the rate, at least 16K", example = '"64K"',
+      doc = "What may pass at once after a rest." } }
+
   local network = record { name = "network",
     { "interfaces", interfaces, default = {}, shown = "{}", example = '{ veth { } }', doc = "Its interfaces, in order." },
-    { "publish", list(record { name = "publish",
-        { "host", "endpoint", required = true, example = '"127.0.0.1:8080"', doc = "The host's port, after an address, or on all of them." },
-        { "guest", "integer", min = 1, max = 65535, required = true, example = "80", doc = "The container's port." },
-        { "proto", make.choice { "tcp", "udp" }, default = "tcp", example = '"udp"', doc = "The protocol." } }),
-      example = '{ { host = "127.0.0.1:8080", guest = 80 } }', doc = "Ports of the host that lead into the container." },
-    { "egress", list "any", enforced = false, because = LATER, example = '{ "192.0.2.1:443" }',
-      doc = "Where it may connect to." },
-    { "bandwidth", "any", enforced = false, because = LATER, example = '{ down = "10M" }', doc = "Bytes in a second." },
+    { "publish", list(publish), default = {}, shown = "{}", example = '{ { host = "127.0.0.1:8080", guest = 80 } }',
+      doc = "Ports of the host that lead into the container." },
+    { "egress", egress, off = true, default = { allow = {}, log = false, internet = false }, shown = "{}", example = "{ allow = { { cidr = \"192.0.2.0/24\", port = 443 } } }",
+      doc = "Where it may connect to besides its neighbours on a bridge or link: nowhere unless it says so; false: anywhere." },
+    { "bandwidth", bandwidth, example = '{ down = "10mbit", up = "2mbit" }', doc = "What each of its interfaces carries." },
     { "hosts", map("ip", "host_alias"), default = {}, example = '{ db = "192.0.2.1" }',
       doc = "Names in /etc/hosts, and what they stand for." },
     { "dns", list "ip", default = {}, example = '{ "192.0.2.53" }', doc = "Name servers, in /etc/resolv.conf." },
@@ -98,12 +129,11 @@ return function(make)
       doc = "The path of a network namespace, or the name of a container of yours, whose network it is in." },
     { "pod", "name", example = '"web"', doc = "The containers with this word share one network, made by the first of them." },
     check = function(v)
-      for _, one in ipairs { "join", "pod" } do
-        for _, other in ipairs { "interfaces", "publish", "egress", "bandwidth", "pod" } do
-          if v[one] and other ~= one and v[other] and next(v[other] == true and {} or type(v[other]) == "table" and v[other]
-            or { 1 }) ~= nil then
-            return other, ("excludes %s, which takes a network as it is"):format(one)
-          end
+      local one = v.join and "join" or v.pod and "pod"
+      for _, other in ipairs { "interfaces", "publish", "bandwidth", "pod" } do
+        local value = v[other]
+        if one and other ~= one and value and (type(value) ~= "table" or next(value)) then
+          return other, ("excludes %s, which takes a network as it is"):format(one)
         end
       end
     end }
@@ -113,5 +143,7 @@ return function(make)
   for _, field in ipairs(network) do
     if field[1] == "publish" or field[1] == "hosts" or field[1] == "dns" then user[#user + 1] = field end
   end
+  user[#user + 1] = { "egress", egress, off = true, default = false, shown = "false", example = "{ internet = true }",
+    doc = "Where it may connect to; false: wherever luge may." }
   return network, kinds, user
 end

@@ -236,7 +236,8 @@ local function cidr(family, example)
     if not ip or ip.family ~= family then
       return no(v, ("IPv%d address with a width (write \"%s\")"):format(LENGTH[family], example))
     elseif not v:find("/", 1, true) then
-      return nil, show(v) .. " does not say how wide its network is", ("write \"%s/%d\""):format(v, LENGTH[family] == 4 and 24 or 64)
+      return nil, show(v) .. " does not say how wide its network is",
+        ("write \"%s/%d\""):format(v, family == "inet" and 24 or 64)
     end
     return v
   end
@@ -267,20 +268,6 @@ local function subnet(family, most)
 end
 M.subnet4, M.subnet6 = subnet("inet", 30), subnet("inet6", 64)
 
---- "127.0.0.1:8080", "[::1]:8080" or "8080".
-function M.endpoint(v)
-  v = math.type(v) == "integer" and tostring(v) or v
-  local address, port = nil, type(v) == "string" and v:match "^%d+$"
-  if type(v) == "string" and not port then
-    address, port = v:match "^%[(.+)%]:(%d+)$"
-    if not address then address, port = v:match "^([%d.]+):(%d+)$" end
-  end
-  if not port or address and not is_ip(address) or tonumber(port) < 1 or tonumber(port) > 65535 then
-    return no(v, 'port of the host (write "127.0.0.1:8080", "[::1]:8080" or 8080)')
-  end
-  return v
-end
-
 function M.destination(v)
   if v == "default" or v == "default6" then return v end
   return addresses().parse_cidr(v) and v or no(v, 'network (write 10.6.0.0/16, fd00:6::/64 or "default")')
@@ -303,6 +290,47 @@ M.host_alias = pattern("name for /etc/hosts", "^[%w_][%w_.-]*$", 253)
 function M.join(v, layer)
   if type(v) == "string" and v:find("/", 1, true) then return values.hostpath(v, layer) end
   return M.name(v)
+end
+
+--- "10.0.0.0/8", or one address.
+function M.network(v)
+  return addresses().parse_cidr(v) and v or no(v, "network (write 192.0.2.0/24, 2001:db8::/32, or one address)")
+end
+
+local function port_number(v)
+  local n = math.tointeger(tonumber(v))
+  return n and n >= 1 and n <= 65535 and n or nil
+end
+
+function M.port(v) return port_number(v) or no(v, "port (1 to 65535)") end
+
+function M.port_range(v)
+  if port_number(v) then return port_number(v) end
+  local from, to = tostring(v):match "^(%d+)%-(%d+)$"
+  from, to = port_number(from), port_number(to)
+  if not from or not to or from > to then return no(v, 'port (write 443 or "8000-8999")') end
+  return ("%d-%d"):format(from, to)
+end
+
+--- { address =, port = }, the address nil for all of them.
+function M.host_port(v)
+  if type(v) == "table" then return v end -- it was read before
+  local port = port_number(v)
+  if port then return { port = port } end
+  local address, text = tostring(v):match "^%[([%x:.]+)%]:(%d+)$"
+  if not address then address, text = tostring(v):match "^([%d.]+):(%d+)$" end
+  port = port_number(text)
+  if not port or not addresses().parse_ip(address) then
+    return no(v, 'port of the host (write 8080, "127.0.0.1:8080" or "[::1]:8080")')
+  end
+  if address == "0.0.0.0" or address == "::" then return { port = port, family = address == "::" and "inet6" or "inet" } end
+  return { address = address, port = port, family = addresses().parse_ip(address).family }
+end
+
+--- Bytes a second.
+function M.rate(v)
+  if type(v) == "number" then return no(v, "rate", 'write its unit: "10mbit"') end
+  return require "netns.rate".parse(v) or no(v, 'rate (write "10mbit": bits in a second; kbit, mbit, gbit)')
 end
 
 return M

@@ -29,16 +29,14 @@ return function(t)
   function M.run(body, unprivileged)
     io.stdout:flush()
     local r, w = S.pipe "cloexec"
-    local since = t.directories()
     local pid = t.must(S.fork())
     if pid == 0 then
       local ok, err = xpcall(function()
         if not t.root or unprivileged then become_root() end
         assert(S.unshare "newnet")
-        body()
+        t.with_own_dirs(body)
       end, debug.traceback)
       if not ok then S.write(w, tostring(err)) end
-      t.clean(since)
       S.exit(ok and 0 or 1)
     end
     w:close()

@@ -17,6 +17,22 @@ local function words(...)
   return list
 end
 
+-- `luge attach NAME` beside, which gets copies when this returns: two pipes of the container's luge.
+local function beside(name)
+  local luge = d.seen(name).luge
+  local function pipes()
+    local count = 0
+    for _, number in ipairs(S.dir(("/proc/%d/fd"):format(luge))) do
+      if (S.readlink(("/proc/%d/fd/%s"):format(luge, number)) or ""):find "^pipe:" then count = count + 1 end
+    end
+    return count
+  end
+  local before = pipes()
+  local p = t.start(words(name))
+  d.until_true("the copies", function() return pipes() >= before + 2 end)
+  return p
+end
+
 -- A screen with `luge attach …` on it.
 local function attached(...)
   local s = screens.new(30, 100)
@@ -180,7 +196,7 @@ test("without a terminal: both streams, apart, and signals", function()
   t.write(gate .. "/wait", "", "0666")
   d.start("det-s", { body = ("mounts = { bind { %q, '/gate' } }"):format(gate),
     shell = "while [ -e /gate/wait ]; do sleep 0.02; done; " .. SAYS })
-  local p = d.beside(d.seen "det-s", "attach", "det-s")
+  local p = beside "det-s"
   S.unlink(gate .. "/wait")
   p:await("out\n", "stdout")
   p:await("err\n", "stderr")
@@ -232,8 +248,7 @@ test("who is stopped holds up nobody: the log is whole, the other sees all, the 
   t.write(gate .. "/wait", "", "0666")
   d.start("det-s", { body = ("mounts = { bind { %q, '/gate' } }, log = { size = '50M' }"):format(gate),
     shell = "while [ -e /gate/wait ]; do sleep 0.02; done; seq 1 200000; echo end; while [ ! -e /gate/end ]; do sleep 0.02; done" })
-  local row = d.seen "det-s"
-  local slow = d.beside(row, "attach", "det-s")
+  local slow = beside "det-s"
   slow:signal "stop"
   S.unlink(gate .. "/wait")
   d.until_true("the end of the output", function() return d.ok("logs", "-n", "1", "det-s") == "end\n" end)
@@ -247,6 +262,20 @@ test("who is stopped holds up nobody: the log is whole, the other sees all, the 
   local missing = tonumber(r.stderr:match "(%d+) bytes")
   t.equal(#r.stdout + missing, 1288895 + 4)
   over "det-s"
+end)
+
+test("one that is started again is left: its next run has a terminal of its own", function()
+  d.start("det-r", { words = { "/bin/sh", "-i" }, options = { "-t" }, body = "restart = { on = 'failure', delay = '10ms', max = 5 }" })
+  local s = attached "det-r"
+  s:type "exit 4\r"
+  s:expect "is started again"
+  gone(s, 4)
+  d.ok("wait", "--condition", "running", "det-r")
+  s = attached "det-r"
+  s:type "echo an''ew; exit 0\r"
+  s:expect "anew\r\n"
+  gone(s, 0)
+  over "det-r"
 end)
 
 -- ---- refusals ----

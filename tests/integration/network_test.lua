@@ -130,7 +130,7 @@ test("addresses that nobody has, the host as the way out, and the name in /etc/h
   t.contains(text, "127.0.0.1\tlocalhost\n::1\tlocalhost\n")
   t.contains(text, "192.0.2.9\tdb\nfd00::9\tv6\n")
   t.contains(text, "nameserver 192.0.2.53\nnameserver fd00::53\n")
-  t.matches(text, "eth0@if%d+ +UP +" .. v4 .. "/30 " .. v6 .. "/64 ")
+  t.matches(text, "eth0@if%d+ +%u+ +" .. v4 .. "/30 " .. v6 .. "/64 ")
   local host = v4:gsub("%d+$", function(last) return tostring(tonumber(last) - 1) end)
   t.contains(text, "default via " .. host .. " dev eth0")
   t.contains(text, "default via " .. v6:gsub("2$", "1") .. " dev eth0")
@@ -273,49 +273,57 @@ test("a macvlan is in the network that its device is in", function()
   assert(nl.delete "uplink")
 end)
 
-t.test("a wire to another container", function()
-  t.needs_root()
-  apart.run(function()
-    local detached = dofile "tests/integration/detached.lua"(t, box)
-    detached.start("det-router", { shell = "while :; do sleep 1; done", body = body "" })
-    local name = detached.own "det-router"
-    local wire = ([[link { %q, address = "10.5.0.2/24", address6 = "fd05::2/64",
-      peer = { name = "eth5", address = "10.5.0.1/24", address6 = "fd05::1/64" } }]]):format(name)
-    for _, address in ipairs { "10.5.0.1", "fd05::1" } do
-      t.equal(client(wire, "udp", address, "9"), "refused")
-    end
-    t.equal(#nl.interfaces(), 1, "the host has no end of it")
-    local r = t.run(box.words { "exit", "0", body = body((wire:gsub(name:gsub("%-", "%%-"), "nobody"))) })
-    t.contains(r.stderr, "the container 'nobody': No such file or directory")
-    detached.ok("rm", "-f", "-t", "1s", "det-router")
-    detached.nothing_left()
+-- With containers in the background, which end with the test, however that ends.
+local function test_detached(name, f)
+  t.test(name, function()
+    t.needs_root()
+    apart.run(function()
+      local detached = dofile "tests/integration/detached.lua"(t, box)
+      local ok, err = pcall(f, detached)
+      detached.luge("rm", "--force", "--all", "-t", "1s")
+      if not ok then error(err, 0) end
+      detached.nothing_left()
+    end)
   end)
+end
+
+test_detached("a wire to another container", function(detached)
+  detached.start("det-router", { shell = "while :; do sleep 1; done", body = body "" })
+  local name = detached.own "det-router"
+  t.equal(detached.json("inspect", "det-router").containers[1].network, nil, "none of its own yet")
+  local wire = ([[link { %q, address = "10.5.0.2/24", address6 = "fd05::2/64",
+    peer = { name = "eth5", address = "10.5.0.1/24", address6 = "fd05::1/64" } }]]):format(name)
+  for _, address in ipairs { "10.5.0.1", "fd05::1" } do
+    t.equal(client(wire, "udp", address, "9"), "refused")
+  end
+  t.equal(#nl.interfaces(), 1, "the host has no end of it")
+  local r = t.run(box.words { "exit", "0", body = body((wire:gsub(name:gsub("%-", "%%-"), "nobody"))) })
+  t.contains(r.stderr, "the container 'nobody': No such file or directory")
 end)
 
 -- ---- networks of others ----
 
-t.test("join: the network of a container, or of a path", function()
-  t.needs_root()
-  apart.run(function()
-    local detached = dofile "tests/integration/detached.lua"(t, box)
-    detached.start("det-web", { shell = "while :; do sleep 1; done", body = body 'veth { address = "10.5.0.2/24" }' })
-    local web = detached.seen "det-web"
-    local its = S.readlink(("/proc/%d/ns/net"):format(web.pid))
-    local joined = ("network = { join = %q }"):format(detached.own "det-web")
-    t.equal(run_text(joined, "readlink /proc/self/ns/net"), its)
-    t.equal(detached.ok("exec", "det-web", "--", "readlink", "/proc/self/ns/net"), its .. "\n")
-    local r = t.run(box.words { shell = "true", body = joined .. ', sysctl = { ["net.ipv4.ip_forward"] = 1 }' })
-    t.contains(r.stderr, "would change the host: namespaces.net is not the container's own")
-    detached.ok("rm", "-f", "-t", "1s", "det-web")
-    t.contains(t.run(box.words { shell = "true", body = joined }).stderr, "start it first, with -d")
-    -- A path, and a namespace of another kind.
-    local there = apart.namespace()
-    local path = ("/proc/%d/fd/%d"):format(S.getpid(), there:getfd())
-    t.equal(run_text(("network = { join = %q }"):format(path), "readlink /proc/self/ns/net"), S.readlink(path))
-    t.contains(t.run(box.words { shell = "true", body = 'network = { join = "/proc/self/ns/mnt" }' }).stderr,
-      "it is no network namespace")
-    detached.nothing_left()
-  end)
+test_detached("join: the network of a container, or of a path", function(detached)
+  detached.start("det-web", { shell = "while :; do sleep 1; done", body = body 'veth { address = "10.5.0.2/24" }' })
+  local web = detached.seen "det-web"
+  local row = detached.json("inspect", "det-web").containers[1].network[1]
+  t.equal({ row.name, row.kind, row.address }, { "eth0", "veth", "10.5.0.2/24" })
+  t.matches(row.address6, "^fd6c:7567:6500:%x+::2/64$")
+  t.ok(nl.link(row.link), "the host's end")
+  local its = S.readlink(("/proc/%d/ns/net"):format(web.pid))
+  local joined = ("network = { join = %q }"):format(detached.own "det-web")
+  t.equal(run_text(joined, "readlink /proc/self/ns/net"), its)
+  t.equal(detached.ok("exec", "det-web", "--", "readlink", "/proc/self/ns/net"), its .. "\n")
+  local r = t.run(box.words { shell = "true", body = joined .. ', sysctl = { ["net.ipv4.ip_forward"] = 1 }' })
+  t.contains(r.stderr, "would change the host: namespaces.net is not the container's own")
+  detached.ok("rm", "-f", "-t", "1s", "det-web")
+  t.contains(t.run(box.words { shell = "true", body = joined }).stderr, "start it first, with -d")
+  -- A path, and a namespace of another kind.
+  local there = apart.namespace()
+  local path = ("/proc/%d/fd/%d"):format(S.getpid(), there:getfd())
+  t.equal(run_text(("network = { join = %q }"):format(path), "readlink /proc/self/ns/net"), S.readlink(path))
+  t.contains(t.run(box.words { shell = "true", body = 'network = { join = "/proc/self/ns/mnt" }' }).stderr,
+    "it is no network namespace")
 end)
 
 t.test("a pod: one network, as long as one of its containers runs", function()
@@ -373,10 +381,27 @@ test("a luge that was killed leaves nothing, once gc was there", function()
   two:wait()
   for _ = 1, 500 do -- the kernel takes the locks from the containers' processes a moment later
     t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
-    if not nl.link "lab" then break end
+    if not nl.link "lab" and #locks() == 0 then break end
     S.nanosleep(0.01)
   end
   t.ok(not nl.link "lab", "the bridge")
+end)
+
+-- Wherever it is at that moment.
+test("killed while it starts: gc finds all of it", function()
+  for i = 0, 14 do
+    local process = box.start { words = { "/bin/sleep", "1000" }, body = body 'bridge { "lab", gateway = "auto" }, veth { }' }
+    S.nanosleep(i * 0.002)
+    S.kill(process.pid, "kill")
+    process:wait()
+    for _ = 1, 500 do
+      t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+      if not nl.link "lab" and #locks() == 0 and #S.dir(box.state) == 0 then break end
+      S.nanosleep(0.01) -- the container's processes end, and let go of the locks
+    end
+    t.equal({ locks(), S.dir(box.state) }, { {}, {} }, "after " .. i * 2 .. " ms")
+    t.ok(not nl.link "lab", "the bridge, after " .. i * 2 .. " ms")
+  end
 end)
 
 test("a network without interfaces is none, and names may be given", function()

@@ -195,12 +195,9 @@ d.test("detached: clients wait through the runs, and descriptors do not grow", f
   local row = d.seen "det-r"
   local function descriptors() return #S.dir(("/proc/%d/fd"):format(row.luge)) end
   local waiting = d.beside(row, "wait", "det-r")
-  local most = 0
-  d.until_true("thirty runs", function()
-    most = math.max(most, descriptors())
-    return (d.seen "det-r" or row).restarts >= 30
-  end)
-  t.ok(most < 40, "descriptors: " .. most)
+  d.until_true("thirty runs", function() return (d.seen "det-r" or row).restarts >= 30 end)
+  -- A start has some more for a moment, those of its mounts.
+  d.until_true("a handful of descriptors", function() return descriptors() < 30 end)
   t.equal(d.luge("ps", "-q").stdout, "det-r\n")
   d.ok("stop", "det-r")
   t.ok(waiting:wait().code ~= 0)

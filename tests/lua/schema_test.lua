@@ -22,6 +22,7 @@ local EXTRA = { -- what a field's example needs beside it
   ["capabilities.effective"] = 'permitted = { "chown" },', ["capabilities.inheritable"] = 'bounding = { "chown" },',
   ["capabilities.permitted"] = 'bounding = { "chown" },',
   ["keep.artifacts"] = 'to = "out",', ["keep.to"] = 'artifacts = { "/a" },',
+  ["health.interval"] = 'fd = 3,', ["health.timeout"] = 'fd = 3,', ["health.retries"] = 'fd = 3,', ["health.start_period"] = 'fd = 3,',
 }
 
 local function inner_record(type_)
@@ -91,7 +92,9 @@ t.test("every example of a field is good, or said to be not enforced", function(
     local text = body_with(path, f.example)
     if EXTRA[path] then text = text:gsub("^([%w_]+ = {)", "%1 " .. EXTRA[path]) end
     local faults = p.faults(text, { facts = p.facts_with { uid = 0 } })
-    if is_enforced(path) then
+    if path == "needs" then
+      t.contains(faults[1], "names containers of a group") -- the group's test has it: validate_test
+    elseif is_enforced(path) then
       t.equal(faults, {}, path .. ": " .. text)
     else
       t.ok(#faults > 0, path)
@@ -110,7 +113,8 @@ t.test("every constructor's example is good, with each field's example put in", 
   end
   local ADDRESSED = { veth = 'address = "10.0.5.2/24", address6 = "fd00:5::2/64",' }
   ADDRESSED.bridge, ADDRESSED.macvlan, ADDRESSED.link = ADDRESSED.veth, ADDRESSED.veth, ADDRESSED.veth
-  local BESIDE = { gateway = ADDRESSED, gateway6 = ADDRESSED, routes = ADDRESSED, size = { bind = 'overlay = "discard",', layers = 'upper = "discard",' }, file = {}, env = {} }
+  local BESIDE = { gateway = ADDRESSED, gateway6 = ADDRESSED, routes = ADDRESSED, file = {}, env = {},
+    size = { bind = 'overlay = "discard",', layers = 'upper = "discard",' } }
   for _, name in ipairs(schema.constructors()) do
     local kind = schema.kinds[name]
     if kind then
