@@ -11,6 +11,8 @@ local pool = require "netns.pool"
 
 local M = {}
 
+local function shared() return require "netns.plan_shared" end
+
 local FAMILIES = {
   { key = "address", gateway = "gateway", subnet = "subnet", family = "inet", prefix = "prefix", to = "default" },
   { key = "address6", gateway = "gateway6", subnet = "subnet6", family = "inet6", prefix = "prefix6", to = "default" },
@@ -226,20 +228,29 @@ end
 -- Both ends are made where they belong; the host never has one. The other end is in the way of another wire of that name
 -- until the kernel has got round to removing it: so it loses its name at once.
 function kinds.link(c, why, interface)
-  M.needs_host(c, why, "a wire to another container is made by the host")
+  if not c.shared then M.needs_host(c, why, "a wire to another container is made by the host") end
   local spare = new_link(c, why, interface)
   local steps, there, peer = c.steps, "$there." .. interface.name, interface.peer
-  steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(interface.to), "net" }, { save = there })
-  steps:add("attach", why, "nl.veth", { { name = peer.name, into = there, mac = peer.mac, mtu = interface.mtu,
-    peer = peer_of(interface) } }, { undo = { "nl.rename", { peer.name, spare, there } } })
+  local to = c.options.names and c.options.names[interface.to] or interface.to
+  steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(to), "net" }, { save = there })
+  local function add(...) shared().add(c, why, ...) end
+  add(there, "nl.veth", function(netns)
+    return { { name = peer.name, into = netns, mac = peer.mac, mtu = interface.mtu, peer = peer_of(interface) } }
+  end, { "nl.rename", function(netns) return { peer.name, spare, netns } end })
   for _, f in ipairs(FAMILIES) do
     local address = peer[f.key]
     if address then
-      steps:add("attach", why, "nl.address", { peer.name, address, { flags = flags_of(f), netns = there } })
+      add(there, "nl.address", function(netns) return { peer.name, address, { flags = flags_of(f), netns = netns } } end)
     end
   end
-  set_up(c, why, interface)
-  steps:add("attach", why, "nl.set", { peer.name, up(peer.address6, there) })
+  add("$child", "nl.set", function(netns) return { interface.name, up(interface.address6, netns) } end)
+  add(there, "nl.set", function(netns) return { peer.name, up(peer.address6, netns) } end)
+  return given_ends(interface)
+end
+
+-- To the hub of a group, whose address each of them has by its place among their names.
+function kinds.private(c, why, interface)
+  shared().private(c, why, interface, new_link(c, why, interface))
   return given_ends(interface)
 end
 

@@ -122,6 +122,7 @@ local hints = {
   end,
 }
 
+hints.clone_within = hints.clone3
 hints.setresgid, hints.setgroups = hints.setresuid, hints.setresuid
 
 -- What is made of links, on the host or in the container.

@@ -76,7 +76,7 @@ end
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
 -- and of networks, addresses of a wire and on a bridge, bridges, pods.
 local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.%d+%.[%x.:]+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^pod%.[%w_.-]+$" }
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^users$", "^private%.[%w_.-]+$", "^pod%.[%w_.-]+$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do

@@ -69,6 +69,13 @@ function M.expand(network)
     interfaces = { { type = "user", backend = network.backend, name = network.name, mtu = network.mtu, mac = network.mac } } }
 end
 
+--- A group's own network: one interface, whose addresses are those of the container's place among the others.
+function M.private(network)
+  local addresses = require("netns.plan_shared").addresses(network.place)
+  return { type = "table", private = true, publish = {}, egress = false, hosts = {}, dns = {}, interfaces = {
+    { type = "private", name = "eth0", address = addresses.address, address6 = addresses.address6 } } }
+end
+
 --- network: spec.network, a table's; complain as of sandbox.profile.finish.
 function M.finish(network, complain)
   local taken = { lo = "the loopback" }

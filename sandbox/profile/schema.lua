@@ -386,7 +386,7 @@ M.container = record { name = "container", example = 'container { command = { "t
     doc = "What it may use up; false lifts a limit." },
   { "network", network, default = { type = "none" }, shown = '"none"', example = '"none"',
     doc = '"none" (only a loopback of its own), "host", or a table: interfaces of its own.',
-    enforced = function(v) return v.type ~= "internet" and v.type ~= "private" end,
+    enforced = function(v) return v.type ~= "internet" end,
       because = 'write "none", "host" or a table of interfaces, or leave it out' },
   { "stop", record { name = "stop", positional = { "signal", "grace" },
       { "signal", "signal", default = "TERM", example = '"INT"', doc = "The signal that asks it to end." },
@@ -423,8 +423,7 @@ M.group = record { name = "group", example = 'group { containers = { a = contain
       .. "other needs while it runs; its exit code is 1 when one has failed." },
   { "network", network, default = { type = "none" }, shown = '"none"', example = '"host"',
     doc = "The network of those of its containers that say none.",
-    enforced = function(v) return v.type == "none" or v.type == "host" end,
-      because = 'write "none" or "host", or leave it out' },
+    enforced = function(v) return v.type ~= "internet" end, because = 'write "private", "none", "host" or a table' },
   { "parallel", "integer", min = 1, shown = "no bound", example = "2",
     doc = "How many run at once, those that others need while they run not counted; beside a main, how many start at once." },
 }
