@@ -35,6 +35,7 @@ for theme, names in pairs {
   bridge = "hold_bridge leave_bridge",
   pod = "hold_pod hold_users leave_pod",
   helper = "helper endhelper",
+  cut = "cut mend",
 } do
   for name in names:gmatch "%g+" do THEMES[name] = theme end
 end

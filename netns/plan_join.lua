@@ -19,6 +19,7 @@ function M.plan(c)
   local why = network.join and "network.join" or "network.pod"
   if c.shared and network.pod then
     c.shared.net = require("netns.plan_shared").hold(c, why, "${ranges}/pod." .. network.pod, "$net.pod")
+    c.new_net = true -- it is the user namespace's own, so that its /sys can be shown
     return
   elseif not c.facts.privileged then
     if #c.faults > 0 then return end

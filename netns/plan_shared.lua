@@ -61,6 +61,14 @@ function M.add(c, why, there, op, args, undo)
   return c.steps:add("attach", why, name, list, taken_back)
 end
 
+--- Has the link-local address of a link count at once: a router asks for its neighbours by no other. Before it is up; a kernel may
+-- be without IPv6.
+function M.without_dad(c, why, there, name)
+  local where = { user = c.shared and c.shared.user, net = there }
+  c.steps:add("attach", why, "within", { where, "writefile", ("/proc/sys/net/ipv6/conf/%s/accept_dad"):format(name), "0" },
+    { optional = true })
+end
+
 --- The namespace of a pod, of the network or of the hub.
 function M.hold(c, why, path, name)
   local args = c.shared and { path, c.shared.user } or { path }

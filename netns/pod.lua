@@ -5,6 +5,11 @@
 local S = require "syscall"
 local nl = require "netns"
 
+-- As in a network of a container's own; a kernel may be without.
+local function open_ports()
+  S.writefile("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
+end
+
 local held = {} -- path → { lock =, namespace = }
 
 -- A new namespace with lo up, as a descriptor; the process itself stays where it is.
@@ -15,6 +20,7 @@ local function make()
   ok, err, errno = S.unshare "newnet"
   if ok then
     ok, err, errno = nl.up "lo"
+    open_ports()
     if ok then namespace, err, errno = S.open("/proc/self/ns/net", "rdonly, cloexec") end
     assert(S.setns(own, "newnet")) -- else we would go on in the wrong network
   end
@@ -59,6 +65,7 @@ local function make_in(userns)
       local ok, err = S.setns(userns, "newuser")
       if ok then ok, err = S.unshare "newnet" end
       if ok then ok, err = nl.up "lo" end
+      open_ports()
       return ok, err
     end)
   end

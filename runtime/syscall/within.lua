@@ -58,7 +58,7 @@ return function(S)
 
   --- S.within({ user=fd, net=fd }, op, …) -> true
   -- Calls a function of this layer, by its name ("nl.veth"), with the arguments that follow, in those namespaces, descriptors or
-  -- pids of processes that are in them. Its value is lost but for true and false. Errors: those of the function, and of S.setns.
+  -- pids of processes that are in them. Its value is data: no descriptor comes back. Errors: those of the function, and of S.setns.
   function S.within(where, op, ...)
     local r, w, number = S.pipe "cloexec"
     if not r then return nil, w, number end
@@ -71,7 +71,7 @@ return function(S)
       local ok, why = pcall(function()
         local value, wrong = enter(where)
         if value then value, wrong = call(op, table.unpack(args, 1, args.n)) end
-        if value == nil then said = { errno = wrong.errno, text = rawget(wrong, "text") } else said = { value = value ~= false } end
+        if value == nil then said = { errno = wrong.errno, text = rawget(wrong, "text") } else said = { value = value } end
       end)
       if not ok then said = { bug = tostring(why) } end
       S.write(w, require("luge.json").encode(said))

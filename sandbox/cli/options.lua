@@ -96,6 +96,7 @@ M.commands = {
   { "kill", usage = "[-s SIGNAL] NAME…", summary = "send the command a signal", names = "running",
     options = { { "all", short = "a", help = "every container that runs" },
       { "signal", short = "s", arg = "SIGNAL", help = "its name (default: KILL)" } } },
+  { "network", usage = "cut|join NAME INTERFACE", summary = "cut a wire of a container, or join it again", names = "running", options = {} },
   { "pause", usage = "NAME…", summary = "stop every process where it is", names = "running",
     options = { { "all", short = "a", help = "every container that runs" } } },
   { "resume", usage = "NAME…", summary = "let a paused container go on", names = "running",

@@ -105,11 +105,6 @@ local function attaching(run)
   return list
 end
 
--- The interfaces, with the addresses that they got: { name =, kind =, link = of the host, address =, address6 = } each.
-local function network_of(run)
-  return run.network and Steps.resolve(run.network, run.symbols) or nil
-end
-
 --- What `inspect` shows and `exec` needs.
 function M.container(watch)
   local run = watch.run
@@ -118,7 +113,7 @@ function M.container(watch)
   return { schema = 1, name = run.name, profile = run.spec.profile_name, argv = run.argv, state = state_of(watch),
     detached = run.detached ~= nil, pid = watch.process.pid, luge = watch.luge, started = watch.started,
     log = run.log and { path = run.log.writer.path, written_bytes = run.log.writer.written, lost_bytes = run.log.writer.lost },
-    restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group, network = network_of(run),
+    restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group, network = require("sandbox.container.network").describe(run),
     hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
     seal = steps, attach = attaching(run) }
 end

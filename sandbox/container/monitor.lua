@@ -378,7 +378,7 @@ end
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
   local self = setmetatable({ run = run, process = process, signals = signals, sent = {}, happened = {} }, Watch)
-  run.watch = self
+  run.watch, run.cut = self, nil
   self.began, self.luge = S.clock_gettime("monotonic"), S.getpid()
   loop.begin(self)
   self.timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
