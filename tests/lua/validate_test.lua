@@ -330,7 +330,7 @@ local GOLDEN = {
     [=[network: network = "internet" is not enforced by this version of luge [write "none", "host" or a table of interfaces, or leave it out]]=],
   } },
   { [[network = "lan"]], {
-    [=[network: "lan" is no network [it takes: none, host, internet, private]]=],
+    [=[network: "lan" is no network [it takes: none, host, internet, private, user]]=],
   } },
   { [[network = { publish = { "80" } }]], {
     [=[network.publish[1]: "80" is no table [publish takes: host, guest, proto]]=],
