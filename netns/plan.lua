@@ -31,6 +31,17 @@ function M.interfaces(c)
   if has_interfaces(c.spec.network) then require("netns.plan_interfaces").plan(c) end
 end
 
+--- The name servers of a container: those of its profile; with "internet" the host's, where it has any that others reach.
+function M.name_servers(c)
+  local network = c.spec.network
+  if network.type ~= "table" then return {} end
+  if network.dns[1] then return network.dns end
+  local helper = has_interfaces(network) and require("netns.plan_user").nameserver(c)
+  if helper then return { helper } end
+  if not (network.egress and network.egress.internet) then return {} end
+  return c.facts.name_servers
+end
+
 --- The text of /etc/hosts, and of /etc/resolv.conf where the profile names servers; symbols stand in it.
 function M.files(c)
   local network = c.spec.network
@@ -47,9 +58,7 @@ function M.files(c)
     if network.hosts[peer[2]] == nil then lines[#lines + 1] = ("%s\t%s\n"):format(peer[1], peer[2]) end
   end
   for _, name in ipairs(names) do lines[#lines + 1] = ("%s\t%s\n"):format(network.hosts[name], name) end
-  for i, server in ipairs(network.dns) do servers[i] = ("nameserver %s\n"):format(server) end
-  local helpers = #servers == 0 and has_interfaces(network) and require("netns.plan_user").nameserver(c)
-  if helpers then servers[1] = ("nameserver %s\n"):format(helpers) end
+  for i, server in ipairs(M.name_servers(c)) do servers[i] = ("nameserver %s\n"):format(server) end
   return table.concat(lines), #servers > 0 and table.concat(servers) or nil
 end
 

@@ -107,9 +107,9 @@ local function wire_ends(c, why, interface)
       check_free(c, ("%s.%s"):format(why, f.key), own)
       ends[f.family] = { own = own, address = own:match "^[^/]+", gateway = gateway,
         host = gateway and gateway .. "/" .. check.parse_cidr(own).prefix }
-      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { "${ranges}/address.${netns}." .. own:match "^[^/]+" },
-        { save = ("$lock.%s.%s"):format(f.key, interface.name),
-          undo = { "unlink", { "${ranges}/address.${netns}." .. own:match "^[^/]+" } } })
+      local lock = ("${ranges}/address.%s.${netns}"):format(own:match "^[^/]+")
+      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { lock },
+        { save = ("$lock.%s.%s"):format(f.key, interface.name), undo = { "unlink", { lock } } })
     end
   end
   return ends
@@ -174,14 +174,17 @@ end
 
 -- ---- kinds ----
 
+-- The name of the host's end. The firewall has to know the Ethernet address of the other.
 local function new_link(c, why, interface)
   local link = "$link." .. interface.name
   c.steps:add("host", why, "nl.link_name", { "lg" }, { save = link })
+  if not interface.mac then c.steps:add("host", why, "nl.new_mac", {}, { save = "$mac." .. interface.name }) end
   return link
 end
 
 local function peer_of(interface)
-  return { name = interface.name, netns = "$child", mac = interface.mac, mtu = interface.mtu }
+  local mac = interface.mac or interface.type ~= "link" and "$mac." .. interface.name or nil
+  return { name = interface.name, netns = "$child", mac = mac, mtu = interface.mtu }
 end
 
 -- The host believes nothing that comes from the container: no routers it announces, no sources but its own. A machine
@@ -240,7 +243,9 @@ function kinds.link(c, why, interface)
   local function add(...) shared().add(c, why, ...) end
   add(there, "nl.veth", function(netns)
     return { { name = peer.name, into = netns, mac = peer.mac, mtu = interface.mtu, peer = peer_of(interface) } }
-  end, { "nl.rename", function(netns) return { peer.name, spare, netns } end })
+  end, { "nl.set", function(netns)
+    return { peer.name, { name = spare, up = false, netns = netns } }
+  end })
   for _, f in ipairs(FAMILIES) do
     local address = peer[f.key]
     if address then
@@ -251,6 +256,7 @@ function kinds.link(c, why, interface)
   if peer.address6 then shared().without_dad(c, why, there, peer.name) end
   add("$child", "nl.set", function(netns) return { interface.name, up(interface.address6, netns) } end)
   add(there, "nl.set", function(netns) return { peer.name, up(peer.address6, netns) } end)
+  shared().look(c, why, "$child", interface.name)
   return given_ends(interface)
 end
 
@@ -280,10 +286,13 @@ function M.plan(c)
   c.network = {}
   -- Names and addresses are a network namespace's own: another one's container may have the same.
   c.constants.netns = c.facts.netns
+  local firewall, all_ends = require "netns.plan_firewall", {}
+  firewall.guard(c)
   for i, interface in ipairs(c.spec.network.interfaces) do
     local why = ("network.interfaces[%d]"):format(i)
     interface = as_can_be(c, interface)
     local ends = kinds[interface.type](c, why, interface)
+    all_ends[i] = ends
     -- Of several ways to everywhere the first one written counts; the others are there when it is not.
     local has_gateway = false
     for _, e in pairs(ends or {}) do has_gateway = has_gateway or e.gateway end
@@ -295,6 +304,7 @@ function M.plan(c)
       address = ends.inet and ends.inet.own, address6 = ends.inet6 and ends.inet6.own, wire = wire_of(c, interface),
       peer = interface.type == "link" and { container = other_of(c, interface), name = interface.peer.name } or nil }
   end
+  firewall.plan(c, all_ends)
 end
 
 -- The text of an interface's address in /etc/hosts: what is "auto" is known when the container starts.

@@ -18,7 +18,7 @@ function M.plan(c)
   local network, steps = c.spec.network, c.steps
   local why = network.join and "network.join" or "network.pod"
   if c.shared and network.pod then
-    c.shared.net = require("netns.plan_shared").hold(c, why, "${ranges}/pod." .. network.pod, "$net.pod")
+    c.shared.net = require("netns.plan_shared").hold(c, why, ("${ranges}/pod.%s.0"):format(network.pod), "$net.pod")
     c.new_net = true -- it is the user namespace's own, so that its /sys can be shown
     return
   elseif not c.facts.privileged then
@@ -29,7 +29,7 @@ function M.plan(c)
   end
   local go = enter(c, why)
   if network.pod then
-    local path = "${ranges}/pod." .. network.pod
+    local path = ("${ranges}/pod.%s.0"):format(network.pod)
     steps:add("host", why, "nl.hold_pod", { path }, { save = "$net.pod", undo = { "nl.leave_pod", { path } } })
     return go("setns", { "$net.pod", "newnet" })
   elseif network.join:sub(1, 1) == "/" then

@@ -43,7 +43,7 @@ function M.begin(c)
     end
     return
   end
-  local path = "${ranges}/users"
+  local path = "${ranges}/users.0"
   c.steps:add("host", why or "network", "nl.hold_users", { path }, { save = "$net.users", undo = { "nl.leave_pod", { path } } })
   c.shared = { user = "$net.users" }
 end
@@ -59,6 +59,11 @@ function M.add(c, why, there, op, args, undo)
   local taken_back = undo and { undo = { call(undo[1], undo[2]) } }
   local name, list = call(op, args)
   return c.steps:add("attach", why, name, list, taken_back)
+end
+
+--- The end that is up first hears of the other when the kernel has got round to it: a look at the link makes it hurry (Linux 6.2).
+function M.look(c, why, there, name)
+  M.add(c, why, there, "nl.set", function(netns) return { name, { up = true, netns = netns } } end)
 end
 
 --- Has the link-local address of a link count at once: a router asks for its neighbours by no other. Before it is up; a kernel may
@@ -82,7 +87,7 @@ function M.private(c, why, interface, link)
     if #c.faults == 0 then c:fault(why, "a group's own network takes CAP_SYS_ADMIN, or a user namespace that its containers share") end
     return nil
   end
-  local hub = M.hold(c, why, "${state}/private." .. (c.options.group or "${name}"), "$net.hub")
+  local hub = M.hold(c, why, ("${state}/private.%s.0"):format(c.options.group or "${name}"), "$net.hub")
   -- Several may come at once: who is second finds it.
   M.add(c, why, hub, "nl.bridge", function(netns) return { { name = BRIDGE, up = true, netns = netns } } end).optional = true
   M.add(c, why, hub, "nl.veth", function(netns)
@@ -90,6 +95,7 @@ function M.private(c, why, interface, link)
       peer = { name = interface.name, netns = "$child" } } }
   end)
   M.add(c, why, "$child", "nl.set", function(netns) return { interface.name, { up = true, netns = netns } } end)
+  M.look(c, why, hub, link)
 end
 
 --- Addresses of member number n of a group, and n of a name: { address =, address6 = } with widths.

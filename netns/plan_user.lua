@@ -46,7 +46,7 @@ function M.cannot_publish(backend, one, address, port)
   elseif is_slirp and one.proto == "udp" and address and address:find "^127%." then
     return "answers to UDP on the loopback are lost by slirp4netns, which must not reach it",
       'write backend = "pasta", or another address of the host'
-  elseif not is_slirp and one.proto == "udp" and port ~= (one.guest or port) and (not address or address:find "^127%." or address == "::1") then
+  elseif not is_slirp and one.proto == "udp" and port ~= one.guest and (not address or address:find "^127%." or address == "::1") then
     return "answers to UDP on the loopback are lost by pasta where the ports differ",
       ("write guest = %d, or another address of the host"):format(port)
   end
@@ -54,11 +54,13 @@ end
 
 local function published(c, backend)
   local list = {}
-  for i, one in ipairs(c.spec.network.publish or {}) do
-    local address, port = one.host.address or one.host.family == "inet" and "0.0.0.0" or one.host.family and "::", one.host.port
-    local message, hint = M.cannot_publish(backend, one, address, port)
+  for i, one in ipairs(c.spec.network.publish) do
+    local host = one.host
+    local address = host.address or host.family and (host.family == "inet" and "0.0.0.0" or "::") or nil
+    local message, hint = M.cannot_publish(backend, one, address, host.port)
     if message then c:fault(("network.publish[%d]"):format(i), message, hint) end
-    list[i] = { proto = one.proto or "tcp", address = address, port = port, guest = one.guest or port }
+    -- What another interface's end on the host leads in needs no helper.
+    if #one.to == 0 then list[#list + 1] = { proto = one.proto, address = address, port = host.port, guest = one.guest } end
   end
   return list
 end

@@ -8,7 +8,7 @@ local list = require "sandbox.container.list"
 
 local M = {}
 
-local FAILED = containers.FAILED
+local verbs = {}
 
 -- The wire's other end knows it as its own: the container and its interface, where another one's wire leads to this.
 local function owner_of(directory, name, interface)
@@ -23,13 +23,13 @@ local function owner_of(directory, name, interface)
 end
 
 local function set_cut(op)
-  return function(words)
-    local name, interface = words[2], words[3]
-    if not interface or words[4] then
+  return function(_, words)
+    local name, interface = words[1], words[2]
+    if not interface or words[3] then
       return cli.complain(("network %s: a container and one of its interfaces expected"):format(op), ("luge network %s NAME eth0"):format(op))
     end
     local directory = containers.directory()
-    if not directory then return FAILED end
+    if not directory then return containers.FAILED end
     local found, code = containers.named(directory, {}, { name }, containers.LIVE, "only one that runs has a network")
     if not found then return code end
     local owner, own = owner_of(directory, name, interface)
@@ -39,13 +39,33 @@ local function set_cut(op)
   end
 end
 
-local actions = { cut = set_cut "cut", join = set_cut "join" }
+verbs.cut, verbs.join = set_cut "cut", set_cut "join"
 
-function M.run(_, words)
-  local action = words[1] and actions[words[1]]
-  if action then return action(words) end
-  return cli.complain(words[1] and ("network: no action '%s'"):format(words[1]) or "network: what about it?",
-    "luge network cut NAME INTERFACE, luge network join NAME INTERFACE")
+-- Somebody's `nft flush ruleset` takes luge's tables as well. Each container's luge knows its own, and puts it back whole.
+function verbs.reload(options, names)
+  local directory = containers.directory()
+  if not directory then return containers.FAILED end
+  options.all = options.all or #names == 0
+  local found, code = containers.named(directory, options, names, containers.LIVE, "only one that runs has a firewall")
+  if not found then return code end
+  code = 0
+  for _, container in ipairs(found) do
+    local ok, text = life.ask(directory, container.name, { op = "reload" })
+    if not ok then code = cli.complain(("network reload %s: %s"):format(container.name, text)) end
+  end
+  return code
+end
+
+function M.run(options, words)
+  local verb = table.remove(words, 1)
+  if not verbs[verb] then
+    local known = {}
+    for name in pairs(verbs) do known[#known + 1] = name end
+    table.sort(known)
+    local message = verb and ("network: no '%s'"):format(verb) or "network: what?"
+    return cli.complain(message, "luge network " .. table.concat(known, ", "))
+  end
+  return verbs[verb](options, words)
 end
 
 return M

@@ -95,6 +95,32 @@ local finders = {
     local ok, err = S.access("/dev/net/tun", "r, w")
     return ok and "open" or err.NOENT and "missing" or "closed"
   end,
+  -- Name servers that a container can reach as well: not those of the host's loopback. Where systemd's is there, the ones
+  -- that it asks.
+  name_servers = function()
+    for _, path in ipairs { "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf" } do
+      local servers = {}
+      for server in ("\n" .. (must.text(path) or "")):gmatch("\nnameserver[ \t]+([%x.:]+)") do
+        if not server:find "^127%." and server ~= "::1" and not server:find "^fe80" then servers[#servers + 1] = server end
+      end
+      if servers[1] then return servers end
+    end
+    return {}
+  end,
+  -- Links by which the host learns routes from IPv6 routers: 1, as long as it is none itself, or 2, which another luge may
+  -- have made of it.
+  router_links = function()
+    local links = {}
+    for _, link in ipairs(must("the links of luge's own network", require("netns").interfaces())) do
+      local is_own = link.name == "lo" or link.name:find "^lg"
+      local accept = link.is_up and not is_own and must.text(("/proc/sys/net/ipv6/conf/%s/accept_ra"):format(link.name))
+      if accept and accept:find "^[12]" then links[#links + 1] = link.name end
+    end
+    table.sort(links)
+    return links
+  end,
+  -- Whether what bridges carry comes by the tables of IPv6.
+  filters_bridges = function() return (must.text "/proc/sys/net/bridge/bridge-nf-call-ip6tables" or ""):find "^1" ~= nil end,
   nice = function() return must("luge's own niceness", S.getpriority("process")) end,
   own_cpus = own_cpus,
   oom_score = function() return tonumber(must.text "/proc/self/oom_score_adj") or 0 end,

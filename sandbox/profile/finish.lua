@@ -323,14 +323,12 @@ function M.finish(merged, profile_name, facts, complain)
   user(spec, facts, complain)
   if spec.network.type == "user" then spec.network = require "sandbox.profile.finish_network".expand(spec.network) end
   if spec.network.type == "private" then
-    if not spec.network.place then
-      complain({ "network" }, '"private" is the network of a group, and this is none',
-        'return group { network = "private", containers = { … } }, or write network = { interfaces = {} }')
-      spec.network.place = 1
-    end
-    spec.network = require "sandbox.profile.finish_network".private(spec.network)
+    spec.network = require "sandbox.profile.finish_network".private(spec.network, complain)
+  elseif spec.network.type == "internet" then
+    spec.network = require "sandbox.profile.finish_firewall".internet()
+  elseif spec.network.type == "table" then
+    require "sandbox.profile.finish_network".finish(spec.network, complain)
   end
-  if spec.network.type == "table" then require "sandbox.profile.finish_network".finish(spec.network, complain) end
   namespaces(spec, complain)
   capabilities(spec, complain)
   seccomp(spec, merged.optional, complain)

@@ -65,13 +65,17 @@ end
 
 --- { type = "user", … } as the network that it is short for.
 function M.expand(network)
-  return { type = "table", publish = network.publish, egress = network.egress, hosts = network.hosts or {}, dns = network.dns or {},
+  return { type = "table", publish = network.publish or {}, egress = network.egress or false, hosts = network.hosts or {}, dns = network.dns or {},
     interfaces = { { type = "user", backend = network.backend, name = network.name, mtu = network.mtu, mac = network.mac } } }
 end
 
 --- A group's own network: one interface, whose addresses are those of the container's place among the others.
-function M.private(network)
-  local addresses = require("netns.plan_shared").addresses(network.place)
+function M.private(network, complain)
+  if not network.place then
+    complain({ "network" }, '"private" is the network of a group, and this is none',
+      'return group { network = "private", containers = { … } }, or write network = { interfaces = {} }')
+  end
+  local addresses = require("netns.plan_shared").addresses(network.place or 1)
   return { type = "table", private = true, publish = {}, egress = false, hosts = {}, dns = {}, interfaces = {
     { type = "private", name = "eth0", address = addresses.address, address6 = addresses.address6 } } }
 end
@@ -91,6 +95,7 @@ function M.finish(network, complain)
     taken[interface.name] = ("interfaces[%d]"):format(i)
     one(interface, say)
   end
+  require "sandbox.profile.finish_firewall".finish(network, complain)
 end
 
 return M

@@ -385,9 +385,8 @@ M.container = record { name = "container", example = 'container { command = { "t
   { "limits", limits, example = '{ wall = "10m", open_files = 256 }',
     doc = "What it may use up; false lifts a limit." },
   { "network", network, default = { type = "none" }, shown = '"none"', example = '"none"',
-    doc = '"none" (only a loopback of its own), "host", or a table: interfaces of its own.',
-    enforced = function(v) return v.type ~= "internet" end,
-      because = 'write "none", "host" or a table of interfaces, or leave it out' },
+    doc = '"none" (only a loopback of its own), "host", "internet" (what is neither the host nor private), "private" (a group\'s own), '
+      .. '"user" (by pasta or slirp4netns), or a table.' },
   { "stop", record { name = "stop", positional = { "signal", "grace" },
       { "signal", "signal", default = "TERM", example = '"INT"', doc = "The signal that asks it to end." },
       { "grace", "duration", default = 10, shown = '"10s"', unit = "seconds", example = '"30s"',
