@@ -21,7 +21,10 @@ local SCHEMA = 1
 
 -- "detached CREATED PID LOG WORD…" and "state running" or "state paused ", of one length, so that one replaces the other.
 -- What is no letter of a word in a line is %XX, an empty word "%".
-local function word_of(text) return text == "" and "%" or (text:gsub("[%s%c%%]", function(c) return ("%%%02X"):format(c:byte()) end)) end
+local function word_of(text)
+  if text == "" then return "%" end
+  return (text:gsub("[%s%c%%]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
 
 local function text_of(word)
   if not word:find("%", 1, true) then return word end
