@@ -73,7 +73,6 @@ local function pause(run, signals, seconds, outcome)
     reason = outcome.reason_name or "setup" }
   repeat self:round() until self.done or self.over
   timer:close()
-  run.pausing = nil
   return not self.over
 end
 
@@ -127,12 +126,25 @@ local function forget(run, plan)
   collectgarbage()
 end
 
+-- Until there is a process to show again, `ps` and all who ask find it between two runs, not nowhere.
+local function follow(run)
+  local tell = run.events
+  run.events = function(event)
+    if event.event == "created" and run.pausing then
+      run.pausing = nil
+      vitals.write(run)
+    end
+    tell(event)
+  end
+end
+
 --- Runs a container again as often as its policy says. outcome: of the first run; undo: the journal, with what that run left in
 -- it; plan: { terminal = of the first start }. Returns the outcome of the last run.
 function M.loop(run, outcome, undo, signals, plan)
   local launch = require "sandbox.container.launch"
   local grown = 0
   run.restarts = 0
+  follow(run)
   while is_wanted(run, outcome) do
     if not plan.steps then split(plan, run.steps) end
     if (outcome.wall_s or 0) >= GOOD_RUN then grown = 0 end
