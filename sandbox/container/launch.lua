@@ -195,7 +195,7 @@ local function start(run, symbols, undo)
     go = c.go_read and c.go_read:getfd(), ready = c.ready_write and symbols.ready }
   local names = passed_names(steps)
   local clone, clone_index = clone_step(steps)
-  local pid, pidfd = S.clone3(Steps.resolve(clone.args[1], symbols))
+  local pid, pidfd = S[clone.op](table.unpack(Steps.resolve(clone.args, symbols)))
   if not pid then return nil, setup_failure(clone_index, pidfd, steps) end
   if pid == 0 then child(run, c, symbols, names) end
   c.there:close()
