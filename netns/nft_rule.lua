@@ -17,6 +17,7 @@ local statements = require "netns.nft_statements"
 local types = require "netns.nft_types"
 
 local NFT = S.c.NFT
+local concat, next, type = table.concat, next, type
 
 local M = {}
 
@@ -162,6 +163,7 @@ function Compiler:set(value, list, data_type)
   if type(value) == "string" then return value:match "^@(.+)$" or error("'" .. value .. "' is no @set", 0) end
   local key = {}
   for i, field in ipairs(list) do key[i] = field.type end
+  self.is_own = true -- the set is one of this transaction's
   return self.anonymous(key, value, data_type)
 end
 
@@ -227,17 +229,63 @@ local function compile_statement(compiler, statement)
   end
 end
 
---- A rule as the list of its expressions. with: { anonymous = function(key types, elements, data type) that makes a set and
---- returns its name and number, index_of = function(name of a link) }. Raises the text of an error.
+-- ---- what many rules have in common ----
+
+-- A statement's bytes, by the statement and by what the rule has said before it. nl.nft.learn fills it, when the program
+-- is built: a container's rules are mostly the same as another's, and to read them again took longer than the kernel takes.
+local known = {}
+
+-- A statement as one text; nil for those with named fields, or with what is no text or number.
+local function text_of(statement)
+  if type(statement) ~= "table" then return statement end
+  local parts = {}
+  for key, value in next, statement do
+    local kind = type(value)
+    if type(key) ~= "number" then return nil end
+    if kind == "table" then
+      value = text_of(value)
+      if not value then return nil end
+      value = "\3" .. value
+    elseif kind ~= "string" then
+      if kind ~= "number" then return nil end
+      value = "\4" .. value
+    end
+    parts[key] = value
+  end
+  return concat(parts, "\1")
+end
+
+local function compile_kept(compiler, statement, keeps)
+  local text = text_of(statement)
+  text = text and concat({ compiler.family, compiler.l3 or "", compiler.l4 or "", compiler.ether and "e" or "", text }, "\2")
+  local kept = text and known[text]
+  if kept then
+    compiler.l3, compiler.l4, compiler.ether = kept.l3, kept.l4, kept.ether
+    return kept.bytes
+  end
+  compiler.list, compiler.is_own = {}, nil
+  compile_statement(compiler, statement)
+  local bytes = expr.list_bytes(compiler.list)
+  if keeps and text and not compiler.is_own then
+    known[text] = { bytes = bytes, l3 = compiler.l3, l4 = compiler.l4, ether = compiler.ether }
+  end
+  return bytes
+end
+
+--- A rule as the bytes of its expressions. with: { anonymous = function(key types, elements, data type) that makes a set and
+--- returns its name and number, index_of = function(name of a link), keeps = true: for later rules }. Raises the text of an
+--- error.
 ---@param family string "inet", "ip", "ip6", "arp", "bridge", "netdev"
 function M.compile(family, rule, with)
-  local compiler = setmetatable({ family = family, l3 = FIXED[family], list = {}, anonymous = with.anonymous,
+  local compiler = setmetatable({ family = family, l3 = FIXED[family], anonymous = with.anonymous,
     index_of = with.index_of }, Compiler)
+  local parts = {}
   for i, statement in ipairs(rule) do
-    local ok, message = pcall(compile_statement, compiler, statement)
-    if not ok then statement_error(i, statement, message) end
+    local ok, bytes = pcall(compile_kept, compiler, statement, with.keeps)
+    if not ok then statement_error(i, statement, bytes) end
+    parts[i] = bytes
   end
-  return compiler.list
+  return concat(parts)
 end
 
 M.REG = REG
