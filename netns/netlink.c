@@ -34,11 +34,13 @@ struct netlink {
 	size_t replies_len, replies_size;
 	char text[256];
 	uint32_t offset; /* of the attribute that the error is about; 0: not told */
-	union {
-		struct nlmsghdr align;
-		char bytes[RECEIVE_SIZE];
-	} buffer;
 };
+
+/* What is being received; nothing of it is looked at after the exchange. */
+static union {
+	struct nlmsghdr align;
+	char bytes[RECEIVE_SIZE];
+} receive_buffer;
 
 static struct netlink *check_socket(lua_State *L, int arg)
 {
@@ -109,7 +111,7 @@ static int l_open(lua_State *L)
 	int namespace = lua_isnoneornil(L, 2) ? -1 : bind_check_fd(L, 2);
 	struct netlink *nl = lua_newuserdata(L, sizeof(*nl));
 
-	memset(nl, 0, offsetof(struct netlink, buffer));
+	memset(nl, 0, sizeof(*nl));
 	luaL_setmetatable(L, SOCKET_TYPE);
 	long rc = namespace < 0 ? netlink_open(nl, protocol)
 				: netlink_open_in(nl, protocol, namespace);
@@ -213,7 +215,7 @@ static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 	if (mnl_socket_sendto(nl->socket, request, request->nlmsg_len) < 0)
 		return -errno;
 	for (;;) {
-		ssize_t n = mnl_socket_recvfrom(nl->socket, &nl->buffer, sizeof(nl->buffer));
+		ssize_t n = mnl_socket_recvfrom(nl->socket, &receive_buffer, sizeof(receive_buffer));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -221,7 +223,7 @@ static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 			return n < 0 ? -errno : -EBADMSG;
 		int left = (int)n;
 
-		for (const struct nlmsghdr *h = &nl->buffer.align; mnl_nlmsg_ok(h, left);
+		for (const struct nlmsghdr *h = &receive_buffer.align; mnl_nlmsg_ok(h, left);
 		     h = mnl_nlmsg_next(h, &left)) {
 			long rc = take_answer(nl, h);
 
@@ -343,7 +345,7 @@ static long batch_receive(struct netlink *nl, struct batch *b)
 	long full = 0;
 
 	for (;;) {
-		ssize_t n = recv(fd, &nl->buffer, sizeof(nl->buffer), MSG_DONTWAIT);
+		ssize_t n = recv(fd, &receive_buffer, sizeof(receive_buffer), MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -355,7 +357,7 @@ static long batch_receive(struct netlink *nl, struct batch *b)
 			return errno != EAGAIN ? -errno : b->failed ? b->error : full;
 		int left = (int)n;
 
-		for (const struct nlmsghdr *h = &nl->buffer.align; mnl_nlmsg_ok(h, left);
+		for (const struct nlmsghdr *h = &receive_buffer.align; mnl_nlmsg_ok(h, left);
 		     h = mnl_nlmsg_next(h, &left))
 			batch_take(nl, b, h);
 	}

@@ -111,7 +111,8 @@ local function comment_data(text)
   return ("BB"):pack(0, #text) .. text
 end
 
-local function new_rule(t, chain, rule)
+-- What the compiler of rules asks a transaction for.
+local function wishes(t, keeps)
   -- A list within a rule is a set without a name, made before it.
   local function anonymous(key, elements, data)
     local set = nft_set.fill({ types = key, data = data, anonymous = true }, elements)
@@ -124,8 +125,11 @@ local function new_rule(t, chain, rule)
     local link, err = nl.link(name, t.namespace)
     return link and link.index or error(("link %s: %s"):format(name, tostring(err)), 0)
   end
-  local expressions = nft_rule.compile(t.family, rule, { anonymous = anonymous, index_of = index_of,
-    keeps = t.keeps })
+  return { anonymous = anonymous, index_of = index_of, keeps = keeps }
+end
+
+local function new_rule(t, chain, rule)
+  local expressions = nft_rule.compile(t.family, rule, t.with)
   local m = t:message(MSG.NEWRULE, "create, append")
   m:string(A.RULE_TABLE, t.table):string(A.RULE_CHAIN, chain):bytes(A.RULE_EXPRESSIONS, expressions)
   if rule.comment then m:bytes(A.RULE_USERDATA, comment_data(rule.comment)) end
@@ -184,7 +188,8 @@ end
 
 --- The messages of a transaction, and what each makes. Raises the text of a mistake. keeps: see M.learn.
 function M.compile(descriptions, namespace, keeps)
-  local t = setmetatable({ messages = {}, labels = {}, id = 0, namespace = namespace, keeps = keeps }, Transaction)
+  local t = setmetatable({ messages = {}, labels = {}, id = 0, namespace = namespace }, Transaction)
+  t.with = wishes(t, keeps)
   t.messages[1] = message(NFNL.MSG_BATCH_BEGIN, nil, 0, NFNL.SUBSYS_NFTABLES)
   t.labels[1] = "nftables"
   for _, description in ipairs(descriptions.table and { descriptions } or descriptions) do put_table(t, description) end

@@ -133,10 +133,29 @@ end
 --- An expression as what is in a nest around it.
 M.bytes = bytes_of
 
---- A list of them as what is in a list's nest.
+local function element(expression) return nest(A.LIST_ELEM, bytes_of(expression)) end
+
+-- What stands before the bytes of a cmp's value, by its width and operator: most of a rule are comparisons.
+local before = {}
+
+local function compare(expression)
+  local data = expression.data
+  local key = expression.sreg << 16 | expression.op << 8 | #data
+  local first = before[key]
+  if not first then
+    first = element(expression):sub(1, -1 - (#data + 3 & ~3))
+    before[key] = first
+  end
+  return first .. data .. PAD[#data & 3]
+end
+
+--- An expression as an element of a list of them.
+function M.element(expression) return expression.kind == "cmp" and compare(expression) or element(expression) end
+
+--- A list of them, bytes of M.element among them, as what is in a list's nest.
 function M.list_bytes(expressions)
   local parts = {}
-  for i, expression in ipairs(expressions) do parts[i] = nest(A.LIST_ELEM, bytes_of(expression)) end
+  for i, one in ipairs(expressions) do parts[i] = type(one) == "string" and one or M.element(one) end
   return table.concat(parts)
 end
 

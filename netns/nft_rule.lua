@@ -87,10 +87,17 @@ end
 
 -- ---- loading and comparing ----
 
-function Compiler:load(field, register)
+local function load_of(field, register, len)
   local expression = { dreg = register }
   for key, value in pairs(field.load) do expression[key] = value end
-  self:add(expression)
+  expression.len = len or expression.len
+  return expression
+end
+
+function Compiler:load(field, register)
+  if register ~= REG then return self:add(load_of(field, register)) end
+  field.loaded = field.loaded or expr.element(load_of(field, REG))
+  self:add(field.loaded)
 end
 
 --- Loads the fields one after the other; returns the register of the first.
@@ -121,8 +128,7 @@ end
 function Compiler:match_prefix(field, op, low, length)
   local whole, rest = length // 8, length % 8
   if rest == 0 and whole > 0 and field.load.kind == "payload" then -- the leading bytes alone, as nft does it
-    local load = self.list[#self.list]
-    load.len = whole
+    self.list[#self.list] = load_of(field, REG, whole)
     self:cmp(op, low:sub(1, whole))
   else
     local mask = ("\255"):rep(whole) .. (rest > 0 and string.char(0xff << 8 - rest & 0xff) or "")

@@ -85,12 +85,8 @@ local function compose(type, flags, t, index)
 end
 
 local function send(type, flags, t)
-  local index, err, errno
-  if t.dev then
-    index, err, errno = links.index(t.dev, t.netns)
-    if not index then return nil, err, errno end
-  end
-  return links.done(nl.request(compose(type, flags, t, index), t.netns))
+  if t.dev then return links.send_about(t.dev, t.netns, function(index) return compose(type, flags, t, index) end) end
+  return links.done(nl.request(compose(type, flags, t), t.netns))
 end
 
 --- nl.route{ to="default" or "10.1.0.0/16", via=, dev=, metric=, table=, src=, type="unicast", onlink=, scope=, protocol=,
