@@ -360,8 +360,8 @@ end
 -- of netns.firewall. Errors: as of nl.nft.
 function nl.firewall(description, netns)
   local all = M.tables(description)
-  -- A transaction that takes something away is waited for when its socket closes, until nobody can see that any more (8 ms
-  -- and more): so what is there is replaced only where it is.
+  -- What a transaction takes away is waited for, by somebody (socket:leave of netns.netlink): what is there is replaced only
+  -- where it is.
   local made, err, errno = nl.nft(made_anew(all, true), netns)
   if made or not err.EXIST then return made, err, errno end
   return nl.nft(made_anew(all, false), netns)

@@ -76,7 +76,7 @@ function nl.request(message, netns, how, protocol)
   if not socket then return nil, err, errno end
   local replies, index
   replies, err, errno, index = socket[how or "request"](socket, message)
-  socket:close()
+  if protocol == "netfilter" then socket:leave() else socket:close() end
   return replies, err, errno, index
 end
 
