@@ -124,17 +124,18 @@ function M.send_about(name, netns, compose)
   end))
 end
 
---- The names by index, of all links. Errors as of a dump.
+--- The names by index, of all links, and which indices are up. Errors as of a dump.
 function M.names(netns)
-  local replies, err, errno = nl.request(M.message(RTM.GETLINK, nil, 0), netns, "dump")
+  local ask = M.message(RTM.GETLINK, nil, 0):u32(IFLA.EXT_MASK, SKIP_STATS)
+  local replies, err, errno = nl.request(ask, netns, "dump")
   if not replies then return nil, err, errno end
-  local names = {}
+  local names, up = {}, {}
   for _, reply in ipairs(replies) do
-    local _, _, index = LINK_HEADER:unpack(reply.data)
+    local _, _, index, flags = LINK_HEADER:unpack(reply.data)
     local _, a = nl.attributes(reply.data, HEADER_SIZE)
-    names[index] = ("z"):unpack(a[IFLA.IFNAME])
+    names[index], up[index] = ("z"):unpack(a[IFLA.IFNAME]), flags & IFF.UP ~= 0 or nil
   end
-  return names
+  return names, up
 end
 
 local list_meta = {}
