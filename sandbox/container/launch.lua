@@ -195,7 +195,7 @@ local function start(run, symbols, undo)
     go = c.go_read and c.go_read:getfd(), ready = c.ready_write and symbols.ready }
   local names = passed_names(steps)
   local clone, clone_index = clone_step(steps)
-  local pid, pidfd = S.clone3(Steps.resolve(clone.args[1], symbols))
+  local pid, pidfd = S[clone.op](table.unpack(Steps.resolve(clone.args, symbols)))
   if not pid then return nil, setup_failure(clone_index, pidfd, steps) end
   if pid == 0 then child(run, c, symbols, names) end
   c.there:close()
@@ -233,7 +233,8 @@ function M.supervise(run, symbols, undo, signals)
   if counted and process and not outcome.failed then cgroup.finish(counted, outcome) end
   if run.firewall and process and not outcome.failed then require("sandbox.container.egress").finish(run, outcome) end
   if keep and process and not outcome.failed then
-    outcome.kept = keep.copy(run.spec.keep, to, symbols, signals)
+    outcome.kept = keep.copy(run.spec.keep, to, symbols, signals, run.kept_files)
+    run.kept_files = outcome.kept.made
   elseif keep then
     keep.forget(run.spec.keep, to)
   end

@@ -224,7 +224,7 @@ end
 function Watch:sealed()
   while lacks_something(self) and self:channel_readable() do end
   if self.run.sealed then self.run.sealed(self.process, self.run.symbols) end
-  S.write(self.process.channels.go_write, "g")
+  must("the word to go on", S.write(self.process.channels.go_write, "g"))
 end
 
 --- The start is over.
@@ -377,22 +377,25 @@ end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals, sent = {} }, Watch)
-  run.watch = self
+  local self = setmetatable({ run = run, process = process, signals = signals, sent = {}, happened = {} }, Watch)
+  run.watch, run.cut = self, nil
   self.began, self.luge = S.clock_gettime("monotonic"), S.getpid()
   loop.begin(self)
   self.timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
+  if run.pausing then require("sandbox.container.restart").resumed(run) end
   run.events { event = "created", pid = process.pid }
   begin(self)
   if run.output then run.output:attach(self) end
   if run.firewall then require("sandbox.container.egress").attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
+  if run.symbols["net.helper"] then require("sandbox.container.helper").attach(self, run.symbols["net.helper"]) end
   until_gone(self)
   local status = must("the container's end", S.waitid("pidfd", process.pidfd, "exited"))
   run.process = nil
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began
+  outcome.events = self.happened
   return outcome
 end
 

@@ -76,7 +76,8 @@ end
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
 -- and of networks, addresses of a wire and on a bridge, bridges, pods.
 local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$", "^sysctl%.[%w_.-]+%.%d+$" }
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$", "^users%.0$", "^private%.[%w_.-]+%.0$",
+  "^sysctl%.[%w_.-]+%.%d+$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do
@@ -106,16 +107,18 @@ local function remove_cgroups(text, wait)
   return gone
 end
 
--- The first process of a killed luge's container, where it may have outlived that (S.note_process). Its number may be
--- another's by now: the age tells, looked at once more when the pidfd holds the process.
-local function kill_process(text)
-  for pid, age, boot in text:gmatch("process (%d+) (%d+) (%S+)\n") do
-    pid, age = tonumber(pid), tonumber(age)
-    local fd = S.process_age(pid) == age and S.boot_id() == boot and S.pidfd_open(pid)
-    if fd then
-      if S.process_age(pid) == age then S.pidfd_send_signal(fd, "kill") end
-      fd:close()
-    end
+local function kill_one(pid, age, boot)
+  local fd = S.process_age(pid) == age and S.boot_id() == boot and S.pidfd_open(pid)
+  if not fd then return end
+  if S.process_age(pid) == age then S.pidfd_send_signal(fd, "kill") end
+  fd:close()
+end
+
+-- The first process of a killed luge's container, and its network's helper, where they may have outlived that
+-- (S.note_process). The number may be another's by now: the age tells, looked at once more when the pidfd holds the process.
+local function kill_processes(text)
+  for _, word in ipairs { "process", "helper" } do
+    for pid, age, boot in text:gmatch("\n" .. word .. " (%d+) (%d+) (%S+)") do kill_one(tonumber(pid), tonumber(age), boot) end
   end
 end
 
@@ -161,7 +164,7 @@ local function remove_network(text, path)
 end
 
 local function remove_rest(text, wait, path)
-  kill_process(text)
+  kill_processes(text)
   remove_bridge(text, path)
   remove_network(text, path)
   return remove_cgroups(text, wait)
@@ -179,6 +182,7 @@ local function remove_unlocked(path, wait)
       -- While we hold the lock: then nobody else has the name.
       local name = path:match("^(.*)%.lock$")
       for _, ending in ipairs(name and { ".sock", ".json.new" } or {}) do S.unlink(name .. ending) end
+        if name and S.lstat(name .. ".api") then require("netns.helper").remove_socket(name .. ".api") end
       removed = removed and S.unlink(path)
     end
   end
@@ -192,11 +196,13 @@ function M.collect_name(directory, name, wait)
   return remove_unlocked(("%s/%s.lock"):format(directory, name), wait or false)
 end
 
--- The names of all locks. What a luge makes here it keeps as long as it watches its container (monitor.lua): of other
--- files, which are more, it makes none.
-local function locks_in(directory)
+local ENDINGS = { ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" }
+
+-- The names of all locks; of `most`, where that is given, beginning at another one each time. What a luge makes here it
+-- keeps as long as it watches its container (monitor.lua): of thousands of files it makes no list.
+local function locks_in(directory, most)
   local dir, locks = S.open(directory, "rdonly, directory, cloexec"), {}
-  for _, name in ipairs(dir and S.names(dir, ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9") or {}) do
+  for _, name in pairs(dir and S.names(dir, ENDINGS, most and S.getpid() * most, most) or {}) do
     if is_lock(name) then locks[#locks + 1] = name end
   end
   if dir then dir:close() end
@@ -206,10 +212,9 @@ end
 --- Removes what luges that were killed left in the state directory: locks that nobody holds. Looks at no more
 -- than `most` of them, so that a start stays cheap, and not always at the same ones where there are more.
 function M.collect(directory, most)
-  local locks, removed = locks_in(directory), 0
-  local first = #locks > most and S.getpid() * most % #locks or 0
-  for i = 1, math.min(most, #locks) do
-    if remove_unlocked(directory .. "/" .. locks[(first + i - 1) % #locks + 1], false) then removed = removed + 1 end
+  local removed = 0
+  for _, name in ipairs(locks_in(directory, most)) do
+    if remove_unlocked(directory .. "/" .. name, false) then removed = removed + 1 end
   end
   return removed
 end
