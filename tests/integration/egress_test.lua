@@ -294,7 +294,11 @@ test("settings of the host are changed as long as somebody needs them", function
   two:wait()
   t.equal(all(), { "1", "1", "2" })
   t.ok(#nl.nft.tables() > 0)
-  t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+  -- Another luge of this machine may be at it already, and gc leaves it to that.
+  for _ = 1, 100 do
+    t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+    if all()[3] == "1" then break end
+  end
   t.equal(all(), { "0", "0", "1" }, "gc puts back what a killed one changed")
   t.equal(nl.nft.tables(), {})
   -- What somebody else has changed since stays as he left it.
@@ -310,21 +314,22 @@ test("settings of the host are changed as long as somebody needs them", function
 end)
 
 test("luge network reload puts back what a foreign flush took", function()
-  local server = serve('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', { options = { "--name", "flushed" } })
+  local name = "flushed-" .. S.getpid()
+  local server = serve('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', { options = { "--name", name } })
   t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "HELLO")
   local function rules() return t.succeed({ "/usr/sbin/nft", "list", "ruleset" }).stdout:gsub("packets %d+ bytes %d+", "") end
   local before = rules()
   t.succeed { "/usr/sbin/nft", "flush", "ruleset" }
   t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "refused")
   local env = { LUGE_STATE = box.state }
-  t.succeed { "luge", "network", "reload", "flushed", env = env }
+  t.succeed { "luge", "network", "reload", name, env = env }
   t.equal(rules(), before)
   t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "HELLO")
   t.succeed { "luge", "network", "reload", env = env }
   t.equal(rules(), before, "all of them, twice")
   t.contains(t.run({ "luge", "network", "reload", "nobody", env = env }).stderr, "no container 'nobody'")
-  t.contains(t.run({ "luge", "network", "relod", env = env }).stderr, "luge network reload")
-  local seen = t.json.decode(t.succeed({ "luge", "inspect", "flushed", env = env }).stdout).containers[1].firewall
+  t.contains(t.run({ "luge", "network", "relod", env = env }).stderr, "network: no 'relod'")
+  local seen = t.json.decode(t.succeed({ "luge", "inspect", name, env = env }).stdout).containers[1].firewall
   t.equal({ seen.published[1].proto, seen.published[1].port, seen.published[1].guest_port, seen.denied, seen.blocked, seen.spoofed },
     { "tcp", 8080, 80, 0, 0, 0 })
   stop(server)
