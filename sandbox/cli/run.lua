@@ -116,7 +116,7 @@ local function prepare(options, words)
     if log == nil then return nil, code end
   end
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup,
-    name = name, user = plan.user, state = directory, ranges = ranges,
+    name = name, user = plan.user, user_is_known = plan.user_is_known, state = directory, ranges = ranges,
     argv = argv, keep = keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil, log = log or nil,
     events = event_writer(status, name), status = status }, plan

@@ -8,6 +8,8 @@ local S = require "syscall"
 local guest = require "sandbox.container.guest"
 local Steps = require "sandbox.plan.steps"
 local embedded = require "luge.embedded"
+local furnish = require "sandbox.container.furnish"
+local orders = require "sandbox.container.orders"
 local monitor = require "sandbox.container.monitor"
 
 local M = {}
@@ -145,11 +147,19 @@ local function start(run, symbols, undo)
   end
   local c = channels(run.report)
   -- By number, since both sides write orders with them.
-  run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(),
+  run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(), channel = c.there:getfd(),
     go = c.go_read and c.go_read:getfd() }
   local names = passed_names(steps)
   local clone, clone_index = clone_step(steps)
-  local pid, pidfd = S.clone3(Steps.resolve(clone.args[1], symbols))
+  local how = Steps.resolve(clone.args[1], symbols)
+  local order_file, kept = furnish.orders(run, symbols, names)
+  local pid, pidfd
+  if order_file then
+    kept[#kept + 1] = order_file
+    pid, pidfd = S.clone3_exec(how, run.stage, orders.argv(order_file), kept)
+  else
+    pid, pidfd = S.clone3(how)
+  end
   if not pid then return nil, setup_failure(clone_index, pidfd, steps) end
   if pid == 0 then child(run, c, symbols, names) end
   c.there:close()
@@ -165,13 +175,13 @@ local function start(run, symbols, undo)
   if ok then
     -- The child may be gone already, and then says why on the same channel.
     send_descriptors(c.here, names, symbols)
-    S.sendmsg(c.here, guest.expected_orders(run, symbols))
+    if not order_file then S.sendmsg(c.here, guest.expected_orders(run, symbols)) end
     return process
   end
   S.pidfd_send_signal(pidfd, "kill")
   S.waitid("pidfd", pidfd, "exited")
   -- What the child did first says more than what then failed here.
-  return nil, monitor.child_failure(process, steps) or setup_failure(index, err, steps)
+  return nil, monitor.child_failure(process, steps) or monitor.last_word(process, steps) or setup_failure(index, err, steps)
 end
 
 -- From the first host step to the end of the container and of what is kept of it.

@@ -131,6 +131,10 @@ end
 
 local steps = {}
 
+-- For sandbox.container.furnish, which knows more steps.
+M.steps = steps
+M.tools = { put = put, put_string = put_string, add = add, call = call, int = int, flags = flags, mode = mode }
+
 -- Calls whose arguments are only converted: one converter each.
 local function plain(name, ...)
   local converters = { ... }
@@ -336,17 +340,19 @@ end
 -- ---- encoding ----
 
 local function add_step(image, index, step)
-  image.step = index
+  image.step, image.number = step.index or index, step.number
   image.tolerate = step.optional and (step.optional == true and C.any_errno or step.optional) or 0
-  local encode = steps[step.op] or error(("orders: step %d: the stage knows no '%s'"):format(index, tostring(step.op)))
+  local encode = image.encoders[step.op] or error(("orders: step %d: the stage knows no '%s'"):format(index, tostring(step.op)))
   local ok, message = pcall(encode, image, step.args or {})
   if not ok then error(("orders: step %d, %s: %s"):format(index, step.op, message)) end
 end
 
---- The image of the steps. options: status, lifeline, go (descriptors, as the stage will have them, above 2);
--- go only with a `wait` step. The steps are numbered from 1, as in the list.
+--- The image of the steps. options: status, lifeline, go, channel (descriptors, as the stage will have them, above 2);
+-- go only with a `wait` step; channel, the number `spare` and the encoders only for sandbox.container.furnish. A failure
+-- names step.index, or the place in the list.
 function M.encode(list_of_steps, options)
-  local image = { data = {}, size = C.header_size, records = {}, step = 0, tolerate = 0 }
+  local image = { data = {}, size = C.header_size, records = {}, step = 0, tolerate = 0, spare = options.spare,
+    encoders = options.encoders or steps }
   for _, name in ipairs { "status", "lifeline", "go" } do
     image[name] = options[name] and fd(options[name])
   end
@@ -359,7 +365,7 @@ function M.encode(list_of_steps, options)
   local size = image.size + #image.records * C.record_size + 8 -- zeros: no string runs over the end
   if size > C.size_max then error("orders: the command and its environment are too long") end
   local header = ("<I4I4I4I4i4i4i4i4"):pack(C.magic, size, image.size, #image.records,
-    image.status, image.lifeline, image.go or -1, 0)
+    image.status, image.lifeline, image.go or -1, options.channel or 0)
   return table.concat { header, table.concat(image.data), table.concat(image.records), PADDING[7], "\0" }
 end
 
