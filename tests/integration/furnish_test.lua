@@ -13,11 +13,12 @@ local function by_stage(source)
   local spec, faults = profile.load { source = source, facts = facts, overrides = {} }
   if not spec then error(profile.format(faults), 2) end
   local plan = t.must(require("sandbox.plan").compile(spec, facts, {}))
-  local names = {}
+  local names, symbols = {}, { name = "x", hostname = "x", range = 100000, child = 1 }
   for _, step in ipairs(plan.steps) do
-    if step.where == "attach" and step.save and step.save:find "^%$fd%." then names[#names + 1] = step.save:sub(2) end
+    local symbol = step.save and step.save:sub(2)
+    if step.where == "attach" and symbol and symbol:find "^fd%." then names[#names + 1] = symbol end
+    if step.where == "host" and symbol then symbols[symbol] = symbols[symbol] or S.open "/dev/null" end
   end
-  local symbols = { name = "x", hostname = "x", range = 100000, child = 1 }
   for name, value in pairs(plan.constants) do symbols[name] = value end
   return furnish.orders({ spec = spec, steps = plan.steps, user = plan.user, user_is_known = plan.user_is_known, home = plan.home,
     keep = { 0, 1, 2 }, descriptors = { status = 20, lifeline = 21, channel = 22 }, argv = { "true" } }, symbols, names) ~= nil
