@@ -235,71 +235,64 @@ M.encoders = steps
 
 local OWN = 2 -- spare numbers, beside those of the steps' results
 
--- The numbers of the descriptors, as symbols over those of the run. What luge itself holds open is among `kept` where a step
--- asks for it.
-local function number_all(run, known, names, kept)
-  local first = 2
-  for _, number in ipairs(run.keep) do first = math.max(first, number) end
-  for _, number in pairs(run.descriptors) do first = math.max(first, number) end
-  local numbers = setmetatable({}, { __index = function(_, name)
-    local value = known[name]
+-- The numbers of the descriptors, as symbols over those of the run: of those that luge sends, the first and the names; of
+-- those that steps give, by the step's index.
+local function number_all(run, names)
+  local last = 2
+  for _, number in ipairs(run.keep) do last = math.max(last, number) end
+  for _, number in pairs(run.descriptors) do last = math.max(last, number) end
+  -- Before they get these numbers, what is sent has the lowest that are free, and must not meet them.
+  last = last + #names + 8
+  local numbers = { first = last + 1, sent = {}, given = {}, symbols = {} }
+  for _, name in ipairs(names) do
+    last = last + 1
+    numbers.sent[name] = last
+  end
+  for index, step in ipairs(run.steps) do
+    if step.where == "guest" and step.save and step.save ~= "$user" then
+      last = last + 1
+      numbers.symbols[step.save:sub(2)], numbers.given[index] = last, last
+    end
+  end
+  numbers.spare = last + 1
+  return numbers
+end
+
+local function listed(run, symbols, names)
+  local kept, numbers = { run.descriptors.channel }, number_all(run, names)
+  local known, is_wanted = guest.expected(run, symbols), false
+  -- What luge itself holds open is kept open for the step that asks for it.
+  setmetatable(numbers.symbols, { __index = function(_, name)
+    local value = numbers.sent[name]
+    if value then
+      is_wanted = true
+      return value
+    end
+    value = known[name]
     if type(value) ~= "userdata" then return value end
     kept[#kept + 1] = value:getfd()
     return value:getfd()
   end })
-  -- Received ones get low numbers first: these stay clear of them.
-  first = first + #names + 8
-  local last = first - 1
-  for _, name in ipairs(names) do
-    last = last + 1
-    numbers[name] = last
-  end
-  local taken = {}
-  for index, step in ipairs(run.steps) do
-    if step.where == "guest" and step.save and step.save ~= "$user" then
-      last = last + 1
-      numbers[step.save:sub(2)], taken[index] = last, last
-    end
-  end
-  return numbers, taken, first, last + 1
-end
-
--- Whether a step wants what luge sends.
-local function wants(value, names)
-  if type(value) == "string" then return value:find("$fd.", 1, true) and names[value:sub(2)] or value:find("${fd.", 1, true) end
-  if type(value) ~= "table" then return false end
-  for _, inner in pairs(value) do
-    if wants(inner, names) then return true end
-  end
-  return false
-end
-
-local function listed(run, symbols, names)
-  local kept = { run.descriptors.channel }
-  local known = guest.expected(run, symbols)
-  local numbers, taken, first, spare = number_all(run, known, names, kept)
-  local is_sent, took = {}, #names == 0
-  for _, name in ipairs(names) do is_sent[name] = true end
-  local take = { op = "take", args = { first, #names }, index = 0 }
-  local list = { false, { op = "hear", index = 0 } }
+  local take = { op = "take", args = { numbers.first, #names }, index = 0 }
+  local list, is_taken = { false, { op = "hear", index = 0 } }, false
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
       if not steps[step.op] then return nil end
-      if not took and wants(step.args, is_sent) then
-        list[#list + 1], took = take, true
+      local args = Steps.resolve(step.args, numbers.symbols)
+      if is_wanted and not is_taken then
+        list[#list + 1], is_taken = take, true
       end
-      list[#list + 1] = { op = step.op, args = Steps.resolve(step.args, numbers), optional = step.optional, index = index,
-        number = taken[index] }
+      list[#list + 1] = { op = step.op, args = args, optional = step.optional, index = index, number = numbers.given[index] }
     end
   end
-  list[#list + 1] = take
-  if took then list[#list] = nil end
+  -- Also without descriptors luge says when all attach steps were taken.
+  if not is_taken then list[#list + 1] = take end
   list[#list + 1] = { op = "prctl", args = { "set_dumpable", 0 }, index = 0 }
-  for _, step in ipairs(guest.sealing(run, numbers)) do list[#list + 1] = step end
+  for _, step in ipairs(guest.sealing(run, numbers.symbols)) do list[#list + 1] = step end
   -- What luge's caller left open ends here.
   local stay = table.move(run.keep, 1, #run.keep, 1, {})
   list[1] = { op = "close_range", args = { table.move(kept, 1, #kept, #stay + 1, stay) }, index = 0 }
-  return list, kept, spare
+  return list, kept, numbers.spare
 end
 
 local function limit_allows(number)

@@ -44,7 +44,14 @@ local function check_string(text)
   return text
 end
 
-local function put_string(image, text) return put_bytes(image, check_string(text) .. "\0") end
+-- Each text once: nothing writes to the image.
+local function put_string(image, text)
+  local known = image.strings[text]
+  if known then return known end
+  local at = put_bytes(image, check_string(text) .. "\0")
+  image.strings[text] = at
+  return at
+end
 
 -- A NULL-ended vector of pointers to strings.
 local function put_vector(image, list)
@@ -59,12 +66,15 @@ local function put_vector(image, list)
 end
 
 -- A record; the arguments are integers.
+local kinds, calls, pack_words = C.kinds, C.calls, string.pack
+
 local function add(image, kind, number, a, b, c, d, e)
-  image.records[#image.records + 1] = ("<I2I2I4i8i8i8i8i8i8i8"):pack(C.kinds[kind], image.tolerate, image.step,
-    number or 0, a or 0, b or 0, c or 0, d or 0, e or 0, 0)
+  local records = image.records
+  records[#records + 1] = pack_words("<I2I2I4i8i8i8i8i8i8i8", kinds[kind], image.tolerate, image.step, number or 0,
+    a or 0, b or 0, c or 0, d or 0, e or 0, 0)
 end
 
-local function call(image, name, ...) add(image, "call", C.calls[name], ...) end
+local function call(image, name, ...) add(image, "call", calls[name], ...) end
 
 -- ---- arguments ----
 
@@ -90,13 +100,25 @@ end
 -- nil and -1 leave an id as it is.
 local function id(value) return value == nil and -1 or int(value) end
 
+-- The sets that a usual container's steps name, by their names in lower case: made when luge is built.
+local numbers = {}
+for _, set in ipairs { "AT", "CAP", "CLONE", "MNT", "MOUNT_ATTR", "MOVE_MOUNT", "MS", "O", "OPEN_TREE", "PR", "RLIMIT", "SIG" } do
+  numbers[set] = {}
+  for name, number in pairs(S.c[set]) do numbers[set][name:lower()] = number end
+end
+
 -- A name of S.c[set], or an integer.
 local function constant(set, value)
+  local known = numbers[set] and numbers[set][value]
+  if known then return known end
   if math.type(value) == "integer" then return value end
   local values, name = S.c[set], type(value) == "string" and value:upper()
   local number = name and (values[name] or values[name:gsub("^" .. set .. "_?", "")])
   return number or error(("no %s is called '%s'"):format(set, tostring(value)), 0)
 end
+
+-- What texts of flags are, found once a text.
+local combined = {}
 
 -- "a, b", a list of names, an integer or nil.
 local function flags(set, value)
@@ -104,7 +126,14 @@ local function flags(set, value)
   if math.type(value) == "integer" then return value end
   local number = 0
   if type(value) == "string" then
+    local known = combined[set]
+    if not known then
+      known = {}
+      combined[set] = known
+    end
+    if known[value] then return known[value] end
     for name in value:gmatch("[^%s,|]+") do number = number | constant(set, name) end
+    known[value] = number
   else
     for _, name in ipairs(value) do number = number | constant(set, name) end
   end
@@ -351,7 +380,7 @@ end
 -- go only with a `wait` step; channel, the number `spare` and the encoders only for sandbox.container.furnish. A failure
 -- names step.index, or the place in the list.
 function M.encode(list_of_steps, options)
-  local image = { data = {}, size = C.header_size, records = {}, step = 0, tolerate = 0, spare = options.spare,
+  local image = { data = {}, strings = {}, size = C.header_size, records = {}, step = 0, tolerate = 0, spare = options.spare,
     encoders = options.encoders or steps }
   for _, name in ipairs { "status", "lifeline", "go" } do
     image[name] = options[name] and fd(options[name])
