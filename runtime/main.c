@@ -22,12 +22,9 @@ int luaopen_netns_netlink(lua_State *L);
 int luaopen_luge_resolve(lua_State *L);
 
 const luaL_Reg luge_modules[] = {
-	{"luge.json", luaopen_luge_json},
-	{"syscall.core", luaopen_syscall_core},
-	{"netns.netlink", luaopen_netns_netlink},
-	{"luge.cage", luaopen_luge_cage},
-	{"luge.resolve", luaopen_luge_resolve},
-	{NULL, NULL},
+	{"luge.json", luaopen_luge_json},	  {"syscall.core", luaopen_syscall_core},
+	{"netns.netlink", luaopen_netns_netlink}, {"luge.cage", luaopen_luge_cage},
+	{"luge.resolve", luaopen_luge_resolve},	  {NULL, NULL},
 };
 
 enum { EXIT_LUGE_FAILED = 125 };

@@ -226,7 +226,8 @@ function M.compile(spec, facts, options)
   process.seal(c)
   mark_optional(steps, spec.optional)
   if #c.faults > 0 then return nil, c.faults end
-  return { steps = in_order(steps.list), ids = c.ids, user = c.user, user_is_known = user_is_known(c), home = c.home, constants = c.constants,
+  return { steps = in_order(steps.list), ids = c.ids, user = c.user, user_is_known = user_is_known(c), home = c.home,
+    constants = c.constants,
     new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal }
 end
 
