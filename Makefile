@@ -111,7 +111,7 @@ $(BUILD)/gen/stage.lua: runtime/stage/constants.lua.in runtime/stage/stage.h
 UNIT_FILES   := $(wildcard tests/unit/*.c)
 UNIT_OBJECTS := $(UNIT_FILES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/luge_main.o \
 		$(filter-out %/runtime/main.o,$(OBJECTS))
-TEST_PROGRAMS := $(BUILD)/tests/unit $(BUILD)/tests/guest
+TEST_PROGRAMS := $(BUILD)/tests/unit $(BUILD)/tests/guest $(BUILD)/tests/trace
 
 # The assertions of Criterion convert to a bit.
 $(BUILD)/obj/tests/unit/%.o: WARN += -Wno-conversion
@@ -130,7 +130,12 @@ $(BUILD)/tests/guest: $(wildcard tests/guest/*.c tests/guest/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O2 $(WARN) -static -o $@ $(filter %.c,$^)
 
-.PHONY: tests check test vm
+# Meddles with the system calls of a run.
+$(BUILD)/tests/trace: tests/faults/trace.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE $(CFLAGS) $(WARN) -o $@ $<
+
+.PHONY: tests check test vm faults
 tests: all $(TEST_PROGRAMS)
 
 check: tests ## the tests that need no privilege and make no namespace
@@ -146,6 +151,9 @@ vm: ## the tests of tests/vm/suite under Debian's cloud kernel in QEMU; no KVM, 
 	$(Q)$(MAKE) tests
 	$(Q)BUILD=$(BUILD) tests/run vm
 
+faults: tests ## SIGKILL and errors at the system calls of runs, a sample; SEED=N the same one again
+	$(Q)BUILD=$(BUILD) LUGE_SEED=$(SEED) tests/run faults
+
 # ---- everything else ----
 
 .PHONY: demo bench soak fuzz asan coverage lint format install dist clean help
@@ -160,7 +168,7 @@ bench: ## start-up time and memory beside the kernel's floor and other launchers
 	$(Q)BUILD=$(BUILD) tests/bench/run
 
 soak: tests ## the long forms of the tests: hours
-	$(Q)BUILD=$(BUILD) LUGE_SOAK=1 tests/run all
+	$(Q)BUILD=$(BUILD) LUGE_SOAK=1 SCRIPT_LIMIT=86400 tests/run all
 
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 asan: ## the tests of `make check` with the address and undefined behaviour sanitizers

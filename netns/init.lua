@@ -1,7 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- netns: networks by netlink. The binding (netns.netlink) knows messages and attributes; here
--- stands what they mean. Each function works in the network namespace of the caller: a socket
--- belongs to the namespace it was opened in, so none is kept between calls.
+-- netns: networks by netlink. The binding (netns.netlink) knows messages and attributes; the modules of this folder,
+-- one a theme, know what they mean. A container without a network needs `up` alone, which is here: the others are
+-- loaded when one of their functions is first asked for.
+--
+-- Each function works in the network namespace of the caller, or in the one that its last argument, or the field
+-- `netns` of a table, names: a descriptor (object), or the pid of a process that is in it. A socket belongs to the
+-- namespace it was opened in, so none is kept between calls.
 
 local S = require "syscall"
 local nl = require "netns.netlink"
@@ -10,69 +14,85 @@ local IFLA, IFF, RTM = S.c.IFLA, S.c.IFF, S.c.RTM
 
 -- struct ifinfomsg: family, type, index, flags, which flags change
 local LINK_HEADER = "I1 x I2 i4 I4 I4"
-local LINK_HEADER_SIZE = string.packsize(LINK_HEADER)
 local NAME_MAX = 15 -- IFNAMSIZ without its NUL
 
-local function check_name(name, level)
-  if type(name) ~= "string" then
-    error("bad argument #1 (the name of a link expected, got " .. type(name) .. ")", level + 1)
-  end
-  if #name == 0 or #name > NAME_MAX or name:find("[/%s%z]") then
-    error(("bad argument #1 ('%s' is no name of a link: 1 to %d characters, no / or space)")
-      :format(name, NAME_MAX), level + 1)
-  end
+-- Which module has a function; each is given nl to add them to.
+local THEMES = {}
+for theme, names in pairs {
+  link = "link interfaces set rename move delete",
+  kinds = "create veth bridge macvlan vlan dummy vxlan port",
+  address = "address deladdress addresses",
+  route = "route delroute routes",
+  rule = "rule delrule rules",
+  neighbour = "neighbour delneighbour neighbours",
+  tuntap = "tuntap",
+  nft = "nft",
+  firewall = "firewall delfirewall",
+  sysctl = "hold_sysctl leave_sysctl",
+  port = "hold_port new_mac",
+  tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
+  pool = "subnet link_name",
+  bridge = "hold_bridge leave_bridge",
+  pod = "hold_pod leave_pod",
+} do
+  for name in names:gmatch "%g+" do THEMES[name] = theme end
 end
 
--- One request on a socket of its own: the list of replies, or nil, err, errno.
-local function request(message)
-  local socket, err, errno = nl.open("route")
+--- The functions that are loaded only when they are asked for, name → module: for those who list all.
+nl.themes = THEMES
+
+setmetatable(nl, { __index = function(_, name)
+  local theme = THEMES[name]
+  if not theme then return nil end
+  require("netns." .. theme)
+  return rawget(nl, name)
+end })
+
+--- nl.is_link_name(name) -> boolean
+-- Whether the kernel takes it as the name of a link: 1 to 15 bytes, no "/" and no space.
+function nl.is_link_name(name)
+  return type(name) == "string" and #name > 0 and #name <= NAME_MAX and not name:find "[/%s%z]"
+end
+
+--- nl.request(message [, netns [, how [, protocol]]]) -> list of replies
+-- One exchange on a socket of its own; how: "request" (if not given), "dump" or "batch", whose message is a list; protocol:
+-- "route" if not given. Errors: as of the socket's method of that name.
+function nl.request(message, netns, how, protocol)
+  local pidfd
+  if math.type(netns) == "integer" then
+    local err, errno
+    pidfd, err, errno = S.pidfd_open(netns)
+    if not pidfd then return nil, err, errno end
+  end
+  local socket, err, errno = nl.open(protocol or "route", pidfd or netns)
+  if pidfd then pidfd:close() end
   if not socket then return nil, err, errno end
-  local replies
-  replies, err, errno = socket:request(message)
+  local replies, index
+  replies, err, errno, index = socket[how or "request"](socket, message)
   socket:close()
-  return replies, err, errno
+  return replies, err, errno, index
 end
 
-local function set_flags(name, flags, mask)
-  local message = nl.message(RTM.NEWLINK, nil, LINK_HEADER:pack(0, 0, 0, flags, mask))
-    :string(IFLA.IFNAME, name)
-  local replies, err, errno = request(message)
+local function set_flags(name, flags, netns)
+  if not nl.is_link_name(name) then require("netns.check").name(name, "#1") end
+  if netns then require("netns.check").netns(netns, "#2") end
+  local message = nl.message(RTM.NEWLINK, nil, LINK_HEADER:pack(0, 0, 0, flags, IFF.UP)):string(IFLA.IFNAME, name)
+  local replies, err, errno = nl.request(message, netns)
   if not replies then return nil, err, errno end
   return true
 end
 
---- nl.up(name) -> true
+--- nl.up(name [, netns]) -> true
 -- Sets a link up. Errors: NODEV, PERM (CAP_NET_ADMIN over the network namespace is needed);
 -- err.text holds the kernel's extended text where it gives one. Source: rtnetlink(7), RTM_NEWLINK.
-function nl.up(name)
-  check_name(name, 2)
-  return set_flags(name, IFF.UP, IFF.UP)
+function nl.up(name, netns)
+  return set_flags(name, IFF.UP, netns)
 end
 
---- nl.down(name) -> true
+--- nl.down(name [, netns]) -> true
 -- Sets a link down, as nl.up.
-function nl.down(name)
-  check_name(name, 2)
-  return set_flags(name, 0, IFF.UP)
-end
-
---- nl.link(name) -> {index=, name=, mtu=, up=boolean, flags=}
--- A link as the kernel describes it. Errors: NODEV. Source: rtnetlink(7), RTM_GETLINK.
-function nl.link(name)
-  check_name(name, 2)
-  local message = nl.message(RTM.GETLINK, nil, LINK_HEADER:pack(0, 0, 0, 0, 0))
-    :string(IFLA.IFNAME, name)
-  local replies, err, errno = request(message)
-  if not replies then return nil, err, errno end
-  local _, _, index, flags = LINK_HEADER:unpack(replies[1].data)
-  local _, by_type = nl.attributes(replies[1].data, LINK_HEADER_SIZE)
-  return {
-    index = index,
-    name = ("z"):unpack(by_type[IFLA.IFNAME]),
-    mtu = ("I4"):unpack(by_type[IFLA.MTU]),
-    up = flags & IFF.UP ~= 0,
-    flags = flags,
-  }
+function nl.down(name, netns)
+  return set_flags(name, 0, netns)
 end
 
 S.nl = nl

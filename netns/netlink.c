@@ -1,241 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* netlink.c – netlink sockets and messages, on libmnl
+/* netlink.c – netlink sockets, on libmnl
  *
- * A message is put together attribute by attribute, then a socket sends it and collects the
- * kernel's answer up to its acknowledgement. What the messages mean is said in Lua, in the modules
- * beside this file. A socket belongs to the network namespace it was opened in. Opening needs no
- * privilege, most requests that change something need CAP_NET_ADMIN in the user namespace that owns
- * the network namespace.
+ * A socket sends a message (message.c) or a batch of them and collects the kernel's answer. What
+ * the messages mean is said in Lua, in the modules beside this file. A socket belongs to the network
+ * namespace it was opened in. Opening in one's own namespace needs no privilege, most requests that
+ * change something need CAP_NET_ADMIN in the user namespace that owns the network namespace.
  *
  * All memory and descriptors belong to userdata: an error of Lua's leaks none.
  */
+#include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include <libmnl/libmnl.h>
 #include <linux/netlink.h>
 
 #include "bind.h"
+#include "message.h"
 
-#define SOCKET_TYPE  "netns.socket"
-#define MESSAGE_TYPE "netns.message"
+#define SOCKET_TYPE "netns.socket"
 
-enum { RECEIVE_SIZE = 32768, MESSAGE_SIZE = 1024, MESSAGE_MAX = 1 << 24, NEST_MAX = 16 };
-
-/* The flags of nested and network order are the upper bits of an attribute's type. */
-enum { TYPE_MAX = 0x3fff };
-
-/* ---- messages ---- */
-
-struct message {
-	size_t size; /* of the buffer; what is used stands in head->nlmsg_len */
-	struct nlmsghdr *head;
-	size_t nests[NEST_MAX]; /* offsets of the attributes that are still open */
-	unsigned depth;
-};
-
-static struct message *check_message(lua_State *L, int arg)
-{
-	return luaL_checkudata(L, arg, MESSAGE_TYPE);
-}
-
-static int message_gc(lua_State *L)
-{
-	struct message *m = check_message(L, 1);
-
-	free(m->head);
-	m->head = NULL;
-	return 0;
-}
-
-/* Makes room for len more bytes and their padding. */
-static int message_reserve(struct message *m, size_t len)
-{
-	size_t used = m->head ? m->head->nlmsg_len : 0, size = m->size ? m->size : MESSAGE_SIZE;
-
-	if (len > MESSAGE_MAX || used + len + MNL_ALIGNTO > MESSAGE_MAX)
-		return -EMSGSIZE;
-	while (size < used + len + MNL_ALIGNTO)
-		size *= 2;
-	if (size == m->size)
-		return 0;
-	void *head = realloc(m->head, size);
-
-	if (!head)
-		return -ENOMEM;
-	m->head = head;
-	m->size = size;
-	return 0;
-}
-
-static void reserve_or_raise(lua_State *L, struct message *m, size_t len)
-{
-	int rc = message_reserve(m, len);
-
-	if (rc < 0)
-		luaL_error(L, "a netlink message of more than %d bytes: %s", m->size,
-			   strerror(-rc));
-}
-
-static void put(lua_State *L, uint16_t extra_type, const void *data, size_t len)
-{
-	struct message *m = check_message(L, 1);
-	uint16_t type = (uint16_t)(bind_check_range(L, 2, 0, TYPE_MAX) | extra_type);
-
-	if (len > UINT16_MAX - MNL_ATTR_HDRLEN)
-		luaL_argerror(L, 3, "more bytes than an attribute holds");
-	reserve_or_raise(L, m, MNL_ATTR_HDRLEN + len);
-	mnl_attr_put(m->head, type, len, data);
-	lua_settop(L, 1);
-}
-
-/*** nl.message(type, flags [, header]) -> message
- * A request: its type (S.c.RTM) and flags (S.c.NLM_F; "request" and "ack" are added when it is
- * sent), header the bytes of the family's own header, from string.pack. Attributes are put with
- * m:u8(type, n) u16 u32 u64 be16 be32 be64, m:string(type, s) (a NUL is added), m:bytes(type, s),
- * m:flag(type), and m:nest(type) … m:done(); each returns m. Source: netlink(7).
- */
-static int l_message(lua_State *L)
-{
-	uint16_t type = (uint16_t)bind_check_const(L, 1, &bind_set_RTM);
-	uint16_t flags = (uint16_t)bind_opt_flags(L, 2, &bind_set_NLM_F, 0);
-	size_t len;
-	const char *header = luaL_optlstring(L, 3, "", &len);
-	struct message *m = lua_newuserdata(L, sizeof(*m));
-
-	memset(m, 0, sizeof(*m));
-	luaL_setmetatable(L, MESSAGE_TYPE);
-	reserve_or_raise(L, m, MNL_NLMSG_HDRLEN + len);
-	mnl_nlmsg_put_header(m->head);
-	m->head->nlmsg_type = type;
-	m->head->nlmsg_flags = flags | NLM_F_REQUEST;
-	if (len > 0)
-		memcpy(mnl_nlmsg_put_extra_header(m->head, len), header, len);
-	return 1;
-}
-
-static int m_u8(lua_State *L)
-{
-	uint8_t value = (uint8_t)bind_check_range(L, 3, 0, UINT8_MAX);
-
-	put(L, 0, &value, sizeof(value));
-	return 1;
-}
-
-static int m_u16(lua_State *L)
-{
-	uint16_t value = (uint16_t)bind_check_range(L, 3, 0, UINT16_MAX);
-
-	put(L, 0, &value, sizeof(value));
-	return 1;
-}
-
-static int m_u32(lua_State *L)
-{
-	uint32_t value = (uint32_t)bind_check_range(L, 3, INT32_MIN, UINT32_MAX);
-
-	put(L, 0, &value, sizeof(value));
-	return 1;
-}
-
-static int m_u64(lua_State *L)
-{
-	uint64_t value = (uint64_t)luaL_checkinteger(L, 3);
-
-	put(L, 0, &value, sizeof(value));
-	return 1;
-}
-
-static int m_be16(lua_State *L)
-{
-	uint16_t value = htobe16((uint16_t)bind_check_range(L, 3, 0, UINT16_MAX));
-
-	put(L, 0, &value, sizeof(value));
-	return 1;
-}
-
-static int m_be32(lua_State *L)
-{
-	uint32_t value = htobe32((uint32_t)bind_check_range(L, 3, INT32_MIN, UINT32_MAX));
-
-	put(L, 0, &value, sizeof(value));
-	return 1;
-}
-
-static int m_be64(lua_State *L)
-{
-	uint64_t value = htobe64((uint64_t)luaL_checkinteger(L, 3));
-
-	put(L, 0, &value, sizeof(value));
-	return 1;
-}
-
-static int m_string(lua_State *L)
-{
-	const char *text = bind_check_path(L, 3);
-
-	put(L, 0, text, strlen(text) + 1);
-	return 1;
-}
-
-static int m_bytes(lua_State *L)
-{
-	size_t len;
-	const char *bytes = luaL_checklstring(L, 3, &len);
-
-	put(L, 0, bytes, len);
-	return 1;
-}
-
-static int m_flag(lua_State *L)
-{
-	put(L, 0, NULL, 0);
-	return 1;
-}
-
-static int m_nest(lua_State *L)
-{
-	struct message *m = check_message(L, 1);
-
-	if (m->depth == NEST_MAX)
-		return luaL_error(L, "attributes are nested more than %d deep", NEST_MAX);
-	size_t offset = m->head->nlmsg_len;
-
-	put(L, NLA_F_NESTED, NULL, 0);
-	m->nests[m->depth++] = offset;
-	return 1;
-}
-
-/* Ends the innermost nest. */
-static int m_done(lua_State *L)
-{
-	struct message *m = check_message(L, 1);
-
-	if (m->depth == 0)
-		return luaL_error(L, "no nested attribute is open");
-	size_t offset = m->nests[--m->depth];
-
-	if (m->head->nlmsg_len - offset > UINT16_MAX)
-		return luaL_error(L, "a nested attribute holds at most %d bytes", UINT16_MAX);
-	mnl_attr_nest_end(m->head, (struct nlattr *)((char *)m->head + offset));
-	lua_settop(L, 1);
-	return 1;
-}
-
-/* The message as bytes, for those who send batches and for tests. */
-static int m_tobytes(lua_State *L)
-{
-	struct message *m = check_message(L, 1);
-
-	lua_pushlstring(L, (const char *)m->head, m->head->nlmsg_len);
-	return 1;
-}
-
-/* ---- sockets ---- */
+enum { RECEIVE_SIZE = 32768, INTERRUPTED_MAX = 20, BATCH_MAX = 1024 };
 
 struct netlink {
 	struct mnl_socket *socket;
 	uint32_t sequence;
+	bool interrupted; /* what is being dumped changed meanwhile */
 	/* What the last exchange brought: messages one after the other, and the kernel's words. */
 	char *replies;
 	size_t replies_len, replies_size;
@@ -284,20 +77,42 @@ static long netlink_open(struct netlink *nl, int protocol)
 	return 0;
 }
 
-/*** nl.open([protocol]) -> socket
- * A netlink socket of this network namespace; protocol: "route" (if not given), "netfilter",
- * "generic"… socket:request(message) sends and waits for the kernel's answer; socket:close()
- * closes, collection too. Source: netlink(7).
+/* The same in another namespace, which needs CAP_SYS_ADMIN over it and in our own user namespace. A
+ * process that could not come back would do to one network what is meant for another. setns(2). */
+static long netlink_open_in(struct netlink *nl, int protocol, int namespace)
+{
+	int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	if (own < 0)
+		return -errno;
+	long rc = sys_result(setns(namespace, CLONE_NEWNET));
+
+	if (rc == 0) {
+		rc = netlink_open(nl, protocol);
+		if (setns(own, CLONE_NEWNET) < 0)
+			abort();
+	}
+	close(own);
+	return rc;
+}
+
+/*** nl.open(protocol="route" [, namespace]) -> socket
+ * A netlink socket; protocol: "route", "netfilter", "generic"…; namespace: a descriptor of the
+ * network namespace it belongs to, or a pidfd (our own if not given). socket:request(message) sends
+ * and waits for the kernel's answer, socket:dump(message) asks for a list, socket:batch(messages)
+ * sends several at once; socket:close() closes, collection too. Source: netlink(7), setns(2).
  */
 static int l_open(lua_State *L)
 {
 	int protocol = lua_isnoneornil(L, 1) ? NETLINK_ROUTE
 					     : (int)bind_check_const(L, 1, &bind_set_NETLINK);
+	int namespace = lua_isnoneornil(L, 2) ? -1 : bind_check_fd(L, 2);
 	struct netlink *nl = lua_newuserdata(L, sizeof(*nl));
 
 	memset(nl, 0, offsetof(struct netlink, buffer));
 	luaL_setmetatable(L, SOCKET_TYPE);
-	long rc = netlink_open(nl, protocol);
+	long rc = namespace < 0 ? netlink_open(nl, protocol)
+				: netlink_open_in(nl, protocol, namespace);
 
 	return rc < 0 ? bind_error(L, (int)-rc) : 1;
 }
@@ -353,7 +168,7 @@ static long take_answer(struct netlink *nl, const struct nlmsghdr *head)
 	if (head->nlmsg_seq != nl->sequence)
 		return 0;
 	if (head->nlmsg_flags & NLM_F_DUMP_INTR)
-		return -EINTR;
+		nl->interrupted = true; /* the rest has to be read before another dump may begin */
 	switch (head->nlmsg_type) {
 	case NLMSG_ERROR: {
 		const struct nlmsgerr *e = mnl_nlmsg_get_payload(head);
@@ -368,6 +183,8 @@ static long take_answer(struct netlink *nl, const struct nlmsghdr *head)
 
 		if (mnl_nlmsg_get_payload_len(head) >= sizeof(error))
 			memcpy(&error, mnl_nlmsg_get_payload(head), sizeof(error));
+		if (nl->interrupted)
+			return -EINTR;
 		return error < 0 ? error : 1;
 	}
 	case NLMSG_NOOP:
@@ -379,12 +196,18 @@ static long take_answer(struct netlink *nl, const struct nlmsghdr *head)
 	}
 }
 
-/* Sends, and receives until the acknowledgement or the end of a dump. */
-static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
+static void forget_answer(struct netlink *nl)
 {
 	nl->replies_len = 0;
 	nl->offset = 0;
+	nl->interrupted = false;
 	memset(nl->text, 0, sizeof(nl->text));
+}
+
+/* Sends, and receives until the acknowledgement or the end of a dump. */
+static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
+{
+	forget_answer(nl);
 	request->nlmsg_seq = ++nl->sequence;
 	request->nlmsg_flags |= NLM_F_ACK;
 	if (mnl_socket_sendto(nl->socket, request, request->nlmsg_len) < 0)
@@ -422,25 +245,11 @@ static int return_error(lua_State *L, const struct netlink *nl, long rc)
 	return 3;
 }
 
-/* socket:request(message) -> list of {type=, flags=, data=}
- * Sends with an acknowledgement asked for; the list is empty where the kernel only acknowledges.
- * data: the bytes after the netlink header. Errors: the kernel's, err.text being its extended text
- * and err.offset the place in the request that it is about; INTR when a dump changed while it was
- * read: ask again. */
-static int s_request(lua_State *L)
+static int return_replies(lua_State *L, const struct netlink *nl)
 {
-	struct netlink *nl = check_socket(L, 1);
-	struct message *m = check_message(L, 2);
-
-	if (m->depth > 0)
-		luaL_argerror(L, 2, "a nested attribute is still open: done() ends it");
-	long rc = netlink_exchange(nl, m->head);
-
-	if (rc < 0)
-		return return_error(L, nl, rc);
-	lua_newtable(L);
 	lua_Integer n = 0;
 
+	lua_newtable(L);
 	for (size_t at = 0; at < nl->replies_len;) {
 		const struct nlmsghdr *h = (const void *)(nl->replies + at);
 
@@ -453,6 +262,171 @@ static int s_request(lua_State *L)
 		at += MNL_ALIGN(h->nlmsg_len);
 	}
 	return 1;
+}
+
+static struct message *check_complete(lua_State *L, int arg)
+{
+	struct message *m = message_check(L, arg);
+
+	if (m->depth > 0)
+		luaL_argerror(L, arg, "a nested attribute is still open: done() ends it");
+	return m;
+}
+
+/* socket:request(message) -> list of {type=, flags=, data=}
+ * Sends with an acknowledgement asked for; the list is empty where the kernel only acknowledges.
+ * data: the bytes after the netlink header. Errors: the kernel's, err.text being its extended text
+ * and err.offset the place in the request that it is about; INTR when a dump changed while it was
+ * read: ask again, or use dump. */
+static int s_request(lua_State *L)
+{
+	struct netlink *nl = check_socket(L, 1);
+	long rc = netlink_exchange(nl, check_complete(L, 2)->head);
+
+	return rc < 0 ? return_error(L, nl, rc) : return_replies(L, nl);
+}
+
+/* socket:dump(message) -> list of {type=, flags=, data=}
+ * As request, with the flag "dump"; asks again when what was read changed meanwhile. */
+static int s_dump(lua_State *L)
+{
+	struct netlink *nl = check_socket(L, 1);
+	struct message *m = check_complete(L, 2);
+	long rc = -EINTR;
+
+	m->head->nlmsg_flags |= NLM_F_DUMP;
+	for (int i = 0; rc == -EINTR && i < INTERRUPTED_MAX; i++)
+		rc = netlink_exchange(nl, m->head);
+	return rc < 0 ? return_error(L, nl, rc) : return_replies(L, nl);
+}
+
+/* ---- batches ---- */
+
+struct batch {
+	lua_Integer count, failed; /* index of the first message that failed, from 1; 0: none */
+	long error;
+	struct iovec parts[BATCH_MAX];
+};
+
+/* Failures are told without asking, and 1000 acknowledgements would not find room in the socket. */
+static void batch_number(struct netlink *nl, const struct batch *b)
+{
+	for (lua_Integer i = 1; i <= b->count; i++) {
+		struct nlmsghdr *h = b->parts[i - 1].iov_base;
+
+		h->nlmsg_seq = nl->sequence + (uint32_t)i;
+		h->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
+	}
+}
+
+/* One answer; only the first failure keeps its words. */
+static void batch_take(struct netlink *nl, struct batch *b, const struct nlmsghdr *h)
+{
+	uint32_t index = h->nlmsg_seq - nl->sequence;
+
+	if (h->nlmsg_type != NLMSG_ERROR || index < 1 || index > (uint32_t)b->count ||
+	    mnl_nlmsg_get_payload_len(h) < sizeof(struct nlmsgerr))
+		return;
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
+
+	if (e->error == 0 || b->failed)
+		return;
+	b->failed = index;
+	b->error = e->error;
+	keep_error_text(nl, h);
+}
+
+/* The kernel works while it is sent to: what it has to say is there when sendmsg(2) returns. */
+static long batch_receive(struct netlink *nl, struct batch *b)
+{
+	int fd = mnl_socket_get_fd(nl->socket);
+	long full = 0;
+
+	for (;;) {
+		ssize_t n = recv(fd, &nl->buffer, sizeof(nl->buffer), MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == ENOBUFS) {
+			full = -ENOBUFS; /* said before what found room, the first failure */
+			continue;
+		}
+		if (n < 0)
+			return errno != EAGAIN ? -errno : b->failed ? b->error : full;
+		int left = (int)n;
+
+		for (const struct nlmsghdr *h = &nl->buffer.align; mnl_nlmsg_ok(h, left);
+		     h = mnl_nlmsg_next(h, &left))
+			batch_take(nl, b, h);
+	}
+}
+
+static long batch_send(struct netlink *nl, struct batch *b)
+{
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	struct msghdr m = {.msg_name = &kernel,
+			   .msg_namelen = sizeof(kernel),
+			   .msg_iov = b->parts,
+			   .msg_iovlen = (size_t)b->count};
+	size_t size = 0;
+
+	for (lua_Integer i = 0; i < b->count; i++)
+		size += b->parts[i].iov_len;
+	int room = size > INT32_MAX / 2 ? INT32_MAX / 2 : (int)size;
+
+	/* A socket takes less than its buffer at once: 208 KiB mostly. Root may ask for more. */
+	if (room > 65536 && setsockopt(mnl_socket_get_fd(nl->socket), SOL_SOCKET, SO_SNDBUFFORCE,
+				       &room, sizeof(room)) < 0)
+		(void)setsockopt(mnl_socket_get_fd(nl->socket), SOL_SOCKET, SO_SNDBUF, &room,
+				 sizeof(room)); /* sendmsg(2) will tell */
+	forget_answer(nl);
+	batch_number(nl, b);
+	long rc = sys_result(sendmsg(mnl_socket_get_fd(nl->socket), &m, 0));
+
+	if (rc >= 0)
+		rc = batch_receive(nl, b);
+	nl->sequence += (uint32_t)b->count;
+	return rc;
+}
+
+/* socket:batch(messages) -> true
+ * Sends up to 1024 messages by one sendmsg(2). nftables takes what stands between its marks of begin
+ * and end whole or not at all; with others the kernel goes on after a message that fails. Errors:
+ * that of the first message that failed, whose index in the list is a fourth result. */
+static int s_batch(lua_State *L)
+{
+	struct netlink *nl = check_socket(L, 1);
+
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_Integer count = (lua_Integer)lua_rawlen(L, 2);
+
+	if (count < 1 || count > BATCH_MAX)
+		luaL_argerror(L, 2, "1 to 1024 messages expected");
+	lua_settop(L, 2);
+	struct batch *b = lua_newuserdata(L, sizeof(*b));
+
+	b->count = count;
+	b->failed = 0;
+	b->error = 0;
+	for (lua_Integer i = 1; i <= count; i++) {
+		lua_rawgeti(L, 2, i);
+		if (!luaL_testudata(L, 4, MESSAGE_TYPE))
+			return luaL_error(L, "bad argument #1 (messages[%d]: a message expected)",
+					  (int)i);
+		struct nlmsghdr *head = check_complete(L, 4)->head;
+
+		b->parts[i - 1] = (struct iovec){head, head->nlmsg_len};
+		lua_pop(L, 1);
+	}
+	long rc = batch_send(nl, b);
+
+	if (rc >= 0)
+		return bind_return_ok(L, 0);
+	(void)return_error(L, nl, rc);
+	if (!b->failed)
+		return 3;
+	lua_pushinteger(L, b->failed);
+	return 4;
 }
 
 static int s_getfd(lua_State *L)
@@ -468,61 +442,17 @@ static int s_close(lua_State *L)
 	return bind_return_ok(L, 0);
 }
 
-/*** nl.attributes(data [, skip]) -> list of {type=, data=}, and the data by type
- * The attributes in a reply's data after the family's header of skip bytes (0), or in another
- * attribute's. The second result is a table from type to bytes, of repeated ones the last. Bytes
- * are read with string.unpack. Wrong lengths end the list.
- */
-static int l_attributes(lua_State *L)
-{
-	size_t len;
-	const char *data = luaL_checklstring(L, 1, &len);
-	size_t at = lua_isnoneornil(L, 2) ? 0 : (size_t)bind_check_range(L, 2, 0, RECEIVE_SIZE);
-	lua_Integer n = 0;
-	struct nlattr a;
-
-	lua_settop(L, 1);
-	lua_newtable(L);
-	lua_newtable(L);
-	for (at = MNL_ALIGN(at); at + sizeof(a) <= len; at += MNL_ALIGN(a.nla_len)) {
-		memcpy(&a, data + at, sizeof(a));
-		if (a.nla_len < sizeof(a) || a.nla_len > len - at)
-			break;
-		uint16_t type = a.nla_type & TYPE_MAX;
-
-		lua_createtable(L, 0, 2);
-		bind_set_int(L, "type", type);
-		lua_pushlstring(L, data + at + sizeof(a), a.nla_len - sizeof(a));
-		lua_pushvalue(L, -1);
-		lua_seti(L, 3, type);
-		lua_setfield(L, -2, "data");
-		lua_seti(L, 2, ++n);
-	}
-	return 2;
-}
-
-static const luaL_Reg message_methods[] = {
-	{"u8", m_u8},		{"u16", m_u16},	  {"u32", m_u32},   {"u64", m_u64},
-	{"be16", m_be16},	{"be32", m_be32}, {"be64", m_be64}, {"string", m_string},
-	{"bytes", m_bytes},	{"flag", m_flag}, {"nest", m_nest}, {"done", m_done},
-	{"tobytes", m_tobytes}, {NULL, NULL},
-};
-
 static const luaL_Reg socket_methods[] = {
-	{"request", s_request},
-	{"getfd", s_getfd},
-	{"close", s_close},
-	{NULL, NULL},
+	{"request", s_request}, {"dump", s_dump},   {"batch", s_batch},
+	{"getfd", s_getfd},	{"close", s_close}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
 	{"open", l_open},
-	{"message", l_message},
-	{"attributes", l_attributes},
 	{NULL, NULL},
 };
 
-static void make_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc)
+void netlink_make_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc)
 {
 	luaL_newmetatable(L, name);
 	lua_newtable(L);
@@ -539,8 +469,8 @@ int luaopen_netns_netlink(lua_State *L)
 {
 	/* The error objects are the syscall layer's. */
 	luaL_requiref(L, "syscall.core", luaopen_syscall_core, 0);
-	make_type(L, MESSAGE_TYPE, message_methods, message_gc);
-	make_type(L, SOCKET_TYPE, socket_methods, netlink_gc);
+	netlink_make_type(L, SOCKET_TYPE, socket_methods, netlink_gc);
 	luaL_newlib(L, functions);
+	message_functions(L);
 	return 1;
 }

@@ -1,17 +1,54 @@
 -- SPDX-License-Identifier: MIT
--- netns.plan: the profile's `network` as steps.
+-- netns.plan: the profile's `network` as steps. A container without one has a loopback, and that is all that is loaded.
 
 local M = {}
 
 --- Whether the container gets a network namespace of its own.
 function M.is_own(network)
-  return network.type ~= "host"
+  return network.type ~= "host" and not network.join and not network.pod
+end
+
+local function has_interfaces(network)
+  return network.type == "table" and #network.interfaces > 0
+end
+
+--- Before the clone: where the network is another's.
+function M.clone(c)
+  local network = c.spec.network
+  if network.join or network.pod then require("netns.plan_join").plan(c) end
 end
 
 --- A new namespace has one link, lo, and it is down.
 function M.plan(c)
   if not M.is_own(c.spec.network) or type(c.spec.namespaces.net) == "string" then return end
   c.steps:add("guest", "network", "nl.up", { "lo" })
+end
+
+--- The last of the guest steps that need power over the network.
+function M.interfaces(c)
+  if has_interfaces(c.spec.network) then require("netns.plan_interfaces").plan(c) end
+end
+
+--- The text of /etc/hosts, and of /etc/resolv.conf where the profile names servers; symbols stand in it.
+function M.files(c)
+  local network = c.spec.network
+  local hosts = "127.0.0.1\tlocalhost ${hostname}\n::1\tlocalhost ${hostname}\n"
+  if network.type ~= "table" then return hosts end
+  local lines, servers = { hosts }, {}
+  if has_interfaces(network) then lines = require("netns.plan_interfaces").hosts(c) end
+  local names = {}
+  for name, address in pairs(network.hosts) do
+    if address then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do lines[#lines + 1] = ("%s\t%s\n"):format(network.hosts[name], name) end
+  for i, server in ipairs(network.dns) do servers[i] = ("nameserver %s\n"):format(server) end
+  return table.concat(lines), #servers > 0 and table.concat(servers) or nil
+end
+
+--- Whether the files above belong into any root, and not only into one that luge makes up.
+function M.has_files(network)
+  return network.type == "table" and (has_interfaces(network) or next(network.hosts) ~= nil or #network.dns > 0)
 end
 
 return M

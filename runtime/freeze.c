@@ -161,7 +161,7 @@ static void gather(lua_State *L, int seen, int closures)
  * at the thaw: 63 pages. So each function becomes one closure, and the closures lie side by side. */
 static int gather_functions(lua_State *L)
 {
-	heap_turn_page();
+	heap_turn_page(false);
 	lua_newtable(L);
 	lua_newtable(L);
 	lua_pushvalue(L, LUA_REGISTRYINDEX);

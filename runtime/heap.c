@@ -29,7 +29,7 @@
 #define HEAP_ADDRESS ((void *)0x1000000000)
 
 enum {
-	FROZEN_SIZE = 3 << 20,
+	FROZEN_SIZE = 6 << 20,
 	CHUNK_SIZE = 128 << 10,
 	RUN_SIZE = 4 << 10,
 	GRAIN = 16,
@@ -50,6 +50,7 @@ struct heap {
 	uint32_t used; /* bytes, the header included */
 	uint32_t n_written;
 	int32_t thawed;
+	int32_t turned;
 	uintptr_t image; /* where the program was */
 	lua_State *state;
 	char *next, *end; /* of the chunk that blocks are cut from */
@@ -180,10 +181,12 @@ static void *heap_alloc(void *ud, void *block, size_t old_size, size_t size)
 	return moved;
 }
 
-void heap_turn_page(void)
+void heap_turn_page(bool is_child)
 {
-	if (!current)
+	/* What is turned away is lost: a luge that starts processes again and again would grow with each. */
+	if (!current || (current->turned && !is_child))
 		return;
+	current->turned = !is_child;
 	memset(current->free, 0, sizeof(current->free));
 	if (current->thawed)
 		current->next = current->end = NULL;
@@ -343,6 +346,7 @@ lua_State *heap_thaw(void)
 	for (uint32_t i = 0; moved && i < heap->n_relocations; i++)
 		*(uintptr_t *)((char *)heap + list[i]) += moved;
 	heap->thawed = 1;
+	heap->turned = 0; /* the build did */
 	current = heap;
 	return heap->state;
 }

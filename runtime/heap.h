@@ -3,6 +3,8 @@
 #ifndef LUGE_HEAP_H
 #define LUGE_HEAP_H
 
+#include <stdbool.h>
+
 #include <lua.h>
 
 /* A Lua state whose memory heap_freeze() can write. For the build only: NULL in a program that has one already. */
@@ -18,7 +20,7 @@ int heap_freeze(lua_State *L, void (*rehearse)(lua_State *L), const char *path);
 lua_State *heap_thaw(void);
 
 /* What is allocated next goes to new pages. After a fork, in both processes: the old pages are shared, and each would be
- * copied at the first write to it. */
-void heap_turn_page(void);
+ * copied at the first write to it. In a process that forks again only the first time. */
+void heap_turn_page(bool is_child);
 
 #endif

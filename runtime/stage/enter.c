@@ -30,7 +30,7 @@ __attribute__((noinline)) _Noreturn void enter_fork(void)
 	if (pid < 0)
 		stage_fail(-pid, STAGE_FAILED);
 	/* Also of one that failed: whoever does not reap it holds up the end of the pid namespace. */
-	stage_send(STAGE_STARTED, (int32_t)pid, 0, 0);
+	(void)stage_send(STAGE_STARTED, (int32_t)pid, 0, 0);
 	if (e->kind) {
 		stage.step = (uint32_t)e->a;
 		stage_fail(e->b, e->c);

@@ -127,10 +127,10 @@ _Noreturn static void report_end(int status)
 	int signal = status & 0x7f;
 
 	if (signal) {
-		stage_send(STAGE_KILLED, signal, (status & CORE_BIT) != 0, 0);
+		(void)stage_send(STAGE_KILLED, signal, (status & CORE_BIT) != 0, 0);
 		stage_exit(128 + signal);
 	}
-	stage_send(STAGE_EXITED, (status >> 8) & 0xff, 0, 0);
+	(void)stage_send(STAGE_EXITED, (status >> 8) & 0xff, 0, 0);
 	stage_exit((status >> 8) & 0xff);
 }
 
@@ -142,6 +142,8 @@ static void reap(long command)
 	while ((pid = sys(wait4, -1, &status, WNOHANG | __WALL)) > 0)
 		if (pid == command)
 			report_end(status);
+	if (pid < 0 && pid != -ECHILD) /* or the command's end would never be heard of */
+		stage_exit(EXIT_KILLED);
 }
 
 static void take_signal(long command)
@@ -163,7 +165,7 @@ _Noreturn static void serve(long command)
 	for (;;) {
 		long rc = sys(ppoll, polls, 2, 0, 0, 0);
 
-		if (rc < 0 && rc != -EINTR)
+		if (rc < 0 && rc != -EINTR && rc != -ENOMEM)
 			stage_exit(EXIT_KILLED);
 		if (rc > 0 && polls[0].revents) /* luge is gone */
 			stage_exit(EXIT_KILLED);
@@ -184,7 +186,7 @@ _Noreturn static void init_main(long command)
 	(void)sys(munmap, stage.image, stage.size);
 	lock_down();
 	if (stage.executing)
-		stage_send(STAGE_STARTED, 0, 0, 0);
+		(void)stage_send(STAGE_STARTED, 0, 0, 0);
 	serve(command);
 }
 

@@ -34,12 +34,11 @@ _Noreturn void stage_exit(int code)
 	}
 }
 
-void stage_send(int32_t kind, int32_t a, int32_t b, int32_t c)
+long stage_send(int32_t kind, int32_t a, int32_t b, int32_t c)
 {
 	struct stage_message message = {kind, a, b, c};
 
-	/* Nobody is left to tell when this fails: the exit code says the same. */
-	(void)sys(write, stage.header.status, &message, sizeof(message));
+	return sys(write, stage.header.status, &message, sizeof(message));
 }
 
 int stage_exit_code(int32_t reason)
@@ -58,7 +57,7 @@ _Noreturn void stage_fail(long error, int32_t reason)
 	if (stage.forked) /* the profile's filters may refuse the child's write: PID 1 sends it */
 		stage.error = (struct stage_message){STAGE_ERROR, step, (int32_t)error, reason};
 	else
-		stage_send(STAGE_ERROR, step, (int32_t)error, reason);
+		(void)stage_send(STAGE_ERROR, step, (int32_t)error, reason); /* the exit code says it too */
 	stage_exit(stage_exit_code(reason));
 }
 
@@ -69,10 +68,11 @@ static void reset_signals(void)
 	uint64_t none = 0;
 
 	__builtin_memset(&action, 0, sizeof(action));
-	for (int n = 1; n <= SIGNAL_COUNT; n++)
-		(void)sys(rt_sigaction, n, &action, 0, sizeof(none)); /* KILL and STOP refuse */
 	long rc = sys(rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof(none));
 
+	for (int n = 1; n <= SIGNAL_COUNT && rc >= 0; n++)
+		if (n != SIGKILL && n != SIGSTOP) /* which refuse */
+			rc = sys(rt_sigaction, n, &action, 0, sizeof(none));
 	if (rc < 0)
 		stage_fail(-rc, STAGE_FAILED);
 }
@@ -106,9 +106,11 @@ static void wait_for_go(void)
 {
 	char byte;
 
-	stage_send(STAGE_SEALED, 0, 0, 0);
-	long rc = sys(read, stage.header.go, &byte, 1);
+	long rc = stage_send(STAGE_SEALED, 0, 0, 0);
 
+	/* A luge that did not hear would never answer. */
+	if (rc >= 0)
+		rc = sys(read, stage.header.go, &byte, 1);
 	if (rc != 1)
 		stage_fail(rc < 0 ? -rc : 0, STAGE_NO_GO);
 }

@@ -26,7 +26,8 @@ struct stage {
 extern struct stage stage;
 
 _Noreturn void stage_exit(int code);
-void stage_send(int32_t kind, int32_t a, int32_t b, int32_t c);
+/* The write's result. */
+long stage_send(int32_t kind, int32_t a, int32_t b, int32_t c);
 
 /* Reports the step that is being run, and ends; error is an errno, reason one of stage.h. */
 _Noreturn void stage_fail(long error, int32_t reason);

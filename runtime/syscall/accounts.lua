@@ -11,18 +11,27 @@ return function(S)
     local fd, err, number = S.openat2(root, path, { flags = "rdonly, nonblock, noctty, cloexec",
       resolve = "in_root, no_magiclinks" })
     if not fd then return nil, err, number end
-    local st = S.fstat(fd)
-    if not st or st.type ~= "file" then return S.failure("INVAL", path .. " is no regular file") end
+    local st
+    st, err, number = S.fstat(fd)
+    if not st then return nil, err, number end
+    if st.type ~= "file" then return S.failure("INVAL", path .. " is no regular file") end
     if st.size > CAP then return S.failure("FBIG", path .. " is over 4 MiB") end
     local parts, total = {}, 0
     while total <= CAP do
-      local part = S.read(fd, 65536)
-      if not part or part == "" then break end
+      local part
+      part, err, number = S.read(fd, 65536)
+      if not part then return nil, err, number end
+      if part == "" then break end
       parts[#parts + 1] = part
       total = total + #part
     end
     fd:close()
     return table.concat(parts)
+  end
+
+  -- Whether there is no such file for us, rather than one that the kernel could not read now.
+  local function is_without(err)
+    return rawget(err, "text") or err.NOENT or err.NOTDIR or err.ACCES or err.LOOP or err.XDEV or err.NXIO
   end
 
   local function id_of(text)
@@ -62,7 +71,11 @@ return function(S)
     local dir, err, number = root, nil, nil
     if type(root) == "string" then dir, err, number = S.open(root, "path, directory, cloexec") end
     if not dir then return nil, err, number end
-    local passwd, groups = read_regular(dir, "/etc/passwd"), read_regular(dir, "/etc/group")
+    local passwd, why, code = read_regular(dir, "/etc/passwd")
+    if not passwd and not is_without(why) then return nil, why, code end
+    local groups
+    groups, why, code = read_regular(dir, "/etc/group")
+    if not groups and not is_without(why) then return nil, why, code end
     local user = passwd_entry(passwd or "", function(name, uid)
       if want.name then return name == want.name end
       return uid == want.uid

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -34,6 +35,10 @@ static inline long sys_result(long rc)
 {
 	return rc < 0 ? -errno : rc;
 }
+
+/* The same of a call that is made again when a signal cut it short: no handler of ours could want to know of it, for
+ * there is none. */
+#define sys_retry(call) sys_result(TEMP_FAILURE_RETRY(call))
 
 /* ---- arguments: each raises, naming the argument, and the nearest valid name ---- */
 

@@ -141,7 +141,8 @@ return function(S)
     local made = ok
     -- From here on the one above holds ours and stays.
     if ok then ok, err, number = prepare(path, how) end
-    local st = ok and S.lstat(path)
+    local st
+    if ok then st, err, number = S.lstat(path) end
     if st then return st.ino end
     -- Only what is ours and empty: one that was there already is somebody's.
     if made then S.rmdir(path) end

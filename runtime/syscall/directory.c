@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -116,6 +117,43 @@ static int directory_getdents(lua_State *L)
 			if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 				continue;
 			push_entry(L, entry);
+			lua_seti(L, -2, ++n);
+		}
+	}
+	return size < 0 ? bind_error(L, (int)-size) : 1;
+}
+
+static bool ends_in(const char *name, const char *ending)
+{
+	size_t length = strlen(name), wanted = strlen(ending);
+
+	return length >= wanted && strcmp(name + length - wanted, ending) == 0;
+}
+
+/*** S.names(fd, ending, …) -> list of names
+ * Those of an open directory that end in one of the texts, from the descriptor's position on, in the file system's
+ * order: of thousands of entries no more is made than what is wanted. getdents64(2) */
+static int directory_names(lua_State *L)
+{
+	_Alignas(struct dirent64) char space[32768];
+	int fd = bind_check_fd(L, 1), last = lua_gettop(L);
+	lua_Integer n = 0;
+	long size;
+
+	for (int i = 2; i <= last; i++)
+		(void)luaL_checkstring(L, i);
+	lua_newtable(L);
+	while ((size = sys_result(getdents64(fd, space, sizeof(space)))) > 0) {
+		for (long at = 0; at < size;) {
+			const struct dirent64 *entry = (const void *)(space + at);
+			int i = 2;
+
+			at += entry->d_reclen;
+			while (i <= last && !ends_in(entry->d_name, lua_tostring(L, i)))
+				i++;
+			if (i > last)
+				continue;
+			lua_pushstring(L, entry->d_name);
 			lua_seti(L, -2, ++n);
 		}
 	}
@@ -309,7 +347,8 @@ static const luaL_Reg functions[] = {
 	{"linkat", directory_linkat},	      {"symlink", directory_symlink},
 	{"symlinkat", directory_symlinkat},   {"readlink", directory_readlink},
 	{"readlinkat", directory_readlinkat}, {"mknod", directory_mknod},
-	{"mknodat", directory_mknodat},	      {NULL, NULL},
+	{"mknodat", directory_mknodat},	      {"names", directory_names},
+	{NULL, NULL},
 };
 
 void syscall_directory(lua_State *L)

@@ -35,7 +35,9 @@ return function(S)
       -- bind(2) gives the name the socket's mode, less the umask, which may be 0 by now.
       local ok, err, number = S.fchmod(socket, "0600")
       if ok then ok, err, number = S.bind(socket, address) end
-      if ok then ok, err, number = S.listen(socket) end
+      if not ok then return nil, err, number end
+      ok, err, number = S.listen(socket)
+      if not ok then S.unlink(path) end
       return ok, err, number
     end)
   end

@@ -39,7 +39,7 @@ static int file_open(lua_State *L)
 	uint64_t flags = bind_opt_flags(L, 2, &bind_set_O, O_RDONLY);
 	unsigned mode = bind_opt_mode(L, 3, 0666);
 
-	return bind_return_fd(L, sys_result(open(path, (int)flags | O_CLOEXEC, mode)));
+	return bind_return_fd(L, sys_retry(open(path, (int)flags | O_CLOEXEC, mode)));
 }
 
 /*** S.openat(dirfd, path, flags="rdonly", mode="0666") -> fd
@@ -51,7 +51,7 @@ static int file_openat(lua_State *L)
 	uint64_t flags = bind_opt_flags(L, 3, &bind_set_O, O_RDONLY);
 	unsigned mode = bind_opt_mode(L, 4, 0666);
 
-	return bind_return_fd(L, sys_result(openat(dirfd, path, (int)flags | O_CLOEXEC, mode)));
+	return bind_return_fd(L, sys_retry(openat(dirfd, path, (int)flags | O_CLOEXEC, mode)));
 }
 
 /*** S.openat2(dirfd, path, {flags="rdonly", mode="0666", resolve=""}) -> fd
@@ -76,7 +76,7 @@ static int file_openat2(lua_State *L)
 	}
 	how.mode = bind_opt_mode(L, 4, flags_create(how.flags) ? 0666 : 0);
 	how.flags |= O_CLOEXEC;
-	return bind_return_fd(L, sys_result(syscall(SYS_openat2, dirfd, path, &how, sizeof(how))));
+	return bind_return_fd(L, sys_retry(syscall(SYS_openat2, dirfd, path, &how, sizeof(how))));
 }
 
 /*** S.memfd_create(name, flags="") -> fd
@@ -114,7 +114,7 @@ static int read_string(lua_State *L, int fd, size_t size, off_t offset)
 {
 	luaL_Buffer b;
 	char *space = luaL_buffinitsize(L, &b, size);
-	long rc = sys_result(offset < 0 ? read(fd, space, size) : pread(fd, space, size, offset));
+	long rc = sys_retry(offset < 0 ? read(fd, space, size) : pread(fd, space, size, offset));
 
 	if (rc < 0)
 		return bind_error(L, (int)-rc);
@@ -156,7 +156,7 @@ static int file_write(lua_State *L)
 	int fd = bind_check_fd(L, 1);
 	const char *data = luaL_checklstring(L, 2, &size);
 
-	return bind_return_int(L, sys_result(write(fd, data, size)));
+	return bind_return_int(L, sys_retry(write(fd, data, size)));
 }
 
 /*** S.pwrite(fd, string, offset) -> bytes written
@@ -168,7 +168,7 @@ static int file_pwrite(lua_State *L)
 	const char *data = luaL_checklstring(L, 2, &size);
 	off_t offset = bind_check_range(L, 3, 0, LUA_MAXINTEGER);
 
-	return bind_return_int(L, sys_result(pwrite(fd, data, size, offset)));
+	return bind_return_int(L, sys_retry(pwrite(fd, data, size, offset)));
 }
 
 /*** S.lseek(fd, offset=0, whence="set") -> new position in bytes
@@ -339,9 +339,9 @@ static int file_fcntl(lua_State *L)
 static int file_flock(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);
+	int flags = (int)bind_check_flags(L, 2, &bind_set_LOCK);
 
-	return bind_return_ok(L,
-			      sys_result(flock(fd, (int)bind_check_flags(L, 2, &bind_set_LOCK))));
+	return bind_return_ok(L, sys_retry(flock(fd, flags)));
 }
 
 /* A request that takes memory: the kernel sees a copy of the string with room behind it for the

@@ -141,20 +141,24 @@ function S.writefile(path, text)
   return true
 end
 
---- S.replacefile(dirfd, name, text, perm="0644") -> true
+--- S.replacefile(dirfd, name, text, perm="0644", durable) -> true
 --- Writes a file of a directory whole or not at all: beside its name, then renamed there. What was there before stays
---- until then, and no link of that name is followed.
-function S.replacefile(dirfd, name, text, perm)
+--- until then, and no link of that name is followed. durable: it survives a loss of power, as far as the disk does; then
+-- dirfd is no "path" descriptor.
+function S.replacefile(dirfd, name, text, perm, durable)
   local temporary = name .. ".new"
   S.unlinkat(dirfd, temporary) -- a killed one's
   local fd, err, errno = S.openat(dirfd, temporary, "creat, excl, wronly, nofollow, cloexec", perm or "0644")
   if not fd then return nil, err, errno end
   local n, ok
   n, err, errno = S.write(fd, text)
+  ok = n == #text
+  if ok and durable then ok, err, errno = S.fsync(fd) end
   fd:close()
-  if n == #text then
+  if ok then
     ok, err, errno = S.renameat2(dirfd, temporary, dirfd, name)
-  elseif n then
+    if ok and durable then ok, err, errno = S.fsync(dirfd) end
+  elseif n and not err then
     err, errno = S.error(S.c.E.NOSPC), S.c.E.NOSPC
   end
   if not ok then
@@ -162,6 +166,23 @@ function S.replacefile(dirfd, name, text, perm)
     return nil, err, errno
   end
   return true
+end
+
+--- S.sealed_file(name, text) -> fd
+-- A file in memory that nobody can write again. Source: memfd_create(2), F_ADD_SEALS in fcntl(2).
+function S.sealed_file(name, text)
+  local fd, err, errno = S.memfd_create(name, "allow_sealing")
+  if not fd then return nil, err, errno end
+  local n, ok
+  n, err, errno = S.write(fd, text)
+  if n == #text then
+    ok, err, errno = S.fcntl(fd, "add_seals", "seal, shrink, grow, write")
+  elseif n then
+    err, errno = S.error(S.c.E.NOSPC), S.c.E.NOSPC
+  end
+  if ok then return fd end
+  fd:close()
+  return nil, err, errno
 end
 
 --- S.dir(path) -> list of names
@@ -194,7 +215,7 @@ function S.openpty()
   return nil, err, errno
 end
 
-for _, part in ipairs { "tree", "newmount", "accounts", "lock", "cgroup", "endpoint" } do
+for _, part in ipairs { "tree", "newmount", "accounts", "lock", "cgroup", "endpoint", "script" } do
   require("syscall." .. part)(S)
 end
 

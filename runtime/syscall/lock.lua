@@ -28,11 +28,18 @@ return function(S)
         S.nanosleep(math.min(try, 50) * 0.001) -- somebody looks whether a dead one has left it, or clears up after it
       end
       -- Its last holder may have removed the name between our open and our lock.
-      local here, there = S.fstat(fd), ok and S.lstat(path)
+      local here, there
+      if ok then
+        here, err, number = S.fstat(fd)
+        if here then there, err, number = S.lstat(path) end
+        if not here or not there and not err.NOENT then return nil, err, number end
+      end
       if there and here.ino == there.ino then
-        if here.size > 0 then S.ftruncate(fd, 0) end -- what its last holder noted
-        S.pwrite(fd, S.getpid() .. "\n" .. (note or ""), 0)
-        return fd
+        if here.size > 0 then ok, err, number = S.ftruncate(fd, 0) end -- what its last holder noted
+        if ok then ok, err, number = S.pwrite(fd, S.getpid() .. "\n" .. (note or ""), 0) end
+        if ok then return fd end
+        S.unlink(path) -- ours, and of no use to those who look for its holder
+        return nil, err, number
       end
       fd:close()
     end
@@ -82,6 +89,28 @@ return function(S)
     local age, err, number = S.process_age(pid)
     if not age then return nil, err, number end
     return S.note_lock(fd, ("process %d %d %s\n"):format(pid, age, S.boot_id() or "-"))
+  end
+
+  --- S.open_noted(path, kind) -> fd
+  -- The namespace ("net", "mnt" …) of the process that a lock's file notes (S.note_process). NOENT: there is no such lock;
+  -- SRCH: nobody holds it, or it notes no process that lives.
+  function S.open_noted(path, kind)
+    local lock, err, number = S.open(path, "rdonly, nofollow, cloexec")
+    if not lock then return nil, err, number end
+    local free = S.flock(lock, "sh, nb")
+    local pid, age, boot = (S.pread(lock, 65536, 0) or ""):match("process (%d+) (%d+) (%S+)\n")
+    lock:close()
+    pid, age = tonumber(pid), tonumber(age)
+    if free then return S.failure("SRCH", "it is not running") end
+    if not pid then return S.failure("SRCH", "it runs in the foreground, with luge's own first process: start it with -d") end
+    local fd
+    if S.process_age(pid) == age and S.boot_id() == boot then
+      fd, err, number = S.open(("/proc/%d/ns/%s"):format(pid, kind), "rdonly, cloexec")
+      if not fd then return nil, err, number end
+      if S.process_age(pid) == age then return fd end -- the number is still the same process's
+      fd:close()
+    end
+    return S.failure("SRCH", "it has ended")
   end
 
   local function meets(ranges, first, count)

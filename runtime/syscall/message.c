@@ -97,7 +97,7 @@ static long message_send(int fd, const struct msghdr *message, const int *fds, s
 		c->cmsg_len = CMSG_LEN(n * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
 	}
-	return sys_result(sendmsg(fd, &m, flags | MSG_NOSIGNAL));
+	return sys_retry(sendmsg(fd, &m, flags | MSG_NOSIGNAL));
 }
 
 /*** S.sendmsg(fd, {data=, fds={...}, to=addr, flags=}) -> bytes sent
@@ -195,7 +195,7 @@ static long message_receive(int fd, struct msghdr *m, int max_fds, int flags, st
 	m->msg_controllen = CMSG_SPACE(sizeof(struct ucred));
 	if (max_fds > 0)
 		m->msg_controllen += CMSG_LEN((size_t)max_fds * sizeof(int));
-	long rc = sys_result(recvmsg(fd, m, flags | MSG_CMSG_CLOEXEC));
+	long rc = sys_retry(recvmsg(fd, m, flags | MSG_CMSG_CLOEXEC));
 
 	if (rc < 0)
 		return rc;
@@ -237,7 +237,7 @@ static void push_received(lua_State *L, struct received *r)
  * "ctrunc". fds: list of descriptor objects, close-on-exec; creds: {pid, uid, gid} with the option
  * "passcred"; flags: list of names
  * ("trunc": data was cut); from: the sender's address or nil. data is "" at the end of a stream.
- * Errors: AGAIN, CONNRESET, INTR. Source: recvmsg(2), unix(7).
+ * Errors: AGAIN, CONNRESET. Source: recvmsg(2), unix(7).
  */
 static int l_recvmsg(lua_State *L)
 {
@@ -259,7 +259,10 @@ static int l_recvmsg(lua_State *L)
 	if (max_fds < 0 || max_fds > FDS_MAX)
 		luaL_argerror(L, 2, "field 'max_fds': a number within 0 and 253 expected");
 	struct address from;
-	struct iovec data = {lua_newuserdata(L, size ? (size_t)size : 1), (size_t)size};
+	/* Of the buffers of small messages a monitor would make garbage. */
+	char small[4096];
+	void *space = (size_t)size <= sizeof(small) ? small : lua_newuserdata(L, (size_t)size);
+	struct iovec data = {space, (size_t)size};
 	struct received *r = new_received(L);
 	struct msghdr m = {.msg_iov = &data,
 			   .msg_iovlen = 1,

@@ -48,7 +48,7 @@ static int l_fork(lua_State *L)
 {
 	long rc = sys_result(fork());
 
-	heap_turn_page();
+	heap_turn_page(rc == 0);
 	return bind_return_int(L, rc);
 }
 
@@ -103,7 +103,7 @@ static int l_clone3(lua_State *L)
 	args.pidfd = (uint64_t)(uintptr_t)(slot ? slot : &number);
 	long rc = process_clone3(&args);
 
-	heap_turn_page();
+	heap_turn_page(rc == 0);
 	if (rc <= 0) {
 		if (slot)
 			*slot = -1; /* the parent's number means nothing in the child */
@@ -189,7 +189,7 @@ static long process_waitid(int type, int id, int options, siginfo_t *ret_info,
 			   struct rusage *ret_usage)
 {
 	/* __WALL: also children whose exit signal is not CHLD. */
-	return sys_result(syscall(SYS_waitid, type, id, ret_info, options | __WALL, ret_usage));
+	return sys_retry(syscall(SYS_waitid, type, id, ret_info, options | __WALL, ret_usage));
 }
 
 /*** S.waitid(idtype, id, options="exited") -> { pid, uid, code, status, signal, rusage } | false
@@ -246,14 +246,14 @@ static void status_decode(int word, int *ret_code, int *ret_status)
 
 /*** S.wait4(pid=-1, options) -> pid, { code, status, signal }, rusage | false
  * pid: -1 any child, 0 of this group, < -1 of group -pid. options: "nohang, untraced, continued".
- * false: nohang, and none has changed. rusage as S.getrusage. Errors: ECHILD, EINTR. wait4(2). */
+ * false: nohang, and none has changed. rusage as S.getrusage. Errors: ECHILD. wait4(2). */
 static int l_wait4(lua_State *L)
 {
 	int pid = (int)luaL_optinteger(L, 1, -1);
 	uint64_t options = bind_opt_flags(L, 2, &bind_set_W, 0);
 	struct rusage usage;
 	int word = 0, code, status;
-	long rc = sys_result(wait4(pid, &word, (int)options | __WALL, &usage));
+	long rc = sys_retry(wait4(pid, &word, (int)options | __WALL, &usage));
 
 	if (rc < 0)
 		return bind_error(L, (int)-rc);

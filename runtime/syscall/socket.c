@@ -7,6 +7,7 @@
  */
 #include "socket.h"
 
+#include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include "address.h"
@@ -113,7 +114,7 @@ static int l_accept4(lua_State *L)
 	int flags = (int)bind_opt_flags(L, 2, &bind_set_SOCK, 0);
 	struct address a = {.size = sizeof(a.u)};
 	int *slot = bind_new_fd(L);
-	long rc = sys_result(accept4(fd, &a.u.any, &a.size, flags | SOCK_CLOEXEC));
+	long rc = sys_retry(accept4(fd, &a.u.any, &a.size, flags | SOCK_CLOEXEC));
 
 	if (rc < 0)
 		return bind_error(L, (int)-rc);
@@ -133,7 +134,7 @@ static int l_send(lua_State *L)
 	const char *data = luaL_checklstring(L, 2, &len);
 	int flags = (int)bind_opt_flags(L, 3, &bind_set_MSG, 0);
 
-	return bind_return_int(L, sys_result(send(fd, data, len, flags | MSG_NOSIGNAL)));
+	return bind_return_int(L, sys_retry(send(fd, data, len, flags | MSG_NOSIGNAL)));
 }
 
 /*** S.sendto(fd, data, flags, addr) -> bytes sent
@@ -149,7 +150,7 @@ static int l_sendto(lua_State *L)
 
 	address_check(L, 4, &a);
 	return bind_return_int(
-		L, sys_result(sendto(fd, data, len, flags | MSG_NOSIGNAL, &a.u.any, a.size)));
+		L, sys_retry(sendto(fd, data, len, flags | MSG_NOSIGNAL, &a.u.any, a.size)));
 }
 
 /* Both forms of receiving; a buffer of Lua's, so that nothing is lost when a later allocation
@@ -161,7 +162,7 @@ static int receive(lua_State *L, struct address *ret_from)
 					    : (size_t)bind_check_range(L, 2, 0, RECEIVE_MAX);
 	int flags = (int)bind_opt_flags(L, 3, &bind_set_MSG, 0);
 	char *data = lua_newuserdata(L, size ? size : 1);
-	long rc = sys_result(recvfrom(fd, data, size, flags, &ret_from->u.any, &ret_from->size));
+	long rc = sys_retry(recvfrom(fd, data, size, flags, &ret_from->u.any, &ret_from->size));
 
 	if (rc < 0)
 		return bind_error(L, (int)-rc);
@@ -172,7 +173,7 @@ static int receive(lua_State *L, struct address *ret_from)
 
 /*** S.recv(fd [, size [, flags]]) -> data
  * At most size bytes (65536); "" when the peer of a stream has closed, and for an empty datagram.
- * flags: "peek, dontwait, waitall"… Errors: AGAIN, CONNRESET, INTR. Source: recv(2).
+ * flags: "peek, dontwait, waitall"… Errors: AGAIN, CONNRESET. Source: recv(2).
  */
 static int l_recv(lua_State *L)
 {
@@ -236,7 +237,50 @@ static int l_shutdown(lua_State *L)
 	return bind_return_ok(L, sys_result(shutdown(fd, how)));
 }
 
+static int check_ip_family(lua_State *L, int arg)
+{
+	int family = (int)bind_check_const(L, arg, &bind_set_AF);
+
+	luaL_argcheck(L, family == AF_INET || family == AF_INET6, arg,
+		      "\"inet\" or \"inet6\" expected");
+	return family;
+}
+
+/*** S.inet_pton(family, text) -> bytes
+ * The 4 or 16 bytes of an address; family: "inet", "inet6". A text that is none is INVAL.
+ * Source: inet_pton(3).
+ */
+static int l_inet_pton(lua_State *L)
+{
+	int family = check_ip_family(L, 1);
+	const char *text = luaL_checkstring(L, 2);
+	char bytes[sizeof(struct in6_addr)];
+
+	if (inet_pton(family, text, bytes) != 1)
+		return bind_error(L, EINVAL);
+	lua_pushlstring(L, bytes, family == AF_INET ? 4 : 16);
+	return 1;
+}
+
+/*** S.inet_ntop(family, bytes) -> text
+ * The text of an address of 4 or 16 bytes. Source: inet_ntop(3).
+ */
+static int l_inet_ntop(lua_State *L)
+{
+	int family = check_ip_family(L, 1);
+	char text[INET6_ADDRSTRLEN] = "";
+	size_t len;
+	const char *bytes = luaL_checklstring(L, 2, &len);
+
+	luaL_argcheck(L, len == (family == AF_INET ? 4 : 16), 2, "4 or 16 bytes expected");
+	(void)inet_ntop(family, bytes, text, sizeof(text)); /* the buffer is large enough */
+	lua_pushstring(L, text);
+	return 1;
+}
+
 static const luaL_Reg functions[] = {
+	{"inet_pton", l_inet_pton},
+	{"inet_ntop", l_inet_ntop},
 	{"socket", l_socket},
 	{"socketpair", l_socketpair},
 	{"bind", l_bind},

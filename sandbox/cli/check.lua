@@ -8,6 +8,14 @@ local M = {}
 
 local FAULTS, USAGE = 1, 2
 
+-- Whether something of it runs on the host.
+local function has_hooks(spec)
+  if spec.type ~= "group" then return spec.hooks and next(spec.hooks) end
+  for _, one in pairs(spec.members) do
+    if has_hooks(one.spec) then return true end
+  end
+end
+
 function M.run(options, words)
   if #words == 0 then
     cli.complain("which profile?", "luge check PROFILE…")
@@ -15,10 +23,10 @@ function M.run(options, words)
   end
   local code = 0
   for _, word in ipairs(words) do
-    local spec = request.load(word, options, {}, FAULTS)
+    local spec = request.load(word, options, {}, FAULTS, true)
     if not spec then
       code = FAULTS
-    elseif options.pure and spec.hooks and next(spec.hooks) then
+    elseif options.pure and has_hooks(spec) then
       cli.complain(word .. ": it has hooks, which run on the host", "without --pure they are accepted")
       code = FAULTS
     else

@@ -44,13 +44,16 @@ function M.no_such(name, containers, of_running)
     or "these are: " .. shown)
 end
 
-local STATES = { running = "is running", paused = "is paused", ended = "has ended", lost = "was lost: its luge was killed",
+local STATES = { running = "is running", paused = "is paused", restarting = "is between two runs",
+  ended = "has ended", lost = "was lost: its luge was killed",
   unknown = "cannot be read" }
 
 --- What the state of a container is called, in a sentence.
 function M.says(container) return ("container '%s' %s"):format(container.name, STATES[container.state]) end
 
-M.RUNS = { running = true, paused = true }
+--- States of a container that has a luge; and those of one that has processes.
+M.RUNS = { running = true, paused = true, restarting = true }
+M.LIVE = { running = true, paused = true }
 
 --- The containers that words name, each looked up by itself: the list, or nil and the exit code after the message. With
 -- options.all: all whose state is in `states`; a named one in another state is an error, with `hint`.

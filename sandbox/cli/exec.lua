@@ -21,10 +21,7 @@ end
 
 -- What the options ask for, or nil, the message and a hint.
 local function request(options, words)
-  if options.tty then
-    return nil, "--tty: exec has no terminal in this version", "leave -t out; run -t gives the container one"
-  end
-  local how = { argv = words }
+  local how = { argv = words, terminal = options.tty or nil }
   local message, hint
   how.env, message = variables(options.env)
   if not how.env then return nil, message end
@@ -36,6 +33,10 @@ local function request(options, words)
     how.user, message, hint = require("sandbox.profile.values_more").user(options.user)
     if not how.user then return nil, "--user: " .. message, hint end
   end
+  if options.timeout then
+    how.timeout = require("sandbox.profile.values").duration(tonumber(options.timeout) or options.timeout)
+    if not how.timeout then return nil, ("--timeout %s: a duration expected"):format(options.timeout), "as 10s, 1m30s or 500ms" end
+  end
   if #words == 0 then return nil, "no command", "luge exec NAME -- COMMAND" end
   return how
 end
@@ -46,7 +47,7 @@ function M.run(options, words)
   local name = table.remove(words, 1)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, {}, { name }, containers.RUNS, "only one that runs takes a command")
+  local found, code = containers.named(directory, {}, { name }, containers.LIVE, "only one that runs takes a command")
   if not found then return code end
   local how, message, hint = request(options, words)
   if not how then return cli.complain("exec: " .. message, hint) end
@@ -60,6 +61,7 @@ function M.run(options, words)
   elseif outcome.failed then
     require("sandbox.container.explain").show(run, outcome)
   end
+  for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
   return outcome.exit_code
 end
 

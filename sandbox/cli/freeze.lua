@@ -15,7 +15,7 @@ function M.command(op, hint)
   return function(options, names)
     local directory = containers.directory()
     if not directory then return containers.FAILED end
-    local states = options.all and { [op == "pause" and "running" or "paused"] = true } or containers.RUNS
+    local states = options.all and { [op == "pause" and "running" or "paused"] = true } or containers.LIVE
     local found, code = containers.named(directory, options, names, states, hint)
     if not found then return code end
     code = 0

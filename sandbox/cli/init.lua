@@ -58,7 +58,7 @@ end
 
 -- A bug of luge says where it is; everything else has been turned into a message before.
 local function internal_error(message)
-  return debug.traceback("internal error: " .. tostring(message), 2)
+  return require("sandbox.must").words(message) or debug.traceback("internal error: " .. tostring(message), 2)
 end
 
 local lost -- the first error of standard output: message and number

@@ -10,9 +10,9 @@ local life = require "sandbox.container.life"
 
 local M = {}
 
-local STATES = { running = true, paused = true, ended = true, lost = true, unknown = true }
+local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
 
-local LIVE = { "user", "hostname", "environment", "cgroups", "spec", "log" }
+local LIVE = { "user", "hostname", "environment", "cgroups", "network", "spec", "log" }
 
 -- Words that are no UTF-8, as describe.lua has them, stay as they are: there is no other JSON for them.
 local function add_live(row, directory, name)
@@ -21,7 +21,7 @@ local function add_live(row, directory, name)
   local facts, message = require("sandbox.container.describe").read_raw(fds)
   if not facts then return nil, message end
   for _, field in ipairs(LIVE) do row[field] = facts[field] end
-  row.state, row.started = facts.state, facts.started
+  row.state, row.started, row.health_check = facts.state, facts.started, facts.health
   return true
 end
 
@@ -36,7 +36,7 @@ function M.run(options, names)
     rows[i] = require("sandbox.cli.ps").row(container)
     for _, figure in ipairs { "wall_s", "user_s", "sys_s" } do rows[i][figure] = container[figure] end
     if container.log then rows[i].log = { path = container.log, lost_bytes = container.log_lost_bytes } end
-    if containers.RUNS[container.state] then
+    if containers.LIVE[container.state] then
       local ok, message = add_live(rows[i], directory, container.name)
       if not ok then
         code = cli.complain(("inspect %s: %s"):format(container.name, message), "what the state directory says is shown")

@@ -10,7 +10,7 @@ local lines = require "sandbox.container.log_lines"
 
 local M = {}
 
-local STATES = { running = true, paused = true, ended = true, lost = true, unknown = true }
+local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
 local STREAMS = { ["1"] = "stdout", ["2"] = "stderr", ["!"] = "luge" }
 
 -- ---- what is asked ----

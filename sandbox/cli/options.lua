@@ -2,7 +2,9 @@
 -- sandbox.cli.options: every command and option, once. Parsing, usage, the manual page and shell completion are
 -- made from this table.
 --
--- An option: { long, short =, arg = what it takes (nil: a flag), list = may be repeated, help = }.
+-- An option: { long, short =, arg = what it takes (nil: a flag), list = may be repeated, help = }. For completion: of a
+-- command, names (which containers it takes) or words ("profiles", "commands", "shells", "files"), and `at`, how many of them
+-- before something else follows; what an option takes is said by its arg.
 
 local M = {}
 
@@ -39,38 +41,56 @@ local function with(list, ...)
 end
 
 M.commands = {
-  { "run", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "run a container; -d: in the background",
-    stops_at_profile = true, options = SHAPE },
+  { "run", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "run a container, or a group; -d: in the background",
+    stops_at_profile = true, words = "profiles", options = SHAPE },
   { "check", usage = "[OPTION…] PROFILE…", summary = "validate profiles; needs no privilege, changes nothing",
+    words = "profiles",
     options = { { "pure", help = "refuse profiles that run code on the host (hooks)" }, PARAMETER, SET } },
   { "plan", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "print the steps that run would take",
-    stops_at_profile = true,
+    stops_at_profile = true, words = "profiles",
     options = with(SHAPE, JSON, { "origins", help = "where each value of the profile came from" },
       { "seccomp", help = "what the filters allow and deny" }) },
-  { "exec", usage = "[-e K=V] [-w DIR] [-u USER] NAME [--] COMMAND…",
+  { "up", usage = "[OPTION…] FILE.lua", summary = "start a group in the background, in the order of its needs",
+    most = 1, words = "files", options = { { "name", arg = "NAME", help = "the group's name (default: the file's)" },
+      { "replace", help = "start those anew whose profile has changed" }, PARAMETER, SET } },
+  { "down", usage = "[-t D] FILE.lua|GROUP", summary = "stop what up started, in the reverse order, and remove it", most = 1,
+    words = "files",
+    options = { { "name", arg = "NAME", help = "the group's name (default: the file's)" }, GRACE, PARAMETER } },
+  { "exec", usage = "[-t] [-e K=V] [-w DIR] [-u USER] NAME [--] COMMAND…",
     summary = "run one more command in a container, under its own protection",
     stops_at_profile = "NAME", names = "running",
-    options = { { "tty", short = "t", help = "a pseudo-terminal (not in this version)" },
+    options = { { "tty", short = "t",
+        help = "a terminal of its own, wherever luge's streams lead (default: where all three are one)" },
       { "interactive", short = "i", help = "accepted; standard input is always passed on" },
       { "env", short = "e", arg = "NAME[=VALUE]", list = true, help = "set a variable, or pass on luge's own" },
       { "workdir", short = "w", arg = "DIR", help = "the working directory, in the container (default: the profile's cwd)" },
+      { "timeout", arg = "DURATION", help = "kill the command after this time: exit code 124" },
       { "user", short = "u", arg = "USER", help = "a name of the container's passwd file, or uid:gid" } } },
-  { "ps", usage = "[-a] [-q] [--json] [--filter FIELD=VALUE]", summary = "the containers that run; -a: and that have ended",
-    most = 0, options = { { "all", short = "a", help = "those too that have ended, or were lost" },
+  { "attach", usage = "[--detach-keys KEYS] NAME",
+    summary = "this terminal and that of a detached container; Ctrl-P Ctrl-Q leaves it", names = "running", at = 1,
+    options = { { "detach-keys", arg = "KEYS",
+      help = "what leaves it alone again: characters and ctrl-X, with commas; \"\" for none (default: ctrl-p,ctrl-q)" } } },
+  { "ps", usage = "[-a] [--filter FIELD=VALUE] [--group [GROUP…]]", summary = "the containers that run; -a: and that have ended", at = 0,
+    options = { { "all", short = "a", help = "those too that have ended, or were lost" },
+      { "group", help = "only those of groups, or of the groups that are named" },
       { "quiet", short = "q", help = "only the names" }, JSON,
-      { "filter", arg = "FIELD=VALUE", list = true, help = "name, state, profile or detached; of one field any of its values" } } },
+      { "filter", arg = "FIELD=VALUE", list = true,
+        help = "name, state, profile, group, health or detached; of one field any of its values" } } },
   { "inspect", usage = "NAME…", summary = "all that is known of containers, as JSON", names = "all",
     options = { { "all", short = "a", help = "every container" }, JSON } },
   { "logs", usage = "[-f] [-n N] [--since T] [--timestamps] [--json] NAME", summary = "what a detached container wrote",
-    names = "all", options = { { "follow", short = "f", help = "go on until the container has ended" },
+    names = "all", at = 1, options = { { "follow", short = "f", help = "go on until the container has ended" },
       { "lines", short = "n", arg = "N", help = "only the last N lines" },
       { "since", arg = "TIME", help = "only lines from then on: 10m ago, 2h, or 2026-01-31T12:00:00Z" },
       { "timestamps", short = "t", help = "each line's time before it" },
       { "json", help = "a line of JSON for each line: time, stream, text or base64" } } },
   { "top", usage = "[--json] NAME…", summary = "the processes of containers", names = "running",
     options = { { "all", short = "a", help = "of every container that runs" }, JSON } },
-  { "wait", usage = "NAME…", summary = "until containers have ended; the exit code is theirs", names = "all",
-    options = { { "all", short = "a", help = "every container, but those that were lost" } } },
+  { "wait", usage = "[--condition C] NAME…", summary = "until containers have ended; the exit code is theirs",
+    names = "all",
+    options = {
+      { "condition", arg = "CONDITION", help = "exited (default), running or healthy: 0 when it holds, 1 when it will not" },
+      { "all", short = "a", help = "every container, but those that were lost" } } },
   { "stop", usage = "[-t D] NAME…", summary = "the stop signal, KILL after the grace", names = "running",
     options = { { "all", short = "a", help = "every container that runs" }, GRACE } },
   { "kill", usage = "[-s SIGNAL] NAME…", summary = "send the command a signal", names = "running",
@@ -86,10 +106,13 @@ M.commands = {
   { "gc", usage = "[--json]", summary = "take away what a killed luge left behind", options = { JSON }, most = 0 },
   { "stats", usage = "[--once] [--json] [NAME…]", summary = "what running containers use, once a second", names = "running",
     options = { JSON, { "once", help = "one look, then end; CPU % is the share since the container began" } } },
-  { "lua", usage = "[SCRIPT [ARG…]]", summary = "the syscall layer: a script, or a prompt", raw = true, options = {} },
+  { "lua", usage = "[SCRIPT [ARG…]]", summary = "the syscall layer: a script, or a prompt", raw = true, words = "files",
+    options = {} },
   { "doctor", usage = "[--json]", summary = "what this host supports, and how to get the rest", options = { JSON }, most = 0 },
-  { "help", usage = "[COMMAND|FIELD]", summary = "about a command, or a field of a profile", options = {}, most = 1 },
-  { "completion", usage = "bash|zsh|fish", summary = "a completion script for the shell", options = {}, most = 1 },
+  { "help", usage = "[COMMAND|FIELD]", summary = "about a command, or a field of a profile", words = "commands",
+    options = {}, most = 1 },
+  { "completion", usage = "bash|zsh|fish", summary = "a completion script for the shell", words = "shells", options = {},
+    most = 1 },
   { "version", usage = "", summary = "the version", options = {}, most = 0 },
 }
 

@@ -77,7 +77,7 @@ local function plain(value)
   return copy
 end
 
-local function print_json(spec, plan)
+local function json_steps(spec, plan)
   local json = require "luge.json"
   local steps = {}
   for i, step in ipairs(plan.steps) do
@@ -88,7 +88,12 @@ local function print_json(spec, plan)
     steps[i] = { op = step.op, args = json.array(args), where = step.where, why = why_of(spec, step), save = step.save,
       undo = step.undo and { op = step.undo[1], args = json.array(plain(step.undo[2])) } }
   end
-  print(json.encode({ schema = 1, steps = json.array(steps) }, { pretty = true }))
+  return json.array(steps)
+end
+
+local function print_json(document)
+  document.schema = 1
+  print(require("luge.json").encode(document, { pretty = true }))
 end
 
 local function print_origins(spec)
@@ -183,24 +188,62 @@ local function print_notes(plan, spec, host, options)
   end
 end
 
-function M.run(options, words)
-  local word = table.remove(words, 1)
-  if not word then return cli.complain("which profile?", "luge plan default -- COMMAND") end
-  local spec, host = request.load(word, options, words)
-  if not spec then return host end
-  local plan, code = request.plan(spec, host, options)
-  if not plan then return code end
+local function show(spec, plan, host, options)
   if options.origins then
     print_origins(spec)
   elseif options.seccomp then
     local seccomp = require "sandbox.plan.seccomp"
     for _, line in ipairs(seccomp.describe(spec.seccomp, { caps = spec.capabilities.bounding,
       setid_guard = plan.setid_guard })) do print(line) end
-  elseif options.json then
-    print_json(spec, plan)
   else
     print_steps(spec, plan)
     print_notes(plan, spec, host, options)
+  end
+end
+
+local function needs_text(one)
+  local parts = {}
+  for i, needed in ipairs(sorted_keys(one.needs)) do parts[i] = ('%s = "%s"'):format(needed, one.needs[needed]) end
+  return #parts > 0 and ", needs " .. table.concat(parts, ", ") or ""
+end
+
+-- The plans of all containers of a group, in the order of their start.
+local function show_group(group, host, options)
+  local group_cli, json = require "sandbox.cli.group", require "luge.json"
+  local name, code = group_cli.settle_name(group, options)
+  if not name then return code end
+  options.group = name
+  local plans
+  plans, code = group_cli.plans(group, host, options)
+  if not plans then return code end
+  local documents = {}
+  for i, member in ipairs(group.order) do
+    local one = group.members[member]
+    local full = group_cli.name_of(group, member)
+    if options.json then
+      documents[i] = { name = full, container = member, needs = next(one.needs) and one.needs or nil,
+        steps = json_steps(one.spec, plans[member]) }
+    else
+      print(("%s== %s%s%s"):format(i > 1 and "\n" or "", full, member == group.main and ", main" or "", needs_text(one)))
+      show(one.spec, plans[member], host, options)
+    end
+  end
+  if options.json then print_json { group = name, containers = json.array(documents) } end
+  return 0
+end
+
+function M.run(options, words)
+  local word = table.remove(words, 1)
+  if not word then return cli.complain("which profile?", "luge plan default -- COMMAND") end
+  local spec, host = request.load(word, options, words, nil, true)
+  if not spec then return host end
+  if spec.type == "group" then return show_group(spec, host, options) end
+  local plan, code = request.plan(spec, host, options)
+  if not plan then return code end
+  if options.json and not options.origins and not options.seccomp then
+    print_json { steps = json_steps(spec, plan) }
+  else
+    show(spec, plan, host, options)
   end
   return 0
 end

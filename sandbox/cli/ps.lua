@@ -11,16 +11,16 @@ local M = {}
 
 -- ---- which ----
 
-local FILTERS = { name = true, state = true, profile = true, detached = true }
-local STATES = { running = true, paused = true, ended = true, lost = true, unknown = true }
+local FILTERS = { name = true, state = true, profile = true, detached = true, group = true, health = true }
+local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
 
 -- Field → the values of which one must be it; nil after the message was printed.
 local function filters_of(options)
   local wanted = {}
   for _, text in ipairs(options.filter or {}) do
     local field, value = text:match("^(%w+)=(.+)$")
-    local wrong = not FILTERS[field] and "name, state, profile or detached=VALUE expected"
-      or field == "state" and not STATES[value] and "the states are running, paused, ended, lost and unknown"
+    local wrong = not FILTERS[field] and "name, state, profile, group, health or detached=VALUE expected"
+      or field == "state" and not STATES[value] and "the states are running, paused, restarting, ended, lost and unknown"
       or field == "detached" and value ~= "true" and value ~= "false" and "true or false expected"
     if wrong then
       cli.complain(("--filter %s: %s"):format(text, wrong), "luge ps -a --filter state=ended --filter profile=ci")
@@ -34,6 +34,7 @@ end
 
 local function passes(container, wanted, options)
   if not options.all and not wanted.state and not containers.RUNS[container.state] then return false end
+  if options.group and not container.group then return false end
   for field, values in pairs(wanted) do
     if not values[tostring(container[field] or false)] then return false end
   end
@@ -50,7 +51,11 @@ local function since(time)
 end
 
 local function status(container)
-  if containers.RUNS[container.state] then return ("%s, for %s"):format(container.state, since(container.created)) end
+  if containers.RUNS[container.state] then
+    local health = container.health and (" (%s)"):format(container.health) or ""
+    local again = (container.restarts or 0) > 0 and (", restarted %d×"):format(container.restarts) or ""
+    return ("%s%s, for %s%s"):format(container.state, health, since(container.created), again)
+  end
   if container.state ~= "ended" then return container.state end
   return ("ended (%d%s) %s ago"):format(container.exit_code or -1,
     container.reason and container.reason ~= "exit" and ", " .. container.reason or "", since(container.ended or 0))
@@ -74,8 +79,10 @@ local COLUMNS = {
   { "COMMAND", command, left = true },
 }
 
+local GROUP = { "GROUP", function(c) return c.group or "-" end, left = true }
+
 local FIELDS = { "name", "profile", "state", "detached", "argv", "created", "pid", "luge", "ended", "exit_code", "signal",
-  "reason", "message" }
+  "reason", "message", "restarts", "health", "group" }
 
 --- A container as JSON, in the schema of `luge ps --json`.
 function M.row(container)
@@ -90,6 +97,12 @@ function M.row(container)
   return row
 end
 
+local function with_group()
+  local columns = table.move(COLUMNS, 1, #COLUMNS, 2, { COLUMNS[1] })
+  columns[2] = GROUP
+  return columns
+end
+
 local function show(found, options)
   if options.quiet then
     for _, container in ipairs(found) do io.write(container.name, "\n") end
@@ -98,14 +111,19 @@ local function show(found, options)
     for i, container in ipairs(found) do rows[i] = M.row(container) end
     io.write(json.encode({ schema = 1, containers = json.array(rows) }, { pretty = true }), "\n")
   else
-    io.write(require("sandbox.cli.columns").text(COLUMNS, found))
+    io.write(require("sandbox.cli.columns").text(options.group and with_group() or COLUMNS, found))
   end
 end
 
-function M.run(options)
+function M.run(options, words)
+  if words[1] and not options.group then return cli.complain(words[1] .. ": one word too many", "luge ps --group " .. words[1]) end
   local directory = containers.directory()
   local wanted = directory and filters_of(options)
   if not wanted then return containers.FAILED end
+  for _, name in ipairs(words) do
+    wanted.group = wanted.group or {}
+    wanted.group[name] = true
+  end
   local found = {}
   for _, container in ipairs(list.all(directory)) do
     if passes(container, wanted, options) then found[#found + 1] = container end

@@ -88,9 +88,16 @@ function M.show_faults(faults)
   io.stderr:write(profile.format(faults, { color = color }))
 end
 
+--- What a container may inherit: a detached one has nobody to read from but who attaches to its terminal, nor one whose
+-- profile came that way.
+function M.settle_stdin(spec, source, options)
+  local typed = options.detach and spec.terminal == true
+  if (source.stdin or options.detach) and not typed and spec.stdin == "inherit" then spec.stdin = "null" end
+end
+
 --- Loads the profile that `word` names, with the options over it. Returns the spec and the facts, or nil and the
--- exit code after the message was printed.
-function M.load(word, options, words, exit_code)
+-- exit code after the message was printed. whole: of a group what sandbox.profile.group makes of it, with source.
+function M.load(word, options, words, exit_code, whole)
   local host = facts.gather()
   local overrides, message = overrides_of(options, words, host)
   local params
@@ -98,22 +105,28 @@ function M.load(word, options, words, exit_code)
   if message then return nil, cli.complain(message) end
   local source, container = search.parse(word)
   local spec, faults = profile.load { source = source, container = container, params = params,
-    overrides = overrides, facts = host, exit_code = exit_code or FAILED }
+    overrides = overrides, facts = host, exit_code = exit_code or FAILED, whole = whole }
   if not spec then
     M.show_faults(faults)
     return nil, exit_code or FAILED
   end
-  -- A detached container has nobody to read from, nor one whose profile came that way.
-  if (source.stdin or options.detach) and spec.stdin == "inherit" then spec.stdin = "null" end
+  if spec.type == "group" then spec.source = source else M.settle_stdin(spec, source, options) end
   return spec, host
 end
 
---- The plan of a spec, or nil and the exit code after the faults were printed:
--- what the host cannot give is shown as faults of the profile's fields.
-function M.plan(spec, host, options)
-  local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil, detach = options.detach })
+--- The plan of a spec, or nil and the faults: what the host cannot give is a fault of the profile's field.
+function M.compile(spec, host, options)
+  local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil, detach = options.detach,
+    group = options.group, trusted = profile.trusted(spec) })
   if plan then return plan end
-  M.show_faults(profile.place(spec, faults))
+  return nil, profile.place(spec, faults)
+end
+
+--- The same, or nil and the exit code after the faults were printed.
+function M.plan(spec, host, options)
+  local plan, faults = M.compile(spec, host, options)
+  if plan then return plan end
+  M.show_faults(faults)
   return nil, FAILED
 end
 

@@ -6,7 +6,7 @@ local containers = require "sandbox.cli.containers"
 
 local M = {}
 
-local STATES = { running = true, paused = true, ended = true, lost = true, unknown = true }
+local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
 local AT_REST = { ended = true, lost = true, unknown = true }
 
 function M.run(options, names)

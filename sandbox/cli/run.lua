@@ -59,12 +59,12 @@ local function term(host, spec, plan)
   return (plan.terminal or host.stdin_is_terminal) and host.env.TERM or plan.terminal and "xterm" or nil
 end
 
--- The state directory, and that of the ranges where the plan takes one.
+-- The state directory, and that of the ranges, of ids and of addresses, where the plan takes one.
 local function state_directories(host, plan)
   local directory, message = state.directory(host)
   if not directory then return nil, message end
   state.collect(directory, 32)
-  if not plan.ids.range then return directory end
+  if not plan.takes_ranges then return directory end
   local ranges
   ranges, message = state.ranges(host)
   if not ranges then return nil, message end
@@ -90,40 +90,58 @@ local function log_of(spec, host, name, directory)
   return { place = place, name = name, state = directory, size = spec.log.size, files = spec.log.files }
 end
 
--- The container of a command line, ready to be launched; or nil and the exit code after the message was printed.
-local function prepare(options, words)
-  local word = table.remove(words, 1)
-  if not word then return nil, cli.complain("which profile?", "luge run default -- COMMAND") end
-  local keep, status = descriptors(options)
-  if not keep then return nil, cli.complain(status) end
-  local spec, host = request.load(word, options, words)
-  if not spec then return nil, host end
-  local argv = request.argv(spec)
-  if #argv == 0 then return nil, no_command() end
-  local plan, code = request.plan(spec, host, options)
-  if not plan then return nil, code end
+--- A container that is to be launched, by its spec and plan. how: name, or the spec says or gets one; keep and status,
+-- descriptors. Nil and the exit code after the message was printed.
+function M.prepare(spec, plan, host, options, how)
+  local ready = spec.health and spec.health.fd
+  for _, number in ipairs(how.keep) do
+    if number == ready then
+      return nil, request.refuse(spec, "health.fd",
+        ("--pass-fd %d: the container has that descriptor for its health"):format(number), "choose another number in one of them")
+    end
+  end
   local directory, ranges = state_directories(host, plan)
   if not directory then return nil, cli.complain(ranges, "set LUGE_STATE to a directory of yours") end
-  local name = spec.name == "$name" and state.generate_name(spec.profile_name or "luge") or spec.name
-  if name == spec.name then state.collect_name(directory, name) end
+  local name = how.name or spec.name
+  local is_own = name ~= "$name"
+  if not is_own then name = state.generate_name(spec.profile_name or "luge") end
+  if is_own then state.collect_name(directory, name) end
   if options.replace then
     local ok, message, hint = require("sandbox.container.life").replace(directory, name)
     if not ok then return nil, cli.complain(message, hint) end
   end
-  local log
+  local log, code
   if options.detach then
     log, code = log_of(spec, host, name, directory)
     if log == nil then return nil, code end
   end
-  return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup,
+  return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup, network = plan.network,
     name = name, user = plan.user, user_is_known = plan.user_is_known, state = directory, ranges = ranges,
-    argv = argv, keep = keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
+    argv = request.argv(spec), keep = how.keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil, log = log or nil,
-    events = event_writer(status, name), status = status }, plan
+    events = event_writer(how.status, name), status = how.status }
 end
 
--- From the first step to the last word; before_words is called before there is anything to say.
-local function perform(run, before_words)
+-- The container of a command line, ready to be launched, and its plan; nil, nil and the group where it is one; or nil and the
+-- exit code after the message was printed.
+local function from_words(options, words)
+  local word = table.remove(words, 1)
+  if not word then return nil, cli.complain("which profile?", "luge run default -- COMMAND") end
+  local keep, status = descriptors(options)
+  if not keep then return nil, cli.complain(status) end
+  local spec, host = request.load(word, options, words, nil, true)
+  if not spec then return nil, host end
+  if spec.type == "group" then return nil, nil, { group = spec, host = host, keep = keep, status = status } end
+  if #request.argv(spec) == 0 then return nil, no_command() end
+  local plan, code = request.plan(spec, host, options)
+  if not plan then return nil, code end
+  local run
+  run, code = M.prepare(spec, plan, host, options, { keep = keep, status = status })
+  return run, run and plan or code
+end
+
+--- From the first step to the last word; before_words is called before there is anything to say. Returns the exit code.
+function M.perform(run, before_words)
   local outcome = launch.run(run)
   if before_words then before_words() end
   run.events { event = "ended", reason = outcome.reason_name or "setup", exit_code = outcome.exit_code,
@@ -133,7 +151,10 @@ local function perform(run, before_words)
   end
   for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
+  for _, text in ipairs(outcome.left) do cli.complain("not taken away: " .. text, "luge gc takes it away") end
+  for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
   if run.report_path then require("sandbox.container.report").write(run, outcome) end
+  if run.finished then run.finished(outcome) end
   return outcome.exit_code
 end
 
@@ -144,15 +165,16 @@ function M.run(options, words)
     if not ok then return cli.complain(message, "name a file in a directory that can be written") end
   end
   local inherited = options.detach and require("sandbox.container.detach").inherited()
-  local run, plan = prepare(options, words)
+  local run, plan, group = from_words(options, words)
+  if group then return require("sandbox.cli.group").run(options, group) end
   if not run then
     if report then report.failed(options.report, plan) end
     return plan
   end
   if report then report.prepare(run, plan, options.report) end
   run.inherited = inherited
-  if options.detach then return require("sandbox.container.detach").run(run, perform, options) end
-  return perform(run)
+  if options.detach then return require("sandbox.container.detach").run(run, M.perform, options) end
+  return M.perform(run)
 end
 
 return M

@@ -75,7 +75,7 @@ local COLUMNS = {
 function M.run(options, names)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, options, names, containers.RUNS, "only one that runs has processes")
+  local found, code = containers.named(directory, options, names, containers.LIVE, "only one that runs has processes")
   if not found then return code end
   local host, documents = require("sandbox.plan.cgroup_layout").gather(), {}
   for i, container in ipairs(found) do

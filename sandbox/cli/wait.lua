@@ -6,14 +6,44 @@ local containers = require "sandbox.cli.containers"
 
 local M = {}
 
-local KNOWN = { running = true, paused = true, ended = true }
-local WAITABLE = { running = true, paused = true, ended = true, lost = true }
+local KNOWN = { running = true, paused = true, restarting = true, ended = true }
+local WAITABLE = { running = true, paused = true, restarting = true, ended = true, lost = true }
+
+local CONDITIONS = { exited = true, running = true, healthy = true }
+
+-- 0 when the condition holds for all of them.
+local function condition_code(directory, found, condition)
+  local control, code, sent = require "sandbox.container.control", 0, {}
+  for i, container in ipairs(found) do
+    sent[i] = { control.send(directory, container.name, { op = "wait", condition = condition }) }
+  end
+  for i, container in ipairs(found) do
+    local socket, text, kind = table.unpack(sent[i], 1, 3)
+    local reply
+    if socket then reply, text, kind = control.receive(socket, math.huge) end
+    if reply and not reply.ended and not reply.holds then
+      code = math.max(code, 1)
+      cli.complain(("%s is %s"):format(container.name, tostring(reply.health)))
+    elseif reply and reply.ended or not reply and (kind == "gone" or kind == "absent") then
+      code = math.max(code, 1)
+      cli.complain(("%s has ended%s"):format(container.name, reply and " with exit code " .. tostring(reply.exit_code) or ""))
+    elseif not reply then
+      code = cli.complain(("wait %s: %s"):format(container.name, text))
+    end
+  end
+  return code
+end
 
 function M.run(options, names)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
+  local condition = options.condition or "exited"
+  if not CONDITIONS[condition] then
+    return cli.complain(("--condition %s: no such condition"):format(condition), "exited, running or healthy")
+  end
   local found, code = containers.named(directory, options, names, options.all and KNOWN or WAITABLE)
   if not found then return code end
+  if condition ~= "exited" then return condition_code(directory, found, condition) end
   code = 0
   local asked = {}
   for i, container in ipairs(found) do asked[i] = container.name end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.container.control: the socket at which a container's luge answers other luges: what it is, stop, pause, wait.
+-- sandbox.container.control: the socket at which a container's luge answers other luges: what it is, stop, pause, wait, attach.
 --
 -- Every container has one, NAME.sock in the state directory, from the moment its name is taken. A message is a JSON
 -- object of at most 4 KiB with a version, { v = 1, op = "stop", … }; so is the reply, { v = 1, ok = true, … } or
@@ -42,6 +42,7 @@ function Server:drop(client)
   self.clients[client.number] = nil
   self.count = self.count - 1
   if client.waits then self.waiting = self.waiting - 1 end
+  if client.copy then client.copy:stop() end
   self.watch.handlers[client.number] = nil
   client.socket:close() -- and so out of the loop
 end
@@ -53,8 +54,37 @@ end
 
 function Server:refuse(client, ...) self:send(client, { error = (...):format(select(2, ...)) }) end
 
--- The reply comes when the container has ended and nothing of it is left.
-local function wait(server, client)
+-- What one can wait for beside the end: true, false where it will not be, nil where it may be yet.
+local conditions = {}
+
+function conditions.running(watch) return watch.started and not watch.gone or nil end
+
+function conditions.healthy(watch)
+  if watch.run.health_state == "unhealthy" and not watch.run.spec.restart then return false end
+  return watch.run.health_state == "healthy" or nil
+end
+
+-- Replies where the condition is decided; true then.
+local function decide(server, client)
+  local holds = conditions[client.condition](server.watch)
+  if holds == nil then return false end
+  if client.waits then client.waits, server.waiting = nil, server.waiting - 1 end
+  server:send(client, { ok = true, holds = holds, health = server.watch.run.health_state })
+  client.condition = nil
+  return true
+end
+
+-- The reply comes when the container has ended and nothing of it is left, or when the condition is decided.
+local function wait(server, client, message)
+  local condition = message and message.op == "wait" and message.condition
+  if condition then
+    if not conditions[condition] then return server:refuse(client, "condition: running or healthy expected") end
+    if condition == "healthy" and not server.watch.run.spec.health then
+      return server:refuse(client, "it has no health that could say so")
+    end
+    client.condition = condition
+    if decide(server, client) then return end
+  end
   if not client.waits then
     client.waits = true
     server.waiting = server.waiting + 1
@@ -64,6 +94,7 @@ end
 local operations = { wait = wait }
 
 function operations.describe(server, client)
+  if server.watch.pausing then return server:refuse(client, "it has ended, and is started again in a moment") end
   local facts, fds = require("sandbox.container.describe").facts(server.watch)
   if not facts then return server:refuse(client, "%s", tostring(fds)) end
   server:send(client, facts, fds)
@@ -102,6 +133,18 @@ local function freeze(wanted)
 end
 
 operations.pause, operations.resume = freeze(true), freeze(false)
+
+-- Who is attached hears of the end as who waits for it does.
+function operations.attach(server, client)
+  if client.copy then return server:refuse(client, "this connection is attached already") end
+  local reply, fds = require("sandbox.container.attached").open(server.watch, client.socket)
+  if not reply then return server:refuse(client, "%s", fds) end
+  wait(server, client)
+  client.copy = reply.copy
+  reply.copy = nil
+  server:send(client, reply, fds)
+  for _, fd in ipairs(client.copy and client.copy.readers or {}) do fd:close() end
+end
 
 function Server:answer(client, data, flags)
   for _, flag in ipairs(flags) do
@@ -151,7 +194,7 @@ function Server:admit(socket)
     return
   end
   self.clients[client.number], self.count = client, self.count + 1
-  self.watch:listen(socket, function() self:readable(client) end)
+  if not self.watch:try_listen(socket, function() self:readable(client) end) then return self:drop(client) end
   self:readable(client) -- before the next one may ask for its place
 end
 
@@ -169,6 +212,29 @@ function M.accept(watch)
   if socket then server_of(watch):admit(socket) end
 end
 
+--- Something has changed that a client may wait for.
+function M.changed(watch)
+  local server = watch.run.server
+  for _, client in pairs(server.clients) do
+    if client.condition then decide(server, client) end
+  end
+end
+
+--- The container is started again, or waits for that: its clients go on in the loop of `watch`.
+function M.move(watch, outcome)
+  local server = watch.run.server
+  server.watch = watch
+  for _, client in pairs(server.clients) do
+    if client.copy and outcome then
+      -- What it is attached to is gone; the next run has streams and a terminal of its own.
+      server:send(client, { ok = true, ended = true, again = true, exit_code = outcome.exit_code or 125, lost = client.copy.lost })
+      server:drop(client)
+    elseif not watch:try_listen(client.socket, function() server:readable(client) end) then
+      server:drop(client)
+    end
+  end
+end
+
 --- The container has ended and nothing of it is left: tells those who wait, and those who came meanwhile.
 function M.ended(run, outcome)
   local listening = run.symbols.control
@@ -182,14 +248,16 @@ function M.ended(run, outcome)
   for _, client in pairs(server.clients) do
     if client.waits or S.recv(client.socket, REQUEST_MAX, "dontwait") then
       server:send(client, { ok = true, ended = true, exit_code = outcome.exit_code, reason = outcome.reason_name or "setup",
-        signal = outcome.signal })
+        signal = outcome.signal, message = client.copy and require("sandbox.container.explain").message(run, outcome),
+        lost = client.copy and client.copy.lost })
     end
   end
 end
 
 -- ---- the client ----
 
-local function receive(socket, seconds)
+--- The next reply on a socket of M.send, which stays open; see M.request.
+function M.hear(socket, seconds)
   local ready, err = S.poll({ { fd = socket, events = "in" } }, seconds < math.huge and math.ceil(seconds * 1000) or -1)
   if not ready then return nil, tostring(err) end
   if #ready == 0 then return nil, ("no answer within %g s"):format(seconds) end
@@ -218,13 +286,18 @@ function M.connect(directory, name)
   return nil, ("%s.sock belongs to user %d"):format(name, peer and peer.uid or -1), "refused"
 end
 
+--- Sends one more message on a socket of M.send.
+function M.say(socket, message)
+  message.v = M.VERSION
+  return S.sendmsg(socket, { data = json.encode(message) })
+end
+
 --- Sends a message to the luge of a container; M.receive then takes the reply. Returns the socket, or nil, words and
 -- the kind of M.request.
 function M.send(directory, name, message)
   local socket, text, kind = M.connect(directory, name)
   if not socket then return nil, text, kind end
-  message.v = M.VERSION
-  local sent, err = S.sendmsg(socket, { data = json.encode(message) })
+  local sent, err = M.say(socket, message)
   -- Who is refused finds the words before the end.
   if sent or err.PIPE then return socket end
   socket:close()
@@ -233,7 +306,7 @@ end
 
 --- The reply on a socket of M.send, which is closed; see M.request.
 function M.receive(socket, seconds)
-  local reply, fds, kind = receive(socket, seconds)
+  local reply, fds, kind = M.hear(socket, seconds)
   socket:close()
   return reply, fds, kind
 end

@@ -83,7 +83,7 @@ function M.attach(watch)
   local self = setmetatable({ run = run, limit = limits.cpu_time, used = 0, known = {}, gone = 0, shortest = SHORTEST,
     cgroup = require("sandbox.container.cgroup").of(run, run.symbols),
     cpus = limits.affinity and #limits.affinity or #S.sched_getaffinity(0) }, Meter)
-  self.timer = S.timerfd_create("monotonic", "nonblock")
+  self.timer = require("sandbox.must")("the timer", S.timerfd_create("monotonic", "nonblock"))
   watch:listen(self.timer, function() self:look(watch) end)
   arm(self, math.max(self.limit / self.cpus, SHORTEST))
   return self

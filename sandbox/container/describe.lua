@@ -48,6 +48,9 @@ local function plain(value, depth)
   return is_list and #copy > 0 and json.array(copy) or copy
 end
 
+--- Data of luge's as its reply has them.
+function M.plain(value) return plain(value, 0) end
+
 --- The other way: strings again where there were strings.
 function M.restore(value)
   if type(value) ~= "table" then return value end
@@ -102,14 +105,9 @@ local function attaching(run)
   return list
 end
 
-local function memory_file(text)
-  local file, err = S.memfd_create("luge-facts", "allow_sealing")
-  if not file then return nil, err end
-  local n
-  n, err = S.write(file, text)
-  if n ~= #text then return nil, err or "a short write" end
-  S.fcntl(file, "add_seals", "seal, shrink, grow, write")
-  return file
+-- The interfaces, with the addresses that they got: { name =, kind =, link = of the host, address =, address6 = } each.
+local function network_of(run)
+  return run.network and Steps.resolve(run.network, run.symbols) or nil
 end
 
 --- What `inspect` shows and `exec` needs.
@@ -118,21 +116,47 @@ function M.container(watch)
   run.found_user = watch.process.found_user
   local steps, user, environment = sealing(run)
   return { schema = 1, name = run.name, profile = run.spec.profile_name, argv = run.argv, state = state_of(watch),
-    detached = run.detached ~= nil, pid = watch.process.pid, luge = S.getpid(), started = watch.started,
+    detached = run.detached ~= nil, pid = watch.process.pid, luge = watch.luge, started = watch.started,
     log = run.log and { path = run.log.writer.path, written_bytes = run.log.writer.written, lost_bytes = run.log.writer.lost },
+    restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group, network = network_of(run),
     hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
     seal = steps, attach = attaching(run) }
+end
+
+local function write_facts(file, watch)
+  local text = json.encode(plain(M.container(watch), 0))
+  return S.write(file, text) == #text
+end
+
+-- The facts as a file that nobody can write again. A child writes them: of the megabytes that this takes for a moment
+-- the monitor's own heap would never be rid.
+local function facts_file(watch)
+  local file, err = S.memfd_create("luge-facts", "allow_sealing")
+  if not file then return nil, err end
+  local pid
+  pid, err = S.fork()
+  if not pid then return nil, err end
+  if pid == 0 then
+    local ok, written = pcall(write_facts, file, watch)
+    S.exit(ok and written and 0 or 1)
+  end
+  local status
+  status, err = S.waitid("pid", pid, "exited")
+  if not status then return nil, err end
+  if status.status ~= 0 then return nil, "its luge could not write down what it is" end
+  local ok
+  ok, err = S.fcntl(file, "add_seals", "seal, shrink, grow, write")
+  return ok and file, err
 end
 
 --- The reply to "describe" and its descriptors: the facts, the pidfd, a directory for each of facts.cgroups.
 ---@return table|nil reply
 ---@return table fds or the error
 function M.facts(watch)
-  local container = M.container(watch)
-  local file, err = memory_file(json.encode(plain(container, 0)))
+  local file, err = facts_file(watch)
   if not file then return nil, err end
   local fds = { file, watch.process.pidfd }
-  for _, entry in ipairs(container.cgroups) do
+  for _, entry in ipairs(cgroups_of(watch.run)) do
     local fd
     fd, err = S.open(entry.path, "path, directory, cloexec")
     if not fd then return nil, err.NOENT and "it has ended meanwhile" or err end

@@ -7,6 +7,7 @@
 
 local S = require "syscall"
 local json = require "luge.json"
+local must = require "sandbox.must"
 local record = require "sandbox.container.record"
 
 local M = {}
@@ -29,15 +30,15 @@ end
 -- Nothing of the caller's stays: not its terminal and session, not its descriptors, but those for the container and for
 -- events. stderr is kept for what may go wrong before the container runs.
 local function leave_caller(run)
-  S.setsid()
+  must("a session of its own", S.setsid())
   local wanted = { [run.status or 0] = true }
   for _, number in ipairs(run.keep) do wanted[number] = true end
   for _, number in ipairs(run.inherited) do
     if not wanted[number] then S.close(number) end
   end
   local stderr = S.fcntl(2, "dupfd_cloexec", 3)
-  local null = assert(S.open("/dev/null", "rdwr, cloexec"))
-  for number = 0, 2 do assert(S.dup3(null, number)) end
+  local null = must("/dev/null", S.open("/dev/null", "rdwr, cloexec"))
+  for number = 0, 2 do must("/dev/null", S.dup3(null, number)) end
   null:close()
   return stderr
 end
@@ -45,14 +46,34 @@ end
 local function first_record(run)
   return { name = run.name, profile = run.spec.profile_name, argv = json.array(run.argv), state = "running", rm = run.detached.rm,
     created = S.clock_gettime "realtime", pid = run.watch.process.pid, luge = S.getpid(),
-    log = run.log and run.log.writer.path }
+    log = run.log and run.log.writer.path, group = run.group, needs = run.needs }
+end
+
+-- What the record says of a container that is started again.
+local function note(run, state)
+  local known = run.detached.record
+  known.state, known.restarts, known.pid = state, run.restarts, run.watch.process and run.watch.process.pid
+  record.write(run.state, known) -- only what `ps` shows
+end
+
+-- The same in short, in the lock, for `ps`; the state comes last.
+local function note_in_lock(run)
+  local lock, text = run.symbols["lock.name"], record.note(run.detached.record)
+  local ok, err = S.note_lock(lock, text)
+  if ok then run.detached.state_at = S.lseek(lock, 0, "end") - #record.STATES.running end
+  return ok, err
 end
 
 -- The container is there, and PID 1 about to be sealed.
 local function created(run)
   local own, watch = run.detached, run.watch
+  if own.record then
+    note(run, "running")
+    return note_in_lock(run) -- which has forgotten all of the last run
+  end
   own.record = first_record(run)
   local ok, err = record.write(run.state, own.record)
+  if ok then ok, err = note_in_lock(run) end
   if not ok then
     own.record = nil
     watch.setup = { failed = true, index = 0, err = { text = ("the record %s.json: %s"):format(run.name, tostring(err)) } }
@@ -72,7 +93,7 @@ local function forget(run)
     if own[name] then own[name]:close() end
     own[name] = nil
   end
-  for _, number in ipairs(run.keep) do
+  for _, number in ipairs(run.spec.restart and {} or run.keep) do
     if number > 2 and number ~= run.status then S.close(number) end
   end
   -- The mounts that the child was sent.
@@ -86,8 +107,11 @@ local function forget(run)
 end
 
 local function started(run)
-  run.watch.handlers[run.detached.caller:getfd()] = nil
-  S.send(run.detached.caller, "started")
+  local caller = run.detached.caller
+  if caller then
+    run.watch.handlers[caller:getfd()] = nil
+    S.send(caller, "started")
+  end
   forget(run)
 end
 
@@ -96,12 +120,14 @@ local function follow(run)
   local tell = run.events
   run.events = function(event)
     if event.event == "created" then created(run) elseif event.event == "started" then started(run) end
+    if event.event == "restarting" then note(run, "restarting") end
     tell(event)
   end
   run.changed = function(state)
     local own = run.detached
     own.record.state = state
     record.write(run.state, own.record) -- only what `ps` shows
+    if own.state_at then S.pwrite(run.symbols["lock.name"], record.STATES[state], own.state_at) end
   end
 end
 
@@ -124,10 +150,11 @@ function M.ended(run, outcome)
   final.exit_code, final.signal, final.reason = outcome.exit_code or FAILED, outcome.signal, outcome.reason_name or "setup"
   final.wall_s, final.user_s, final.sys_s = outcome.wall_s, usage.utime, usage.stime
   final.log_lost_bytes = log and log.lost
+  final.restarts = run.restarts
   final.message = require("sandbox.container.explain").message(run, outcome)
-  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do
-    final.message = (final.message and final.message .. "\n" or "") .. "luge: keep: " .. text
-  end
+  local function add(text) final.message = (final.message and final.message .. "\n" or "") .. "luge: " .. text end
+  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do add("keep: " .. text) end
+  for _, text in ipairs(outcome.hooks or {}) do add("hooks.stopped: " .. text) end
   record.write(run.state, final)
 end
 
@@ -135,14 +162,13 @@ end
 local function background(run, perform)
   local own = run.detached
   follow(run)
-  own.stderr = leave_caller(run)
   local ok, code = xpcall(function()
+    own.stderr = leave_caller(run)
     return perform(run, function() if own.stderr then S.dup3(own.stderr, 2) end end)
-  end, debug.traceback)
+  end, function(raised) return must.words(raised) or "internal error: " .. debug.traceback(tostring(raised), 2) end)
   if not ok then
     if own.stderr then S.dup3(own.stderr, 2) end
-    io.stderr:write("luge: internal error: ", tostring(code), "\n")
-    code = FAILED
+    code = require("sandbox.cli").complain(code)
   end
   if own.caller then S.send(own.caller, tostring(code)) end
   S.exit(code)

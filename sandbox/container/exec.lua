@@ -11,13 +11,15 @@ local describe = require "sandbox.container.describe"
 local guest = require "sandbox.container.guest"
 local launch = require "sandbox.container.launch"
 local life = require "sandbox.container.life"
+local loop = require "sandbox.container.loop"
 local monitor = require "sandbox.container.monitor"
+local must = require "sandbox.must"
 local orders = require "sandbox.container.orders"
 local plan = require "sandbox.plan.exec"
 
 local M = {}
 
-local FAILED = 125
+local FAILED, TIMED_OUT = 125, 124
 local ENDED = "it has ended meanwhile"
 
 -- ---- which container ----
@@ -121,6 +123,8 @@ local function environment(run, symbols)
   for name, value in pairs(own or {}) do
     if not run.facts.spec.env[name] then env[name] = value end
   end
+  -- A program that has a terminal finds its name, also where luge has none to pass on.
+  if run.terminal and not run.facts.spec.env.TERM then env.TERM = os.getenv "TERM" or "xterm" end
   for name, value in pairs(run.env) do env[name] = value end
   return env
 end
@@ -132,10 +136,10 @@ local function take_steps(run, channel, symbols)
     if step.where == "guest" then
       local ok, err = Steps.run(S, step, symbols)
       if ok == nil then guest.fail(channel, index, err) end
+      local user = step.save == "$user" and symbols.user
+      if user then symbols["user.uid"], symbols["user.gid"], symbols["user.groups"] = user.uid, user.gid, user.groups end
     end
   end
-  local user = symbols.user
-  if user then symbols["user.uid"], symbols["user.gid"], symbols["user.groups"] = user.uid, user.gid, user.groups end
   symbols.argv, symbols.environment = run.argv, environment(run, symbols)
   guest.execute_stage(run, guest.write_orders(run, symbols))
 end
@@ -145,6 +149,7 @@ local function child(run, c, symbols)
   c.here:close()
   c.status_read:close()
   c.lifeline_write:close()
+  symbols.channel = c.there
   guest.hear(c.there) -- it is in its cgroups
   local ok, message = pcall(take_steps, run, c.there, symbols)
   if not ok then guest.fail(c.there, 0, tostring(message)) end
@@ -159,9 +164,9 @@ end
 
 local function channels()
   local c = {}
-  c.here, c.there = S.socketpair("unix", "seqpacket")
-  c.status_read, c.status_write = S.pipe()
-  c.lifeline_read, c.lifeline_write = S.pipe()
+  c.here, c.there = must("the channel to the child", S.socketpair("unix", "seqpacket"))
+  c.status_read, c.status_write = must("a pipe from the stage", S.pipe())
+  c.lifeline_read, c.lifeline_write = must("a pipe to the stage", S.pipe())
   return c
 end
 
@@ -190,16 +195,17 @@ local function start(run, symbols)
     if step.where == "attach" then
       local ok
       ok, err = Steps.run(S, step, symbols)
-      if ok == nil and not step.optional then return give_up(joining, failure(steps, index, err)) end
+      if ok == nil and not Steps.accepts(step, err) then return give_up(joining, failure(steps, index, err)) end
     end
   end
-  S.send(c.here, "go")
+  local sent, why = S.send(c.here, "go")
+  if not sent and not (why.PIPE or why.CONNRESET) then must("what luge says to its child", sent, why) end
   return joining
 end
 
 -- ---- until the end ----
 
-local Watch = {}
+local Watch = setmetatable({}, { __index = loop })
 Watch.__index = Watch
 
 -- What comes before the command is there waits for it; a second time it is not waited for.
@@ -219,7 +225,7 @@ function Watch:interrupt()
   self.interrupts = (self.interrupts or 0) + 1
   local stop = self.run.facts.spec.stop
   if self.interrupts == 1 or not self.command then
-    self:signal("int")
+    if not (self.run.terminal and self.run.terminal:interrupt()) then self:signal("int") end
   elseif self.interrupts == 2 then
     self:signal(monitor.signal_number(stop.signal))
     self.deadline = S.clock_gettime("monotonic") + stop.grace
@@ -231,13 +237,31 @@ end
 function Watch:signal_arrived()
   local info = S.signalfd_read(self.signals)
   if not info then return end
-  if info.name == "int" then self:interrupt() else self:signal(info.name) end
+  if info.name == "winch" and self.run.terminal then
+    self.run.terminal:resize()
+  elseif info.name == "int" then
+    self:interrupt()
+  else
+    self:signal(info.name)
+  end
+end
+
+-- The child has made its terminal.
+local function take_terminal(self)
+  local ends = self.joining.terminal
+  local ok, err = self.run.terminal:begin(self, ends[1], ends[2])
+  if ok then return end
+  self.setup = { failed = true, err = err, step = { op = "ptpeer", why = "terminal", args = {} } }
+  S.pidfd_send_signal(self.joining.pidfd, "kill")
 end
 
 -- The end of file says that the child became the stage.
 function Watch:channel_readable()
-  self.setup = monitor.child_failure({ channels = self.joining.channels }, self.run.steps) or self.setup
+  local said = monitor.hear_child(self.joining, self.run.steps)
+  if said == false then return take_terminal(self) end
+  self.setup = said or self.setup
   self.stage = true
+  self:forget(self.joining.channels.here)
 end
 
 function Watch:status_readable()
@@ -245,13 +269,18 @@ function Watch:status_readable()
   local message = data and orders.decode_status(data)
   if not data or data == "" then
     self.silent = true
+    self:forget(self.joining.channels.status_read)
     -- The stage has done its part, or was killed, and ends.
     S.waitid("pidfd", self.joining.pidfd, "exited")
   elseif message and message.kind == "error" then
     self.setup = monitor.stage_failure(self.run.steps, message)
   elseif message and message.kind == "started" then
     -- Our own child, and not waited for yet: the number is its.
-    self.command = S.pidfd_open(message.pid)
+    self.command = must("the command's pidfd", S.pidfd_open(message.pid))
+    self:listen(self.command, function()
+      self.ended = true
+      self:forget(self.command)
+    end)
     if self.pending then self:signal(self.pending) end
   end
 end
@@ -259,6 +288,7 @@ end
 -- Where there is no pid namespace, nobody else ends the command with its container.
 function Watch:container_ended()
   self.gone = true
+  self:forget(self.run.target.pidfd)
   if not self.ended then S.pidfd_send_signal(self.command or self.joining.pidfd, "kill") end
 end
 
@@ -267,25 +297,12 @@ local function milliseconds(deadline)
 end
 
 function Watch:round()
-  local list, handlers = {}, {}
-  local function listen(fd, handler)
-    list[#list + 1] = { fd = fd, events = "in" }
-    handlers[fd:getfd()] = handler
-  end
-  local c = self.joining.channels
-  listen(self.signals, self.signal_arrived)
-  if not self.stage then listen(c.here, self.channel_readable) end
-  if not self.silent then listen(c.status_read, self.status_readable) end
-  if not self.gone then listen(self.run.target.pidfd, self.container_ended) end
-  if self.command and not self.ended then listen(self.command, function() self.ended = true end) end
-  local ready = S.poll(list, milliseconds(self.deadline)) or {}
-  if #ready == 0 and self.deadline then
-    self.deadline = nil
-    self:signal("kill")
-  end
-  for _, r in ipairs(ready) do
-    handlers[type(r.fd) == "number" and r.fd or r.fd:getfd()](self)
-  end
+  self:dispatch(milliseconds(self.deadline))
+  if not self.deadline or S.clock_gettime "monotonic" < self.deadline then return end
+  self:signal("kill")
+  -- Should it not be there yet, and not come either, it is given up.
+  self.deadline = not self.command and S.clock_gettime("monotonic") + 1 or nil
+  self.timed_out = self.timed_out or self.run.timeout ~= nil
 end
 
 local KILL = 9
@@ -300,22 +317,49 @@ end
 
 local function watch(run, joining, signals)
   local self = setmetatable({ run = run, joining = joining, signals = signals }, Watch)
+  loop.begin(self)
+  self:listen(signals, self.signal_arrived)
+  self:listen(joining.channels.here, self.channel_readable)
+  self:listen(joining.channels.status_read, self.status_readable)
+  self:listen(run.target.pidfd, self.container_ended)
+  if run.output then run.output:attach(self) end
+  self.deadline = run.timeout and S.clock_gettime("monotonic") + run.timeout
   -- What the stage says of the command may come after its end.
   repeat self:round() until self.stage and self.silent and (self.ended or not self.command) or self.given_up
+  if run.output then
+    run.terminal:finish()
+    run.output:finish(self)
+  end
+  if self.timed_out and (self.given_up or self.command) then
+    if self.command then ending(self) end
+    return { exit_code = TIMED_OUT }
+  end
   if self.given_up then return { exit_code = 128 + S.c.SIG[self.given_up:upper()] } end
   local outcome = self.command and ending(self)
   return self.setup or outcome or { failed = true, err = { text = "the stage ended without a word" } }
 end
 
+-- Whether the command gets a terminal of its own; false and words where it cannot have the one that was asked for.
+local function wants_terminal(spec, asked)
+  local can = require("sandbox.plan.terminal").own_devpts(spec)
+  if asked and not can then return false, "-t: the container has no /dev/pts of its own to make a terminal in" end
+  return asked or can and S.isatty(0) and S.isatty(1) and S.isatty(2) or false
+end
+
 --- Runs a command in the container `target` (of M.find) to its end. how: argv, env = { NAME = value } over the container's,
--- cwd, user (of values_more.user).
+-- cwd, user (of values_more.user), timeout = seconds or none, terminal: true, or nil for "where luge's streams are one".
 ---@return table outcome { exit_code =, signal =, container_ended =, failed =, err =, step =, reason = }
 ---@return table run  what sandbox.container.explain takes
 function M.run(target, how)
-  local run = { name = target.name, target = target, facts = target.facts, argv = how.argv, env = how.env,
-    spec = setmetatable({ env = setmetatable(how.env, { __index = target.facts.environment }) }, { __index = target.facts.spec }) }
+  -- Stopped, it would hold up the container's end (below).
+  local run = { stays = true, name = target.name, target = target, facts = target.facts, argv = how.argv, env = how.env,
+    timeout = how.timeout,
+    spec = setmetatable({ env = setmetatable(how.env, { __index = target.facts.environment }), stdin = "inherit", limits = {} },
+      { __index = target.facts.spec }) }
   local host, words = host_facts(target)
   if not host then return { failed = true, exit_code = FAILED, err = { text = words } }, run end
+  how.terminal, words = wants_terminal(target.facts.spec, how.terminal)
+  if words then return { failed = true, exit_code = FAILED, err = { text = words } }, run end
   run.steps, words = plan.compile(target.facts, host, how)
   if not run.steps then
     words = ("its sealing step '%s' is unknown here: it was started by another luge"):format(words)
@@ -325,10 +369,14 @@ function M.run(target, how)
   for i, fd in ipairs(target.cgroups) do symbols["cgroup." .. i] = fd end
   local signals = monitor.block_signals()
   -- While we are stopped nobody reaps our child, and no pid namespace ends before its last process was reaped.
-  S.sigprocmask("block", "tstp, ttin, ttou")
+  must("luge's own signals", S.sigprocmask("block", "tstp, ttin, ttou"))
   if not host.differ.pid then S.prctl("set_child_subreaper", 1) end
-  local joining, outcome = start(run, symbols)
-  if joining then outcome = watch(run, joining, signals) end
+  if how.terminal then run.terminal, run.output = require("sandbox.container.terminal").open(run, symbols) end
+  -- A bug of ours must not leave the terminal raw.
+  local ok, joining, outcome = pcall(start, run, symbols)
+  if ok and joining then ok, outcome = pcall(watch, run, joining, signals) end
+  if run.terminal then run.terminal:close() end
+  if not ok then error(outcome or joining, 0) end
   if not host.differ.pid then monitor.end_orphans() end
   outcome.exit_code = outcome.exit_code or FAILED
   -- Whatever failed then, that is why.

@@ -38,7 +38,10 @@ local hints = {
       return "this file system cannot be idmapped: write id_map = false in the bind to see its owners as they are"
     end
   end,
-  take_lock = function() return "choose another --name, stop it (luge stop), or say --replace" end,
+  take_lock = function(step)
+    if step.why:find "^network" then return "another container of this machine has that address: take another" end
+    return "choose another --name, stop it (luge stop), or say --replace"
+  end,
   ensure_free = function(_, err)
     if err.EXIST then return "choose another --name, take it away (luge rm), or say --replace" end
   end,
@@ -52,7 +55,14 @@ local hints = {
     if err.NOSPC or err.AGAIN then return "a limit of the cgroups above is reached: cgroup.max.descendants, cgroup.max.depth" end
     if err.ACCES or err.PERM then return "luge may not make a cgroup there (luge doctor)" end
   end,
-  take_slot = function() return "every private range of ids is in use: end a container, or write id_map = \"self\"" end,
+  take_slot = function(step)
+    if step.why:find "^network" then return "every address there is in use: end a container, or take a wider network" end
+    return "every private range of ids is in use: end a container, or write id_map = \"self\""
+  end,
+  open_noted = function(_, err)
+    if err.NOENT then return "start it first, with -d; luge ps lists those that run" end
+    if err.SRCH then return "luge ps lists those that run; it must have been started with -d" end
+  end,
   spawn = function() return "is the range in /etc/subuid and /etc/subgid, and are newuidmap and newgidmap set-uid?" end,
   writefile = function(step, err)
     if step.why == "id_map" and err.PERM and S.geteuid() == 0 then
@@ -77,7 +87,8 @@ local hints = {
   openat2 = function(step, err)
     if step.why == "terminal" and err.NOSPC then return "the kernel makes no more pseudo-terminals: sysctl kernel.pty.max" end
   end,
-  setns = function(_, err)
+  setns = function(step, err)
+    if step.why == "network.join" and err.INVAL then return "it is no network namespace" end
     if err.PERM then return "joining takes power over the user namespace that owns it: id_map = \"host\", and luge run as root" end
     if err.INVAL then return "it is no namespace of that kind" end
   end,
@@ -119,6 +130,35 @@ local hints = {
 
 hints.setresgid, hints.setgroups = hints.setresuid, hints.setresuid
 
+-- What is made of links, on the host or in the container.
+local function link_hint(step, err)
+  if err.PERM then return "this takes CAP_NET_ADMIN over the network that luge is in" end
+  if err.OPNOTSUPP then return ("this kernel has no %s (luge doctor)"):format(step.op:match "%.(.*)$") end
+end
+
+hints["nl.veth"] = function(step, err)
+  if err.EXIST and step.args[1].into then return "the other container has an interface of that name: peer.name chooses another" end
+  return link_hint(step, err)
+end
+hints["nl.macvlan"] = function(step, err)
+  if err.NODEV then return ("the host has no device %s (ip link)"):format(step.args[1].link) end
+  if err.BUSY then return "that device is a port of a bridge, or another driver's already" end
+  return link_hint(step, err)
+end
+hints["nl.hold_bridge"] = function(_, err)
+  if err.EXIST then return "choose another name, or write address and address6 (false for none)" end
+  return link_hint({ op = "nl.bridge" }, err)
+end
+hints["nl.address"] = function(step, err)
+  if tostring(step.args[2]):find(":", 1, true) and (err.ACCES or err.OPNOTSUPP) then
+    return "IPv6 is switched off here: address6 = false"
+  end
+  return link_hint({ op = "nl.address" }, err)
+end
+hints["nl.route"] = function(_, err)
+  if err.NETUNREACH then return "no network of its own reaches that router" end
+end
+
 local REASONS = {
   not_found = "not found in the container",
   not_executable = "cannot be executed",
@@ -138,7 +178,7 @@ local function reason_hint(run, outcome)
 end
 
 -- An error of luge's own has all it says in its text.
-local OWN_WORDS = { getenv = true }
+local OWN_WORDS = { getenv = true, read_script = true, run_script = true }
 
 local function error_text(err, op)
   if op == "ensure_free" and err.EXIST then return "a container that has ended has it still" end
@@ -154,6 +194,14 @@ local IN_ROOT = { mkdirat = true, mknodat = true }
 local function subject(run, step)
   if step.op == "exec" then return run.argv[1] end
   if step.op == "getenv" then return step.args[1] end
+  if step.op == "take_lock" and step.why:find "^network" then return tostring(step.args[1]):match "[^./]+%.?([%x.:]+)$" end
+  if step.op == "open_noted" then return "the container '" .. tostring(step.args[1]):match "([^/]+)%.lock$" .. "'" end
+  if step.op == "nl.macvlan" or step.op == "nl.route" then return step.args[1].link or step.args[1].via or step.args[1].to end
+  if step.op == "nl.hold_bridge" then return "the bridge " .. step.args[2] end
+  if step.op == "nl.veth" or step.op == "nl.address" then
+    local link = step.op == "nl.address" and step.args[2] or step.args[1].into and step.args[1].name or "a veth"
+    return tostring(link)
+  end
   if step.op == "take_lock" or step.op == "ensure_free" then return "the name '" .. run.name .. "'" end
   if IN_ROOT[step.op] and type(step.args[2]) == "string" and step.args[2] ~= "" then return "/" .. step.args[2] end
   for _, arg in ipairs(step.args) do
@@ -172,6 +220,10 @@ end
 local function setup_lines(run, outcome)
   local step = outcome.step
   if not step then return { "luge: the start failed: " .. error_text(outcome.err) } end
+  -- A script says itself which one it is, and at which line.
+  if step.op == "run_script" and rawget(outcome.err, "text") then
+    return { ("luge: %s: %s"):format(place(run, step.why), rawget(outcome.err, "text")) }
+  end
   local what = REASONS[outcome.reason]
   local message = what or error_text(outcome.err, step.op)
   if outcome.reason == "not_executable" then message = what .. ": " .. error_text(outcome.err) end
@@ -217,6 +269,12 @@ end
 function endings.output(run)
   return { ("luge: %s: it wrote more than %d bytes; the container was stopped"):format(place(run, "limits.output"),
     run.spec.limits.output) }
+end
+
+function endings.unhealthy(run)
+  local found = run.last_health
+  return { ("luge: %s: it was unhealthy, and was stopped%s"):format(place(run, "health"),
+    found and found.output and found.output ~= "" and ": " .. found.output or "") }
 end
 
 function endings.seccomp(run)

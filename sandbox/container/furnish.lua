@@ -259,7 +259,7 @@ local function number_all(run, names)
 end
 
 local function listed(run, symbols, names)
-  local kept, numbers = { run.descriptors.channel }, number_all(run, names)
+  local kept, numbers = { run.descriptors.channel, run.descriptors.ready }, number_all(run, names)
   local known, is_wanted = guest.expected(run, symbols), false
   -- What luge itself holds open is kept open for the step that asks for it.
   setmetatable(numbers.symbols, { __index = function(_, name)
@@ -279,7 +279,7 @@ local function listed(run, symbols, names)
     if step.where == "guest" then
       if not steps[step.op] then return nil end
       local args = Steps.resolve(step.args, numbers.symbols)
-      if is_wanted and not is_taken then
+      if (is_wanted or step.waits) and not is_taken then
         list[#list + 1], is_taken = take, true
       end
       list[#list + 1] = { op = step.op, args = args, optional = step.optional, index = index, number = numbers.given[index] }

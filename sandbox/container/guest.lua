@@ -9,6 +9,7 @@
 local S = require "syscall"
 local Steps = require "sandbox.plan.steps"
 local json = require "luge.json"
+local must = require "sandbox.must"
 local orders = require "sandbox.container.orders"
 
 local M = {}
@@ -25,8 +26,9 @@ end
 
 --- The next message of the parent; without one luge is gone, and so is the reason to go on.
 function M.hear(channel)
-  local message = S.recvmsg(channel, { size = 4096, max_fds = 250 })
-  if not message or message.data == "" then S.exit(FAILED) end
+  local message, err = S.recvmsg(channel, { size = 4096, max_fds = 250 })
+  if not message then M.fail(channel, 0, "what luge says to its child: " .. tostring(err)) end
+  if message.data == "" then S.exit(FAILED) end
   return message
 end
 
@@ -68,6 +70,8 @@ local function add_user(run, symbols, user)
   symbols.argv = run.argv
   symbols.environment = environment(run, user)
   symbols.keep = run.keep
+  local ready = run.spec.health and run.spec.health.fd
+  if ready then symbols.keep = table.move(run.keep, 1, #run.keep, 2, { ready }) end
   return symbols
 end
 
@@ -85,16 +89,13 @@ end
 
 --- An image of orders in a file that nobody can write again.
 function M.order_file(image)
-  local file = assert(S.memfd_create("luge-orders", "allow_sealing"))
-  assert(S.write(file, image) == #image)
-  assert(S.fcntl(file, "add_seals", "seal, shrink, grow, write"))
-  return file
+  return must("the stage's orders", S.sealed_file("luge-orders", image))
 end
 
 --- The stage's orders.
 function M.write_orders(run, symbols)
-  return M.order_file(orders.encode(M.sealing(run, symbols), { status = run.descriptors.status,
-    lifeline = run.descriptors.lifeline, go = run.descriptors.go }))
+  local own = run.descriptors
+  return M.order_file(orders.encode(M.sealing(run, symbols), { status = own.status, lifeline = own.lifeline, go = own.go }))
 end
 
 local function identity(user)
@@ -123,18 +124,20 @@ local function orders_file(run, channel, symbols)
   local file = message.fds and message.fds[1]
   if file and message.data == "orders " .. identity(symbols.user) then return file end
   -- Whoever asks luge later for the container's protection is told of this one.
-  S.send(channel, "user " .. json.encode(symbols.user))
+  must("who the user is", S.send(channel, "user " .. json.encode(symbols.user)))
   return M.write_orders(run, symbols)
 end
 
 -- The descriptors that must survive the execution of the stage.
 local function inherit(...)
-  for _, fd in ipairs { ... } do S.fcntl(fd, "setfd", 0) end
+  for _, fd in ipairs { ... } do must("what the stage inherits", S.fcntl(fd, "setfd", 0)) end
 end
 
 --- Executes the stage with these orders. It does not return, but raises.
 function M.execute_stage(run, file)
-  inherit(file, run.descriptors.status, run.descriptors.lifeline, run.descriptors.go)
+  local own = run.descriptors
+  inherit(file, own.status, own.lifeline)
+  inherit(own.go or own.ready, own.ready)
   local _, err = S.execveat(run.stage, "", orders.argv(file), {}, "empty_path")
   error("the stage cannot be executed: " .. tostring(err))
 end
@@ -142,8 +145,9 @@ end
 local function take_steps(run, channel, symbols, complete)
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
+      if step.waits then complete() end
       local ok, err = Steps.run(S, step, symbols)
-      if ok == nil and not step.optional then M.fail(channel, index, err) end
+      if ok == nil and not Steps.accepts(step, err) then M.fail(channel, index, err) end
       if step.save == "$user" then add_user(run, symbols, symbols.user) end
     end
   end

@@ -9,26 +9,27 @@ local guest = require "sandbox.container.guest"
 local Steps = require "sandbox.plan.steps"
 local embedded = require "luge.embedded"
 local furnish = require "sandbox.container.furnish"
+local must = require "sandbox.must"
 local orders = require "sandbox.container.orders"
 local monitor = require "sandbox.container.monitor"
 
 local M = {}
 
 --- The stage, as a file that nobody can write again.
-function M.stage_file()
-  local code = embedded("stage")
-  local file, err = S.memfd_create("luge-init", "allow_sealing")
-  if not file then return nil, err end
-  assert(S.write(file, code) == #code)
-  assert(S.fcntl(file, "add_seals", "seal, shrink, grow, write"))
-  return file
-end
+function M.stage_file() return S.sealed_file("luge-init", embedded("stage")) end
 
-local function undo_all(undo, symbols)
+--- Takes the steps of an undo journal backwards; returns what could not be taken back, in words.
+function M.undo_all(undo, symbols)
+  local left = {}
   for i = #undo, 1, -1 do
     local step = undo[i]
-    S[step[1]](table.unpack(Steps.resolve(step[2], symbols)))
+    -- The lock's file stays then: by it `luge gc` knows of the rest.
+    if #left == 0 or step.op ~= "take_lock" then
+      local ok, err = Steps.undo(S, step.undo, symbols)
+      if ok == nil and not err.NOENT then left[#left + 1] = ("%s: %s"):format(step.undo[1], tostring(err)) end
+    end
   end
+  return left
 end
 
 -- Takes the steps of one place; returns nil, index, err at the first that fails. `release` is called after the step
@@ -36,9 +37,9 @@ end
 local function take(steps, place, symbols, undo, release)
   for index, step in ipairs(steps) do
     if step.where == place then
-      if step.undo then undo[#undo + 1] = step.undo end
+      if step.undo then undo[#undo + 1] = step end
       local ok, err = Steps.run(S, step, symbols)
-      if ok == nil and not step.optional then
+      if ok == nil and not Steps.accepts(step, err) then
         -- A step that failed has nothing to undo: what is there belongs to somebody else.
         if step.undo then undo[#undo] = nil end
         return nil, index, err
@@ -76,11 +77,31 @@ end
 -- The descriptors between luge and its child.
 local function channels(with_report)
   local c = {}
-  c.here, c.there = S.socketpair("unix", "seqpacket")
-  c.status_read, c.status_write = S.pipe()
-  c.lifeline_read, c.lifeline_write = S.pipe()
-  if with_report then c.go_read, c.go_write = S.pipe() end
+  c.here, c.there = must("the channel to the child", S.socketpair("unix", "seqpacket"))
+  c.status_read, c.status_write = must("a pipe from the stage", S.pipe())
+  c.lifeline_read, c.lifeline_write = must("a pipe to the stage", S.pipe())
+  if with_report then c.go_read, c.go_write = must("a pipe to the stage", S.pipe()) end
   return c
+end
+
+-- Descriptors of luge's that the sealing steps use lie above this: below it the profile chooses (health.fd).
+local CHOSEN_MAX = 63
+
+local function moved_up(fd)
+  local up = S.fcntl(fd, "dupfd_cloexec", CHOSEN_MAX + 1)
+  fd:close()
+  return up
+end
+
+-- The pipe on which the container's command says that it is ready. By number, as both sides use it.
+local function open_ready(run, c, symbols)
+  local reader, writer = S.pipe()
+  run.ready, c.ready_write = reader, moved_up(writer)
+  S.fcntl(reader, "setfl", "nonblock")
+  symbols.ready = c.ready_write:getfd()
+  for _, name in ipairs { "status_write", "lifeline_read", "go_read" } do
+    if c[name] then c[name] = moved_up(c[name]) end
+  end
 end
 
 local function clone_step(steps)
@@ -107,7 +128,7 @@ local function child(run, c, symbols, names)
     if c.go_write then c.go_write:close() end
     guest.run(run, c.there, symbols, names)
   end)
-  if not ok then io.stderr:write("luge: internal error: ", tostring(message), "\n") end
+  if not ok then guest.fail(c.there, 0, (must.words(message) or "internal error: " .. tostring(message))) end
   S.exit(FAILED)
 end
 
@@ -119,7 +140,7 @@ end
 -- failure.
 local function open_output(run, symbols)
   local err
-  if run.log then
+  if run.log and not run.log.writer then -- a container that is started again goes on with its log
     local log = require(run.log.place and "sandbox.container.log" or "sandbox.container.log_journal")
     run.log.writer, err = log.open(run.log)
     if not run.log.writer then
@@ -135,9 +156,30 @@ local function open_output(run, symbols)
   return run.output, setup_failure(0, err, run.steps)
 end
 
+-- Kills the container of a start, or of a watch, that failed; nothing where there is none.
+local function end_process(run)
+  local process = run.process
+  if not process then return end
+  run.process = nil
+  S.pidfd_send_signal(process.pidfd, "kill")
+  S.waitid("pidfd", process.pidfd, "exited")
+end
+
+-- The child may be gone already, and then says why on the same channel.
+local function tell(sent, err)
+  if not sent and not (err.PIPE or err.CONNRESET) then must("what luge says to its child", sent, err) end
+end
+
+-- Whether the start came as far as the first script, whose counterpart is to hear of the end.
+local function came_to_hooks(steps, failed_at)
+  if not failed_at then return true end
+  return steps[failed_at].op == "run_script"
+end
+
 local function start(run, symbols, undo)
   local steps = run.steps
   local ok, index, err = take(steps, "host", symbols, undo)
+  run.hooked = run.spec.hooks and run.spec.hooks.stopped and came_to_hooks(steps, not ok and index or nil)
   if not ok then return nil, setup_failure(index, err, steps) end
   run.stage, err = M.stage_file()
   if not run.stage then return nil, setup_failure(0, err, steps) end
@@ -146,9 +188,10 @@ local function start(run, symbols, undo)
     if not output then return nil, failure end
   end
   local c = channels(run.report)
+  if run.spec.health and run.spec.health.fd then open_ready(run, c, symbols) end
   -- By number, since both sides write orders with them.
   run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(), channel = c.there:getfd(),
-    go = c.go_read and c.go_read:getfd() }
+    go = c.go_read and c.go_read:getfd(), ready = c.ready_write and symbols.ready }
   local names = passed_names(steps)
   local clone, clone_index = clone_step(steps)
   local how = Steps.resolve(clone.args[1], symbols)
@@ -166,26 +209,26 @@ local function start(run, symbols, undo)
   c.status_write:close()
   c.lifeline_read:close()
   if c.go_read then c.go_read:close() end
+  if c.ready_write then c.ready_write:close() end
   symbols.child = pid
   local process = { pid = pid, pidfd = pidfd, channels = c }
-  local function release() S.send(c.here, "maps") end
+  run.process = process
+  local function release() tell(S.send(c.here, "maps")) end
   if not lets_go(steps) then release() end
   ok, index, err = take(steps, "attach", symbols, undo, release)
   if run.output then run.output:release() end
   if ok then
-    -- The child may be gone already, and then says why on the same channel.
-    send_descriptors(c.here, names, symbols)
-    if not order_file then S.sendmsg(c.here, guest.expected_orders(run, symbols)) end
+    tell(send_descriptors(c.here, names, symbols))
+    if not order_file then tell(S.sendmsg(c.here, guest.expected_orders(run, symbols))) end
     return process
   end
-  S.pidfd_send_signal(pidfd, "kill")
-  S.waitid("pidfd", pidfd, "exited")
+  end_process(run)
   -- What the child did first says more than what then failed here.
   return nil, monitor.child_failure(process, steps) or monitor.last_word(process, steps) or setup_failure(index, err, steps)
 end
 
--- From the first host step to the end of the container and of what is kept of it.
-local function supervise(run, symbols, undo, signals)
+--- From the first host step to the end of the container and of what is kept of it.
+function M.supervise(run, symbols, undo, signals)
   local keep = run.spec.keep and require "sandbox.container.keep"
   local to = keep and keep.open(run.spec.keep)
   if to and not to.fd then return keep.failure(run.spec.keep, to) end
@@ -200,6 +243,7 @@ local function supervise(run, symbols, undo, signals)
   elseif keep then
     keep.forget(run.spec.keep, to)
   end
+  if run.hooked then require("sandbox.container.hooks").stopped(run, symbols, outcome) end
   return outcome
 end
 
@@ -209,25 +253,44 @@ local function close(run, outcome)
   if run.detached then require("sandbox.container.detach").ended(run, outcome) end
 end
 
+--- What a run knows before its first step.
+function M.symbols_of(run)
+  local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
+    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid(), signals = run.signals }
+  for name, value in pairs(run.constants) do symbols[name] = value end
+  return symbols
+end
+
+-- Every run of it; undo is the journal of what the last one left.
+local function all_runs(run, undo, signals)
+  local plan = { terminal = run.terminal }
+  local outcome = M.supervise(run, run.symbols, undo, signals)
+  if not run.spec.restart then return outcome end
+  return require("sandbox.container.restart").loop(run, outcome, undo, signals, plan)
+end
+
 --- Runs a container to its end.
 -- run: spec, steps, constants, cgroup, terminal (it gets one), name, state, ranges, argv, keep, term, home, report, events
 -- (a function that hears of things as they happen), log: { place =, name =, state =, size =, files = } where the output is
 -- logged.
 ---@return table outcome  of the monitor, or { failed = true, index, err, step }
 function M.run(run)
-  local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
-    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid() }
-  for name, value in pairs(run.constants) do symbols[name] = value end
-  run.symbols = symbols
   local signals = monitor.block_signals()
+  run.signals = signals
+  run.symbols = M.symbols_of(run)
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
-  -- A bug of ours must leave nothing behind either; it goes on to the cli, and the container ends with luge.
-  local ok, outcome = pcall(supervise, run, symbols, undo, signals)
+  -- A bug of ours must leave nothing behind either; it goes on to the cli.
+  local ok, outcome = pcall(all_runs, run, undo, signals)
+  if not ok then
+    pcall(end_process, run)
+    local words = must.words(outcome)
+    if words then ok, outcome = true, { failed = true, index = 0, err = { text = words }, reason_name = "setup" } end
+  end
   local closed, why = pcall(close, run, ok and outcome or nil)
-  undo_all(undo, symbols)
+  local left = M.undo_all(undo, run.symbols)
   if not ok or not closed then error(ok and why or outcome, 0) end
-  outcome.exit_code = outcome.exit_code or FAILED
+  outcome.exit_code, outcome.left = outcome.exit_code or FAILED, left
   -- Who waits for the end hears of it when nothing is left.
   require("sandbox.container.control").ended(run, outcome)
   return outcome

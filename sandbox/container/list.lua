@@ -2,13 +2,15 @@
 -- sandbox.container.list: the containers of a state directory: those that run, told by the locks, and the detached ones
 -- that have ended, told by their records.
 --
--- A lock that is held belongs to a luge that lives; its file says which process that is, which profile it runs, and
--- which cgroups it made. No luge is asked: one that is stopped itself would not answer.
+-- A lock that is held belongs to a luge that lives; its file says which process that is, which profile it runs, which
+-- cgroups it made, and what a detached container is (sandbox.container.record): one read for each that runs, of a
+-- thousand. No luge is asked: one that is stopped itself would not answer.
 
 local S = require "syscall"
 local layout = require "sandbox.plan.cgroup_layout"
 local processes = require "sandbox.container.processes"
 local record = require "sandbox.container.record"
+local vitals = require "sandbox.container.vitals"
 
 local M = {}
 
@@ -21,9 +23,9 @@ end
 
 local LOCK_MOST, LOCK_USUAL = 65536, 2048
 
--- What a lock says while it is held; nil when nobody holds it, or what has its name is no file.
+-- What a lock says while it is held; nil when nobody holds it, or what has its name is no file. directory: an open one.
 local function read_lock(directory, name)
-  local fd = S.open(("%s/%s.lock"):format(directory, name), "rdonly, nofollow, nonblock, cloexec")
+  local fd = S.openat(directory, name .. ".lock", "rdonly, nofollow, nonblock, cloexec")
   if not fd then return nil end
   local text = is_held(fd) and S.pread(fd, LOCK_USUAL, 0)
   if text and #text == LOCK_USUAL then text = S.pread(fd, LOCK_MOST, 0) end
@@ -69,25 +71,44 @@ local function command_of(pid)
   return words_of(has_init(pid) and processes.first_child(pid) or pid)
 end
 
--- One that runs; nil while its luge is between two of its steps.
-local function running(directory, name, text, known)
-  local luge = tonumber(text:match("^(%d+)\n"))
-  local pid = luge and (tonumber(text:match("\nprocess (%d+) ")) or processes.first_child(luge))
-  if not pid then return nil end
-  known = known and known.luge == luge and known or nil
-  return { name = name, state = known and known.state == "paused" and "paused" or "running", luge = luge, pid = pid,
-    profile = text:match("\nprofile (%S+)\n"), argv = known and known.argv or command_of(pid), detached = known ~= nil,
-    created = known and known.created or lock_time(directory, name), log = known and known.log, note = text }
+-- What is known of a detached one that runs: from its lock, or from the record that the same luge wrote.
+local function known_of(directory, name, luge, text)
+  local known = record.noted(text)
+  if known and known.argv then return known end
+  known = record.read(directory, name)
+  return known and known.luge == luge and known or nil
 end
 
---- The container of that name, whatever its state: { name =, state = "running", "paused", "ended" or "lost", profile =,
--- argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
--- message =, log_lost_bytes = of one that has ended, log = as in its record }, or nil and, where its record cannot be
--- believed, words.
+-- One that runs; nil while its luge is between two of its steps.
+local function running(directory, name, text)
+  local luge = tonumber(text:match("^(%d+)\n"))
+  local life = text:find("\nlife ", 1, true) and vitals.parse(text) or {}
+  local known = luge and known_of(directory, name, luge, text)
+  local pid = luge and not life.restarting
+    and (tonumber(text:match("\nprocess (%d+) ")) or known and known.pid or processes.first_child(luge)) or nil
+  if not pid and not life.restarting then return nil end
+  local state = life.restarting and "restarting" or known and known.state == "paused" and "paused" or "running"
+  return { name = name, state = state, luge = luge, pid = pid, profile = text:match("\nprofile (%S+)\n"),
+    argv = known and known.argv or pid and command_of(pid) or {}, detached = known ~= nil,
+    created = known and known.created or lock_time(directory, name), log = known and known.log, note = text,
+    restarts = life.restarts, health = life.health, group = text:match("\ngroup (%S+)\n"), needs = known and known.needs }
+end
+
+--- The container of that name, whatever its state: { name =, state = "running", "restarting", "paused", "ended" or "lost",
+-- profile =, argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
+-- message =, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =, group =, needs = }, or nil
+-- and, where its record cannot be believed, words.
 function M.one(directory, name)
-  local text = read_lock(directory, name)
+  local dir = S.open(directory, "path, directory, cloexec")
+  local text = dir and read_lock(dir, name)
+  if dir then dir:close() end
+  return M.of(directory, name, text)
+end
+
+--- The same, where its lock was read: the text, or nil where nobody holds it.
+function M.of(directory, name, text)
+  if text then return running(directory, name, text) end
   local known, wrong = record.read(directory, name)
-  if text then return running(directory, name, text, known) end
   if not known then
     if not wrong then return nil end
     return { name = name, state = "unknown", argv = {}, message = ("its record %s.json: %s"):format(name, wrong) }
@@ -99,23 +120,24 @@ function M.one(directory, name)
   return known
 end
 
--- The names in a state directory, sorted.
-local function names_in(directory)
+-- The names in an open state directory.
+local function names_in(dir)
   local list, seen = {}, {}
-  for _, file in ipairs(S.dir(directory) or {}) do
-    local name = file:match("^([%w_.-]+)%.lock$") or file:match("^([%w_.-]+)%.json$")
-    if name and not seen[name] then
+  for _, file in ipairs(S.names(dir, ".lock", ".json") or {}) do
+    local name = file:sub(1, -6)
+    if not seen[name] and name:find("^[%w_.-]+$") then
       seen[name], list[#list + 1] = true, name
     end
   end
+  table.sort(list)
   return list
 end
 
 --- All containers of a state directory, by name.
 function M.all(directory)
-  local list = {}
-  for _, name in ipairs(names_in(directory)) do list[#list + 1] = M.one(directory, name) end
-  table.sort(list, function(a, b) return a.name < b.name end)
+  local dir, list = S.open(directory, "rdonly, directory, cloexec"), {}
+  for _, name in ipairs(dir and names_in(dir) or {}) do list[#list + 1] = M.of(directory, name, read_lock(dir, name)) end
+  if dir then dir:close() end
   return list
 end
 
@@ -128,7 +150,7 @@ end
 function M.running(directory)
   local host, list = layout.gather(), {}
   for _, container in ipairs(M.all(directory)) do
-    if container.note then
+    if container.pid and container.note then
       container.cgroup = M.cgroup(container, host)
       list[#list + 1] = container
     end

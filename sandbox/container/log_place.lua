@@ -48,7 +48,9 @@ end
 function M.open(path)
   local dir, err = S.open(path, "rdonly, directory, nofollow, cloexec")
   if not dir then return nil, err end
-  local st = S.fstat(dir)
+  local st
+  st, err = S.fstat(dir)
+  if not st then return nil, err end
   if st.uid == S.geteuid() and st.perm & 18 == 0 then return dir end
   dir:close()
   return nil, (select(2, S.failure("PERM", "it is not this user's alone")))
@@ -80,14 +82,17 @@ function M.make(place, name)
     dir, err = M.open(path)
     if not dir and not err.NOENT then return nil, err end
     if dir then
-      local locked = S.flock(dir, "ex, nb")
-      local there = locked and S.lstat(path)
-      if there and there.ino == S.fstat(dir).ino then -- else `luge gc` was quicker
+      local locked, here, there
+      locked, err = S.flock(dir, "ex, nb")
+      if locked then here, err = S.fstat(dir) end
+      if here then there, err = S.lstat(path) end
+      if there and there.ino == here.ino then -- else `luge gc` was quicker
         empty(dir)
         return dir, path
       end
       dir:close()
-      if not locked then return nil, (select(2, S.failure("BUSY", "another luge writes it"))) end
+      if not locked and err.AGAIN then return nil, (select(2, S.failure("BUSY", "another luge writes it"))) end
+      if not there and not err.NOENT then return nil, err end
     end
   end
   return nil, (select(2, S.failure("BUSY", "it comes and goes")))
@@ -121,14 +126,16 @@ end
 
 -- ---- what was left ----
 
--- The state directory that the files of a log name as theirs.
+-- The state directory that the files of a log name as theirs; nil where none does yet, since its luge was killed before;
+-- false where what is there is no log.
 local function owner(dir)
   local first = M.numbers(dir)[1]
   if not first then return nil end
   local fd = S.openat(dir, tostring(first), "rdonly, nofollow, nonblock, cloexec")
-  local line = fd and (S.read(fd, 8192) or ""):match("^luge%-log %d+ %d+ %S+ ([^\n]*)\n")
+  local head = fd and S.read(fd, 8192)
   if fd then fd:close() end
-  return line or false
+  if head == "" then return nil end
+  return head and head:match("^luge%-log %d+ %d+ %S+ ([^\n]*)\n") or false
 end
 
 --- Removes the logs of containers that left no record, as a luge does that is killed at its start. Returns the names.
@@ -141,7 +148,7 @@ function M.collect(facts, directory)
     if dir then
       local whose = owner(dir)
       dir:close()
-      -- One without a file is nobody's yet, or never was.
+      -- One that nobody has written to is nobody's yet, or never was.
       if (whose == nil or whose == directory) and M.remove(path) then removed[#removed + 1] = file end
     end
   end

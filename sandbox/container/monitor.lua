@@ -5,22 +5,25 @@
 -- luge's own signals and a timer. It says how the container ended and why.
 
 local S = require "syscall"
+local loop = require "sandbox.container.loop"
+local must = require "sandbox.must"
 local orders = require "sandbox.container.orders"
 
 local M = {}
 
 -- Passed on to the container; luge itself lives until the container has ended.
 local FORWARDED = "hup, int, quit, term, usr1, usr2, winch, alrm"
+M.FORWARDED = FORWARDED
 
 --- Blocks the signals that luge passes on; returns the descriptor they are read from.
 function M.block_signals()
   -- Ignored, as a caller may leave it, the kernel would reap the container before we hear how it ended.
   S.sigaction("chld", "default")
-  S.sigprocmask("block", FORWARDED)
-  return S.signalfd(FORWARDED, "nonblock")
+  must("luge's own signals", S.sigprocmask("block", FORWARDED))
+  return must("luge's own signals", S.signalfd(FORWARDED, "nonblock"))
 end
 
-local Watch = {}
+local Watch = { listen = loop.listen, try_listen = loop.try_listen, forget = loop.forget }
 Watch.__index = Watch
 
 function Watch:send(signal)
@@ -28,7 +31,7 @@ function Watch:send(signal)
 end
 
 local function arm(self, seconds)
-  S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) })
+  must("the timer", S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) }))
 end
 
 --- "RTMIN+3" counts from the first real-time signal that the C library leaves free.
@@ -40,6 +43,7 @@ end
 -- The polite signal first, KILL after the grace. Who asks again may shorten it.
 function Watch:stop(reason, grace)
   self.reason = self.reason or reason
+  if reason == "stopped" then self.final = true end
   if self.gone then return end
   local ends = S.clock_gettime("monotonic") + (grace or self.run.spec.stop.grace)
   if self.stopping and self.stopping <= ends then return end
@@ -53,8 +57,12 @@ function Watch:stop(reason, grace)
   arm(self, ends - S.clock_gettime("monotonic"))
 end
 
+-- Who sends one of these wants no further run.
+local ENDS = { KILL = true, TERM = true, INT = true, QUIT = true }
+
 --- Somebody's signal, by name. Paused, the container gets it when it goes on; KILL does not wait.
 function Watch:signal(name)
+  self.final = self.final or ENDS[name]
   self.sent[S.c.SIG[name] or M.signal_number(name)] = true
   if name == "KILL" then self:thaw() end
   self:send(M.signal_number(name))
@@ -67,6 +75,7 @@ function Watch:freeze(wanted)
   if not wanted and not self.paused then return nil, { text = "it is not paused" } end
   if self.paused == "frozen" and wanted then return nil, { text = "it is paused already" } end
   if wanted and self.stopping then return nil, { text = "it is being stopped" } end
+  if self.health then self.health.was_paused = true end
   local cgroup = require "sandbox.container.cgroup"
   local done, err = cgroup.set_frozen(cgroup.of(self.run, self.run.symbols), wanted)
   if done == nil then return nil, err end
@@ -126,11 +135,12 @@ function Watch:signal_arrived()
   end
 end
 
--- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
+--- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
 -- handed over: the file system of limits.disk, both ends of the terminal, the user where the container's files name
 -- another than the plan expects.
-local function hear_child(process, steps)
-  local message = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
+function M.hear_child(process, steps)
+  local message, err = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
+  if not message and not err.CONNRESET then must.fail("what luge's child says", err) end
   local data = message and message.data
   if not data or data == "" then return nil end
   if data == "disk" then
@@ -144,7 +154,7 @@ local function hear_child(process, steps)
     return false
   end
   local index, number, text = ("<i4i4s4"):unpack(data)
-  local err = number > 0 and S.error(number) or {}
+  err = number > 0 and S.error(number) or {}
   if text ~= "" then err.text = text end
   return { failed = true, index = index, err = err, step = steps[index] }
 end
@@ -161,7 +171,7 @@ end
 --- What the child said went wrong, or nil: the end of file says that it became the stage.
 function M.child_failure(process, steps)
   local said
-  repeat said = hear_child(process, steps) until said ~= false
+  repeat said = M.hear_child(process, steps) until said ~= false
   return said
 end
 
@@ -178,7 +188,7 @@ end
 
 -- True when there may be more.
 function Watch:channel_readable()
-  local said = hear_child(self.process, self.run.steps)
+  local said = M.hear_child(self.process, self.run.steps)
   if said == false then
     self:take_terminal()
     return true
@@ -213,6 +223,15 @@ function Watch:sealed()
   S.write(self.process.channels.go_write, "g")
 end
 
+--- The start is over.
+function Watch:is_up()
+  self.run.events { event = "started" }
+  if self.run.spec.health then self.health = require("sandbox.container.health").start(self) end
+  if self.run.server then require("sandbox.container.control").changed(self) end
+end
+
+local function has_hooks(run) return run.spec.hooks and run.spec.hooks.started end
+
 function Watch:message(message)
   if message.kind == "error" then
     self.setup = M.stage_failure(self.run.steps, message)
@@ -221,7 +240,8 @@ function Watch:message(message)
   elseif message.kind == "started" then
     self.started = S.clock_gettime "realtime"
     if self.run.started then self.run.started(self.process) end
-    self.run.events { event = "started" }
+    if has_hooks(self.run) then return require("sandbox.container.hooks").started(self, function() self:is_up() end) end
+    self:is_up()
   else
     self.ended = message
   end
@@ -236,8 +256,8 @@ function Watch:status_ended()
 end
 
 function Watch:status_readable()
-  local data = S.read(self.process.channels.status_read, orders.MESSAGE_SIZE)
-  if not data or data == "" then
+  local data = must("what the stage says", S.read(self.process.channels.status_read, orders.MESSAGE_SIZE))
+  if data == "" then
     S.epoll_ctl(self.poll, "del", self.process.channels.status_read)
     self.status_closed = true
     self:status_ended()
@@ -245,12 +265,6 @@ function Watch:status_readable()
   end
   local message = orders.decode_status(data)
   if message then self:message(message) end
-end
-
---- Has `handler(watch, event)` called when `fd` is ready for reading.
-function Watch:listen(fd, handler)
-  self.handlers[fd:getfd()] = handler
-  S.epoll_ctl(self.poll, "add", fd, "in")
 end
 
 local function begin(self)
@@ -264,6 +278,7 @@ local function begin(self)
     S.epoll_ctl(self.poll, "del", process.pidfd)
   end)
   self:listen(self.run.symbols.control, function() require("sandbox.container.control").accept(self) end)
+  if self.run.server then require("sandbox.container.control").move(self) end
 end
 
 -- The collector is stopped for the start. Its first round writes to every page of the heap, more than a megabyte, which
@@ -282,12 +297,12 @@ end
 
 --- Waits for events and handles them.
 function Watch:round()
-  for _, event in ipairs(S.epoll_wait(self.poll, 16) or {}) do
-    local handler = self.handlers[event.fd]
-    if handler then handler(self, event) end
-  end
+  loop.dispatch(self)
   collect_later(self)
 end
+
+-- For whoever has another loop with the same handlers (sandbox.container.restart).
+M.listen, M.try_listen, M.round = Watch.listen, Watch.try_listen, Watch.round
 
 -- What the container wrote may still wait for its reader: as long as the container might have run.
 local function finish_output(self)
@@ -299,12 +314,14 @@ local function finish_output(self)
   self.run.output:finish(self)
 end
 
-local function loop(self)
+local function until_gone(self)
   repeat self:round() until self.gone
+  if self.health then self.health:finish() end
   -- What was said before the end may still lie in the pipes.
   self.setup = M.child_failure(self.process, self.run.steps) or self.setup
   self:take_terminal()
   while not self.status_closed do self:status_readable() end
+  if self.hook then require("sandbox.container.hooks").finish(self) end
   -- What goes on writing would have no end.
   if self.run.spec.namespaces.pid == "host" then M.end_orphans(self.process.pid) end
   if self.run.output then finish_output(self) end
@@ -318,24 +335,8 @@ local function ending(self, status)
   return { signal = status.status, core = status.code == "dumped" }
 end
 
--- Without a pid namespace the end of the first process ends no other. Luge is their subreaper then: what lost its
--- parent is its own child, and the children of those that it kills come to it in turn.
-local ROUNDS = 100000
-
---- Kills what a container in the host's pid namespace left running. first: its first process, if it has ended and was
--- not waited for yet.
-function M.end_orphans(first)
-  local children = ("/proc/self/task/%d/children"):format(S.getpid())
-  for _ = 1, ROUNDS do
-    local orphan
-    for pid in (S.readfile(children) or ""):gmatch("%d+") do
-      if tonumber(pid) ~= first then orphan = tonumber(pid) end
-    end
-    if not orphan then return end
-    S.kill(orphan, "kill")
-    S.waitid("pid", orphan, "exited")
-  end
-end
+--- Without a pid namespace the end of the first process ends no other. Luge is their subreaper then.
+M.end_orphans = S.end_orphans
 
 local SIGKILL, SIGSYS = 9, 31
 
@@ -351,8 +352,9 @@ end
 
 local function outcome_of(self, status)
   local outcome = self.setup or ending(self, status)
-  if not outcome.failed and self.run.spec.init and not self.started and not self.ended and outcome.code then
-    outcome = { failed = true, index = 0, err = { text = "the stage ended without a word" } }
+  if not outcome.failed and self.run.spec.init and not self.ended and outcome.code then
+    outcome = { failed = true, index = 0, err = { text = self.started and "PID 1 ended without a word of the command's end"
+      or "the stage ended without a word" } }
   end
   outcome.rusage = status.rusage
   if outcome.failed then
@@ -371,18 +373,19 @@ end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals, handlers = {}, sent = {} }, Watch)
+  local self = setmetatable({ run = run, process = process, signals = signals, sent = {} }, Watch)
   run.watch = self
-  self.began = S.clock_gettime("monotonic")
-  self.poll = S.epoll_create()
-  self.timer = S.timerfd_create("monotonic", "nonblock")
+  self.began, self.luge = S.clock_gettime("monotonic"), S.getpid()
+  loop.begin(self)
+  self.timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
   run.events { event = "created", pid = process.pid }
   begin(self)
   if run.output then run.output:attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
-  loop(self)
-  local status = S.waitid("pidfd", process.pidfd, "exited")
+  until_gone(self)
+  local status = must("the container's end", S.waitid("pidfd", process.pidfd, "exited"))
+  run.process = nil
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began
   return outcome

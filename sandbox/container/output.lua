@@ -24,6 +24,8 @@ local TERMINAL_CHUNK = 8192
 local Output = {}
 Output.__index = Output
 
+local NONE = {} -- of `copies`: those for attached terminals (sandbox.container.attached), given (number, data) and closed
+
 local function is_one_file()
   local a, b = S.fstat(1), S.fstat(2)
   return a and b and a.dev == b.dev and a.ino == b.ino
@@ -32,7 +34,8 @@ end
 --- Makes the pipes, whose ends for the container become the symbols $output.stdout and $output.stderr. limit: of bytes,
 -- or none; log: where they go (sandbox.container.log) instead of luge's own.
 function M.open(limit, log, symbols)
-  local self = setmetatable({ left = limit or math.huge, log = log, streams = {}, writers = {}, errors = {} }, Output)
+  local self = setmetatable({ left = limit or math.huge, log = log, streams = {}, writers = {}, errors = {},
+    copies = NONE }, Output)
   for number, name in ipairs { "stdout", "stderr" } do
     if number == 1 or log or not is_one_file() then
       local reader, writer = S.pipe()
@@ -47,7 +50,17 @@ end
 
 --- The same for a container with a terminal, which comes later (add_terminal).
 function M.of_terminal(limit, log)
-  return setmetatable({ left = limit or math.huge, log = log, streams = {}, writers = {}, errors = {} }, Output)
+  return setmetatable({ left = limit or math.huge, log = log, streams = {}, writers = {}, errors = {}, copies = NONE }, Output)
+end
+
+--- The same for what another luge passes on: readers by the number of their stream.
+function M.of_readers(readers, on_close)
+  local self = M.of_terminal()
+  for number, reader in pairs(readers) do
+    self.streams[number] = { number = number, name = number == 1 and "stdout" or "stderr", reader = reader, pending = "",
+      chunk = FIRST_CHUNK, on_close = on_close }
+  end
+  return self
 end
 
 --- The container has its ends: what luge itself kept open would hide the end of the output.
@@ -78,6 +91,9 @@ local function put(to, data)
   return S.write(to.fd, to.most and data:sub(1, to.most) or data)
 end
 
+--- The same for others who pass on output: { fd =, is_socket =, most = }, and a write to it.
+M.destination, M.put = destination, put
+
 local function number_of(fd) return type(fd) == "number" and fd or fd:getfd() end
 
 -- Reads from the stream, or waits for its reader, or neither any more.
@@ -97,7 +113,8 @@ function Output:close(stream)
   self.watch.handlers[stream.reader:getfd()] = nil
   stream.reader:close()
   stream.pending = ""
-  if stream.on_close then stream.on_close() end
+  for _, copy in ipairs(self.copies) do copy:close(stream.number) end
+  if stream.on_close then stream.on_close(stream) end
 end
 
 -- That nobody reads any more is the reader's choice, or that of a terminal that hung up; anything else is told.
@@ -115,6 +132,7 @@ function Output:push(stream)
       return self:turn(stream, "write")
     elseif not err.INTR then
       if not is_gone(stream, err) then self.errors[#self.errors + 1] = stream.name .. ": " .. tostring(err) end
+      stream.is_unread = true
       return self:close(stream)
     end
     if stream.to.most and stream.pending ~= "" then return self:turn(stream, "write") end
@@ -152,6 +170,7 @@ function Output:pull(stream)
   stream.chunk = #data == stream.chunk and (self.log and LOG_CHUNK or CHUNK) or FIRST_CHUNK
   local allowed = #data <= self.left and data or data:sub(1, self.left)
   self.left = self.left - #allowed
+  for _, copy in ipairs(self.copies) do copy:give(stream.number, allowed) end
   if self.log then
     self.log:append(stream.number, allowed)
   else
@@ -166,6 +185,7 @@ function Output:destination_ready(stream, events)
   if stream.pending ~= "" then
     self:push(stream)
   elseif events.err or events.hup then
+    stream.is_unread = true
     self:close(stream)
   end
 end

@@ -148,13 +148,48 @@ local function mounts(rows, spec, pid)
   standard_mounts(rows, spec, found)
 end
 
--- What the namespace has besides lo, as the process itself sees it.
-local function network(rows, spec, pid)
-  if spec.network.type == "host" then return end
+-- The links of a network namespace, as the process itself sees them.
+local function links_of(pid)
   local links = {}
   for link in (S.readfile(("/proc/%d/net/dev"):format(pid)) or ""):gmatch("\n%s*([^%s:]+):") do links[#links + 1] = link end
-  local got = table.concat(links, " ")
-  row(rows, "network", "lo", got, got == "lo")
+  return table.concat(links, " ")
+end
+
+-- What its interfaces were to have, and whether the kernel lists each of it as the namespace's own.
+local function interfaces(rows, run, symbols, pid)
+  local local4 = S.readfile(("/proc/%d/net/fib_trie"):format(pid)) or ""
+  local local6 = S.readfile(("/proc/%d/net/if_inet6"):format(pid)) or ""
+  for i, interface in ipairs(require "sandbox.plan.steps".resolve(run.network, symbols)) do
+    local asked, got = { interface.name }, { interface.name }
+    for _, key in ipairs { "address", "address6" } do
+      local cidr = interface[key]
+      local text = cidr and cidr:match "^[^/]+"
+      asked[#asked + 1] = cidr
+      if key == "address" and cidr and local4:find(("|-- %s\n%%s+/32 host LOCAL"):format(text:gsub("%.", "%%."))) then
+        got[#got + 1] = cidr
+      elseif key == "address6" and cidr then
+        local hex = S.inet_pton("inet6", text):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+        if local6:find(hex .. "[^\n]* " .. interface.name:gsub("%p", "%%%0") .. "\n") then got[#got + 1] = cidr end
+      end
+    end
+    row(rows, ("network.interfaces[%d]"):format(i), table.concat(asked, " "), table.concat(got, " "), #asked == #got)
+  end
+end
+
+-- What the namespace has: lo and the profile's interfaces, nothing else.
+local function network(rows, run, symbols, pid)
+  local spec = run.spec
+  if spec.network.type == "host" then return end
+  local got = links_of(pid)
+  if spec.network.join or spec.network.pod then
+    local of, its = symbols["net.joined"] or symbols["net.pod"], S.stat(("/proc/%d/ns/net"):format(pid))
+    return row(rows, "network", "joined", got, of and its and S.fstat(of).ino == its.ino)
+  end
+  local asked, wanted, found = { "lo" }, { lo = true }, 0
+  for i, interface in ipairs(run.network or {}) do asked[i + 1], wanted[interface.name] = interface.name, true end
+  for link in got:gmatch "%S+" do found = wanted[link] and found + 1 or found - 1 end
+  row(rows, "network", table.concat(asked, " "), got, found == #asked)
+  if run.network then interfaces(rows, run, symbols, pid) end
 end
 
 local LIMITS = { open_files = "Max open files", file_size = "Max file size", core = "Max core file size",
@@ -283,7 +318,7 @@ function M.read(run, plan, process, symbols)
   end
   capabilities(rows, spec, status)
   mounts(rows, spec, pid)
-  network(rows, spec, pid)
+  network(rows, run, symbols, pid)
   limits(rows, spec, pid)
   cgroups(rows, run, symbols)
   enforced(rows, run, process, pid)

@@ -5,9 +5,10 @@
 -- or the end with --rm, removes it. That a container runs is never read from here but from the lock that its luge
 -- holds: a record that says so without one is of a container that was lost, whose luge was killed.
 --
---   { schema = 1, name, profile, argv = {}, state = "running"|"paused"|"ended", rm = boolean, created, ended = seconds of
---     the epoch, pid = of PID 1, luge = pid, exit_code, signal, reason, message, wall_s, user_s, sys_s,
---     log = its directory, "journald" or null, log_lost_bytes = of the output, when it has ended }
+--   { schema = 1, name, profile, argv = {}, state = "running"|"restarting"|"paused"|"ended", rm = boolean, created,
+--     ended = seconds of the epoch, pid = of PID 1, luge = pid, exit_code, signal, reason, message, wall_s, user_s, sys_s,
+--     log = its directory, "journald" or null, log_lost_bytes = of the output, when it has ended, restarts,
+--     group = its name, needs = names of containers, which it is stopped before }
 
 local S = require "syscall"
 local json = require "luge.json"
@@ -15,22 +16,64 @@ local json = require "luge.json"
 local M = {}
 
 local SCHEMA = 1
+
+-- ---- in the lock of one that runs ----
+
+-- "detached CREATED PID LOG WORD…" and "state running" or "state paused ", of one length, so that one replaces the other.
+-- What is no letter of a word in a line is %XX, an empty word "%".
+local function word_of(text) return text == "" and "%" or (text:gsub("[%s%c%%]", function(c) return ("%%%02X"):format(c:byte()) end)) end
+
+local function text_of(word)
+  if not word:find("%", 1, true) then return word end
+  return word == "%" and "" or (word:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+local WORDS_MOST = 16384 -- a longer command is read from the record, and so is one of a group
+
+--- The lines for the lock of one that runs. The last is the state.
+function M.note(record)
+  local words = {}
+  for i, text in ipairs(record.argv) do words[i] = word_of(text) end
+  local argv = table.concat(words, " ")
+  if #argv > WORDS_MOST or record.needs then argv = "" end
+  return ("detached %.6f %d %s %s\nstate running\n"):format(record.created, record.pid, word_of(record.log or ""), argv)
+end
+
+M.STATES = { running = "running\n", paused = "paused \n" }
+
+--- What the text of a held lock says of a detached container: { created =, pid =, log =, argv = or nil, state = }, or nil.
+function M.noted(text)
+  local created, pid, log, argv, state = text:match("\ndetached (%S+) (%d+) (%S+) ([^\n]*)\nstate (%l+)")
+  if not created then return nil end
+  local words
+  for word in argv:gmatch("%S+") do
+    words = words or {}
+    words[#words + 1] = text_of(word)
+  end
+  log = text_of(log)
+  return { created = tonumber(created), pid = tonumber(pid), log = log ~= "" and log or nil, argv = words, state = state }
+end
+
+-- ---- the file ----
+
 local SIZE_USUAL, SIZE_MAX = 2048, 1 << 20
 
---- Writes a record; the caller holds the lock of its name. true, or nil and the error.
+--- Writes a record; the caller holds the lock of its name. That of one that has ended is there after a loss of power
+-- too: who waits is told of the end later. true, or nil and the error.
 function M.write(directory, record)
-  local dirfd, err = S.open(directory, "path, directory, cloexec")
+  local dirfd, err = S.open(directory, "rdonly, directory, cloexec")
   if not dirfd then return nil, err end
   record.schema = SCHEMA
   local ok
-  ok, err = S.replacefile(dirfd, record.name .. ".json", json.encode(record) .. "\n", "0600")
+  ok, err = S.replacefile(dirfd, record.name .. ".json", json.encode(record) .. "\n", "0600", record.state == "ended")
   dirfd:close()
   return ok, err
 end
 
 -- The fields that others count on; a record with others is none.
 local TYPES = { name = "string", profile = "string", argv = "table", state = "string", created = "number", pid = "number",
-  luge = "number", exit_code = "number", ended = "number", signal = "number", reason = "string", message = "string" }
+  luge = "number", exit_code = "number", ended = "number", signal = "number", reason = "string", message = "string",
+  restarts = "number", group = "string", needs = "table" }
 local REQUIRED = { "name", "argv", "state", "created", "luge" }
 
 local function check(record, name)

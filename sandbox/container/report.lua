@@ -3,6 +3,7 @@
 
 local S = require "syscall"
 local json = require "luge.json"
+local must = require "sandbox.must"
 local receipt = require "sandbox.container.receipt"
 
 local M = {}
@@ -11,14 +12,20 @@ local function directory_of(path)
   return S.open(path:match("^(.*/)[^/]*$") or ".", "path, directory, cloexec")
 end
 
---- Arranges that the receipt is read when the container is sealed.
+--- Arranges that the receipt is read when the container is sealed. path: of the report's file, or nil where somebody else
+-- writes it.
 function M.prepare(run, plan, path)
   run.report_path = path
   -- Opened before the container can put a link in its place: it may be bound writable.
-  run.report_directory = directory_of(path)
+  run.report_directory = path and directory_of(path)
   run.receipt = json.array {}
   run.sealed = function(process, symbols)
     run.receipt = json.array(receipt.read(run, plan, process, symbols))
+    for _, row in ipairs(run.receipt) do
+      if not row.ok then
+        must.fail("the receipt: " .. row.field, ("asked was %s, the kernel says %s"):format(row.asked, tostring(row.got)))
+      end
+    end
   end
 end
 
@@ -39,11 +46,16 @@ local function figures(outcome)
     voluntary_switches = or_null(usage.nvcsw), involuntary_switches = or_null(usage.nivcsw) }
 end
 
-local function document(run, outcome)
+--- The report of a container, a table for JSON.
+function M.document(run, outcome)
+  if run.spec and run.spec.hooks.timeout then require("sandbox.container.hooks").rows(run, run.receipt) end
   return { schema = 1, name = run.name, reason = outcome.reason_name or "setup", exit_code = outcome.exit_code,
     signal = or_null(outcome.signal), figures = figures(outcome), events = json.array(outcome.events or {}), receipt = run.receipt,
-    message = outcome.message }
+    message = outcome.message, restarts = run.restarts }
 end
+
+--- The directory of a report's file, opened.
+M.directory_of = directory_of
 
 --- The report of a run that never came as far as a container: the words are on stderr.
 function M.failed(path, exit_code)
@@ -52,11 +64,15 @@ end
 
 --- Writes the report, whole or not at all.
 function M.write(run, outcome)
-  local path = run.report_path
-  local ok, err = run.report_directory, nil
+  M.put(run.report_path, run.report_directory, M.document(run, outcome))
+end
+
+--- Writes a document to a report's file; directory: opened before, or nil.
+function M.put(path, directory, document)
+  local ok, err = directory, nil
   if not ok then ok, err = directory_of(path) end
   if ok then
-    ok, err = S.replacefile(ok, path:match("[^/]*$"), json.encode(document(run, outcome), { pretty = true }) .. "\n")
+    ok, err = S.replacefile(ok, path:match("[^/]*$"), json.encode(document, { pretty = true }) .. "\n")
   end
   if not ok then
     require("sandbox.cli").complain(("--report %s: %s"):format(path, tostring(err)),

@@ -73,9 +73,15 @@ function M.generate_name(base)
   return base .. "-" .. tail
 end
 
--- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well.
+-- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
+-- and of networks, addresses of a wire and on a bridge, bridges, pods.
+local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.%d+%.[%x.:]+$",
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^pod%.[%w_.-]+$" }
+
 local function is_lock(name)
-  return name:find("^[%w_.-]+%.lock$") or name:find("^range%.%d+$")
+  for _, form in ipairs(LOCKS) do
+    if name:find(form) then return true end
+  end
 end
 
 -- The cgroups that a luge noted in its lock's file (sandbox.plan.cgroups): they have no tie to it and stay when it is
@@ -113,8 +119,32 @@ local function kill_process(text)
   end
 end
 
-local function remove_rest(text, wait)
+-- A descriptor of the network namespace with this number, by a process that is in it.
+local function find_netns(ino)
+  local want = ("net:[%s]"):format(ino)
+  for _, pid in ipairs(S.dir("/proc") or {}) do
+    local path = pid:find("^%d+$") and ("/proc/%s/ns/net"):format(pid)
+    if path and S.readlink(path) == want then return S.open(path, "rdonly, cloexec") end
+  end
+end
+
+-- The bridge that its last user made and did not remove; it may be another network namespace's, which is gone when nobody
+-- is in it.
+local function remove_bridge(text, path)
+  local ino = path:match("/bridge%.(%d+)%.[^/]*$")
+  if not ino then return end
+  local here = S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino)
+  local there = not here and find_netns(ino)
+  if here or there then
+    require("netns")
+    require("netns.bridge").remove_noted(text, there or nil)
+  end
+  if there then there:close() end
+end
+
+local function remove_rest(text, wait, path)
   kill_process(text)
+  remove_bridge(text, path)
   return remove_cgroups(text, wait)
 end
 
@@ -126,10 +156,10 @@ local function remove_unlocked(path, wait)
   if here.type == "file" and S.flock(fd, "ex, nb") then
     local there = S.lstat(path)
     if there and here.ino == there.ino then
-      removed = remove_rest(S.pread(fd, 65536, 0) or "", wait)
+      removed = remove_rest(S.pread(fd, 65536, 0) or "", wait, path)
       -- While we hold the lock: then nobody else has the name.
-      local socket = path:gsub("%.lock$", ".sock")
-      if socket ~= path then S.unlink(socket) end
+      local name = path:match("^(.*)%.lock$")
+      for _, ending in ipairs(name and { ".sock", ".json.new" } or {}) do S.unlink(name .. ending) end
       removed = removed and S.unlink(path)
     end
   end
@@ -143,13 +173,21 @@ function M.collect_name(directory, name, wait)
   return remove_unlocked(("%s/%s.lock"):format(directory, name), wait or false)
 end
 
+-- The names of all locks. What a luge makes here it keeps as long as it watches its container (monitor.lua): of other
+-- files, which are more, it makes none.
+local function locks_in(directory)
+  local dir, locks = S.open(directory, "rdonly, directory, cloexec"), {}
+  for _, name in ipairs(dir and S.names(dir, ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9") or {}) do
+    if is_lock(name) then locks[#locks + 1] = name end
+  end
+  if dir then dir:close() end
+  return locks
+end
+
 --- Removes what luges that were killed left in the state directory: locks that nobody holds. Looks at no more
 -- than `most` of them, so that a start stays cheap, and not always at the same ones where there are more.
 function M.collect(directory, most)
-  local locks, removed = {}, 0
-  for _, name in ipairs(S.dir(directory) or {}) do
-    if is_lock(name) then locks[#locks + 1] = name end
-  end
+  local locks, removed = locks_in(directory), 0
   local first = #locks > most and S.getpid() * most % #locks or 0
   for i = 1, math.min(most, #locks) do
     if remove_unlocked(directory .. "/" .. locks[(first + i - 1) % #locks + 1], false) then removed = removed + 1 end
@@ -161,12 +199,11 @@ end
 -- still there.
 function M.collect_all(directory)
   local removed, left = {}, {}
-  for _, name in ipairs(S.dir(directory) or {}) do
-    local path = directory .. "/" .. name
-    if is_lock(name) then
-      local done = remove_unlocked(path, true)
-      if done then removed[#removed + 1] = name elseif done == false then left[#left + 1] = name end
-    end
+  local locks = locks_in(directory)
+  table.sort(locks)
+  for _, name in ipairs(locks) do
+    local done = remove_unlocked(directory .. "/" .. name, true)
+    if done then removed[#removed + 1] = name elseif done == false then left[#left + 1] = name end
   end
   return removed, left
 end

@@ -23,7 +23,17 @@ Modes.__index = Modes
 --- The modes of the terminal `fd`, for raw() and restore().
 function M.modes(fd)
   local saved = S.tcgetattr(fd)
-  return saved and setmetatable({ fd = fd, saved = saved, is_raw = false }, Modes)
+  return saved and setmetatable({ fd = fd, saved = saved, wanted = S.cfmakeraw(saved), is_raw = false }, Modes)
+end
+
+--- The same, but raw() only has each key given at once and not shown: signals come from the keyboard as before.
+function M.key_modes(fd)
+  local self, flags = M.modes(fd), S.c
+  if self then
+    self.wanted = { lflag = self.saved.lflag & ~(flags.LFLAG.ICANON | flags.LFLAG.ECHO),
+      iflag = self.saved.iflag & ~flags.IFLAG.IXON }
+  end
+  return self
 end
 
 -- In the background the terminal is another job's: its modes are not ours to set (SIGTTOU).
@@ -33,7 +43,7 @@ local function in_foreground(fd)
 end
 
 function Modes:raw()
-  if in_foreground(self.fd) then self.is_raw = S.tcsetattr(self.fd, "now", S.cfmakeraw(self.saved)) == true end
+  if in_foreground(self.fd) then self.is_raw = S.tcsetattr(self.fd, "now", self.wanted) == true end
 end
 
 function Modes:restore()
@@ -72,7 +82,7 @@ local FIRST_LOOK, LONGEST_PAUSE = 0.02, 5
 local function number_of(fd) return type(fd) == "number" and fd or fd:getfd() end
 
 -- A description of our own, which may become nonblocking; sockets and files are read when they are ready.
-local function source(number)
+function M.source(number)
   local st = S.fstat(number)
   if not st then return number end
   if st.type ~= "fifo" and not S.isatty(number) then return number end
@@ -154,7 +164,10 @@ function Input:pull()
   local data, err = S.read(self.from, CHUNK)
   if not data and (err.AGAIN or err.INTR) then return end
   if not data or data == "" then
+    -- Where SIGTTIN is blocked; to the foreground one comes by SIGCONT.
+    if self.is_terminal and not in_foreground(self.from) then return self:turn "waiting" end
     if self.is_terminal and is_hung_up(self.from) then return self.on_hangup() end
+    if self.stays_open then return self:turn "ended" end
     return self:ended()
   end
   if self.filter then
@@ -170,11 +183,11 @@ function Input:taken()
   if self.pending ~= "" then self:push() else self:pull() end
 end
 
--- options: on_hangup, filter (of M.key_filter), on_detach.
+-- options: on_hangup, filter (of M.key_filter), on_detach, stays_open: the end of luge's stdin is not the terminal's.
 local function start_input(watch, master, slave, options)
-  local self = setmetatable({ watch = watch, from = source(0), to = S.dup(master), slave = slave, pending = "",
+  local self = setmetatable({ watch = watch, from = M.source(0), to = S.dup(master), slave = slave, pending = "",
     is_terminal = S.isatty(0) == true, on_hangup = options.on_hangup, filter = options.filter,
-    on_detach = options.on_detach }, Input)
+    on_detach = options.on_detach, stays_open = options.stays_open }, Input)
   watch.handlers[number_of(self.from)] = function() self:pull() end
   watch.handlers[self.to:getfd()] = function() self:taken() end
   -- A file cannot be waited for (EPERM): it is read as fast as the container takes it.
@@ -213,39 +226,71 @@ local function is_master(fd)
     and fs.type == S.c.MAGIC.DEVPTS_SUPER_MAGIC
 end
 
--- Stopped from outside (from the keyboard the container's jobs are): the terminal is the shell's meanwhile.
-local function stop_and_go(self, watch)
-  self.signals = S.signalfd("tstp, cont", "nonblock")
+--- Has luge's terminal raw, and its modes given back while luge is stopped (from outside: from a raw keyboard the
+-- container's jobs are); resumed() is called when it goes on. `stays`: it does not stop. Returns the descriptor of the
+-- signals, which are blocked.
+function M.stop_and_go(watch, modes, resumed, stays)
+  local signals = S.signalfd("tstp, cont", "nonblock")
   S.sigprocmask("block", "tstp, cont")
-  watch:listen(self.signals, function()
-    local info = S.signalfd_read(self.signals)
+  watch:listen(signals, function()
+    local info = S.signalfd_read(signals)
     if info and info.name == "tstp" then
-      self.modes:restore()
+      if stays then return end
+      modes:restore()
       S.kill(S.getpid(), "stop")
     elseif info then
-      self.modes:raw()
-      self:resize()
+      modes:raw()
+      resumed()
     end
   end)
+  modes:raw()
+  return signals
+end
+
+local function no_terminal()
+  local err = S.error(S.c.E.NODEV)
+  err.text = "what the container's /dev/pts gave is no terminal"
+  return nil, err
+end
+
+local function join(self, watch)
+  local function resumed()
+    self:resize()
+    if self.input and self.input.state == "waiting" then self.input:turn "read" end
+  end
+  if self.modes then self.signals = M.stop_and_go(watch, self.modes, resumed, self.run and self.run.stays) end
+  self:resize()
 end
 
 --- The container's terminal is there. Returns nil and an error when it is none.
 function Terminal:begin(watch, master, slave)
-  if not is_master(master) then
-    local err = S.error(S.c.E.NODEV)
-    err.text = "what the container's /dev/pts gave is no terminal"
-    return nil, err
-  end
+  if not is_master(master) then return no_terminal() end
   self.master, self.slave = master, slave
   self.run.output:add_terminal(master, slave, function() self:finish() end)
   local on_end = { on_hangup = function() self.run.output:hang_up() end }
-  if self.run.spec.stdin == "inherit" then self.input = start_input(watch, master, slave, on_end) end
-  if self.modes then
-    stop_and_go(self, watch)
-    self.modes:raw()
-  end
-  self:resize()
+  if self.run.spec.stdin == "inherit" and not self.run.detached then self.input = start_input(watch, master, slave, on_end) end
+  join(self, watch)
   return true
+end
+
+--- Joins luge's terminal to one that was there before and stays: what is typed and the sizes go in, what it writes comes
+-- another way. options: on_hangup, filter, on_detach. nil and an error when it is none.
+function M.join(watch, master, slave, options)
+  if not is_master(master) then return no_terminal() end
+  local own = first_terminal()
+  local self = setmetatable({ own = own, master = master, slave = slave, modes = own == 0 and M.modes(0) or nil }, Terminal)
+  options.stays_open = true
+  self.input = start_input(watch, master, slave, options)
+  join(self, watch)
+  return self
+end
+
+--- Has a program that draws on the whole terminal draw all of it: what is on luge's is older, or has gaps.
+function Terminal:redraw()
+  local size = self.slave and S.tcgetwinsize(self.slave)
+  if not size or size.rows < 2 then return end
+  S.tcsetwinsize(self.slave, { rows = size.rows - 1, cols = size.cols })
+  S.tcsetwinsize(self.slave, { rows = size.rows, cols = size.cols })
 end
 
 --- Luge's terminal may have another size now.

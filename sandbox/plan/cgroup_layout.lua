@@ -5,6 +5,7 @@
 -- some are here and some there. All is read through `host`, so that tests can describe a host in text.
 
 local S = require "syscall"
+local must = require "sandbox.must"
 
 local M = {}
 M.__index = M
@@ -71,7 +72,7 @@ function M.gather()
   return M.new {
     read = function(path) return (S.readfile(path)) end,
     writable = function(path) return S.access(path, "w") == true end,
-    exists = function(path) return S.stat(path) ~= nil end,
+    exists = function(path) return must.look(path, S.stat(path)) ~= nil end,
     -- systemd marks what it gave away, and touches nothing below.
     delegated = function(path)
       return S.getxattr(path, "user.delegate") == "1" or S.getxattr(path, "trusted.delegate") == "1"

@@ -7,6 +7,7 @@
 
 local M = {}
 
+local NOENT = 2 -- where the kernel does not count swap, the file is missing
 local PERIOD = 100000 -- microseconds, the kernel's own default
 
 local function integer(value) return ("%d"):format(value) end
@@ -16,11 +17,11 @@ local function memory(c, value, version, put)
   if version == 2 then
     put("memory.max", integer(value))
     -- Swap is an addition, and none unless somebody writes it.
-    if swap == nil then put("memory.swap.max", "0", { optional = true }) end
+    if swap == nil then put("memory.swap.max", "0", { optional = NOENT }) end
   else
     put("memory.limit_in_bytes", integer(value))
     -- Version 1 counts both together. A kernel without swap accounting lacks the file.
-    if swap == nil then put("memory.memsw.limit_in_bytes", integer(value), { optional = true }) end
+    if swap == nil then put("memory.memsw.limit_in_bytes", integer(value), { optional = NOENT }) end
   end
 end
 

@@ -6,6 +6,7 @@
 -- out of sight, and last of all comes `enter`: what the container's processes see of it is sealed as they are.
 
 local Steps = require "sandbox.plan.steps"
+local terminal = require "sandbox.plan.terminal"
 
 local M = {}
 
@@ -37,10 +38,14 @@ end
 
 -- ---- joining ----
 
-local function join(steps, differ)
+-- A network that the container joined is of another user namespace than its own, over which we have power only before we
+-- are in that.
+local function join(steps, differ, network)
   local flags = {}
+  local before = differ.net and (network.join or network.pod)
+  if before then steps:add("guest", "network", "setns", { "$pidfd", "newnet" }) end
   for _, kind in ipairs(M.KINDS) do
-    if differ[kind] then flags[#flags + 1] = CLONE[kind] end
+    if differ[kind] and not (kind == "net" and before) then flags[#flags + 1] = CLONE[kind] end
   end
   if #flags > 0 then steps:add("guest", "namespaces", "setns", { "$pidfd", table.concat(flags, ", ") }) end
 end
@@ -64,17 +69,19 @@ end
 -- not.
 local OPEN_TIERS = { default = true, ci = true, strict = true }
 local NEEDED = { clone = true, prctl = true, ppoll = true, write = true }
+local NEEDED_ON_TERMINAL = setmetatable({ setsid = true, ioctl = true }, { __index = NEEDED })
 
 --- Whether the filters can be loaded before the process is seen inside: with others it loads them right after, and is
 -- without them for a moment; its ids and capabilities are the container's by then.
-function M.filters_before(seccomp)
+function M.filters_before(seccomp, on_terminal)
+  local needed = on_terminal and NEEDED_ON_TERMINAL or NEEDED
   if not seccomp then return true end
   if not OPEN_TIERS[seccomp.base or ""] then return false end
   for _, name in ipairs(seccomp.deny or {}) do
-    if NEEDED[name] then return false end
+    if needed[name] then return false end
   end
   for _, rule in ipairs(seccomp.rules or {}) do
-    if NEEDED[rule.call] then return false end
+    if needed[rule.call] then return false end
   end
   return true
 end
@@ -90,10 +97,10 @@ end
 
 local function is_pdeathsig(step) return step.op == "prctl" and step.args[1] == "set_pdeathsig" end
 
--- What has another place or another form here. PID 1, the receipt's wait and the container's terminal (ioctl, its only one
--- among these steps) are not wanted.
+-- What has another place or another form here. PID 1, the receipt's wait, the container's terminal (ioctl, its only one
+-- among these steps) and health.fd (dup3) are not wanted.
 local OTHERWISE = { init = true, wait = true, lifeline = true, reset_signals = true, close_range = true, chdir = true,
-  exec = true, setsid = true, ioctl = true }
+  exec = true, setsid = true, ioctl = true, dup3 = true }
 
 local KEPT = { keyctl_join_session = true, setrlimit = true, prlimit = true, setpriority = true, sched_setaffinity = true,
   sched_setscheduler = true, cap_bounding_drop = true, prctl = true, setgroups = true, setresgid = true, setresuid = true,
@@ -138,7 +145,7 @@ end
 local function seal(steps, facts, want)
   local kept, filters = sorted(facts.seal)
   if not kept then return nil, filters end
-  local before = M.filters_before(facts.spec.seccomp)
+  local before = M.filters_before(facts.spec.seccomp, want.terminal)
   steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
   add_all(steps, kept, want)
   steps:add("seal", "cwd", "chdir", { { literal = want.cwd or facts.spec.cwd } })
@@ -147,6 +154,7 @@ local function seal(steps, facts, want)
   if before then add_all(steps, filters, want) end
   steps:add("seal", "namespaces.pid", "enter", {})
   steps:add("seal", "terminal", "setsid", {}, { optional = true })
+  if want.terminal then steps:add("seal", "terminal", "ioctl", { 1, "tiocsctty", 0 }) end
   steps:add("seal", "namespaces", "prctl", { "set_pdeathsig", "kill" })
   steps:add("seal", "namespaces", "lifeline", {})
   if not before then add_all(steps, filters, want) end
@@ -156,7 +164,8 @@ end
 
 --- The steps by which a command joins.
 -- facts: of sandbox.container.describe. host: { differ = kinds of namespaces that are not ours, maps_root = { uid =, gid = }
--- whether the container has an id 0, capabilities = all names }. want: { user = of the command line, cwd = }.
+-- whether the container has an id 0, capabilities = all names }. want: { user = of the command line, cwd =, terminal =
+-- whether it gets one of its own }.
 ---@return table|nil steps  or nil
 ---@return string|nil op  a sealing step that this luge does not know how to repeat
 function M.compile(facts, host, want)
@@ -164,9 +173,13 @@ function M.compile(facts, host, want)
   clone(steps, facts)
   steps:add("guest", "command", "close_range", { 3, 0xffffffff, "cloexec" })
   steps:add("guest", "command", "prctl", { "set_dumpable", 0 })
-  join(steps, host.differ)
+  join(steps, host.differ, facts.spec.network)
   become_root(steps, facts, host)
   if want.user then steps:add("guest", "user", "lookup_user", { "/", want.user }, { save = "$user" }) end
+  if want.terminal then
+    local master, slave = terminal.make(steps, want.user and "$user.uid" or facts.user.uid)
+    terminal.hand_over(steps, master, slave, 0)
+  end
   local ok, op = seal(steps, facts, want)
   if not ok then return nil, op end
   return steps.list

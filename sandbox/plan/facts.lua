@@ -5,12 +5,13 @@
 
 local S = require "syscall"
 local list = require "sandbox.plan.list"
+local must = require "sandbox.must"
 
 local M = {}
 
 -- The passwd line of a user: { name=, uid=, gid=, home= } or nil.
 local function passwd_of(uid)
-  for line in (S.readfile("/etc/passwd") or ""):gmatch("[^\n]+") do
+  for line in (must.text "/etc/passwd" or ""):gmatch("[^\n]+") do
     local name, id, gid, home = line:match("^([^:]*):[^:]*:(%d+):(%d+):[^:]*:([^:]*)")
     if id and tonumber(id) == uid then
       return { name = name, uid = uid, gid = tonumber(gid), home = home }
@@ -21,7 +22,7 @@ end
 -- Every range of a subordinate id file: a list of { first=, count= }.
 local function ranges_of(path)
   local ranges = {}
-  for first, count in (S.readfile(path) or ""):gmatch("[^\n:]*:(%d+):(%d+)") do
+  for first, count in (must.text(path) or ""):gmatch("[^\n:]*:(%d+):(%d+)") do
     ranges[#ranges + 1] = { first = tonumber(first), count = tonumber(count) }
   end
   return ranges
@@ -30,7 +31,7 @@ end
 -- The subordinate ranges of a user, from /etc/subuid or /etc/subgid: a list of { first=, count= }.
 local function subordinate(path, name, id)
   local ranges = {}
-  for line in (S.readfile(path) or ""):gmatch("[^\n]+") do
+  for line in (must.text(path) or ""):gmatch("[^\n]+") do
     local owner, first, count = line:match("^([^:]+):(%d+):(%d+)")
     if owner and (owner == name or owner == tostring(id)) then
       ranges[#ranges + 1] = { first = tonumber(first), count = tonumber(count) }
@@ -45,6 +46,10 @@ local function find_program(name)
     if S.access(path, "x") then return path end
   end
 end
+
+local function has_capability(name) return list.has(must("luge's own capabilities", S.capget()).effective, name) end
+
+local function own_cpus() return must("the processors that luge may run on", S.sched_getaffinity(0)) end
 
 -- Each fact is found on first use: a run that needs no memory size does not read /proc/meminfo.
 local finders = {
@@ -61,23 +66,31 @@ local finders = {
   home = function(f) return f.env.HOME or f.passwd.home or "/" end,
   arch = function() return S.uname().machine end,
   kernel = function() return S.uname().release end,
-  cpus = function() return #S.sched_getaffinity(0) end,
+  cpus = function() return #own_cpus() end,
   memory = function()
-    return (tonumber((S.readfile("/proc/meminfo") or ""):match("MemTotal:%s*(%d+)")) or 0) * 1024
+    return (tonumber((must.text "/proc/meminfo" or ""):match("MemTotal:%s*(%d+)")) or 0) * 1024
   end,
   -- CAP_SYS_ADMIN: namespaces, mounts and id maps can be made without a user namespace of our own.
-  privileged = function() return list.has(S.capget().effective, "sys_admin") end,
+  privileged = function() return has_capability "sys_admin" end,
   -- The first user namespace of the machine: device nodes and idmapped mounts of its file systems work.
   initial_userns = function()
-    return (S.readfile("/proc/self/uid_map") or ""):match("^%s*0%s+0%s+4294967295%s*$") ~= nil
+    return (must.text "/proc/self/uid_map" or ""):match("^%s*0%s+0%s+4294967295%s*$") ~= nil
   end,
   -- CAP_SYS_RESOURCE over the whole machine: hard limits can be raised.
-  sys_resource = function(f) return f.initial_userns and list.has(S.capget().effective, "sys_resource") end,
+  sys_resource = function(f) return f.initial_userns and has_capability "sys_resource" end,
   -- CAP_SYS_NICE over the machine: priorities can be raised.
-  sys_nice = function(f) return f.initial_userns and list.has(S.capget().effective, "sys_nice") end,
-  nice = function() return S.getpriority("process") end,
-  own_cpus = function() return S.sched_getaffinity(0) end,
-  oom_score = function() return tonumber(S.readfile("/proc/self/oom_score_adj")) or 0 end,
+  sys_nice = function(f) return f.initial_userns and has_capability "sys_nice" end,
+  -- Power over the network that luge itself is in.
+  net_admin = function() return has_capability "net_admin" end,
+  -- The number of that network namespace.
+  netns = function() return must("luge's own network namespace", S.stat("/proc/self/ns/net")).ino end,
+  -- IPv6: a kernel may be without, or it is switched off at boot.
+  ipv6 = function(f) return f:stat("/proc/net/if_inet6") ~= nil end,
+  -- Where that network has routes to, as netns.pool takes them.
+  host_networks = function() return require("netns.pool").host_networks() or {} end,
+  nice = function() return must("luge's own niceness", S.getpriority("process")) end,
+  own_cpus = own_cpus,
+  oom_score = function() return tonumber(must.text "/proc/self/oom_score_adj") or 0 end,
   capabilities = function() return S.cap_names() end,
   newuidmap = function() return find_program("newuidmap") end,
   newgidmap = function() return find_program("newgidmap") end,
@@ -99,7 +112,7 @@ local methods = {}
 function methods:stat(path)
   local known = self.seen[path]
   if known == nil then
-    known = S.stat(path) or false
+    known = must.look(path, S.stat(path)) or false
     self.seen[path] = known
   end
   return known or nil
@@ -120,7 +133,7 @@ end
 
 --- The limits luge itself runs under: { soft =, hard = }, "unlimited" for none.
 function methods.rlimit(_, name)
-  return S.getrlimit(name)
+  return must("luge's own limit " .. name, S.getrlimit(name))
 end
 
 --- The disk that a block device is or is a part of, or that holds a directory: "254:0", or nil.
@@ -139,14 +152,17 @@ end
 
 --- What the symbolic link `path` holds, or nil when it is none.
 function methods:link(path)
-  return (S.readlink(path))
+  local target, err = S.readlink(path)
+  if target or err.INVAL then return target end
+  return (must.look(path, nil, err))
 end
 
 local function look_in_root(root, path, flags)
-  local dir = S.open(root, "path, directory, cloexec")
+  local dir = must.look(root, S.open(root, "path, directory, cloexec"))
   if not dir then return nil end
-  local fd = S.openat2(dir, path, { flags = flags, resolve = "in_root, no_magiclinks" })
-  local st = fd and S.fstat(fd)
+  local fd, err = S.openat2(dir, path, { flags = flags, resolve = "in_root, no_magiclinks" })
+  if not fd and not err.XDEV then must.look(root .. "/" .. path, fd, err) end
+  local st = fd and must(root .. "/" .. path, S.fstat(fd))
   if fd then fd:close() end
   dir:close()
   return st
@@ -203,6 +219,17 @@ function methods.setid_below(_, path)
   local found = dir and find_setid(dir, path, S.fstat(dir).dev)
   if dir then dir:close() end
   return found
+end
+
+--- Why a file on the host is no script for a hook, and the way out; nil where it is one. trusted: whose files root takes.
+function methods:hook_fault(path, trusted)
+  local why = self.uid == 0 and require("sandbox.profile.search").distrust(path, trusted)
+  if why then return ("%s is refused: %s, and root runs only what nobody else can change"):format(path, why) end
+  local script, err = S.read_script(path)
+  if script then return nil end
+  local text = rawget(err, "text")
+  return text and (text:find(path, 1, true) and text or path .. ": " .. text) or ("%s: %s"):format(path, tostring(err)),
+    err.NOENT and "a relative path starts beside the file that wrote it" or nil
 end
 
 local meta = {

@@ -11,6 +11,7 @@ local namespaces = require "sandbox.plan.namespaces"
 local process = require "sandbox.plan.process"
 local tree = require "sandbox.plan.tree"
 local users = require "sandbox.plan.users"
+local network = require "netns.plan"
 
 local M = {}
 
@@ -126,7 +127,11 @@ end
 local function take_names(c)
   local steps = c.steps
   steps:add("host", "name", "ensure_directory", { "$state", "0700" })
-  steps:add("host", "name", "take_lock", { "${state}/${name}.lock", "profile " .. (c.spec.profile_name or "-") .. "\n" },
+  local note = "profile " .. (c.spec.profile_name or "-") .. "\n" .. (c.options.group and "group " .. c.options.group .. "\n" or "")
+  if c.spec.restart or c.spec.health then
+    note = note .. require("sandbox.container.vitals").line(0, "running", c.spec.health and "starting")
+  end
+  steps:add("host", "name", "take_lock", { "${state}/${name}.lock", note },
     { save = "$lock.name", undo = { "unlink", { "${state}/${name}.lock" } } })
   steps:add("host", "name", "ensure_free", { "${state}/${name}.json" })
   steps:add("host", "name", "listen_at", { "${state}/${name}.sock" },
@@ -170,7 +175,7 @@ local function keep_namespaces(c)
   c.steps:add("attach", "keep", "open", { "/proc/${child}/ns/mnt", "rdonly, cloexec" }, { save = "$keep.mount" })
 end
 
-local PLACES = { "host", "clone", "attach", "guest", "seal" }
+local PLACES = { "host", "clone", "attach", "guest", "seal", "started", "stopped" }
 
 -- The parts of a plan add steps of several places side by side; the run takes one place after the other.
 local function in_order(list)
@@ -184,7 +189,8 @@ local function in_order(list)
   return sorted
 end
 
---- The steps of a container. options: report (the receipt is wanted), detach.
+--- The steps of a container. options: report (the receipt is wanted), detach, group = the name of its group, trusted =
+-- uids whose hooks root runs.
 ---@return table|nil plan { steps =, ids =, user =, constants = } or nil
 ---@return table|nil faults list of { path =, message =, hint = }
 function M.compile(spec, facts, options)
@@ -220,15 +226,17 @@ function M.compile(spec, facts, options)
   process.output(c)
   mounts.plan(c)
   mounts.pivot(c)
+  network.interfaces(c)
   steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
   if c.terminal then require("sandbox.plan.terminal").plan(c) end
+  if spec.hooks.timeout then require("sandbox.plan.hooks").plan(c) end
   users.lock_mounts(c)
   process.seal(c)
   mark_optional(steps, spec.optional)
   if #c.faults > 0 then return nil, c.faults end
   return { steps = in_order(steps.list), ids = c.ids, user = c.user, user_is_known = user_is_known(c), home = c.home,
-    constants = c.constants,
-    new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal }
+    constants = c.constants, new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal,
+    network = c.network, takes_ranges = c.ids.range ~= nil or c.network ~= nil or spec.network.pod ~= nil }
 end
 
 return M

@@ -38,11 +38,12 @@ end
 --- The clone step. The child is a copy of luge, in the new namespaces.
 function M.clone(c)
   local namespaces = c.spec.namespaces
+  network.clone(c)
   local flags = {}
   if c.ids.userns then flags[1] = CLONE.user end
   for _, kind in ipairs(KINDS) do
     local value = namespaces[kind]
-    if kind == "net" and value == true then value = network.is_own(c.spec.network) or "host" end
+    if kind == "net" and not is_path(value) then value = network.is_own(c.spec.network) or "host" end
     if is_path(value) then
       c.joins = c.joins or {}
       c.joins[#c.joins + 1] = { kind, value }

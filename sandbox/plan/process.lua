@@ -51,9 +51,11 @@ local function processes(c)
       "leave id_map out, choose another user, or write optional(…)")
   end
   value = value + (c.spec.init and 1 or 0)
-  -- A default that is above the hard limit leaves that one in force, which is stricter.
   if why == "limits.pids" then
-    c.steps:add("seal", why, "setrlimit", { "nproc", value, value }, { optional = true })
+    -- A default that is above the hard limit leaves that one in force, which is stricter.
+    local hard = c.facts:rlimit("nproc").hard
+    if math.type(hard) == "integer" then value = math.min(value, hard) end
+    c.steps:add("seal", why, "setrlimit", { "nproc", value, value })
   else
     limit(c, "processes", value, why)
   end
@@ -219,6 +221,7 @@ function M.seal(c)
   steps:add("seal", "umask", "umask", { spec.umask })
   steps:add("seal", "cwd", "chdir", { { literal = spec.cwd } })
   steps:add("seal", "command", "reset_signals", {})
+  if spec.health and spec.health.fd then steps:add("seal", "health.fd", "dup3", { "$ready", spec.health.fd }) end
   steps:add("seal", "command", "close_range", { "$keep" })
   if not early then filters(c) end
   if c.options.report then steps:add("seal", "command", "wait", {}) end

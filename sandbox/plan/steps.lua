@@ -14,11 +14,12 @@ function M.new()
   return setmetatable({ list = {}, fds = 0 }, M)
 end
 
---- Appends a step and returns it. `why` is the path of the field that asks for it.
+--- Appends a step and returns it. `why` is the path of the field that asks for it. more: save, undo, optional; waits: a
+-- guest step that the attach steps come before.
 function M:add(where, why, op, args, more)
   local step = { where = where, why = why, op = op, args = args }
   if more then
-    step.save, step.undo, step.optional = more.save, more.undo, more.optional
+    step.save, step.undo, step.optional, step.waits = more.save, more.undo, more.optional, more.waits
   end
   local list = self.list
   list[#list + 1] = step
@@ -72,8 +73,16 @@ function M.resolve(value, symbols) return walk.resolve(value, symbols, resolve_s
 local function operation(S, op)
   local known = S[op]
   if known then return known end
-  local area, name = op:match("^(%w+)%.(%w+)$")
+  local area, name = op:match("^(%w+)%.([%w_]+)$")
   return S[area][name]
+end
+
+--- Whether a step may fail so: `optional` is true, or the number of the one error that may be.
+function M.accepts(step, err) return step.optional == true or step.optional ~= nil and err.errno == step.optional end
+
+--- Takes back what a step did: its undo, { op, args }.
+function M.undo(S, undo, symbols)
+  return walk.apply(undo[2], symbols, resolve_string, operation(S, undo[1]))
 end
 
 --- Runs one step with the functions of `S`; returns its value, or nil and the error.

@@ -9,10 +9,10 @@ local M = {}
 
 local PTS = "/dev/pts"
 
--- Whether what lies on /dev/pts is a devpts that luge mounted. Mounts come in path order.
-local function own_devpts(c)
-  local own = not c.spec.removed_mounts["/dev"]
-  for _, mount in ipairs(c.spec.mounts) do
+--- Whether what lies on /dev/pts in a container of `spec` is a devpts that luge mounted. Mounts come in path order.
+function M.own_devpts(spec)
+  local own = not spec.removed_mounts["/dev"]
+  for _, mount in ipairs(spec.mounts) do
     if mount.target == PTS then
       own = mount.type == "devpts"
     elseif mount.target == "/dev" or mount.target:sub(1, #PTS + 1) == PTS .. "/" then
@@ -25,7 +25,7 @@ end
 --- Sets c.terminal where the container gets one: asked for, or "auto" on a terminal.
 function M.decide(c)
   local spec = c.spec
-  if own_devpts(c) then
+  if M.own_devpts(spec) then
     c.terminal = spec.terminal == true or spec.stdin == "inherit"
   elseif spec.terminal == true then
     c:fault("terminal", "the container has no /dev/pts of its own to make one in: its mounts replace it",
@@ -45,9 +45,9 @@ local function console(c, slave)
   steps:add("guest", "terminal", "move_mount", { fd, "", tree, "console", "f_empty_path" })
 end
 
---- The guest steps, after the old root is gone and the user is known.
-function M.plan(c)
-  local steps, why = c.steps, "terminal"
+--- The steps that make a terminal in the tree that is the root by now, for a user's number: the symbols of both ends.
+function M.make(steps, uid)
+  local why = "terminal"
   local master = steps:open("guest", why, "master", "openat2",
     { "fdcwd", PTS .. "/ptmx", { flags = "rdwr, noctty, nonblock", resolve = "no_symlinks" } })
   steps:add("guest", why, "expect_device", { master, "char", 5, 2 })
@@ -56,12 +56,23 @@ function M.plan(c)
   steps:add("guest", why, "tcsetattr", { slave, "now", "$terminal.modes" })
   steps:add("guest", why, "tcsetwinsize", { slave, "$terminal.size" })
   -- The group is tty where that is mapped (gid=5 of the devpts).
-  steps:add("guest", why, "fchown", { slave, "$user.uid", -1 })
-  console(c, slave)
-  for number = c.spec.stdin == "inherit" and 0 or 1, 2 do
-    steps:add("guest", why, "dup3", { slave, number })
+  steps:add("guest", why, "fchown", { slave, uid, -1 })
+  return master, slave
+end
+
+--- It becomes the standard streams from `first` on, and luge gets both ends.
+function M.hand_over(steps, master, slave, first)
+  for number = first, 2 do
+    steps:add("guest", "terminal", "dup3", { slave, number })
   end
-  steps:add("guest", why, "sendmsg", { "$channel", { data = "terminal", fds = { master, slave } } })
+  steps:add("guest", "terminal", "sendmsg", { "$channel", { data = "terminal", fds = { master, slave } } })
+end
+
+--- The guest steps, after the old root is gone and the user is known.
+function M.plan(c)
+  local master, slave = M.make(c.steps, "$user.uid")
+  console(c, slave)
+  M.hand_over(c.steps, master, slave, c.spec.stdin == "inherit" and 0 or 1)
 end
 
 return M

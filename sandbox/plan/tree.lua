@@ -5,6 +5,8 @@
 -- lie below it: where a read-only host tree lacks it, that tree becomes the lower layer of a throw-away
 -- overlay (a "view"), so that nothing is ever made in the host's files.
 
+local network = require "netns.plan"
+
 local M = {}
 
 -- What comes from the host under the root "system".
@@ -25,6 +27,14 @@ local function host_tree(list, path, target)
     id_map = false })
 end
 
+local function add_network_files(c, list)
+  local hosts, resolver = network.files(c)
+  standard(list, { type = "file", target = "/etc/hosts", mode = 420, why = "network", text = hosts, has_symbols = true })
+  if resolver then
+    standard(list, { type = "file", target = "/etc/resolv.conf", mode = 420, why = "network", text = resolver })
+  end
+end
+
 local function add_etc(c, list)
   local facts = c.facts
   for _, path in ipairs(ETC_BINDS) do
@@ -43,8 +53,7 @@ local function add_etc(c, list)
       if facts:stat(path) then standard(list, { type = "copy", source = path, target = path, why = "network" }) end
     end
   else
-    standard(list, { type = "file", target = "/etc/hosts", mode = 420, why = "network",
-      text = "127.0.0.1\tlocalhost ${hostname}\n::1\tlocalhost ${hostname}\n", has_symbols = true })
+    add_network_files(c, list)
     standard(list, { type = "file", target = "/etc/nsswitch.conf", mode = 420, why = "network",
       text = "passwd: files\ngroup: files\nhosts: files dns\n" })
   end
@@ -103,6 +112,7 @@ local function add_standard(c, list)
       if c.facts:stat(home) then standard(list, { type = "tmpfs", target = home, mode = 493 }) end
     end
   end
+  if root.type ~= "system" and network.has_files(c.spec.network) then add_network_files(c, list) end
   standard(list, { type = "proc", target = "/proc", why = "mounts" })
   standard(list, { type = "sysfs", target = "/sys", why = "mounts" })
   standard(list, { type = "dev", target = "/dev", why = "devices" })

@@ -19,7 +19,8 @@ local function add_defaults(rec, value)
     local name, type_ = f[1], f[2]
     if value[name] == nil then
       if f.default ~= nil then value[name] = copy(f.default) end
-      if type(type_) == "table" and type_.kind == "record" then value[name] = {} end
+      -- One that may be off is there only when it was written.
+      if type(type_) == "table" and type_.kind == "record" and not f.off then value[name] = {} end
     end
     if type(type_) == "table" and type_.kind == "record" and type(value[name]) == "table" then
       add_defaults(type_, value[name])
@@ -177,8 +178,10 @@ end
 local function namespaces(spec, complain)
   local ns, network = spec.namespaces, spec.network.type
   local net = network == "host" and "host" or true
+  if spec.network.join or spec.network.pod then net = "joined" end
   if spec.written_net_namespace and ns.net ~= net then
-    complain({ "namespaces", "net" }, 'disagrees with network = "' .. network .. '"', ns.net == "host"
+    complain({ "namespaces", "net" }, network == "table" and "disagrees with network" or
+      'disagrees with network = "' .. network .. '"', ns.net == "host"
       and 'write network = "host"'
       or "leave it out: network decides")
   end
@@ -269,6 +272,22 @@ local function log(spec)
   if type(spec.log) == "table" then add_defaults(schema.log.table, spec.log) end
 end
 
+local function health(spec, complain)
+  local h = spec.health
+  if type(h) ~= "table" then return end
+  if (h.command == nil) == (h.fd == nil) then
+    complain({ "health" }, "needs one of command and fd", 'for example health = { command = { "true" } }')
+  elseif h.command and #h.command == 0 then
+    complain({ "health", "command" }, "has no words", 'for example { "test", "-e", "/run/ready" }')
+  end
+end
+
+-- Empty without a script.
+local function hooks(written)
+  if not written or not (written.prepare or written.guest or written.started or written.stopped) then return {} end
+  return written
+end
+
 -- Everything together ------------------------------------------------------------------------------------
 
 local function strip(map)
@@ -302,6 +321,7 @@ function M.finish(merged, profile_name, facts, complain)
   devices(spec)
   identity(spec, facts, complain)
   user(spec, facts, complain)
+  if spec.network.type == "table" then require "sandbox.profile.finish_network".finish(spec.network, complain) end
   namespaces(spec, complain)
   capabilities(spec, complain)
   seccomp(spec, merged.optional, complain)
@@ -309,9 +329,12 @@ function M.finish(merged, profile_name, facts, complain)
   root(spec, complain)
   limits(spec)
   log(spec)
+  if type(spec.restart) == "table" then add_defaults(schema.restart.table, spec.restart) end
+  health(spec, complain)
   environment(spec, env, facts.env or {}, complain)
   spec.hostname, spec.annotations = spec.hostname or spec.name, strip(spec.annotations)
-  spec.landlock, spec.hooks = false, {}
+  spec.landlock = false
+  spec.hooks = hooks(spec.hooks)
   if not spec.keep.to then spec.keep = nil end
   spec.written_user_namespace, spec.written_net_namespace = nil, nil
   spec.optional, spec.unenforced = {}, {}

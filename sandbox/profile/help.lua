@@ -22,6 +22,14 @@ local WORDS = {
   capability_preset = '"oci" or "all"', syscall = "name of a system call", mount_flags = "mount flags",
   comparison = 'comparison { 0, "==", "AF_UNIX" }', id_range = "range { inside, outside, count }",
   sysctl = "text or number", cgroup_path = "path in a cgroup hierarchy",
+  interface_name = "name of an interface", link_name = "name of a link of the host", mac = "Ethernet address",
+  address4 = '"auto", false or an IPv4 address with a width: "10.0.5.2/24"',
+  address6 = '"auto", false or an IPv6 address with a width: "fd00:5::2/64"',
+  gateway4 = '"auto", false or an IPv4 address', gateway6 = '"auto", false or an IPv6 address',
+  cidr4 = "IPv4 address with a width", cidr6 = "IPv6 address with a width", subnet4 = "IPv4 network",
+  subnet6 = "IPv6 network", ip = "IPv4 or IPv6 address", destination = 'network, "default" or "default6"',
+  network = "network or address", port = "port", port_range = "port or range of ports", host_port = "port, or ADDRESS:PORT",
+  rate = "rate", join = "path of a network namespace, or name of a container",
 }
 
 local function type_words(type_)

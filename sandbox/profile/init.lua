@@ -17,41 +17,62 @@ local function base_name(label, container)
   return (name == "" and "profile" or name):sub(1, 40) .. (container and "-" .. container or "")
 end
 
--- Checks, merges and finishes what load.evaluate gives. Returns the spec, or nil and all faults.
-function M.build(value, origins, info, request)
+-- Merges and finishes one container. how: base, extra = whether the request's overrides are its, network = of its group.
+-- Returns the spec, or what there is of it, its faults, and what the place of a value is found by.
+local function build_one(raw, origins, info, request, how)
   local facts = request.facts
-  local raw = value
-  if value.type ~= "container" or request.container then
-    local why
-    raw, why = require "sandbox.profile.group".pick(value, origins, request.container)
-    if not raw then return nil, why end
-  end
   local faults = {}
   local places = setmetatable({}, { __mode = "k" })
   local extra = {}
-  for _, override in ipairs(request.overrides or {}) do
+  for _, override in ipairs(how.extra and request.overrides or {}) do
     local layer, fault = require "sandbox.profile.overrides".layer(override, places, request)
     if layer then extra[#extra + 1] = layer else faults[#faults + 1] = fault end
   end
   local source = { raw = raw, origins = origins, places = places, text = info.text, dir = info.directory }
   local merged = merge.merge(source, extra, faults)
-  if #faults > 0 then return nil, faults end
-  local known = { origins = merged.origins, places = places, layers = merged.layers }
+  local known = { origins = merged.origins, places = places, layers = merged.layers, trusted = info.trusted }
+  if #faults > 0 then return merged.value, faults, known end
   local function complain(keys, message, hint)
     local layer = require "sandbox.profile.origin".layer_of(known, keys) or merged.layers[#merged.layers]
     faults[#faults + 1] = { path = require "sandbox.profile.errors".path_text(keys), keys = keys, at = keys,
       raw = { [0] = layer.raw },
       layer = layer, message = message, hint = hint, part = "value" }
   end
-  local spec = finish.finish(merged, base_name(info.main, request.container), facts, complain)
-  if #faults > 0 then return nil, faults end
-  if facts.debug then spec = finish.freeze(spec) end
+  if how.network then require "sandbox.profile.group".join_network(merged.value, how.network) end
+  local spec = finish.finish(merged, how.base, facts, complain)
+  if next(spec.needs) and not how.member then
+    complain({ "needs" }, "names containers of a group, and this is none", "return group { containers = { … } }, or leave it out")
+  end
+  if #faults == 0 and facts.debug then spec = finish.freeze(spec) end
   provenance[spec] = known
+  return spec, faults, known
+end
+
+-- Checks, merges and finishes what load.evaluate gives. Returns the spec, or nil and all faults; of a whole group, where
+-- the request takes one, what sandbox.profile.group says.
+function M.build(value, origins, info, request)
+  local raw, network = value, nil
+  if value.type ~= "container" or request.container then
+    local group = require "sandbox.profile.group"
+    if value.type == "group" and not request.container and request.whole then
+      return group.build(value, origins, base_name(info.main), function(member, how)
+        how.base = base_name(info.main, how.member)
+        return build_one(member, origins, info, request, how)
+      end, request, info.text)
+    end
+    local why
+    raw, why, network = group.pick(value, origins, request.container, info.text)
+    if not raw then return nil, why end
+  end
+  local spec, faults = build_one(raw, origins, info, request,
+    { base = base_name(info.main, request.container), extra = true, network = network, member = request.container })
+  if #faults > 0 then return nil, faults end
   return spec
 end
 
 -- request: { source = { path = } or { name = } or { stdin = true } or { text =, label = }, container = name in a group,
--- params = {}, overrides = { { field =, text = or value = or append =, origin = "--timeout" } }, facts = }
+-- params = {}, overrides = { { field =, text = or value = or append =, origin = "--timeout" } }, facts =,
+-- whole = whether a group of containers is meant where the profile is one }
 -- Returns the spec, or nil and the faults (M.format makes text of them).
 function M.load(request)
   local load = require "sandbox.profile.load"
@@ -70,6 +91,11 @@ end
 -- Where a field of a spec was written: "ci.lua:14", "--timeout", or "default".
 function M.origin(spec, path)
   return require "sandbox.profile.origin".origin(provenance[spec], spec, path)
+end
+
+-- Whose files root takes for a spec: a set of uids.
+function M.trusted(spec)
+  return provenance[spec] and provenance[spec].trusted or { [0] = true }
 end
 
 -- Faults that a later stage found in a finished spec, { path, message, hint }, get their place for M.format.

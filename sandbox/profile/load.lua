@@ -103,7 +103,7 @@ local function sorted_keys(set)
 end
 
 local function new_info(files, used)
-  local info = { main = files.list[1].label, text = {}, directory = {}, files = {} }
+  local info = { main = files.list[1].label, text = {}, directory = {}, files = {}, trusted = files.trusted }
   for i, file in ipairs(files.list) do
     info.text[file.label] = file.text
     info.directory[file.label] = file.directory

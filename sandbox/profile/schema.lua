@@ -22,7 +22,6 @@ local record, choice, either, typed = node "record", node "choice", node "either
 local function list(of, merge) return { kind = "list", of = of, merge = merge } end
 local function map(of, key) return { kind = "map", of = of, key = key } end
 
-local GROUP = "groups, health checks and restarts are not in this version; leave it out"
 local LATER = "leave it out"
 
 -- What comes from constructors ---------------------------------------------------------------------------
@@ -266,22 +265,22 @@ local limits = record { name = "limits",
   limit("cpu_time", "duration", "The most CPU time of all its processes together: then stop, and exit code 124.", '"5m"',
     { unit = "seconds", min = 0.1 }),
   limit("output", "size", "The most that passes of stdout and stderr, which are pipes then or one terminal: then stop, and "
-    .. "exit code 124.", '"10M"', { unit = "bytes" }),
+    .. "exit code 124. What exec writes goes to its caller, and does not count.", '"10M"', { unit = "bytes" }),
   limit("disk", "size", "The most that /tmp, /run, /var/tmp, the home, /dev/shm and each tmpfs and discarded overlay without a "
     .. "size hold together: then ENOSPC.", '"1G"', { unit = "bytes", min = 4096 }),
   limit("parent", "cgroup_path", "The cgroup, of each hierarchy that a limit needs, to make its own in; it must be there.",
     '"/ci"'),
 }
 
-local network = typed { name = "network", words = { "none", "host", "internet", "private" }, table = "private",
-  takes = { "none", "host", "internet", "private", record = function() return M.network end } }
-M.network = record { name = "network",
-  { "interfaces", list "any", example = '{ { name = "eth0" } }', doc = "Its interfaces, in order." },
-  { "publish", list "any", example = '{ "8080:80" }', doc = "Ports of the host that lead into the container." },
-  { "egress", list "any", example = '{ "192.0.2.1:443" }', doc = "Where it may connect to." },
-  { "bandwidth", "any", example = '{ rate = "10M" }', doc = "Bytes in a second." },
-  { "hosts", map("word", "word"), example = '{ db = "192.0.2.1" }', doc = "Names in /etc/hosts." },
-  { "dns", list "word", example = '{ "192.0.2.53" }', doc = "Name servers." } }
+local network = typed { name = "network", words = { "none", "host", "internet", "private" }, table = "table",
+  takes = { "none", "host", "internet", "private", "table", record = function() return M.network end } }
+local network_kinds
+M.network, network_kinds = require "sandbox.profile.schema_network" { record = record, typed = typed, list = list, map = map,
+  choice = choice }
+for name, kind in pairs(network_kinds) do
+  kind.name = name
+  if kind.example then kinds[name] = kind end -- "user" is a field as well
+end
 
 -- The smallest file holds two of the largest records (sandbox.container.log).
 M.log = either { name = "log", scalar = choice { "journald" }, table = record { name = "log",
@@ -289,6 +288,39 @@ M.log = either { name = "log", scalar = choice { "journald" }, table = record { 
     doc = "The most that one file of it holds; then the next is begun." },
   { "files", "integer", min = 1, max = 100, default = 3, example = "5",
     doc = "How many files of it are kept; the oldest goes." } } }
+
+-- What starts it again, and what says that it works.
+M.restart = either { name = "restart", wrap = "on", scalar = choice { "failure", "always" },
+  table = record { name = "restart",
+  { "on", choice { "failure", "always" }, default = "failure", example = '"always"',
+    doc = '"failure": an exit code other than 0, a signal, a limit, or health that failed; "always": every end.' },
+  { "max", "integer", min = 1, shown = "no bound", example = "3", doc = "The most times that it is started again." },
+  { "delay", "duration", min = 0, max = 86400, unit = "seconds", default = 1, shown = '"1s"', example = '"500ms"',
+    doc = "The pause before it; each further one is twice as long, up to a minute, until a run has lasted ten seconds." } } }
+
+M.health = record { name = "health",
+  { "command", list "word", example = '{ "pg_isready", "-q" }',
+    doc = "The words of the command: exit code 0 says that it works." },
+  { "fd", "integer", min = 3, max = 63, example = "3",
+    doc = "Instead of a command: this descriptor is open for writing in the container; a newline says that it works." },
+  { "interval", "duration", min = 0.01, max = 86400, unit = "seconds", default = 10, shown = '"10s"', example = '"30s"',
+    doc = "From the end of one check to the next; a second at most in the start period, until one is good." },
+  { "timeout", "duration", min = 0.01, max = 86400, unit = "seconds", default = 5, shown = '"5s"', example = '"2s"',
+    doc = "The time of one check; then it is killed, and has failed." },
+  { "retries", "integer", min = 1, max = 1000, default = 3, example = "5",
+    doc = "So many failed checks in a row make it unhealthy." },
+  { "start_period", "duration", min = 0, max = 86400, unit = "seconds", default = 30, shown = '"30s"', example = '"2m"',
+    doc = "Failed checks do not count so long after the start; with fd: the time for the newline." } }
+local function hook(name, doc)
+  return { name, either { wrap = 1, scalar = "hostpath", list = list "hostpath" }, example = ('"%s.lua"'):format(name), doc = doc }
+end
+M.hooks = record { name = "hooks",
+  hook("prepare", "On the host, last before the container is made: its name, cgroups and ids are there."),
+  hook("guest", "Inside, as the container's root with its mounts, before anything is sealed: 64 MiB, no file of the host's."),
+  hook("started", "On the host, when the command was executed; it may have ended by then."),
+  hook("stopped", "On the host, after the end and before luge takes anything back; also when a start failed after prepare."),
+  { "timeout", "duration", default = 30, shown = '"30s"', unit = "seconds", min = 0.01, example = '"10s"',
+    doc = "The most time for each script." } }
 
 -- The container and the group ----------------------------------------------------------------------------
 
@@ -352,24 +384,24 @@ M.container = record { name = "container", example = 'container { command = { "t
   { "limits", limits, example = '{ wall = "10m", open_files = 256 }',
     doc = "What it may use up; false lifts a limit." },
   { "network", network, default = { type = "none" }, shown = '"none"', example = '"none"',
-    doc = '"none" (only a loopback of its own) or "host".',
-    enforced = function(v) return v.type == "none" or v.type == "host" end,
-      because = 'write "none" or "host", or leave it out' },
+    doc = '"none" (only a loopback of its own), "host", or a table: interfaces of its own.',
+    enforced = function(v) return v.type ~= "internet" and v.type ~= "private" end,
+      because = 'write "none", "host" or a table of interfaces, or leave it out' },
   { "stop", record { name = "stop", positional = { "signal", "grace" },
       { "signal", "signal", default = "TERM", example = '"INT"', doc = "The signal that asks it to end." },
       { "grace", "duration", default = 10, shown = '"10s"', unit = "seconds", example = '"30s"',
         doc = "The time before KILL follows." } },
     example = '{ signal = "INT", grace = "30s" }', doc = "How it is stopped." },
-  { "restart", "any", off = true, enforced = false, because = GROUP, example = '{ on = "failure", max = 3 }',
-    doc = "When it is started again." },
-  { "health", "any", off = true, enforced = false, because = GROUP,
-    example = '{ command = { "true" }, interval = "10s" }', doc = "A command that tells whether it works." },
-  { "needs", "any", off = true, enforced = false, because = GROUP, example = '{ db = "healthy" }',
-    doc = "Containers of the group that must be there first." },
+  { "restart", M.restart, off = true, shown = "false", example = '{ on = "failure", max = 3 }',
+    doc = "When it is started again, by the luge that watches it; stop, kill, rm and Ctrl-C end it for good." },
+  { "health", M.health, off = true, shown = "false", example = '{ command = { "true" }, interval = "10s" }',
+    doc = "How it tells that it works: a command that is run in it as by luge exec, or a descriptor that it writes to." },
+  { "needs", map(choice { "healthy", "started", "done" }, "name"), default = {}, shown = "none", example = '{ db = "healthy" }',
+    doc = 'Containers of the group that must be there first: "healthy", "started", or "done", ended with exit code 0.' },
   { "log", M.log, off = true, shown = '{ size = "10M", files = 3 }', example = '{ size = "1M", files = 5 }',
     doc = 'The log of a detached container, which luge logs shows: a table, "journald", or false for none.' },
-  { "hooks", "any", off = true, enforced = false, because = LATER, example = '{ started = "started.lua" }',
-    doc = "Lua scripts with the syscall layer: prepare, guest, started, stopped." },
+  { "hooks", M.hooks, off = true, example = '{ started = "started.lua", timeout = "10s" }',
+    doc = "Lua scripts (or lists of them) with the syscall layer and the global `container`; trusted code, run as luge." },
   { "keep", record { name = "keep",
       { "artifacts", list "path", required = true, example = '{ "/src/build/*.log" }',
         doc = "Paths in the container, with * and ? within a name; directories are copied whole." },
@@ -381,12 +413,19 @@ M.container = record { name = "container", example = 'container { command = { "t
 
 M.group = record { name = "group", example = 'group { containers = { a = container { command = { "true" } } } }',
   doc = "Several containers; PROFILE.lua:NAME is one of them.",
+  { "name", "name", shown = "the file's name", example = '"shop"',
+    doc = "Its name; those of its containers are NAME-CONTAINER, unless they say their own." },
   { "containers", map("any", "name"), required = true, example = '{ a = container { command = { "true" } } }',
     doc = "The containers by name." },
-  { "main", "name", example = '"a"', doc = "The container whose end is the group's." },
-  { "network", "any", enforced = false, because = GROUP, example = '"private"',
-    doc = "The network that they share." },
-  { "parallel", "integer", enforced = false, because = GROUP, example = "2", doc = "How many start at once." },
+  { "main", "name", example = '"a"',
+    doc = "The container whose end is the group's, with its exit code. Without one the group ends when all have ended that no "
+      .. "other needs while it runs; its exit code is 1 when one has failed." },
+  { "network", network, default = { type = "none" }, shown = '"none"', example = '"host"',
+    doc = "The network of those of its containers that say none.",
+    enforced = function(v) return v.type == "none" or v.type == "host" end,
+      because = 'write "none" or "host", or leave it out' },
+  { "parallel", "integer", min = 1, shown = "no bound", example = "2",
+    doc = "How many run at once, those that others need while they run not counted; beside a main, how many start at once." },
 }
 
 M.devices = { "null", "zero", "full", "random", "urandom", "tty" }

@@ -305,7 +305,6 @@ test("containers that are not there, have ended, or are gone meanwhile", functio
   refused({ "../det-g", "true" }, 125, "no container")
   refused({}, 125, "which container?")
   refused({ "det-g" }, 125, "no command")
-  refused({ "-t", "det-g", "true" }, 125, "no terminal in this version")
   refused({ "det-g", "-t", "true" }, 125, "options go before NAME")
   d.ok("stop", "det-g")
   refused({ "det-g", "true" }, 125, "has ended", "only one that runs")

@@ -132,6 +132,20 @@ function M.dir(perm)
   return path
 end
 
+--- Removes what t.dir() made since the last time.
+local function remove_dirs()
+  for i = #temporary, 1, -1 do M.remove_tree(temporary[i]) end
+  temporary = {}
+end
+
+--- Runs f in a forked copy of the test, whose directories are its own.
+function M.with_own_dirs(f)
+  temporary = {}
+  local ok, err = xpcall(f, debug.traceback)
+  remove_dirs()
+  if not ok then error(err, 0) end
+end
+
 function M.write(path, text, perm)
   local file = assert(io.open(path, "w"))
   file:write(text)
@@ -432,8 +446,7 @@ end
 function M.test(name, body)
   local script = debug.getinfo(2, "S").short_src:match "([^/]*)%.lua$" or "?"
   local ok, err = xpcall(body, message)
-  for i = #temporary, 1, -1 do M.remove_tree(temporary[i]) end
-  temporary = {}
+  remove_dirs()
   if ok then
     note("pass", script .. "::" .. name)
     if os.getenv "V" then print("ok      " .. name) end

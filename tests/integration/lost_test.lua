@@ -129,6 +129,31 @@ d.test("a caller that is killed before the container runs takes the start with i
   d.nothing_left()
 end)
 
+-- ---- what a kill between two calls leaves ----
+
+d.test("a record that was not renamed yet goes with its lock", function()
+  t.write(box.state .. d.own "/det-n.lock", "1\n", "0600")
+  t.write(box.state .. d.own "/det-n.json.new", "{", "0600")
+  t.equal(d.ok "gc", "det-n.lock\n")
+  t.write(box.state .. d.own "/det-n.lock", "1\n", "0600")
+  t.write(box.state .. d.own "/det-n.json.new", "{", "0600")
+  d.start("det-n", { "exit", "0", options = { "--rm" } })
+  d.luge("wait", "det-n")
+  d.nothing_left()
+end)
+
+d.test("a log whose first line was not written yet is removed", function()
+  t.must(S.mkdir(box.state .. d.own "/det-n.log", "0700"))
+  t.write(box.state .. d.own "/det-n.log/1", "", "0600")
+  t.equal(d.ok "gc", "det-n.log\n")
+  -- What is no log of ours stays.
+  t.must(S.mkdir(box.state .. d.own "/det-n.log", "0700"))
+  t.write(box.state .. d.own "/det-n.log/1", "something else", "0600")
+  t.equal(d.ok "gc", "")
+  t.remove_tree(box.state .. d.own "/det-n.log")
+  d.nothing_left()
+end)
+
 -- ---- a prepared state directory ----
 
 local function state(name) return box.state .. "/" .. d.own(name) end

@@ -26,7 +26,7 @@ t.test("an empty container is a complete spec", function()
     no_new_privs = true, init = true, sysctl = { ["net.ipv4.ip_unprivileged_port_start"] = "0" },
     limits = { core = 0, pids = 1024 }, network = { type = "none" }, stop = { signal = "TERM", grace = 10 },
       log = { size = 10 << 20, files = 3 },
-      hooks = {},
+      hooks = {}, needs = {},
     optional = {}, unenforced = {},
   })
 end)

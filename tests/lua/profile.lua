@@ -19,12 +19,12 @@ function M.facts_with(changes)
   return facts
 end
 
--- options: overrides, facts, params, container. The spec, or nil and the faults.
+-- options: overrides, facts, params, container, whole. The spec, or nil and the faults.
 function M.load(text, options)
   options = options or {}
   return profile.load {
     source = { text = text, label = options.label or "t.lua", directory = "/home/ann/work" },
-    overrides = options.overrides, params = options.params, container = options.container,
+    overrides = options.overrides, params = options.params, container = options.container, whole = options.whole,
     facts = options.facts or M.facts,
   }
 end

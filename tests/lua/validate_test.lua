@@ -327,13 +327,13 @@ local GOLDEN = {
     [=[limits: 5 is no table [luge help limits lists the fields]]=],
   } },
   { [[network = "internet"]], {
-    [=[network: network = "internet" is not enforced by this version of luge [write "none" or "host", or leave it out]]=],
+    [=[network: network = "internet" is not enforced by this version of luge [write "none", "host" or a table of interfaces, or leave it out]]=],
   } },
   { [[network = "lan"]], {
     [=[network: "lan" is no network [it takes: none, host, internet, private]]=],
   } },
   { [[network = { publish = { "80" } }]], {
-    [=[network: network is not enforced by this version of luge [write "none" or "host", or leave it out]]=],
+    [=[network.publish[1]: "80" is no table [publish takes: host, guest, proto]]=],
   } },
   { [[stop = { signal = "TRM" }]], {
     [[stop.signal: "TRM" is no signal (write "TERM")]],
@@ -341,8 +341,20 @@ local GOLDEN = {
   { [[stop = { grace = "x" }]], {
     [[stop.grace: "x" is no duration (write 500ms, 30s, 10m, 2h or a number of seconds)]],
   } },
-  { [[restart = { on = "failure" }]], {
-    [=[restart: restart is not enforced by this version of luge [groups, health checks and restarts are not in this version; leave it out]]=],
+  { [[restart = { on = "never", max = 0, delay = "x" }]], {
+    [=[restart.on: "never" is not one of "failure", "always"]=],
+    [[restart.max: 0 is out of bounds (1 or more)]],
+    [[restart.delay: "x" is no duration (write 500ms, 30s, 10m, 2h or a number of seconds)]],
+  } },
+  { [[health = { command = "x y", retries = 0 }]], {
+    [=[health.command: "x y" is no list [write { "program", "argument" } or { "sh", "-c", "x y" }]]=],
+    [[health.retries: 0 is out of bounds (1 to 1000)]],
+  } },
+  { [[health = { interval = "1s" }]], {
+    [=[health: needs one of command and fd [for example health = { command = { "true" } }]]=],
+  } },
+  { [[needs = { db = "started" }]], {
+    [=[needs: names containers of a group, and this is none [return group { containers = { … } }, or leave it out]]=],
   } },
   { [[keep = { to = "x" }]], {
     "keep: needs artifacts",
@@ -434,13 +446,26 @@ end)
 
 t.test("a group gives one of its containers", function()
   local text = 'return group { containers = { a = container { cwd = "/a" }, b = container { cwd = "/b" } } }'
-  t.contains(text_of(text), "a whole group is not run by this version of luge")
+  t.contains(text_of(text), "this is a group, and one container is meant here")
   t.contains(text_of(text), "FILE.lua:a")
   t.contains(text_of(text, { container = "c" }), "no container 'c' in this group")
   t.contains(text_of("return container { }", { container = "c" }), "this is one container")
   local spec = t.ok(p.load(text, { container = "b" }))
   t.equal(spec.cwd, "/b")
   t.equal(spec.profile_name, "t-b")
+end)
+
+t.test("a whole group is its containers in the order of their start", function()
+  local text = [[return group { main = "test", network = "host", containers = {
+    test = container { needs = { web = "healthy", seed = "done" } }, seed = container { needs = { db = "started" }, network = "none" },
+    web = container { health = { fd = 3 }, needs = { db = "started" } }, db = container { }, gone = false } }]]
+  local group = t.ok(p.load(text, { whole = true }))
+  t.equal({ group.type, group.name, group.main, group.order }, { "group", "t", "test", { "db", "seed", "web", "test" } })
+  local members = group.members
+  t.equal({ members.db.service, members.seed.service, members.web.service }, { true, nil, true })
+  t.equal({ members.db.spec.network.type, members.seed.spec.network.type }, { "host", "none" })
+  t.equal(members.db.needed_by, { "seed", "web" })
+  t.equal(p.load(text, { container = "web" }).network.type, "host", "one of them by itself as well")
 end)
 
 t.test("messages show no control characters", function()

@@ -12,7 +12,7 @@ Test(netlink, links_are_described)
 		 "local lo, err = nl.link('lo')\n"
 		 "if not lo then skip('no-loopback: ' .. tostring(err)) end\n"
 		 "assert(lo.index >= 1 and lo.name == 'lo' and math.type(lo.mtu) == 'integer')\n"
-		 "assert(type(lo.up) == 'boolean')\n"
+		 "assert(type(lo.is_up) == 'boolean')\n"
 		 "fails('NODEV', nl.link('luge-no-link'))\n"
 		 "raises('no name of a link', nl.link, ('x'):rep(16))\n"
 		 "raises('no name of a link', nl.link, 'a/b')\n"
@@ -35,11 +35,11 @@ Test(netlink_netns, up_sets_lo_up)
 	test_lua(test_state(), "local nl = require 'netns'\n"
 			       "userns(function()\n"
 			       "  assert(S.unshare('newnet'))\n"
-			       "  assert(nl.link('lo').up == false)\n"
+			       "  assert(nl.link('lo').is_up == false)\n"
 			       "  assert(nl.up('lo') == true)\n"
-			       "  assert(nl.link('lo').up == true)\n"
+			       "  assert(nl.link('lo').is_up == true)\n"
 			       "  assert(nl.up('lo'))\n"
-			       "  assert(nl.down('lo') and not nl.link('lo').up)\n"
+			       "  assert(nl.down('lo') and not nl.link('lo').is_up)\n"
 			       "  fails('NODEV', nl.up('nothing'))\n"
 			       "end)\n");
 }
@@ -60,7 +60,7 @@ Test(netlink_netns, errors_bring_the_kernels_words)
 		 "  assert(tostring(err):find(err.text, 1, true))\n"
 		 "  assert(#socket:request(nl.message('newlink', nil, ('I1xI2i4I4I4'):pack(0, 0, "
 		 "1, 1, 1))) == 0)\n"
-		 "  assert(nl.link('lo').up)\n"
+		 "  assert(nl.link('lo').is_up)\n"
 		 "end)\n");
 }
 
@@ -147,4 +147,69 @@ Test(netlink, attributes_that_lie_end_the_list)
 		 "#nl.attributes('\\8\\0\\1\\0abc') == 0)\n"
 		 "assert(#nl.attributes('\\5\\0\\1\\0a\\0\\0\\0\\4\\0\\2\\0') == 2)\n"
 		 "assert(#nl.attributes('\\5\\0\\1\\0a', 4000) == 0)\n");
+}
+
+/* A veth needs neither address nor name of its other end. */
+static const char *const veths =
+	"nl = require 'netns'\n"
+	"function veth(name)\n"
+	"  return nl.message('newlink', 'create, excl', ('I1xI2i4I4I4'):pack(0, 0, 0, 0, 0))\n"
+	"    :string(S.c.IFLA.IFNAME, name):nest(S.c.IFLA.LINKINFO):string(1, 'veth'):done()\n"
+	"end\n"
+	"function links(socket)\n"
+	"  return #assert(socket:dump(nl.message('getlink', nil, ('I1xI2i4I4I4'):pack(0, 0, 0, 0, "
+	"0))))\n"
+	"end\n";
+
+Test(netlink_netns, batches_tell_which_message_failed)
+{
+	lua_State *L = test_state();
+
+	test_lua(L, veths);
+	test_lua(L, "userns(function()\n"
+		    "  assert(S.unshare('newnet'))\n"
+		    "  local socket, many, same = assert(nl.open()), {}, {}\n"
+		    "  local none = links(socket)\n"
+		    "  assert(socket:batch { veth 'one' } == true)\n"
+		    "  local ok, err, number, index = socket:batch { veth 'two', veth 'one', veth "
+		    "'three', veth '' }\n"
+		    "  assert(not ok and err.EXIST and number == S.c.E.EXIST and index == 2)\n"
+		    "  assert(links(socket) == none + 6) -- the third was made all the same\n"
+		    "  for i = 1, 100 do many[i] = veth('many' .. i) end\n"
+		    "  assert(socket:batch(many))\n"
+		    "  for i = 1, 1024 do same[i] = veth(i == 1 and 'last' or 'one') end\n"
+		    "  ok, err, number, index = socket:batch(same)\n"
+		    "  assert(not ok and err.EXIST and index == 2) -- more answers than find room\n"
+		    "  assert(links(socket) == none + 208)\n"
+		    "end)\n");
+}
+
+Test(netlink, wrong_batches_raise)
+{
+	test_lua(test_state(), "local nl = require 'netns'\n"
+			       "local socket, open = nl.open(), nl.message('getlink')\n"
+			       "raises('1 to 1024', socket.batch, socket, {})\n"
+			       "raises('table expected', socket.batch, socket, 'x')\n"
+			       "raises('messages[2]', socket.batch, socket, { open, 'x' })\n"
+			       "raises('still open', socket.batch, socket, { open:nest(1) })\n");
+}
+
+Test(netlink_netns, sockets_belong_to_the_namespace_they_are_opened_in)
+{
+	lua_State *L = test_state();
+
+	test_lua(L, veths);
+	test_lua(L, "userns(function()\n"
+		    "  assert(S.unshare('newnet'))\n"
+		    "  local first = assert(S.open('/proc/self/ns/net', 'rdonly'))\n"
+		    "  assert(nl.open():batch { veth 'one' })\n"
+		    "  assert(S.unshare('newnet'))\n"
+		    "  local own, other = assert(nl.open()), assert(nl.open('route', first))\n"
+		    "  assert(links(other) == links(own) + 2)\n"
+		    "  assert(links(nl.open()) == links(own), 'we are back')\n"
+		    "  assert(other:batch { veth 'two' })\n"
+		    "  assert(links(other) == links(own) + 4)\n"
+		    "  fails('INVAL', nl.open('route', S.open('/proc/self/ns/mnt', 'rdonly')))\n"
+		    "  raises('descriptor', nl.open, 'route', 'x')\n"
+		    "end)\n");
 }

@@ -14,7 +14,7 @@ return {
     "awk", "bash", "diff", "find", "grep", "hostname", "sed", "sh", "tar", "xargs",
     -- util-linux, and what the tests ask of others
     "findmnt", "flock", "getopt", "ip", "losetup", "mkfs.ext4", "mount", "nft", "newgidmap", "newuidmap", "nsenter",
-    "prlimit", "setpriv", "setsid", "swapon", "umount", "unshare",
+    "prlimit", "setpriv", "setsid", "swapon", "tc", "umount", "unshare",
   },
   -- A name ending in "/" is all that lies below.
   files = {
@@ -22,6 +22,10 @@ return {
     "/etc/os-release", "/etc/protocols", "/usr/lib/locale/C.utf8/",
   },
   modules = {
-    "virtio_pci", "virtio_blk", "overlay", "fuse", "loop", "tun", "veth", "bridge", "nf_tables",
+    "virtio_pci", "virtio_blk", "overlay", "fuse", "loop", "tun", "veth", "bridge", "nf_tables", "macvlan", "8021q", "dummy",
+    "vxlan", "ifb",
+    "nft_chain_nat", "nft_ct", "nft_fib_inet", "nft_fib_ipv4", "nft_fib_ipv6", "nft_fwd_netdev", "nft_limit", "nft_log", "nft_masq", "nft_nat",
+    "nft_objref", "nft_redir", "nft_reject_inet", "nft_reject_ipv4", "nft_reject_ipv6", "nf_log_syslog", "nfnetlink_log",
+    "sch_tbf", "sch_htb", "sch_ingress", "cls_u32", "act_mirred",
   },
 }

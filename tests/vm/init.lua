@@ -3,6 +3,8 @@
 -- PID 1 of the machine of `make vm`: makes it one like any other, runs the tests of /luge/build/suite, says on the
 -- second serial port how they went, and turns the machine off.
 --
+-- With "luge.script=PATH" on the kernel's command line that script, as root, is all it runs.
+--
 -- What it says: a line that starts with "= " is one of a tally (see tests/run), "= end" is the last; others are for
 -- people to read. The first serial port is the kernel's console.
 
@@ -131,6 +133,7 @@ local function mount_all()
   for name, target in pairs { fd = "", stdin = "/0", stdout = "/1", stderr = "/2" } do
     S.symlink("/proc/self/fd" .. target, "/dev/" .. name)
   end
+  must(S.chmod("/dev/net/tun", "0666")) -- as udev does
   mount("cgroup2", "/sys/fs/cgroup", nil, "nosuid, nodev, noexec")
   for name in must(S.readfile "/sys/fs/cgroup/cgroup.controllers"):gmatch "%S+" do
     must(S.writefile("/sys/fs/cgroup/cgroup.subtree_control", "+" .. name))
@@ -206,7 +209,8 @@ local function main()
   set_up()
   port = assert(io.open("/dev/ttyS1", "w"))
   say("Linux %s: started after %.1f s, ready after %.1f s", S.uname().release, started, S.clock_gettime "boottime")
-  run_jobs(lines_of(must(S.readfile(TREE .. "/build/suite"))))
+  local script = must(S.readfile "/proc/cmdline"):match "luge%.script=(%S+)"
+  run_jobs(script and { "root " .. script } or lines_of(must(S.readfile(TREE .. "/build/suite"))))
   say "= end"
 end
 

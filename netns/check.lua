@@ -1,0 +1,188 @@
+-- SPDX-License-Identifier: MIT
+-- netns.check: what arguments must be. Wrong use raises in the caller's line, naming the argument; kernel failures
+-- come as nil, err.
+
+local S = require "syscall"
+
+local M = {}
+
+-- The line that is blamed is the first outside this folder.
+local function blame(message)
+  local level = 2
+  while true do
+    local info = debug.getinfo(level, "S")
+    if not info or not info.short_src:find("netns[/.]%w+") or info.short_src:find "test" then break end
+    level = level + 1
+  end
+  error(message, level)
+end
+
+local function got(value)
+  return type(value) == "string" and ("'%s'"):format(value) or type(value) == "number" and tostring(value) or type(value)
+end
+
+--- Raises: what: "#1", or "'mtu'" for a field.
+function M.fail(what, expected, value)
+  blame(("bad argument %s (%s expected, got %s)"):format(what, expected, got(value)))
+end
+
+-- ---- values: each takes the value and what it is called, and returns it as messages want it ----
+
+function M.name(value, what)
+  if type(value) == "table" and value.index then value = value.name end -- a link, as nl.link gives it
+  if type(value) ~= "string" then M.fail(what, "the name of a link", value) end
+  if not S.nl.is_link_name(value) then
+    blame(("bad argument %s ('%s' is no name of a link: 1 to 15 characters, no / or space)"):format(what, value))
+  end
+  return value
+end
+
+function M.string(value, what)
+  if type(value) ~= "string" or value:find("\0", 1, true) then M.fail(what, "a string", value) end
+  return value
+end
+
+function M.boolean(value, what)
+  if type(value) ~= "boolean" then M.fail(what, "true or false", value) end
+  return value
+end
+
+local function integer(max)
+  return function(value, what)
+    local number = type(value) == "number" and math.tointeger(value)
+    if not number or number < 0 or number > max then M.fail(what, "an integer from 0 to " .. max, value) end
+    return number
+  end
+end
+
+M.u8, M.u16, M.u32, M.u31 = integer(0xff), integer(0xffff), integer(0xffffffff), integer(0x7fffffff)
+
+--- Seconds, as hundredths.
+function M.seconds(value, what)
+  if type(value) ~= "number" or value < 0 or value > 1e7 then M.fail(what, "a number of seconds", value) end
+  return math.floor(value * 100 + 0.5)
+end
+
+--- "02:00:00:00:00:01" as 6 bytes.
+function M.mac(value, what)
+  local bytes = type(value) == "string" and #value == 17 and value:match "^%x%x:%x%x:%x%x:%x%x:%x%x:%x%x$"
+  if not bytes then M.fail(what, "an Ethernet address such as 02:00:00:00:00:01", value) end
+  return (value:gsub("%x%x:?", function(byte) return string.char(tonumber(byte:sub(1, 2), 16)) end))
+end
+
+--- A namespace: a descriptor object, or a pid.
+function M.netns(value, what)
+  if type(value) == "userdata" and pcall(value.getfd, value) then return value end
+  if math.type(value) == "integer" and value > 0 then return value end
+  M.fail(what, "a network namespace (a descriptor object, or a pid)", value)
+end
+
+--- A name of S.c[set], or a number.
+function M.const(set, max)
+  return function(value, what)
+    if math.type(value) == "integer" and value >= 0 and value <= (max or 0xffffffff) then return value end
+    local number = type(value) == "string" and S.c[set][value:upper()]
+    if number then return number end
+    local names = {}
+    for name in pairs(S.c[set]) do names[#names + 1] = name:lower() end
+    local near = type(value) == "string" and require("luge.cage").nearest(value, names)
+    M.fail(what, ("a name of S.c.%s%s"):format(set, near and (", did you mean '%s'"):format(near) or ""), value)
+  end
+end
+
+--- "a, b", or a list of names, as bits of S.c[set].
+function M.flags(value, what, set)
+  local one, bits, words = M.const(set), 0, value
+  if math.type(value) == "integer" then return value end
+  if type(value) == "string" then
+    words = {}
+    for word in value:gmatch "[^%s,|]+" do words[#words + 1] = word end
+  elseif type(value) ~= "table" then
+    M.fail(what, "names of S.c." .. set, value)
+  end
+  for _, word in ipairs(words) do bits = bits | one(word, what) end
+  return bits
+end
+
+-- ---- addresses ----
+
+M.FAMILY = { inet = S.c.AF.INET, inet6 = S.c.AF.INET6, bridge = S.c.AF.BRIDGE }
+local WIDTH = { inet = 32, inet6 = 128 }
+
+--- The name of a family's number, or nil.
+function M.family_name(number)
+  for name, value in pairs(M.FAMILY) do
+    if value == number then return name end
+  end
+end
+
+function M.family(value, what)
+  local number = M.FAMILY[value]
+  if not number then M.fail(what, "\"inet\" or \"inet6\"", value) end
+  return number
+end
+
+--- "10.0.0.1" or "fd00::1" as { family = "inet" or "inet6", bytes =, text = }, or nil.
+function M.parse_ip(text)
+  if type(text) ~= "string" then return nil end
+  local family = text:find(":", 1, true) and "inet6" or "inet"
+  local bytes = S.inet_pton(family, text)
+  return bytes and { family = family, bytes = bytes, text = text, prefix = WIDTH[family] }
+end
+
+--- "10.0.0.1/24" as { family =, bytes =, text =, prefix = 24 }; without a prefix that of one address. Or nil.
+function M.parse_cidr(text)
+  if type(text) ~= "string" then return nil end
+  local base, prefix = text:match "^([^/]+)/(%d%d?%d?)$"
+  local ip = M.parse_ip(base or text)
+  if not ip then return nil end
+  if prefix then
+    if tonumber(prefix) > WIDTH[ip.family] then return nil end
+    ip.prefix, ip.text = tonumber(prefix), base
+  end
+  return ip
+end
+
+function M.ip(value, what)
+  return M.parse_ip(value) or M.fail(what, "an IPv4 or IPv6 address", value)
+end
+
+function M.cidr(value, what)
+  return M.parse_cidr(value) or M.fail(what, "an address such as 10.0.0.1/24 or fd00::1/64", value)
+end
+
+--- The text of an address in an answer's bytes; family: its name or number.
+function M.ip_text(family, bytes)
+  return S.inet_ntop(M.family_name(family) or family, bytes)
+end
+
+-- ---- tables ----
+
+--- Checks the fields of an argument: each has its check in one of the tables; a field that none has raises. Returns the
+-- checked values.
+function M.fields(t, what, ...)
+  if type(t) ~= "table" then M.fail(what, "a table", t) end
+  local checked = {}
+  for key, value in pairs(t) do
+    local check
+    for i = 1, select("#", ...) do check = check or (select(i, ...))[key] end
+    if not check then
+      local names = {}
+      for i = 1, select("#", ...) do
+        for name in pairs((select(i, ...))) do names[#names + 1] = name end
+      end
+      local near = type(key) == "string" and require("luge.cage").nearest(key, names)
+      blame(("bad argument %s (no field '%s' is known%s)"):format(what, tostring(key),
+        near and (", did you mean '%s'?"):format(near) or ""))
+    end
+    checked[key] = check(value, ("'%s'"):format(key))
+  end
+  return checked
+end
+
+--- Raises unless the field is there.
+function M.need(checked, key, expected)
+  if checked[key] == nil then M.fail(("'%s'"):format(key), expected, nil) end
+end
+
+return M

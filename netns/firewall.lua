@@ -1,0 +1,342 @@
+-- SPDX-License-Identifier: MIT
+-- netns.firewall: what a container's network may do, as tables of nftables in the host's namespace, where the container
+-- cannot reach them. A pure function of the description; nl.firewall puts the tables in place.
+--
+-- Two tables of one name, made, replaced and removed by one transaction. "netdev" hangs at the host's end of each link:
+-- what a container sends under an address that is not its own ends there, ARP and neighbour discovery included; and, with
+-- a limit on what it sends, the rest goes through an ifb. "inet" translates addresses, lets out what egress allows, and in
+-- what belongs to a published port or to a connection from inside. It sees connections, thus whole packets: fragments are
+-- put together before, and what hides behind extension headers of IPv6 is of no protocol that is allowed.
+--
+-- An "accept" there is the word of this table alone: what another one drops is dropped.
+
+local check = require "netns.check"
+local nl = require "netns"
+local ranges = require "netns.firewall_ranges"
+
+local M = {}
+
+local FAMILIES = { "ip", "ip6" }
+local LOOPBACK = { ip = "127.0.0.0/8", ip6 = "::1" }
+
+local function family_of(address) return address:find(":", 1, true) and "ip6" or "ip" end
+
+-- ---- who is who ----
+
+--- The link-local address that an Ethernet address gives (RFC 4291, appendix A).
+function M.link_local(mac)
+  local b = { mac:match(("(%x%x):"):rep(5) .. "(%x%x)") }
+  b[1] = ("%02x"):format(tonumber(b[1], 16) ~ 2)
+  local text = ("fe80::%s%s:%sff:fe%s:%s%s"):format(table.unpack(b))
+  return check.ip_text("inet6", check.parse_ip(text).bytes)
+end
+
+-- The addresses of a link's container, by family; what it is on IPv6 without being told is one of them.
+local function addresses_of(link)
+  local own = { ip = {}, ip6 = {} }
+  for _, address in ipairs(link.addresses) do
+    local list = own[family_of(address)]
+    list[#list + 1] = address
+  end
+  if own.ip6[1] then own.ip6[#own.ip6 + 1] = M.link_local(link.mac) end
+  return own
+end
+
+-- The device that the host's routes know the link by.
+local function device(link) return link.bridge or link.link end
+
+-- A match for one value is plain, for several a set; nil for none.
+local function any_of(field, list)
+  if #list == 0 then return nil end
+  return { field, #list == 1 and list[1] or list }
+end
+
+-- Rules whose conditions some may lack: the holes of a list closed.
+local function rule(n, ...)
+  local list = table.pack(...)
+  local closed = {}
+  for i = 1, list.n do
+    if list[i] then closed[#closed + 1] = list[i] end
+  end
+  closed.comment = n
+  return closed
+end
+
+-- ---- the link's own table ----
+
+local function with(list, more)
+  local copy = table.move(list, 1, #list, 1, {})
+  return table.move(more, 1, #more, #copy + 1, copy)
+end
+
+-- What comes in from the container: from its own addresses, or nothing. behind: networks it routes for.
+local function link_chain(link)
+  local own, behind = addresses_of(link), { ip = {}, ip6 = {} }
+  for _, cidr in ipairs(link.behind or {}) do table.insert(behind[family_of(cidr)], cidr) end
+  local pass = link.ifb and { "fwd", link.ifb } or "accept"
+  local chain = { hook = "ingress", device = link.link, priority = "raw", policy = "drop" }
+  local function add(...) chain[#chain + 1] = rule(nil, ...) end
+  local function spoofed(...) chain[#chain + 1] = with(rule(nil, ...), { { "counter", "spoofed" }, "drop" }) end
+  spoofed({ "ether saddr", "!=", link.mac })
+  if own.ip[1] then
+    -- "0.0.0.0" asks whether an address is free.
+    add({ "arp saddr ether", link.mac }, { "arp saddr ip", with(own.ip, { "0.0.0.0" }) }, "accept")
+    spoofed({ "ip daddr", "127.0.0.0/8" })
+    -- A packet may name its way in its options; groups are joined with one.
+    spoofed({ "@nh,0,8", "&", 15, "!=", 5 }, { "meta protocol", "ip" }, { "ip protocol", "!=", "igmp" })
+    add(any_of("ip saddr", with(own.ip, behind.ip)), pass)
+  end
+  if own.ip6[1] then
+    spoofed({ "icmpv6 type", { "nd-router-advert", "nd-redirect" } })
+    spoofed({ "icmpv6 type", "nd-neighbor-advert" }, { "icmpv6 taddr", "!=", own.ip6 })
+    add(any_of("ip6 saddr", with(own.ip6, behind.ip6)), pass)
+    add({ "ip6 saddr", "::" }, { "icmpv6 type", { "nd-neighbor-solicit", "mld2-listener-report" } }, "accept")
+  end
+  spoofed({ "meta protocol", { "ip", "ip6", "arp" } })
+  return chain
+end
+
+local function link_table(d)
+  if #d.links == 0 then return { family = "netdev", table = d.table, gone = true } end
+  local chains = {}
+  for i, link in ipairs(d.links) do chains["from_" .. i] = link_chain(link) end
+  return { family = "netdev", table = d.table, counters = { "spoofed" }, chains = chains }
+end
+
+-- ---- going out ----
+
+local PORTS = { "tcp", "udp" }
+
+-- One that is allowed, as rules: with the addresses that were asked for first, whatever became of them on the way.
+-- original: compare what the connection was opened to.
+local function allowed(entry, original)
+  local family = family_of(entry.cidr)
+  local daddr = original and ("ct original %s daddr"):format(family) or family .. " daddr"
+  local protocols = entry.proto and { entry.proto } or entry.port and PORTS or {}
+  if entry.proto == "icmp" and family == "ip6" then protocols = { "icmpv6" } end
+  return rule(entry.why, any_of("meta l4proto", protocols),
+    { "meta nfproto", family == "ip" and "ipv4" or "ipv6" }, { daddr, entry.cidr },
+    entry.port and { original and "ct original proto-dst" or "th dport", entry.port }, "accept")
+end
+
+--- Whether an entry names one address, and not a network: only so the host's own are meant, and what tells secrets.
+local function names_one(entry)
+  local ip = check.parse_cidr(entry.cidr)
+  return ip.prefix == #ip.bytes * 8
+end
+
+-- Said at once: nobody has to wait until time is up.
+local REFUSE = { { { "meta l4proto", "tcp" }, { "reject", "tcp reset" } }, { { "reject", "admin-prohibited" } } }
+
+-- Connections that were allowed once, and what is said about them.
+local KNOWN = { { "ct state", { "established", "related" } }, "accept" }
+
+-- To the host itself.
+local function host_chain(egress)
+  local chain = { KNOWN,
+    { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert" } }, "accept" },
+    { { "meta pkttype", { "broadcast", "multicast" } }, "drop" } }
+  for _, entry in ipairs(egress.allow) do
+    if names_one(entry) then chain[#chain + 1] = allowed(entry, true) end
+  end
+  chain[#chain + 1] = { { "goto", "deny" } }
+  return chain
+end
+
+-- To anywhere else.
+local function egress_chain(egress)
+  local chain = { KNOWN, { { "ct state", "invalid" }, { "goto", "deny" } } }
+  for _, entry in ipairs(egress.allow) do
+    if names_one(entry) then chain[#chain + 1] = allowed(entry, true) end
+  end
+  -- A port that the host publishes is the host.
+  chain[#chain + 1] = { { "ct status", "dnat" }, { "goto", "deny" } }
+  for _, family in ipairs(FAMILIES) do
+    chain[#chain + 1] = { { family .. " daddr", ranges.metadata[family] }, { "goto", "deny" } }
+  end
+  for _, entry in ipairs(egress.allow) do
+    if not names_one(entry) then chain[#chain + 1] = allowed(entry, false) end
+  end
+  if egress.internet then
+    for _, family in ipairs(FAMILIES) do
+      chain[#chain + 1] = { { family .. " daddr", ranges.private[family] }, { "goto", "deny" } }
+    end
+    chain[#chain + 1] = { "accept" }
+  end
+  chain[#chain + 1] = { { "goto", "deny" } }
+  return chain
+end
+
+-- Counted, told to who reads the sets, and refused.
+local function deny_chain(egress)
+  local chain = {}
+  if egress.log then
+    for family, set in pairs { ip = "denied", ip6 = "denied6" } do
+      local version = { "meta nfproto", family == "ip" and "ipv4" or "ipv6" }
+      local daddr = ("ct original %s daddr"):format(family)
+      chain[#chain + 1] = { version, { "meta l4proto", PORTS },
+        { "add", "@" .. set, daddr .. " . meta l4proto . ct original proto-dst" } }
+      chain[#chain + 1] = { version, { "meta l4proto", "!=", PORTS }, { "add", "@" .. set .. "_other",
+        family .. " daddr . meta l4proto" } }
+    end
+    table.sort(chain, function(a, b) return a[3][2] < b[3][2] end)
+  end
+  chain[#chain + 1] = { { "counter", "denied" } }
+  return with(chain, REFUSE)
+end
+
+-- A destination is told once; who is denied everywhere fills 1000 places and is counted after that.
+local function denied_sets(egress)
+  if not egress.log then return nil end
+  local function set(type) return { type = type, dynamic = true, size = 1000, timeout = 3600 } end
+  return { denied = set "ipv4_addr . inet_proto . inet_service", denied6 = set "ipv6_addr . inet_proto . inet_service",
+    denied_other = set "ipv4_addr . inet_proto", denied6_other = set "ipv6_addr . inet_proto" }
+end
+
+--- The sets that nl.nft.elements reads what was denied from, in order.
+M.DENIED = { "denied", "denied6", "denied_other", "denied6_other" }
+
+-- ---- coming in ----
+
+-- Neither another container nor anybody outside, but by a published port; whom the container called may answer. On one
+-- bridge containers are neighbours unless their ports are isolated.
+local function inbound_chain()
+  return with({ KNOWN, { { "ct status", "dnat" }, "accept" }, { { "counter", "blocked" } } }, REFUSE)
+end
+
+-- ---- addresses ----
+
+-- The rules that lead a published port into the container, from outside and, in the output hook, from the host itself.
+local function publish_rules(d)
+  local rules = {}
+  for _, p in ipairs(d.publish) do
+    local family = family_of(p.to)
+    rules[#rules + 1] = rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
+      p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
+      { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port })
+  end
+  return rules
+end
+
+-- Answers must come back by the host where it changed an address: from the loopback, and from the container's neighbours.
+local function hairpin_rules(d, rules)
+  local seen = {}
+  for _, p in ipairs(d.publish) do
+    local link = d.links[p.link]
+    local family = family_of(p.to)
+    if not seen[p.to] then
+      seen[p.to] = true
+      local from = { LOOPBACK[family] }
+      for _, cidr in ipairs(link.subnets or {}) do
+        if family_of(cidr) == family then from[#from + 1] = cidr end
+      end
+      rules[#rules + 1] = { { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" },
+        any_of(family .. " saddr", from), "masquerade" }
+    end
+  end
+end
+
+local function postrouting_chain(d)
+  local chain = { hook = "postrouting", type = "nat", priority = "srcnat" }
+  hairpin_rules(d, chain)
+  for _, link in ipairs(d.links) do
+    local own = link.nat and addresses_of(link) or { ip = {}, ip6 = {} }
+    for _, family in ipairs(FAMILIES) do
+      local from = any_of(family .. " saddr", own[family])
+      if from then chain[#chain + 1] = { from, { "oifname", "!=", device(link) }, "masquerade" } end
+    end
+  end
+  return chain
+end
+
+-- ---- the host's table ----
+
+-- A link's packets: of a bridge, which others share, those of the container's addresses.
+local function each_family(link, side, f)
+  if not link.bridge then return f(nil) end
+  local own = addresses_of(link)
+  for _, family in ipairs(FAMILIES) do
+    local list = own[family]
+    if list[1] then f(any_of(family .. " " .. side, list)) end
+  end
+end
+
+local function input_chain(d)
+  local chain = { hook = "input", priority = "filter" }
+  for _, link in ipairs(d.links) do
+    each_family(link, "saddr", function(match)
+      chain[#chain + 1] = rule(nil, { "iifname", device(link) }, match, { "jump", "host" })
+    end)
+  end
+  return chain
+end
+
+local function forward_chain(d)
+  local chain = { hook = "forward", priority = "filter" }
+  for _, link in ipairs(d.links) do
+    -- What one port of a bridge sends another comes by here where the host filters bridges.
+    local same = link.bridge and not link.isolated and { { "iifname", link.bridge }, { "oifname", link.bridge }, "accept" }
+    if same then chain[#chain + 1] = same end
+    each_family(link, "saddr", function(match)
+      chain[#chain + 1] = rule(nil, { "iifname", device(link) }, match, { "jump", "egress" })
+    end)
+    each_family(link, "daddr", function(match)
+      chain[#chain + 1] = rule(nil, { "oifname", device(link) }, match, { "jump", "inbound" })
+    end)
+  end
+  return chain
+end
+
+local function host_table(d)
+  local chains = { input = input_chain(d), forward = forward_chain(d), host = host_chain(d.egress),
+    egress = egress_chain(d.egress), inbound = inbound_chain(), deny = deny_chain(d.egress) }
+  local postrouting = postrouting_chain(d)
+  if postrouting[1] then chains.postrouting = postrouting end
+  if d.publish[1] then
+    chains.prerouting, chains.output = publish_rules(d), publish_rules(d)
+    chains.prerouting.hook, chains.prerouting.type, chains.prerouting.priority = "prerouting", "nat", "dstnat"
+    chains.output.hook, chains.output.type, chains.output.priority = "output", "nat", "dstnat"
+  end
+  return { family = "inet", table = d.table, counters = { "denied", "blocked" }, sets = denied_sets(d.egress),
+    chains = chains }
+end
+
+--- The tables of a container's network, as netns.nft takes them.
+-- d: { table = their name, links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name,
+-- isolated =, subnets = { of the host's end }, nat = boolean, ifb = link that limits what it sends, behind = { networks it
+-- routes for } }… }, publish = { { proto =, address = of the host or nil, port =, to = address, to_port =, link = index of
+-- the link, why = }… }, egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean } }
+function M.tables(d)
+  d = { table = d.table, links = d.links or {}, publish = d.publish or {},
+    egress = { allow = d.egress and d.egress.allow or {}, log = d.egress and d.egress.log,
+      internet = d.egress and d.egress.internet } }
+  return { link_table(d), host_table(d) }
+end
+
+--- The table of a container that has no end on the host: in its own namespace, which it must have no power over.
+-- d: { table =, egress = }
+function M.own_table(d)
+  local egress = { allow = d.egress.allow or {}, internet = d.egress.internet, log = d.egress.log }
+  local out = egress_chain(egress)
+  out.hook, out.priority = "output", "filter"
+  table.insert(out, 1, { { "oifname", "lo" }, "accept" })
+  table.insert(out, 2, { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert", "nd-router-solicit",
+    "mld2-listener-report" } }, "accept" })
+  return { family = "inet", table = d.table, counters = { "denied" }, sets = denied_sets(egress),
+    chains = { output = out, deny = deny_chain(egress) } }
+end
+
+--- nl.firewall(description [, netns]) -> true
+-- Puts the tables of a container's network in place, or back, in one transaction: { table=, links=, publish=, egress= } as
+-- of netns.firewall. Errors: as of nl.nft.
+function nl.firewall(description, netns)
+  return nl.nft(M.tables(description), netns)
+end
+
+--- nl.delfirewall(table [, netns]) -> true
+-- Takes them away, whether or not they are there.
+function nl.delfirewall(name, netns)
+  return nl.nft({ { family = "netdev", table = name, gone = true }, { family = "inet", table = name, gone = true } }, netns)
+end
+
+return M

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* message.c – netlink messages: put together attribute by attribute, and taken apart
+ *
+ * The bytes of a request grow in a userdata until a socket (netlink.c) sends them. Attributes of an
+ * answer are read here too. Nothing here asks the kernel anything.
+ */
+#include "message.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
+
+#include "bind.h"
+
+enum { MESSAGE_SIZE = 1024, MESSAGE_MAX = 1 << 24, SKIP_MAX = 1 << 16 };
+
+/* The flags of nested and network order are the upper bits of an attribute's type. */
+enum { TYPE_MAX = 0x3fff };
+
+struct message *message_check(lua_State *L, int arg)
+{
+	return luaL_checkudata(L, arg, MESSAGE_TYPE);
+}
+
+static int message_gc(lua_State *L)
+{
+	struct message *m = message_check(L, 1);
+
+	free(m->head);
+	m->head = NULL;
+	return 0;
+}
+
+/* Makes room for len more bytes and their padding. */
+static int message_reserve(struct message *m, size_t len)
+{
+	size_t used = m->head ? m->head->nlmsg_len : 0, size = m->size ? m->size : MESSAGE_SIZE;
+
+	if (len > MESSAGE_MAX || used + len + MNL_ALIGNTO > MESSAGE_MAX)
+		return -EMSGSIZE;
+	while (size < used + len + MNL_ALIGNTO)
+		size *= 2;
+	if (size == m->size)
+		return 0;
+	void *head = realloc(m->head, size);
+
+	if (!head)
+		return -ENOMEM;
+	m->head = head;
+	m->size = size;
+	return 0;
+}
+
+static void reserve_or_raise(lua_State *L, struct message *m, size_t len)
+{
+	int rc = message_reserve(m, len);
+
+	if (rc < 0)
+		luaL_error(L, "a netlink message of more than %d bytes: %s", m->size,
+			   strerror(-rc));
+}
+
+static void put(lua_State *L, uint16_t extra_type, const void *data, size_t len)
+{
+	struct message *m = message_check(L, 1);
+	uint16_t type = (uint16_t)(bind_check_range(L, 2, 0, TYPE_MAX) | extra_type);
+
+	if (len > UINT16_MAX - MNL_ATTR_HDRLEN)
+		luaL_argerror(L, 3, "more bytes than an attribute holds");
+	reserve_or_raise(L, m, MNL_ATTR_HDRLEN + len);
+	mnl_attr_put(m->head, type, len, data);
+	lua_settop(L, 1);
+}
+
+/*** nl.message(type, flags [, header]) -> message
+ * A request: its type (S.c.RTM) and flags (S.c.NLM_F; "request" and "ack" are added when it is
+ * sent), header the bytes of the family's own header, from string.pack. Attributes are put with
+ * m:u8(type, n) u16 u32 u64 be16 be32 be64, m:string(type, s) (a NUL is added), m:bytes(type, s),
+ * m:flag(type), and m:nest(type) … m:done(); each returns m. Source: netlink(7).
+ */
+static int l_message(lua_State *L)
+{
+	uint16_t type = (uint16_t)bind_check_const(L, 1, &bind_set_RTM);
+	uint16_t flags = (uint16_t)bind_opt_flags(L, 2, &bind_set_NLM_F, 0);
+	size_t len;
+	const char *header = luaL_optlstring(L, 3, "", &len);
+	struct message *m = lua_newuserdata(L, sizeof(*m));
+
+	memset(m, 0, sizeof(*m));
+	luaL_setmetatable(L, MESSAGE_TYPE);
+	reserve_or_raise(L, m, MNL_NLMSG_HDRLEN + len);
+	mnl_nlmsg_put_header(m->head);
+	m->head->nlmsg_type = type;
+	m->head->nlmsg_flags = flags | NLM_F_REQUEST;
+	if (len > 0)
+		memcpy(mnl_nlmsg_put_extra_header(m->head, len), header, len);
+	return 1;
+}
+
+static int m_u8(lua_State *L)
+{
+	uint8_t value = (uint8_t)bind_check_range(L, 3, 0, UINT8_MAX);
+
+	put(L, 0, &value, sizeof(value));
+	return 1;
+}
+
+static int m_u16(lua_State *L)
+{
+	uint16_t value = (uint16_t)bind_check_range(L, 3, 0, UINT16_MAX);
+
+	put(L, 0, &value, sizeof(value));
+	return 1;
+}
+
+static int m_u32(lua_State *L)
+{
+	uint32_t value = (uint32_t)bind_check_range(L, 3, INT32_MIN, UINT32_MAX);
+
+	put(L, 0, &value, sizeof(value));
+	return 1;
+}
+
+static int m_u64(lua_State *L)
+{
+	uint64_t value = (uint64_t)luaL_checkinteger(L, 3);
+
+	put(L, 0, &value, sizeof(value));
+	return 1;
+}
+
+static int m_be16(lua_State *L)
+{
+	uint16_t value = htobe16((uint16_t)bind_check_range(L, 3, 0, UINT16_MAX));
+
+	put(L, 0, &value, sizeof(value));
+	return 1;
+}
+
+static int m_be32(lua_State *L)
+{
+	uint32_t value = htobe32((uint32_t)bind_check_range(L, 3, INT32_MIN, UINT32_MAX));
+
+	put(L, 0, &value, sizeof(value));
+	return 1;
+}
+
+static int m_be64(lua_State *L)
+{
+	uint64_t value = htobe64((uint64_t)luaL_checkinteger(L, 3));
+
+	put(L, 0, &value, sizeof(value));
+	return 1;
+}
+
+static int m_string(lua_State *L)
+{
+	const char *text = bind_check_path(L, 3);
+
+	put(L, 0, text, strlen(text) + 1);
+	return 1;
+}
+
+static int m_bytes(lua_State *L)
+{
+	size_t len;
+	const char *bytes = luaL_checklstring(L, 3, &len);
+
+	put(L, 0, bytes, len);
+	return 1;
+}
+
+static int m_flag(lua_State *L)
+{
+	put(L, 0, NULL, 0);
+	return 1;
+}
+
+static int m_nest(lua_State *L)
+{
+	struct message *m = message_check(L, 1);
+
+	if (m->depth == NEST_MAX)
+		return luaL_error(L, "attributes are nested more than %d deep", NEST_MAX);
+	size_t offset = m->head->nlmsg_len;
+
+	put(L, NLA_F_NESTED, NULL, 0);
+	m->nests[m->depth++] = offset;
+	return 1;
+}
+
+/* Ends the innermost nest. */
+static int m_done(lua_State *L)
+{
+	struct message *m = message_check(L, 1);
+
+	if (m->depth == 0)
+		return luaL_error(L, "no nested attribute is open");
+	size_t offset = m->nests[--m->depth];
+
+	if (m->head->nlmsg_len - offset > UINT16_MAX)
+		return luaL_error(L, "a nested attribute holds at most %d bytes", UINT16_MAX);
+	mnl_attr_nest_end(m->head, (struct nlattr *)((char *)m->head + offset));
+	lua_settop(L, 1);
+	return 1;
+}
+
+/* The message as bytes, for those who send batches and for tests. */
+static int m_tobytes(lua_State *L)
+{
+	struct message *m = message_check(L, 1);
+
+	lua_pushlstring(L, (const char *)m->head, m->head->nlmsg_len);
+	return 1;
+}
+
+/*** nl.attributes(data [, skip]) -> list of {type=, data=}, and the data by type
+ * The attributes in a reply's data after the family's header of skip bytes (0), or in another
+ * attribute's. The second result is a table from type to bytes, of repeated ones the last. Bytes
+ * are read with string.unpack. Wrong lengths end the list.
+ */
+static int l_attributes(lua_State *L)
+{
+	size_t len;
+	const char *data = luaL_checklstring(L, 1, &len);
+	size_t at = lua_isnoneornil(L, 2) ? 0 : (size_t)bind_check_range(L, 2, 0, SKIP_MAX);
+	lua_Integer n = 0;
+	struct nlattr a;
+
+	lua_settop(L, 1);
+	lua_newtable(L);
+	lua_newtable(L);
+	for (at = MNL_ALIGN(at); at + sizeof(a) <= len; at += MNL_ALIGN(a.nla_len)) {
+		memcpy(&a, data + at, sizeof(a));
+		if (a.nla_len < sizeof(a) || a.nla_len > len - at)
+			break;
+		uint16_t type = a.nla_type & TYPE_MAX;
+
+		lua_createtable(L, 0, 2);
+		bind_set_int(L, "type", type);
+		lua_pushlstring(L, data + at + sizeof(a), a.nla_len - sizeof(a));
+		lua_pushvalue(L, -1);
+		lua_seti(L, 3, type);
+		lua_setfield(L, -2, "data");
+		lua_seti(L, 2, ++n);
+	}
+	return 2;
+}
+
+static const luaL_Reg methods[] = {
+	{"u8", m_u8},		{"u16", m_u16},	  {"u32", m_u32},   {"u64", m_u64},
+	{"be16", m_be16},	{"be32", m_be32}, {"be64", m_be64}, {"string", m_string},
+	{"bytes", m_bytes},	{"flag", m_flag}, {"nest", m_nest}, {"done", m_done},
+	{"tobytes", m_tobytes}, {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+	{"message", l_message},
+	{"attributes", l_attributes},
+	{NULL, NULL},
+};
+
+void message_functions(lua_State *L)
+{
+	netlink_make_type(L, MESSAGE_TYPE, methods, message_gc);
+	luaL_setfuncs(L, functions, 0);
+}

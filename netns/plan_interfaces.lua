@@ -1,0 +1,298 @@
+-- SPDX-License-Identifier: MIT
+-- netns.plan_interfaces: the interfaces of a container as steps. On the host: names and addresses that nobody has. In
+-- attach, by the parent: links, made with their end in the container at once. In the guest: what the container's root may
+-- do in its own namespace, addresses, routes, up. Nothing waits for an address to be tried: "nodad".
+--
+-- Links die with the namespace: none is removed. What the host's end is given it loses at the end, or the route of a link
+-- that is about to go would be in the way of the next container with that address.
+
+local check = require "netns.check"
+local pool = require "netns.pool"
+
+local M = {}
+
+local FAMILIES = {
+  { key = "address", gateway = "gateway", subnet = "subnet", family = "inet", prefix = "prefix", to = "default" },
+  { key = "address6", gateway = "gateway6", subnet = "subnet6", family = "inet6", prefix = "prefix6", to = "default" },
+}
+
+local function flags_of(f) return f.family == "inet6" and "nodad" or nil end
+
+local function address_args(link, cidr, f)
+  local flags = flags_of(f)
+  return flags and { link, cidr, flags } or { link, cidr }
+end
+
+-- ---- what the host gives ----
+
+--- A fault where the caller has no power over the host's network.
+function M.needs_host(c, why, what)
+  if c.facts.net_admin then return end
+  c:fault(why, what .. ", which takes CAP_NET_ADMIN there",
+    c.facts.uid == 0 and "this root has it not, as inside a container: network = { interfaces = {} } needs none"
+    or "run luge as root, or leave the interface out: network = { interfaces = {} } needs none")
+end
+
+-- The interface as this host can have it: an address of IPv6 that nobody wrote is none where the kernel has no IPv6.
+local function as_can_be(c, interface)
+  if interface.address6 ~= "auto" or c.facts.ipv6 then return interface end
+  local copy = {}
+  for key, value in pairs(interface) do copy[key] = value end
+  copy.address6, copy.gateway6 = false, false
+  return copy
+end
+
+local function wants_auto(interface)
+  local families = { inet = interface.address == "auto" or nil, inet6 = interface.address6 == "auto" or nil }
+  return next(families) and families
+end
+
+local function no_range(c, why)
+  c:fault(why, "every range that luge takes addresses from meets a route of this host",
+    'write them: address = "10.1.2.2/30", address6 = "fd00:1::2/64"')
+end
+
+-- A wire's addresses: the number of a part that nobody has, the second address for the container, the first for the host.
+local function take_wire(c, why, interface)
+  local families = wants_auto(interface)
+  if not families then return end
+  local kind, name = pool.WIRE, interface.name
+  local chosen = pool.choose(kind, c.facts.host_networks, families)
+  if not chosen then return no_range(c, why) end
+  local steps = c.steps
+  steps:add("host", why, "take_slot", { "${ranges}/net.", chosen.pool },
+    { save = "$subnet." .. name, undo = { "unlink", { ("${ranges}/net.${subnet.%s}"):format(name) } } })
+  for _, f in ipairs(FAMILIES) do
+    if families[f.family] then
+      local base = f.family == "inet" and chosen.base or kind.base6
+      local function nth(what, host)
+        steps:add("host", why, "nl.subnet", { base, kind[f.prefix], "$subnet." .. name, host },
+          { save = ("$%s.%s"):format(what, name) })
+      end
+      nth(f.key, 2)
+      if interface[f.gateway] then nth(f.gateway, 1) end
+    end
+  end
+end
+
+-- One address with the host's own, which others of the machine route by, would cut them off. Links of luge's are known by
+-- their locks.
+local function check_free(c, why, cidr)
+  local ip = check.parse_cidr(cidr)
+  for _, network in ipairs(c.facts.host_networks) do
+    if network.family == ip.family and network.prefix == ip.prefix and pool.contains(network.text, ip.text)
+      and not tostring(network.dev):find("^lg%w%w%w%w%w%w%w%w$") then
+      c:fault(why, ("%s is in the host's own network %s (%s)"):format(cidr, network.text, network.dev),
+        "take a network that the host has not, or a bridge { } or macvlan { } on that device")
+    end
+  end
+end
+
+-- ---- addresses of an interface ----
+
+-- What both ends get, by family: { own = "ADDRESS/WIDTH", address = text, gateway = text, host = "ADDRESS/WIDTH" }.
+local function wire_ends(c, why, interface)
+  local ends = {}
+  for _, f in ipairs(FAMILIES) do
+    local own, gateway = interface[f.key], interface[f.gateway]
+    if own == "auto" then
+      local width = pool.WIRE[f.prefix]
+      local address, other = ("${%s.%s}"):format(f.key, interface.name), ("${%s.%s}"):format(f.gateway, interface.name)
+      ends[f.family] = { own = address .. "/" .. width, address = address, gateway = gateway and other,
+        host = gateway and other .. "/" .. width }
+    elseif own then
+      if gateway == "auto" then gateway = pool.neighbour_of(own) end
+      check_free(c, ("%s.%s"):format(why, f.key), own)
+      ends[f.family] = { own = own, address = own:match "^[^/]+", gateway = gateway,
+        host = gateway and gateway .. "/" .. check.parse_cidr(own).prefix }
+      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { "${ranges}/address.${netns}." .. own:match "^[^/]+" },
+        { save = ("$lock.%s.%s"):format(f.key, interface.name),
+          undo = { "unlink", { "${ranges}/address.${netns}." .. own:match "^[^/]+" } } })
+    end
+  end
+  return ends
+end
+
+-- Written by hand, of a network that others know.
+local function given_ends(interface)
+  local ends = {}
+  for _, f in ipairs(FAMILIES) do
+    local own = interface[f.key]
+    if own then
+      ends[f.family] = { own = own, address = own:match "^[^/]+", gateway = interface[f.gateway] or nil }
+    end
+  end
+  return ends
+end
+
+-- ---- the guest ----
+
+local function add_routes(c, why, interface, ends, metric)
+  local steps = c.steps
+  for _, f in ipairs(FAMILIES) do
+    local e = ends[f.family]
+    if e and e.gateway then
+      steps:add("guest", why, "nl.route", { { to = "default", via = e.gateway, dev = interface.name, metric = metric } })
+    end
+  end
+  for i, route in ipairs(interface.routes or {}) do
+    local family = route.to == "default6" and "inet6" or nil
+    steps:add("guest", ("%s.routes[%d]"):format(why, i), "nl.route", { { to = family and "default" or route.to, via = route.via,
+      dev = interface.name, metric = route.metric, family = family } })
+  end
+end
+
+-- Without an IPv6 address there is no link-local one either.
+local function up(address6, netns)
+  local changes = { up = true, netns = netns }
+  if not address6 then changes.link_local = false end
+  return changes
+end
+
+-- The container's end is set up before the other: the end that is second works at once, the first one when the kernel has
+-- got round to it, for which a look at the link makes it hurry (Linux 6.2), and giving it an address takes one.
+local function set_up(c, why, interface)
+  c.steps:add("attach", why, "nl.set", { interface.name, up(interface.address6, "$child") })
+end
+
+-- Addresses and routes; up, where the parent has not done it.
+local function guest(c, why, interface, ends, metric)
+  local steps, name = c.steps, interface.name
+  local waits = { waits = true }
+  for _, f in ipairs(FAMILIES) do
+    local e = ends[f.family]
+    if e then
+      steps:add("guest", why, "nl.address", address_args(name, e.own, f), waits)
+      waits = nil
+    end
+  end
+  if interface.type == "macvlan" then steps:add("guest", why, "nl.set", { name, up(interface.address6) }, waits) end
+  add_routes(c, why, interface, ends, metric)
+end
+
+-- ---- kinds ----
+
+local function new_link(c, why, interface)
+  local link = "$link." .. interface.name
+  c.steps:add("host", why, "nl.link_name", { "lg" }, { save = link })
+  return link
+end
+
+local function peer_of(interface)
+  return { name = interface.name, netns = "$child", mac = interface.mac, mtu = interface.mtu }
+end
+
+-- The host believes nothing that comes from the container: no routers it announces, no sources but its own. A machine
+-- without IPv6, or with /proc/sys closed, has nothing to be told.
+local function distrust(c, why, interface)
+  local base = ("/proc/sys/net/ipv%%d/conf/${link.%s}/%%s"):format(interface.name)
+  for _, row in ipairs { { 6, "accept_ra", "0" }, { 6, "accept_redirects", "0" }, { 4, "accept_redirects", "0" },
+    { 4, "rp_filter", "1" } } do
+    c.steps:add("attach", why, "writefile", { base:format(row[1], row[2]), row[3] }, { optional = true })
+  end
+end
+
+local kinds = {}
+
+function kinds.veth(c, why, interface)
+  M.needs_host(c, why, "the other end of a veth is made on the host")
+  take_wire(c, why, interface)
+  local ends, steps, link = wire_ends(c, why, interface), c.steps, new_link(c, why, interface)
+  steps:add("attach", why, "nl.veth", { { name = link, mtu = interface.mtu, peer = peer_of(interface) } })
+  set_up(c, why, interface)
+  distrust(c, why, interface)
+  steps:add("attach", why, "nl.set", { link, { up = true, link_local = false } })
+  for _, f in ipairs(FAMILIES) do
+    local e = ends[f.family]
+    if e and e.host then
+      steps:add("attach", why, "nl.address", address_args(link, e.host, f),
+        { undo = { "nl.deladdress", { link, e.host } } })
+    end
+  end
+  return ends
+end
+
+function kinds.bridge(c, why, interface)
+  return require("netns.plan_bridge").plan(c, why, interface, new_link, peer_of)
+end
+
+function kinds.macvlan(c, why, interface)
+  M.needs_host(c, why, "a macvlan is made on a device of the host")
+  c.steps:add("attach", why, "nl.macvlan", { { name = interface.name, link = interface.parent, mode = interface.mode,
+    mac = interface.mac, mtu = interface.mtu, into = "$child" } })
+  return given_ends(interface)
+end
+
+-- Both ends are made where they belong; the host never has one. The other end is in the way of another wire of that name
+-- until the kernel has got round to removing it: so it loses its name at once.
+function kinds.link(c, why, interface)
+  M.needs_host(c, why, "a wire to another container is made by the host")
+  local spare = new_link(c, why, interface)
+  local steps, there, peer = c.steps, "$there." .. interface.name, interface.peer
+  steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(interface.to), "net" }, { save = there })
+  steps:add("attach", why, "nl.veth", { { name = peer.name, into = there, mac = peer.mac, mtu = interface.mtu,
+    peer = peer_of(interface) } }, { undo = { "nl.rename", { peer.name, spare, there } } })
+  for _, f in ipairs(FAMILIES) do
+    local address = peer[f.key]
+    if address then
+      steps:add("attach", why, "nl.address", { peer.name, address, { flags = flags_of(f), netns = there } })
+    end
+  end
+  set_up(c, why, interface)
+  steps:add("attach", why, "nl.set", { peer.name, up(peer.address6, there) })
+  return given_ends(interface)
+end
+
+-- ---- all of them ----
+
+--- The steps of every interface, in the order of the profile. c.network: what the container's luge knows of each,
+-- { name =, kind =, link = of the host, address =, address6 = }, with symbols.
+function M.plan(c)
+  local routers = 0
+  c.network = {}
+  -- Names and addresses are a network namespace's own: another one's container may have the same.
+  c.constants.netns = c.facts.netns
+  for i, interface in ipairs(c.spec.network.interfaces) do
+    local why = ("network.interfaces[%d]"):format(i)
+    interface = as_can_be(c, interface)
+    local ends = kinds[interface.type](c, why, interface)
+    -- Of several ways to everywhere the first one written counts; the others are there when it is not.
+    local has_gateway = false
+    for _, e in pairs(ends) do has_gateway = has_gateway or e.gateway end
+    if has_gateway then routers = routers + 1 end
+    guest(c, why, interface, ends, has_gateway and routers > 1 and 100 * routers or nil)
+    c.network[i] = { name = interface.name, kind = interface.type,
+      link = (interface.type == "veth" or interface.type == "bridge") and ("${link.%s}"):format(interface.name) or nil,
+      address = ends.inet and ends.inet.own, address6 = ends.inet6 and ends.inet6.own }
+  end
+end
+
+-- The text of an interface's address in /etc/hosts: what is "auto" is known when the container starts.
+local function host_text(interface, key)
+  local own = interface[key]
+  if own == "auto" then return ("${%s.%s}"):format(key, interface.name) end
+  return own and own:match "^[^/]+"
+end
+
+--- The lines of /etc/hosts: the host name stands for the container's first address, which others know it by.
+function M.hosts(c)
+  local lines, named = { "127.0.0.1\tlocalhost\n", "::1\tlocalhost\n" }, {}
+  for _, interface in ipairs(c.spec.network.interfaces) do
+    interface = as_can_be(c, interface)
+    for _, key in ipairs { "address", "address6" } do
+      local text = not named[key] and host_text(interface, key)
+      if text then
+        named[key] = true
+        lines[#lines + 1] = text .. "\t${hostname}\n"
+      end
+    end
+  end
+  if not next(named) then
+    lines = { "127.0.0.1\tlocalhost ${hostname}\n", "::1\tlocalhost ${hostname}\n" }
+  end
+  return lines
+end
+
+M.FAMILIES, M.wants_auto, M.no_range, M.set_up = FAMILIES, wants_auto, no_range, set_up
+
+return M

@@ -1,0 +1,38 @@
+-- SPDX-License-Identifier: MIT
+-- netns.plan_join: a container in a network that is there already, a namespace by its path or another container's, or that
+-- the containers of a pod share. The parent enters it, the child is born in it, and the parent goes back: the container's
+-- root has no power over such a network, which belongs to another user namespace.
+
+local M = {}
+
+local function enter(c, why)
+  local steps = c.steps
+  steps:add("host", why, "open", { "/proc/self/ns/net", "rdonly, cloexec" }, { save = "$net.own" })
+  return function(op, args)
+    steps:add("host", why, op, args, { undo = { "setns", { "$net.own", "newnet" } } })
+    steps:add("attach", why, "setns", { "$net.own", "newnet" })
+  end
+end
+
+function M.plan(c)
+  local network, steps = c.spec.network, c.steps
+  local why = network.join and "network.join" or "network.pod"
+  if not c.facts.privileged then
+    c:fault(why, "a network that others are in belongs to root, and an ordinary user may not enter it",
+      "run luge as root, or use luge exec for one more command in a container")
+    return
+  end
+  local go = enter(c, why)
+  if network.pod then
+    local path = "${ranges}/pod." .. network.pod
+    steps:add("host", why, "nl.hold_pod", { path }, { save = "$net.pod", undo = { "nl.leave_pod", { path } } })
+    return go("setns", { "$net.pod", "newnet" })
+  elseif network.join:sub(1, 1) == "/" then
+    steps:add("host", why, "open", { { literal = network.join }, "rdonly, cloexec" }, { save = "$net.joined" })
+  else
+    steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(network.join), "net" }, { save = "$net.joined" })
+  end
+  go("setns", { "$net.joined", "newnet" })
+end
+
+return M

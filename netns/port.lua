@@ -1,0 +1,34 @@
+-- SPDX-License-Identifier: MIT
+-- netns.port: ports of the host that are published, so that nobody else has them, and small things that only a host's
+-- side of a network needs.
+
+local S = require "syscall"
+local nl = require "netns"
+
+--- nl.hold_port("tcp" or "udp", address, port) -> fd
+-- A socket that has the port, and hears nothing: what comes for it is led elsewhere before. Whoever else wants it finds it
+-- in use, as this does with one that somebody has. address: "0.0.0.0" and "::" are all of their family. Errors: ADDRINUSE,
+-- ADDRNOTAVAIL, ACCES below net.ipv4.ip_unprivileged_port_start.
+function nl.hold_port(proto, address, port)
+  local family = address:find(":", 1, true) and "inet6" or "inet"
+  local fd, err, errno = S.socket(family, (proto == "udp" and "dgram" or "stream") .. ", cloexec")
+  if not fd then return nil, err, errno end
+  local ok = true
+  if family == "inet6" then ok, err, errno = S.setsockopt(fd, "ipv6", "v6only", 1) end
+  if ok then ok, err, errno = S.bind(fd, { family = family, addr = address, port = port }) end
+  if ok then return fd end
+  fd:close()
+  return nil, err, errno
+end
+
+--- nl.new_mac() -> "02:xx:xx:xx:xx:xx"
+-- An Ethernet address that no maker of hardware gives.
+function nl.new_mac()
+  local fd, err, errno = S.open("/dev/urandom", "rdonly, cloexec")
+  if not fd then return nil, err, errno end
+  local bytes = fd:read(5)
+  fd:close()
+  return "02" .. bytes:gsub(".", function(byte) return (":%02x"):format(byte:byte()) end)
+end
+
+return {}

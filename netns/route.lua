@@ -1,0 +1,192 @@
+-- SPDX-License-Identifier: MIT
+-- netns.route: routes, IPv4 and IPv6, as plain data. Source: rtnetlink(7), RTM_NEWROUTE; ip-route(8).
+
+local S = require "syscall"
+local check = require "netns.check"
+local links = require "netns.link"
+local nl = require "netns"
+
+local RTA, RTN, RTM, SCOPE = S.c.RTA, S.c.RTN, S.c.RTM, S.c.RT_SCOPE
+-- struct rtmsg: family, width of destination and source, tos, table, protocol, scope, type, flags
+local HEADER = "I1 I1 I1 I1 I1 I1 I1 I1 I4"
+local MAIN = S.c.RT_TABLE.MAIN
+
+local M = {}
+
+local function lower_names(set)
+  local names = {}
+  for name, value in pairs(S.c[set]) do names[value] = name:lower() end
+  return names
+end
+local TYPE, PROTOCOL, TABLE = lower_names "RTN", lower_names "RTPROT", { [253] = "default", [254] = "main", [255] = "local" }
+
+--- A table of routes: a number, "main", "local" or "default".
+M.table_number = check.const "RT_TABLE"
+
+local function destination(value, what)
+  if value == "default" then return "default" end
+  return check.cidr(value, what)
+end
+
+local FIELDS = { to = destination, via = check.ip, dev = check.name, metric = check.u32, table = M.table_number,
+  src = check.ip, type = check.const("RTN", 255), onlink = check.boolean, scope = check.const("RT_SCOPE", 255),
+  protocol = check.const("RTPROT", 255), mtu = check.u32, family = check.family, replace = check.boolean,
+  netns = check.netns }
+
+local function family_of(t)
+  local family
+  for _, key in ipairs { "to", "src", "via" } do
+    local ip = t[key]
+    -- An IPv4 route may have an IPv6 gateway: what it is about decides.
+    if type(ip) == "table" and not (key == "via" and family) then
+      if family and ip.family ~= family then check.fail("'" .. key .. "'", "an address of the family " .. family, ip.text) end
+      family = ip.family
+    end
+  end
+  return t.family or check.FAMILY[family or "inet"]
+end
+
+local NOWHERE = { [RTN.BLACKHOLE] = true, [RTN.UNREACHABLE] = true, [RTN.PROHIBIT] = true, [RTN.THROW] = true }
+
+-- The narrowest scope that is right, as ip(8) chooses it.
+local function scope_of(t, kind)
+  if t.scope then return t.scope end
+  if kind == RTN.LOCAL then return SCOPE.HOST end
+  if kind == RTN.UNICAST and not t.via and t.family ~= S.c.AF.INET6 then return SCOPE.LINK end
+  return SCOPE.UNIVERSE
+end
+
+local function put_gateway(message, t, family)
+  if not t.via then return end
+  if check.FAMILY[t.via.family] == family then
+    message:bytes(RTA.GATEWAY, t.via.bytes)
+  else
+    message:bytes(RTA.VIA, ("I2"):pack(check.FAMILY[t.via.family]) .. t.via.bytes)
+  end
+end
+
+local function compose(type, flags, t, index)
+  local family, kind, table_number = family_of(t), t.type or RTN.UNICAST, t.table or MAIN
+  t.family = family
+  local to = t.to ~= "default" and t.to or nil
+  local is_new = type == RTM.NEWROUTE
+  local header = HEADER:pack(family, to and to.prefix or 0, 0, 0, table_number < 256 and table_number or 0,
+    t.protocol or is_new and S.c.RTPROT.BOOT or 0, is_new and scope_of(t, kind) or t.scope or SCOPE.NOWHERE,
+    (is_new or t.type) and kind or 0, t.onlink and S.c.RTNH_F.ONLINK or 0)
+  local message = nl.message(type, flags, header)
+  if to then message:bytes(RTA.DST, to.bytes) end
+  put_gateway(message, t, family)
+  if index then message:u32(RTA.OIF, index) end
+  if t.metric then message:u32(RTA.PRIORITY, t.metric) end
+  if t.src then message:bytes(RTA.PREFSRC, t.src.bytes) end
+  if table_number > 255 then message:u32(RTA.TABLE, table_number) end
+  if t.mtu then message:nest(RTA.METRICS):u32(S.c.RTAX.MTU, t.mtu):done() end
+  return message
+end
+
+local function send(type, flags, t)
+  local index, err, errno
+  if t.dev then
+    index, err, errno = links.index(t.dev, t.netns)
+    if not index then return nil, err, errno end
+  end
+  return links.done(nl.request(compose(type, flags, t, index), t.netns))
+end
+
+--- nl.route{ to="default" or "10.1.0.0/16", via=, dev=, metric=, table=, src=, type="unicast", onlink=, scope=, protocol=,
+--- mtu=, family=, replace=, netns= } -> true
+-- Adds a route. type: a name of S.c.RTN, "unreachable", "blackhole", "prohibit" among them, which need no way; onlink: the
+-- gateway is on the link, whatever its address; family: of a "default" without an address. replace: instead of one with the
+-- same destination and metric. Errors: EXIST, NETUNREACH (no link reaches the gateway), NODEV, NETDOWN, PERM.
+function nl.route(route)
+  local t = check.fields(route, "#1", FIELDS)
+  check.need(t, "to", "\"default\" or a network")
+  if not t.via and not t.dev and not NOWHERE[t.type or RTN.UNICAST] then
+    check.fail("'via'", "a gateway, or the 'dev' of a link", nil)
+  end
+  return send(RTM.NEWROUTE, t.replace and "create, replace" or "create, excl", t)
+end
+
+--- nl.delroute{ to=, … } -> true
+-- Removes the first route that has all that is given; fields of nl.route. Errors: SRCH.
+function nl.delroute(route)
+  local t = check.fields(route, "#1", FIELDS)
+  check.need(t, "to", "\"default\" or a network")
+  return send(RTM.DELROUTE, nil, t)
+end
+
+local meta = {}
+meta.__index = meta
+
+-- As `ip route` shows one.
+function meta:__tostring()
+  local words = {}
+  if self.type ~= "unicast" then words[1] = self.type end
+  words[#words + 1] = self.to
+  for _, key in ipairs { "via", "dev", "table", "protocol", "scope", "src", "metric" } do
+    local value = self[key]
+    if value and not (key == "table" and value == "main") and not (key == "scope" and value == "universe") then
+      words[#words + 1] = (key == "protocol" and "proto" or key) .. " " .. tostring(value)
+    end
+  end
+  if self.onlink then words[#words + 1] = "onlink" end
+  return table.concat(words, " ")
+end
+
+local function gateway_of(a, name)
+  if a[RTA.GATEWAY] then return check.ip_text(name, a[RTA.GATEWAY]) end
+  local via = a[RTA.VIA]
+  return via and check.ip_text((("I2"):unpack(via)), via:sub(3))
+end
+
+local SCOPE_NAME = lower_names "RT_SCOPE"
+
+local function decode(data, names)
+  local family, width, _, _, table_number, protocol, scope, kind, flags = HEADER:unpack(data)
+  local _, a = nl.attributes(data, string.packsize(HEADER))
+  local name = check.family_name(family)
+  if not name then return nil end
+  local function u32(type) return a[type] and ("I4"):unpack(a[type]) end
+  table_number = u32(RTA.TABLE) or table_number
+  local to = a[RTA.DST] and check.ip_text(name, a[RTA.DST]) or name == "inet" and "0.0.0.0" or "::"
+  local index = u32(RTA.OIF)
+  return setmetatable({ family = name, to = width == 0 and "default" or ("%s/%d"):format(to, width), prefix = width,
+    bytes = a[RTA.DST], via = gateway_of(a, name), index = index, dev = names[index] or index,
+    src = a[RTA.PREFSRC] and check.ip_text(name, a[RTA.PREFSRC]), metric = u32(RTA.PRIORITY),
+    table = TABLE[table_number] or table_number, type = TYPE[kind] or kind, protocol = PROTOCOL[protocol] or protocol,
+    scope = SCOPE_NAME[scope] or scope, onlink = flags & S.c.RTNH_F.ONLINK ~= 0 or nil }, meta)
+end
+
+local list_meta = {}
+
+--- Lists of routes, rules and neighbours print one a line.
+function list_meta.__tostring(list)
+  local lines = {}
+  for i, entry in ipairs(list) do lines[i] = tostring(entry) end
+  return table.concat(lines, "\n")
+end
+M.list_meta = list_meta
+
+--- nl.routes([{ family=, table="main" or "all", dev=, netns= }]) -> list
+-- The routes of a table, IPv4 and IPv6 if not given otherwise: { family=, to=, via=, dev=, index=, src=, metric=, table=, type=,
+-- protocol=, scope=, onlink= } each. The list prints as `ip route` does.
+function nl.routes(filter)
+  local t = check.fields(filter or {}, "#1", { family = check.family, dev = check.name, netns = check.netns,
+    table = function(value, what) return value == "all" and value or M.table_number(value, what) end })
+  local names, err, errno = links.names(t.netns)
+  if not names then return nil, err, errno end
+  local wanted = t.table ~= "all" and (TABLE[t.table or MAIN] or t.table) or nil
+  local list = setmetatable({}, list_meta)
+  for _, family in ipairs(t.family and { t.family } or { S.c.AF.INET, S.c.AF.INET6 }) do
+    local replies
+    replies, err, errno = nl.request(nl.message(RTM.GETROUTE, nil, HEADER:pack(family, 0, 0, 0, 0, 0, 0, 0, 0)), t.netns, "dump")
+    if not replies then return nil, err, errno end
+    for _, reply in ipairs(replies) do
+      local route = decode(reply.data, names)
+      if route and (not wanted or route.table == wanted) and (not t.dev or route.dev == t.dev) then list[#list + 1] = route end
+    end
+  end
+  return list
+end
+
+return M

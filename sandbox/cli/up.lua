@@ -1,0 +1,194 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.cli.up: `luge up`: the containers of a group, detached, in the order of their needs. What runs already is left; a
+-- start that fails, or is interrupted, takes back what this one started.
+
+local S = require "syscall"
+local cli = require "sandbox.cli"
+local containers = require "sandbox.cli.containers"
+local control = require "sandbox.container.control"
+local describe = require "sandbox.container.describe"
+local group_cli = require "sandbox.cli.group"
+local json = require "luge.json"
+local life = require "sandbox.container.life"
+local list = require "sandbox.container.list"
+local monitor = require "sandbox.container.monitor"
+local request = require "sandbox.cli.request"
+
+local M = {}
+
+local FAILED = containers.FAILED
+
+-- ---- what is there ----
+
+local function same(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
+  for key, value in pairs(a) do
+    if not same(value, b[key]) then return false end
+  end
+  for key in pairs(b) do
+    if a[key] == nil then return false end
+  end
+  return true
+end
+
+-- Whether a container that runs is another than its profile says by now. One that does not answer is left as it is.
+local function has_changed(up, full, spec)
+  local reply, fds = life.ask(up.directory, full, { op = "describe" })
+  local facts = reply and not reply.ended and describe.read_raw(fds)
+  return facts and not same(facts.spec, json.decode(json.encode(describe.plain(spec))))
+end
+
+-- Those that need it want no more than its end.
+local function is_job(group, one)
+  for _, other in ipairs(one.needed_by) do
+    if group.members[other].needs[one.name] ~= "done" then return false end
+  end
+  return one.needed_by[1] ~= nil
+end
+
+-- What is to be done with one: "leave", "start" or "replace"; nil after the message.
+local function decide(up, one, full)
+  local known = list.one(up.directory, full)
+  if not known then return "start" end
+  if known.group ~= up.group.name then
+    cli.complain(("%s: the name '%s' has a container that is none of this group"):format(one.name, full),
+      ("luge rm -f %s, or another name: luge up --name NAME"):format(full))
+    return nil
+  end
+  if not containers.RUNS[known.state] then
+    if known.state == "ended" and known.exit_code == 0 and is_job(up.group, one) then return "leave" end
+    return "replace"
+  end
+  if not has_changed(up, full, one.spec) then return "leave" end
+  if up.replace then return "replace" end
+  cli.complain(full .. " runs, and its profile says something else by now", "luge up --replace starts it anew")
+  return "leave"
+end
+
+-- ---- waiting ----
+
+local STOPS = { int = true, term = true, hup = true, quit = true }
+
+local function is_ready(fd) return #(S.poll({ { fd = fd, events = "in" } }, 0) or {}) > 0 end
+
+-- The reply of a container's luge, or nil, words; "interrupted" where a signal came first.
+local function ask(up, full, message)
+  local socket, text, kind = control.send(up.directory, full, message)
+  if not socket then return nil, text, kind end
+  local signals = S.signalfd(monitor.FORWARDED, "nonblock")
+  repeat
+    S.poll { { fd = socket, events = "in" }, { fd = signals, events = "in" } }
+    local info = S.signalfd_read(signals)
+    if info and STOPS[info.name] then up.interrupted = info.name end
+  until up.interrupted or is_ready(socket)
+  signals:close()
+  if not up.interrupted then return control.receive(socket, math.huge) end
+  socket:close()
+  return nil, "interrupted", "interrupted"
+end
+
+local waits = {}
+
+-- What `up` has come to here was started.
+function waits.started() return true end
+
+function waits.healthy(up, full)
+  local reply, text, kind = ask(up, full, { op = "wait", condition = "healthy" })
+  if reply and reply.holds then return true end
+  if reply and not reply.ended then return nil, "is " .. tostring(reply.health) end
+  if reply or kind == "gone" or kind == "absent" then return nil, "has ended" end
+  return nil, text
+end
+
+function waits.done(up, full)
+  local reply, text, kind = ask(up, full, { op = "wait" })
+  if not reply and (kind == "gone" or kind == "absent") then reply = list.one(up.directory, full) end
+  if not reply or not reply.exit_code then return nil, text or "was lost" end
+  if reply.exit_code == 0 then return true end
+  return nil, ("ended with exit code %d"):format(reply.exit_code)
+end
+
+-- Waits until all holds that one needs; false after the message.
+local function wait_for_needs(up, one)
+  for _, name in ipairs(up.group.order) do
+    local kind = one.needs[name]
+    local full = kind and group_cli.name_of(up.group, name)
+    local ok, words
+    if kind then ok, words = waits[kind](up, full) end
+    if kind and not ok then
+      if not up.interrupted then
+        cli.complain(('%s: not started: it needs %s = "%s", but %s %s'):format(one.name, name, kind, full, words),
+          "luge logs " .. full)
+      end
+      return false
+    end
+  end
+  return true
+end
+
+-- ---- starting ----
+
+local function start(up, one, full)
+  local run_cli = require "sandbox.cli.run"
+  local run = run_cli.prepare(one.spec, up.plans[one.name], up.host, up.options, { name = full, keep = { 0, 1, 2 } })
+  if not run then return false end
+  run.inherited, run.group, run.needs = up.inherited, up.group.name, json.array {}
+  for needed in pairs(one.needs) do table.insert(run.needs, group_cli.name_of(up.group, needed)) end
+  table.sort(run.needs)
+  return require("sandbox.container.detach").run(run, run_cli.perform, up.options) == 0
+end
+
+local function bring(up, one)
+  local full = group_cli.name_of(up.group, one.name)
+  local what = decide(up, one, full)
+  if what == "leave" then return true end
+  if not what or not wait_for_needs(up, one) or up.interrupted then return false end
+  if what == "replace" then
+    local ok, text = life.stop_and_remove(up.directory, full)
+    if not ok then
+      cli.complain(("%s: %s"):format(full, text))
+      return false
+    end
+  end
+  if not start(up, one, full) then return false end
+  up.started[#up.started + 1] = full
+  return true
+end
+
+local function take_back(up)
+  for i = #up.started, 1, -1 do
+    local ok, text = life.stop_and_remove(up.directory, up.started[i])
+    if not ok then cli.complain(("%s: %s"):format(up.started[i], text)) end
+  end
+  if #up.started > 0 then cli.complain("what was started is stopped and removed again: " .. table.concat(up.started, ", ")) end
+end
+
+function M.run(options, words)
+  local inherited = require("sandbox.container.detach").inherited()
+  if not words[1] then return cli.complain("which group?", "luge up FILE.lua") end
+  options.detach = true
+  local group, host = request.load(words[1], options, {}, nil, true)
+  if not group then return host end
+  if group.type ~= "group" then return cli.complain(words[1] .. ": this is one container, no group", "luge run -d " .. words[1]) end
+  local name, code = group_cli.settle_name(group, options)
+  if not name then return code end
+  options.group = name
+  for _, one in pairs(group.members) do request.settle_stdin(one.spec, group.source, options) end
+  local plans
+  plans, code = group_cli.plans(group, host, options)
+  local directory = plans and containers.directory()
+  if not directory then return code or FAILED end
+  local up = { group = group, host = host, plans = plans, options = options, directory = directory, inherited = inherited,
+    started = {}, replace = options.replace }
+  options.replace = nil
+  S.sigprocmask("block", monitor.FORWARDED)
+  for _, member in ipairs(group.order) do
+    if not bring(up, group.members[member]) then
+      take_back(up)
+      return up.interrupted and 128 + S.c.SIG[up.interrupted:upper()] or FAILED
+    end
+  end
+  return 0
+end
+
+return M

@@ -1,0 +1,118 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.hooks: the scripts that run while a container does and after it.
+--
+-- prepare and guest are steps like others. Those of `started` run beside the monitor's loop, which waits for nobody; the
+-- start is over when the last of them is. Those of `stopped` are the last thing before what the host steps made is undone,
+-- and what goes wrong in one of them is told, and changes nothing.
+
+local S = require "syscall"
+local Steps = require "sandbox.plan.steps"
+
+local M = {}
+
+local function steps_of(run, place)
+  local list = {}
+  for index, step in ipairs(run.steps) do
+    if step.where == place then list[#list + 1] = index end
+  end
+  return list
+end
+
+local function note(run, index, ok, err)
+  local step = run.steps[index]
+  run.hooks_ended = run.hooks_ended or {}
+  run.hooks_ended[index] = { ok = ok == true, text = not ok and rawget(err, "text") or nil }
+  run.events { event = "hook", hook = step.why:match("[^.]*$"), script = run.symbols[step.args[1]:sub(2)].path, ok = ok == true,
+    message = not ok and (rawget(err, "text") or tostring(err)) or nil }
+end
+
+-- ---- started ----
+
+local next_script
+
+local function failed(watch, index, err)
+  watch.setup = watch.setup or { failed = true, index = index, err = err, step = watch.run.steps[index] }
+  watch.hook = nil
+  watch:stop("stopped")
+end
+
+local function over(watch, list, n, done)
+  watch:forget(watch.hook.pidfd)
+  local ok, err = S.end_script(watch.hook)
+  watch.hook = nil
+  note(watch.run, list[n], ok, err)
+  if not ok then return failed(watch, list[n], err) end
+  next_script(watch, list, n + 1, done)
+end
+
+function next_script(watch, list, n, done)
+  if not list[n] then return done() end
+  local args = Steps.resolve(watch.run.steps[list[n]].args, watch.run.symbols)
+  local running, err = S.start_script(args[1], args[2])
+  if not running then
+    note(watch.run, list[n], nil, err)
+    return failed(watch, list[n], err)
+  end
+  watch.hook = running
+  watch:listen(running.pidfd, function() over(watch, list, n, done) end)
+end
+
+--- The command runs: done() is called when the scripts were well.
+function M.started(watch, done)
+  next_script(watch, steps_of(watch.run, "started"), 1, done)
+end
+
+--- The container has ended, and its start may not be over.
+function M.finish(watch)
+  while watch.hook and not watch.given_up do watch:round() end
+  if watch.hook then S.end_script(watch.hook) end
+  watch.hook = nil
+end
+
+-- ---- stopped ----
+
+local function tell_outcome(symbols, outcome)
+  local usage = outcome.rusage or {}
+  local known = { reason = outcome.reason_name or "setup", exit_code = outcome.exit_code or 125, signal = outcome.signal,
+    wall_s = outcome.wall_s, user_s = usage.utime, sys_s = usage.stime }
+  for _, name in ipairs { "reason", "exit_code", "signal", "wall_s", "user_s", "sys_s" } do
+    symbols["outcome." .. name] = known[name] or false
+  end
+  symbols.child = symbols.child or false
+end
+
+--- After the end, whatever it was. What goes wrong is in outcome.hooks = { words … }, and an event of the report.
+function M.stopped(run, symbols, outcome)
+  local list = steps_of(run, "stopped")
+  if #list == 0 then return end
+  tell_outcome(symbols, outcome)
+  outcome.hooks = {}
+  for _, index in ipairs(list) do
+    local ok, err = Steps.run(S, run.steps[index], symbols)
+    note(run, index, ok, err)
+    if not ok then
+      local words = rawget(err, "text") or tostring(err)
+      table.insert(outcome.hooks, words)
+      outcome.events = outcome.events or {}
+      table.insert(outcome.events, { event = "hook_failed", hook = "stopped", message = words })
+    end
+  end
+end
+
+-- ---- the report ----
+
+--- A row for each script; those of prepare and guest ended well where the command was executed.
+function M.rows(run, rows)
+  for index, step in ipairs(run.steps) do
+    if step.op == "run_script" then
+      local ended = run.hooks_ended and run.hooks_ended[index]
+      local ok = ended and ended.ok or not ended and run.watch ~= nil and run.watch.started ~= nil
+        and (step.where == "host" or step.where == "guest")
+      local script = run.symbols[step.args[1]:sub(2)]
+      rows[#rows + 1] = { field = step.why, asked = script and script.path or "",
+        got = ended and ended.text or ok and "ended well" or "not run", ok = ok }
+    end
+  end
+end
+
+return M

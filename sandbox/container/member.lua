@@ -1,0 +1,107 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.member: one container of a group in the foreground: a luge of its own, a child of the group's.
+--
+-- A socket is between the two. The member's luge tells what happens, as JSON, the events of --status-fd; the group's asks it
+-- to stop: "stop SECONDS", the grace, or "stop" for the profile's. The socket's end says that the group's luge is gone: then
+-- the container is killed, and its luge takes away all of it before it ends itself.
+
+local S = require "syscall"
+local json = require "luge.json"
+
+local M = {}
+
+local FAILED = 125
+local ORDER_MAX = 64
+
+-- ---- the member's luge ----
+
+local function obey(watch, channel)
+  local order = S.recv(channel, ORDER_MAX, "dontwait")
+  if not order or order == "" then
+    watch:stop("stopped", 0)
+    S.epoll_ctl(watch.poll, "del", channel)
+  else
+    watch:stop("stopped", tonumber(order:match("^stop (%S+)")))
+  end
+end
+
+-- Its session is its own, so that a Ctrl-C comes to the group's luge alone, and no terminal stops it for reading.
+local function leave_group(how)
+  S.setsid()
+  if how.stdin == "null" then
+    local null = assert(S.open("/dev/null", "rdonly, cloexec"))
+    assert(S.dup3(null, 0))
+    null:close()
+  end
+  for number, fd in pairs(how.output) do assert(S.dup3(fd, number)) end
+  for _, fd in ipairs(how.others) do fd:close() end
+  S.sigprocmask("unblock", how.blocked)
+end
+
+local function follow(run, channel)
+  local tell = run.events
+  run.events = function(event)
+    -- Each start and each pause has a loop of its own.
+    if event.event == "created" or event.event == "restarting" then
+      run.watch:listen(channel, function() obey(run.watch, channel) end)
+    end
+    tell(event)
+    S.send(channel, json.encode(event), "nosignal")
+  end
+end
+
+-- Never returns.
+local function child(run, how, channel)
+  local ok, code = xpcall(function()
+    leave_group(how)
+    follow(run, channel)
+    run.finished = how.report and function(outcome)
+      S.pwrite(how.report, json.encode(require("sandbox.container.report").document(run, outcome)), 0)
+    end
+    return how.perform(run)
+  end, debug.traceback)
+  if not ok then
+    io.stderr:write("luge: internal error: ", tostring(code), "\n")
+    code = FAILED
+  end
+  S.exit(code)
+end
+
+-- ---- the group's luge ----
+
+--- Starts a container. how: perform(run) → exit code; output = { [1] =, [2] = descriptors } that replace luge's own; stdin = "null"
+-- or nil; others = descriptors of the group's that are not the member's; blocked = signals that it reads; report = a file in
+-- memory, or nil. Returns { channel =, pidfd =, pid = }, or nil and the error.
+function M.start(run, how)
+  local here, there = S.socketpair("unix", "seqpacket")
+  if not here then return nil, there end
+  io.stdout:flush()
+  local pid, err = S.fork()
+  if not pid then return nil, err end
+  if pid == 0 then
+    here:close()
+    child(run, how, there)
+  end
+  there:close()
+  local pidfd
+  pidfd, err = S.pidfd_open(pid)
+  if pidfd then return { channel = here, pidfd = pidfd, pid = pid } end
+  here:close() -- it stops
+  S.waitid("pid", pid, "exited")
+  return nil, err
+end
+
+--- The next event of a member, or nil when there is none yet, or false when there will be none.
+function M.hear(member)
+  local text, err = S.recv(member.channel, 65536, "dontwait")
+  if not text then return not err.AGAIN and not err.INTR and false or nil end
+  if text == "" then return false end
+  return json.decode(text)
+end
+
+--- Asks it to stop. grace: seconds, or nil for the profile's.
+function M.stop(member, grace)
+  S.send(member.channel, grace and ("stop %g"):format(grace) or "stop", "nosignal, dontwait")
+end
+
+return M

@@ -1,0 +1,83 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.profile.finish_network: what only the fields of a network together can show to be wrong, and the names of
+-- interfaces that have none.
+
+local check = require "netns.check"
+local pool = require "netns.pool"
+
+local M = {}
+
+local FAMILIES = { { "address", "gateway", "subnet", "inet" }, { "address6", "gateway6", "subnet6", "inet6" } }
+
+-- Loopback, groups and what is nobody's: no address of an interface.
+local function is_special(cidr)
+  local ip = check.parse_cidr(cidr)
+  local first = ip.bytes:byte()
+  if ip.family == "inet" then return first == 127 or first == 0 or first >= 224 end
+  return first == 255 or ip.bytes:sub(1, 15) == ("\0"):rep(15)
+end
+
+-- "10.0.5.0/24" and its first and last address are nobody's.
+local function usable(cidr)
+  local ip = check.parse_cidr(cidr)
+  if ip.family ~= "inet" or ip.prefix > 30 then return true end
+  local host = (">I4"):unpack(ip.bytes) & (1 << 32 - ip.prefix) - 1
+  return host ~= 0 and host ~= (1 << 32 - ip.prefix) - 1
+end
+
+local function address(interface, names, say)
+  local own, gateway, subnet = interface[names[1]], interface[names[2]], interface[names[3]]
+  if own == "auto" and interface.type == "veth" and gateway and gateway ~= "auto" then
+    say(names[2], ("is no neighbour of an %s that is \"auto\""):format(names[1]), "leave it out, or write the address as well")
+  elseif own == false and gateway and gateway ~= "auto" then
+    say(names[2], "needs an " .. names[1] .. " to be reached from", "leave it out, or write the address as well")
+  elseif own and own ~= "auto" then
+    if is_special(own) then
+      say(names[1], own .. " is no address that an interface can have")
+    elseif not usable(own) then say(names[1], ("%s is the network's own, not one of it"):format(own)) end
+    if gateway and gateway ~= "auto" and not pool.contains(own, gateway) then
+      say(names[2], ("%s is not in the network of %s"):format(gateway, own))
+    end
+    if subnet and not pool.contains(subnet, own:match "^[^/]+") then
+      say(names[1], ("%s is not in %s, %s"):format(own, names[3], subnet))
+    end
+  end
+  if gateway == "auto" and interface.type == "bridge" and own ~= "auto" and not subnet and own then
+    say(names[2], "needs the bridge's " .. names[3], ("write %s = %q, or the gateway's address"):format(names[3],
+      names[4] == "inet" and "10.0.5.0/24" or "fd00:5::/64"))
+  end
+end
+
+local function one(interface, say)
+  for _, names in ipairs(FAMILIES) do address(interface, names, say) end
+  if interface.mtu and interface.mtu < 1280 and interface.address6 then
+    say("mtu", "IPv6 needs 1280 bytes", "write address6 = false, or a larger one")
+  end
+  for i, route in ipairs(interface.routes or {}) do
+    local to = route.to == "default" and "inet" or route.to == "default6" and "inet6" or check.parse_cidr(route.to).family
+    if route.via and check.parse_ip(route.via).family ~= to then
+      say("routes", ("[%d]: %s is no address of the family of %s"):format(i, route.via, route.to))
+    elseif not interface[to == "inet" and "address" or "address6"] then
+      say("routes", ("[%d]: %s needs an %s"):format(i, route.to, to == "inet" and "address" or "address6"))
+    end
+  end
+end
+
+--- network: spec.network, a table's; complain as of sandbox.profile.finish.
+function M.finish(network, complain)
+  local taken = { lo = "the loopback" }
+  for i, interface in ipairs(network.interfaces) do
+    interface.name = interface.name or "eth" .. i - 1
+    local keys = { "network", "interfaces", i }
+    local function say(field, message, hint)
+      complain({ keys[1], keys[2], i, field }, message, hint)
+    end
+    if taken[interface.name] then
+      complain(keys, ("%s is %s already"):format(interface.name, taken[interface.name]), "give it another name")
+    end
+    taken[interface.name] = ("interfaces[%d]"):format(i)
+    one(interface, say)
+  end
+end
+
+return M

@@ -1,0 +1,67 @@
+-- SPDX-License-Identifier: MIT
+-- Many starts and stops beside a container that lives through all of them: nothing grows, neither descriptors and memory
+-- of its luge, which is asked each time, nor cgroups, files of state and logs. 20,000 in a soak, which stands for a day.
+
+local t = dofile "tests/integration/harness.lua"
+local box = dofile "tests/integration/box.lua"(t)
+local d = dofile "tests/integration/detached.lua"(t, box)
+local S = require "syscall"
+
+local CYCLES = os.getenv "LUGE_SOAK" and 20000 or 80
+-- KiB. Its luge has little of its own until Lua's collector begins, which writes to all of the heap that luges share
+-- (sandbox/container/monitor.lua): then it has this much for good, and no more.
+local MEMORY_MOST, GRAIN = 7168, 256
+
+local function private(pid)
+  local total = 0
+  for kib in (S.readfile(("/proc/%d/smaps_rollup"):format(pid)) or ""):gmatch "\nPrivate_Dirty:%s*(%d+) kB" do total = total + tonumber(kib) end
+  return t.ok(total > 0 and total, "no memory is told")
+end
+
+local function cgroups()
+  local count = 0
+  for _, at in ipairs(S.dir "/sys/fs/cgroup" or {}) do
+    for _, name in ipairs(S.dir(("/sys/fs/cgroup/%s/luge"):format(at)) or {}) do
+      if name:find(d.prefix, 1, true) then count = count + 1 end
+    end
+  end
+  return count
+end
+
+local function zombies()
+  local pid, err = S.wait4(-1, "nohang")
+  while pid and pid ~= 0 do pid, err = S.wait4(-1, "nohang") end
+  return pid == nil and err.CHILD and 0 or 1
+end
+
+-- What may not grow; the luge of the container that stays is known by its row of ps.
+local function measure(row)
+  return { descriptors = #S.dir(("/proc/%d/fd"):format(row.luge)), files = #S.dir(box.state), cgroups = cgroups(),
+    own = #S.dir "/proc/self/fd", alive = zombies() }, private(row.luge)
+end
+
+local function cycle(options)
+  d.start("det-cycle", { "sleep", "1000", options = options })
+  t.equal(d.luge("exec", "det-stays", "--", "/guest", "exit", "3").code, 3)
+  d.ok("stop", "-t", "0s", "det-cycle")
+  if #options == 0 then d.ok("rm", "det-cycle") end
+end
+
+d.test("nothing grows", function()
+  d.start("det-stays", { "sleep", "100000" })
+  local row = d.seen "det-stays"
+  for _ = 1, CYCLES // 2 do cycle {} end
+  local before, memory = measure(row)
+  for i = 1, CYCLES // 2 do cycle(i % 2 == 0 and { "--rm" } or {}) end
+  d.until_true("the end of the last", function() return #S.dir(box.state) <= before.files end)
+  local after, memory_after = measure(row)
+  t.equal(after, before)
+  t.ok(memory_after <= math.max(memory + GRAIN, MEMORY_MOST), ("its luge has grown from %d to %d KiB"):format(memory, memory_after))
+  -- After a day nothing is left to begin.
+  t.ok(CYCLES < 10000 or memory_after <= memory + GRAIN, ("its luge has grown from %d to %d KiB"):format(memory, memory_after))
+  d.ok("rm", "-f", "-t", "0s", "det-stays")
+  t.equal(d.ok "gc", "")
+  d.nothing_left()
+  print(("%d starts and stops: %d descriptors, %d files, %d cgroups, %d KiB before and %d after"):format(CYCLES,
+    after.descriptors, after.files, after.cgroups, memory, memory_after))
+end)

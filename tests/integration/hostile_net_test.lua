@@ -1,0 +1,340 @@
+-- SPDX-License-Identifier: MIT
+-- Guests that send what no honest program sends, against the firewall of their network: under addresses of others, in
+-- pieces, behind extension headers. What must not pass is sent first, then something that may, on the same way: when
+-- that has come, the rest would have come before it.
+
+local t = dofile "tests/integration/harness.lua"
+local apart = dofile "tests/integration/apart.lua"(t)
+local S = require "syscall"
+local check = require "netns.check"
+local firewall = require "netns.firewall"
+local nl = require "netns"
+
+local test = function(name, body)
+  return t.test(name, function() apart.run(body) end)
+end
+
+-- ---- frames ----
+
+local function ip_bytes(text) return check.parse_ip(text).bytes end
+local function mac_bytes(text) return check.mac(text) end
+
+local function checksum(data)
+  local sum = 0
+  for i = 1, #data - 1, 2 do sum = sum + (">I2"):unpack(data, i) end
+  if #data % 2 == 1 then sum = sum + (data:byte(#data) << 8) end
+  while sum >> 16 > 0 do sum = (sum & 0xffff) + (sum >> 16) end
+  return ~sum & 0xffff
+end
+
+local ETHER = { ip = 0x0800, ip6 = 0x86dd, arp = 0x0806 }
+
+local function frame(to, from, type, payload)
+  return mac_bytes(to) .. mac_bytes(from) .. (">I2"):pack(ETHER[type]) .. payload
+end
+
+-- IPv4. more: { protocol, options, fragment = the field of flags and offset }
+local function ip4(from, to, payload, more)
+  more = more or {}
+  local options = more.options or ""
+  local head = (">BBI2I2I2BBI2"):pack(0x45 + #options // 4, 0, 20 + #options + #payload, more.id or 7, more.fragment or 0, 64,
+    more.protocol or 17, 0) .. ip_bytes(from) .. ip_bytes(to) .. options
+  return head:sub(1, 10) .. (">I2"):pack(checksum(head)) .. head:sub(13) .. payload
+end
+
+-- IPv6; next: the first header after it.
+local function ip6(from, to, next, payload, hops)
+  return (">I4I2BB"):pack(0x60000000, #payload, next, hops or 64) .. ip_bytes(from) .. ip_bytes(to) .. payload
+end
+
+local function udp4(port, text) return (">I2I2I2I2"):pack(4000, port, 8 + #text, 0) .. text end
+
+local function sum6(from, to, protocol, body)
+  return checksum(ip_bytes(from) .. ip_bytes(to) .. (">I4I4"):pack(#body, protocol) .. body)
+end
+
+local function udp6(from, to, port, text)
+  local body = (">I2I2I2I2"):pack(4000, port, 8 + #text, 0) .. text
+  return body:sub(1, 6) .. (">I2"):pack(sum6(from, to, 17, body)) .. body:sub(9)
+end
+
+local function icmp6(from, to, kind, rest)
+  local body = (">BBI2"):pack(kind, 0, 0) .. rest
+  return body:sub(1, 2) .. (">I2"):pack(sum6(from, to, 58, body)) .. body:sub(5)
+end
+
+local function arp(op, from_mac, from, to_mac, to)
+  return (">I2I2BBI2"):pack(1, 0x0800, 6, 4, op) .. mac_bytes(from_mac) .. ip_bytes(from) .. mac_bytes(to_mac) .. ip_bytes(to)
+end
+
+-- ---- a world: guests on a bridge or with a wire each ----
+
+local BROADCAST = "ff:ff:ff:ff:ff:ff"
+
+local function no_dad() t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end
+
+local function guest(n, bridge)
+  local there, link, mac = apart.namespace(), "lg" .. n, ("02:00:00:00:01:%02x"):format(n)
+  apart.inside(there, no_dad)
+  t.must(nl.veth { name = link, up = true, master = bridge, peer = { name = "eth0", netns = there, mac = mac } })
+  t.must(nl.up("eth0", there))
+  local own, own6 = ("10.5.0.%d"):format(n), ("fd05::%d"):format(n)
+  t.must(nl.address("eth0", own .. "/24", { netns = there }))
+  t.must(nl.address("eth0", own6 .. "/64", { netns = there, flags = "nodad" }))
+  t.must(nl.route { to = "default", via = "10.5.0.1", netns = there })
+  t.must(nl.route { to = "default", via = "fd05::1", netns = there })
+  return { ns = there, link = link, mac = mac, own = own, own6 = own6, described = { link = link, bridge = bridge, mac = mac,
+    addresses = { own, own6 }, subnets = { "10.5.0.0/24", "fd05::/64" }, nat = true } }
+end
+
+-- The host has the first address, on the bridge or on the only wire.
+local function host_on(link)
+  t.must(nl.address(link, "10.5.0.1/24"))
+  t.must(nl.address(link, "fd05::1/64", "nodad"))
+  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
+  t.must(S.writefile("/proc/sys/net/ipv6/conf/all/forwarding", "1"))
+end
+
+local function bridge()
+  t.must(nl.up "lo")
+  no_dad()
+  t.must(nl.bridge { name = "lab", up = true, mac = "02:00:00:00:00:fe" })
+  host_on "lab"
+end
+
+local function wire(n)
+  t.must(nl.up "lo")
+  no_dad()
+  local g = guest(n)
+  host_on(g.link)
+  return g
+end
+
+local function outside()
+  local there = apart.namespace()
+  apart.inside(there, no_dad)
+  t.must(nl.veth { name = "up0", up = true, peer = { name = "eth0", netns = there } })
+  t.must(nl.up("eth0", there))
+  t.must(nl.address("up0", "192.0.2.1/24"))
+  t.must(nl.address("up0", "2001:db8::1/64", "nodad"))
+  t.must(nl.address("eth0", "192.0.2.9/24", { netns = there }))
+  t.must(nl.address("eth0", "2001:db8::9/64", { netns = there, flags = "nodad" }))
+  return there
+end
+
+local function put(g, more)
+  local d = { table = "luge-" .. g.link, links = { g.described }, egress = { allow = {} } }
+  for key, value in pairs(more or {}) do d[key] = value end
+  t.must(nl.firewall(d))
+end
+
+local function spoofed(g) return t.must(nl.nft.counters("netdev", "luge-" .. g.link)).spoofed.packets end
+local function denied(g) return t.must(nl.nft.counters("inet", "luge-" .. g.link)).denied.packets end
+
+-- A raw socket at the guest's link, and a function that sends frames by it.
+local function sender(g)
+  local socket = apart.inside(g.ns, function()
+    local index = t.must(nl.link "eth0").index
+    local s = t.must(S.socket("packet", "raw", 0))
+    t.must(S.bind(s, { family = "packet", data = ("=I2i4I2BB"):pack(0x0300, index, 0, 0, 0) .. ("\0"):rep(8) }))
+    return s
+  end)
+  return function(...)
+    for _, data in ipairs { ... } do t.equal(t.must(S.write(socket, data)), #data) end
+  end
+end
+
+local function receiver(ns, family, port, address)
+  return apart.inside(ns, function()
+    local s = t.must(S.socket(family, "dgram, nonblock"))
+    if family == "inet6" then t.must(S.setsockopt(s, "ipv6", "v6only", 1)) end
+    t.must(S.bind(s, { family = family, addr = address or (family == "inet6" and "::" or "0.0.0.0"), port = port }))
+    return s
+  end)
+end
+
+-- Everything that came, in order, up to the text that ends it.
+local function received(socket, last)
+  local list = {}
+  repeat
+    local ready = t.must(S.poll({ { fd = socket, events = "in" } }, 20000))
+    t.ok(#ready > 0, "the last one never came: " .. table.concat(list, ","))
+    list[#list + 1] = t.must(S.recv(socket, 2000))
+  until list[#list] == last
+  return list
+end
+
+local function here() return t.must(S.open("/proc/self/ns/net", "rdonly, cloexec")) end
+
+-- ---- addresses of others ----
+
+-- Sends under every address but its own to a receiver of its neighbour; only "honest" may come.
+local function lies(liar, to, mac)
+  local send = sender(liar)
+  local r4, r6 = receiver(to.ns, "inet", 7), receiver(to.ns, "inet6", 7)
+  send(frame(to.mac or mac, liar.mac, "ip", ip4("10.5.0.77", to.own, udp4(7, "address"))),
+    frame(to.mac or mac, "02:00:00:00:01:77", "ip", ip4(liar.own, to.own, udp4(7, "mac"))),
+    frame(to.mac or mac, liar.mac, "ip", ip4("0.0.0.0", to.own, udp4(7, "nobody"))),
+    frame(to.mac or mac, liar.mac, "ip", ip4(liar.own, to.own, udp4(7, "options"), { options = "\x83\7\4" .. ip_bytes "192.0.2.9" .. "\0" })),
+    frame(to.mac or mac, liar.mac, "ip", ip4(liar.own, to.own, udp4(7, "honest"))))
+  t.equal(received(r4, "honest"), { "honest" })
+  local function six(from, text) return ip6(from, to.own6, 17, udp6(from, to.own6, 7, text)) end
+  send(frame(to.mac or mac, liar.mac, "ip6", six("fd05::77", "address")),
+    frame(to.mac or mac, liar.mac, "ip6", six("fe80::77", "link-local")),
+    frame(to.mac or mac, "02:00:00:00:01:77", "ip6", six(liar.own6, "mac")),
+    frame(to.mac or mac, liar.mac, "ip6", six("::1", "loopback")),
+    frame(to.mac or mac, liar.mac, "ip6", six(liar.own6, "honest")))
+  t.equal(received(r6, "honest"), { "honest" })
+  t.equal(spoofed(liar), 8)
+end
+
+test("on a bridge nobody sends under another's address", function()
+  bridge()
+  local liar, victim = guest(2, "lab"), guest(3, "lab")
+  put(liar)
+  put(victim)
+  lies(liar, victim)
+end)
+
+test("on a wire to the host nobody does either", function()
+  local liar = wire(2)
+  put(liar, { egress = { allow = { { cidr = "10.5.0.1" }, { cidr = "fd05::1" } } } })
+  lies(liar, { ns = here(), own = "10.5.0.1", own6 = "fd05::1" }, t.must(nl.link(liar.link)).mac)
+end)
+
+local function neighbour(ns, address)
+  for _, entry in ipairs(t.must(nl.neighbours { netns = ns })) do
+    if entry.address == address or entry.to == address or entry.ip == address then return entry.mac end
+  end
+end
+
+test("ARP and neighbour discovery tell nothing of others", function()
+  bridge()
+  local liar, victim, third = guest(2, "lab"), guest(3, "lab"), guest(4, "lab")
+  for _, g in ipairs { liar, victim, third } do put(g) end
+  -- The victim knows the truth.
+  local r4, r6 = receiver(third.ns, "inet", 8), receiver(third.ns, "inet6", 8)
+  local from_victim = receiver(victim.ns, "inet", 9)
+  local from_victim6 = receiver(victim.ns, "inet6", 9)
+  S.sendto(from_victim, "x", nil, { family = "inet", addr = third.own, port = 8 })
+  S.sendto(from_victim6, "x", nil, { family = "inet6", addr = third.own6, port = 8 })
+  received(r4, "x")
+  received(r6, "x")
+  local send = sender(liar)
+  local function advert(from, target, to)
+    local rest = ("\x60\0\0\0"):gsub("\x60", "\xa0") .. ip_bytes(target) .. "\2\1" .. mac_bytes(liar.mac)
+    return frame(victim.mac, liar.mac, "ip6", ip6(from, to, 58, icmp6(from, to, 136, rest), 255))
+  end
+  send(frame(victim.mac, liar.mac, "arp", arp(2, liar.mac, third.own, victim.mac, victim.own)),
+    frame(BROADCAST, liar.mac, "arp", arp(1, liar.mac, third.own, "00:00:00:00:00:00", third.own)),
+    frame(victim.mac, liar.mac, "arp", arp(2, third.mac, third.own, victim.mac, victim.own)),
+    advert(liar.own6, third.own6, victim.own6), advert(third.own6, third.own6, victim.own6),
+    -- It says that it is a router.
+    frame(victim.mac, liar.mac, "ip6", ip6(firewall.link_local(liar.mac), "ff02::1", 58, icmp6(firewall.link_local(liar.mac), "ff02::1",
+      134, "\64\0\7\8\0\0\0\0\0\0\0\0"), 255)),
+    frame(victim.mac, liar.mac, "ip", ip4(liar.own, victim.own, udp4(9, "end"))))
+  received(from_victim, "end")
+  t.equal(spoofed(liar), 6)
+  t.equal({ neighbour(victim.ns, third.own), neighbour(victim.ns, third.own6) }, { third.mac, third.mac })
+end)
+
+test("the host's loopback is not reached where a port is published on it", function()
+  local g = wire(2)
+  put(g, { publish = { { proto = "udp", port = 70, to = g.own, to_port = 7, link = 1 } }, egress = { allow = { { cidr = "127.0.0.1" },
+    { cidr = "::1" }, { cidr = "10.5.0.1" }, { cidr = "fd05::1" } } } })
+  t.must(S.writefile("/proc/sys/net/ipv4/conf/lg2/route_localnet", "1"))
+  t.must(nl.route { to = "::1/128", type = "local", dev = "lg2", table = "local", metric = 4096 })
+  local r4, r6 = receiver(here(), "inet", 7), receiver(here(), "inet6", 7)
+  local mac, send = t.must(nl.link "lg2").mac, sender(g)
+  send(frame(mac, g.mac, "ip", ip4(g.own, "127.0.0.1", udp4(7, "loopback"))),
+    frame(mac, g.mac, "ip", ip4("127.0.0.1", "127.0.0.1", udp4(7, "both"))),
+    frame(mac, g.mac, "ip", ip4(g.own, "10.5.0.1", udp4(7, "honest"))),
+    frame(mac, g.mac, "ip6", ip6(g.own6, "::1", 17, udp6(g.own6, "::1", 7, "loopback"))),
+    frame(mac, g.mac, "ip6", ip6("::1", "::1", 17, udp6("::1", "::1", 7, "both"))),
+    frame(mac, g.mac, "ip6", ip6(g.own6, "fd05::1", 17, udp6(g.own6, "fd05::1", 7, "honest"))))
+  t.equal({ received(r4, "honest"), received(r6, "honest") }, { { "honest" }, { "honest" } })
+end)
+
+-- ---- round egress ----
+
+-- A datagram in two pieces of IPv4; the first has so many bytes.
+local function pieces(from, to, id, body, first)
+  return ip4(from, to, body:sub(1, first), { id = id, fragment = 0x2000 }),
+    ip4(from, to, body:sub(first + 1), { id = id, fragment = first // 8 })
+end
+
+test("fragments do not get round egress", function()
+  local g = wire(2)
+  local there = outside()
+  put(g, { egress = { allow = { { cidr = "192.0.2.0/24", port = 7, proto = "udp" }, { cidr = "2001:db8::/64", port = 7, proto = "udp" } } } })
+  local mac, send = t.must(nl.link "lg2").mac, sender(g)
+  local allowed, forbidden = receiver(there, "inet", 7), receiver(there, "inet", 9)
+  local body = udp4(9, "forbidden-in-pieces!!")
+  local a, b = pieces(g.own, "192.0.2.9", 50, body, 16)
+  local tiny, rest = pieces(g.own, "192.0.2.9", 51, body, 8)
+  -- The second piece first; pieces that lie over each other and would change the port.
+  local honest, over = ip4(g.own, "192.0.2.9", udp4(7, "xxxxxxxx"), { id = 52, fragment = 0x2000 }), ip4(g.own, "192.0.2.9",
+    udp4(9, "overlapping!"), { id = 52, fragment = 0 })
+  for _, packet in ipairs { a, b, tiny, rest, b, a, honest, over } do send(frame(mac, g.mac, "ip", packet)) end
+  -- What is allowed passes in pieces as well.
+  local first, second = pieces(g.own, "192.0.2.9", 60, udp4(7, "allowed-in-pieces!!!!"), 16)
+  for _, packet in ipairs { first, second, ip4(g.own, "192.0.2.9", udp4(7, "end")) } do send(frame(mac, g.mac, "ip", packet)) end
+  t.equal(received(allowed, "end"), { "allowed-in-pieces!!!!", "end" })
+  t.equal(S.recv(forbidden, 100), nil, "nothing came to the other port")
+  t.ok(denied(g) >= 3, "counted")
+end)
+
+-- Extension headers: hop-by-hop, destination options, routing (type 0, segments left), fragment.
+local function ext(next, data) return ("BB"):pack(next, (#data + 2) // 8 - 1) .. data end
+local PADDING = "\1\4\0\0\0\0"
+
+test("extension headers do not get round egress", function()
+  local g = wire(2)
+  local there = outside()
+  put(g, { egress = { allow = { { cidr = "2001:db8::9", port = 7, proto = "udp" } } } })
+  local mac, send = t.must(nl.link "lg2").mac, sender(g)
+  local allowed, forbidden = receiver(there, "inet6", 7), receiver(there, "inet6", 9)
+  local to = "2001:db8::9"
+  local function six(first, payload) return frame(mac, g.mac, "ip6", ip6(g.own6, to, first, payload)) end
+  local bad = udp6(g.own6, to, 9, "forbidden")
+  local fragment = (">BBI2I4"):pack(17, 0, 0, 99)
+  send(six(0, ext(17, PADDING) .. bad), six(60, ext(17, PADDING) .. bad), six(0, ext(60, PADDING) .. ext(17, PADDING) .. bad),
+    six(44, fragment .. bad), six(0, ext(44, PADDING) .. fragment .. bad),
+    six(43, ext(17, "\0\1\0\0\0\0" .. ip_bytes(to)) .. udp6(g.own6, to, 9, "routed")),
+    six(253, bad), six(59, bad), six(60, ext(253, PADDING) .. bad))
+  -- In two pieces, the port in the second.
+  local whole = ext(17, PADDING) .. bad
+  send(six(44, (">BBI2I4"):pack(60, 0, 1, 100) .. whole:sub(1, 8)), six(44, (">BBI2I4"):pack(60, 0, 8, 100) .. whole:sub(9)))
+  local good = udp6(g.own6, to, 7, "allowed")
+  send(six(0, ext(17, PADDING) .. good), six(60, ext(17, PADDING) .. good), six(17, udp6(g.own6, to, 7, "end")))
+  t.equal(received(allowed, "end"), { "allowed", "allowed", "end" })
+  t.equal(S.recv(forbidden, 100), nil, "nothing came to the other port")
+  t.ok(denied(g) >= 8, "counted: " .. denied(g))
+end)
+
+test("a limit on what it sends does not open the way for lies", function()
+  local g = wire(2)
+  t.must(nl.create { kind = "ifb", name = "ifb-2", up = true })
+  t.must(nl.qdisc { link = "ifb-2", kind = "tbf", rate = "100mbit" })
+  g.described.ifb = "ifb-2"
+  put(g, { egress = { allow = { { cidr = "10.5.0.1" }, { cidr = "fd05::1" } } } })
+  lies(g, { ns = here(), own = "10.5.0.1", own6 = "fd05::1" }, t.must(nl.link(g.link)).mac)
+  t.ok(t.must(nl.qdiscs { link = "ifb-2" })[1].packets >= 2, "it went by the ifb")
+end)
+
+test("isolated ports of a bridge do not meet by way of the host", function()
+  bridge()
+  local one, other = guest(2, "lab"), guest(3, "lab")
+  for _, g in ipairs { one, other } do
+    g.described.isolated = true
+    t.must(nl.port(g.link, { isolated = true }))
+    put(g, { egress = { allow = { { cidr = "10.5.0.1" }, { cidr = "10.5.0.0/24" }, { cidr = "0.0.0.0/0" } } } })
+  end
+  local r, at_host = receiver(other.ns, "inet", 7), receiver(here(), "inet", 7)
+  -- To the host's own Ethernet address, which routes.
+  sender(one)(frame("02:00:00:00:00:fe", one.mac, "ip", ip4(one.own, other.own, udp4(7, "routed"))),
+    frame("02:00:00:00:00:fe", one.mac, "ip", ip4(one.own, "10.5.0.1", udp4(7, "end"))))
+  received(at_host, "end")
+  t.equal(S.recv(r, 100), nil)
+  t.equal(t.must(nl.nft.counters("inet", "luge-lg3")).blocked.packets, 1)
+end)

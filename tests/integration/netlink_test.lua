@@ -1,0 +1,412 @@
+-- SPDX-License-Identifier: MIT
+-- Networks by S.nl: what is asked for by plain data is what `ip` finds. Each test has network namespaces of its own.
+
+local t = dofile "tests/integration/harness.lua"
+local apart = dofile "tests/integration/apart.lua"(t)
+local S = require "syscall"
+local nl = require "netns"
+
+local test = function(name, body)
+  return t.test(name, function() apart.run(body) end)
+end
+
+local function ip_link(name, namespace)
+  local words = { "link", "show", "dev", name }
+  return (namespace and apart.ip_in(namespace, table.unpack(words)) or apart.ip(table.unpack(words)))[1]
+end
+
+local function fails(name, value, err, number)
+  t.equal(value, nil, "a failure")
+  t.ok(err[name], ("%s expected, got %s"):format(name, tostring(err)))
+  t.equal(number, S.c.E[name])
+end
+
+local function raises(text, f, ...)
+  local ok, message = pcall(f, ...)
+  t.equal(ok, false, "wrong use of " .. text)
+  t.contains(message, text)
+end
+
+-- ---- links ----
+
+test("a veth has its peer in another namespace from the start", function()
+  local there = apart.namespace()
+  t.ok(nl.veth { name = "lg0", mtu = 1400, mac = "02:00:00:00:00:01", up = true,
+    peer = { name = "eth0", netns = there, mac = "02:00:00:00:00:02", mtu = 1300 } })
+  local one, other = ip_link "lg0", ip_link("eth0", there)
+  t.equal({ one.mtu, one.address, one.linkinfo.info_kind }, { 1400, "02:00:00:00:00:01", "veth" })
+  t.equal({ other.mtu, other.address, other.linkinfo.info_kind }, { 1300, "02:00:00:00:00:02", "veth" })
+  t.equal(nl.link("eth0", there).is_up, false)
+  t.ok(nl.up("eth0", there))
+  t.equal({ nl.link("lg0").is_running, nl.link("eth0", there).is_up }, { true, true })
+  fails("NODEV", nl.link "eth0")
+  fails("EXIST", nl.veth { name = "lg1", peer = { name = "eth0", netns = there } })
+  fails("NODEV", nl.link "lg1")
+  fails("EXIST", nl.veth { name = "lg0", peer = "lg2" })
+  t.ok(nl.delete "lg0")
+  fails("NODEV", nl.link("eth0", there))
+end)
+
+test("links are changed by functions and by methods", function()
+  t.ok(nl.veth { name = "one", peer = "two" })
+  local links = nl.interfaces()
+  t.equal(#links, 3)
+  t.ok(links.one:up() and links.one:setmtu(1280) and links.one:setmac "02:00:00:00:00:0a")
+  local seen = ip_link "one"
+  t.equal({ seen.mtu, seen.address }, { 1280, "02:00:00:00:00:0a" })
+  t.ok(links.one:refresh())
+  t.equal({ links.one.mtu, links.one.mac, links.one.is_up, links.one.kind }, { 1280, "02:00:00:00:00:0a", true, "veth" })
+  t.ok(links.one:down() and links.one:rename "three")
+  t.equal(links.one.name, "three")
+  fails("NODEV", nl.link "one")
+  t.ok(links.two:set { name = "four", alias = "x", queue = 17, arp = false, promisc = true })
+  seen = ip_link "four"
+  t.equal({ seen.ifalias, seen.txqlen, seen.promiscuity }, { "x", 17, 1 })
+  t.contains(t.json.encode(seen.flags), "NOARP")
+  t.equal(links.lo:delete(), nil)
+  t.ok(nl.set("one", { up = true, link_local = false }) == nil, "three is its name")
+  t.ok(nl.set("three", { up = true, link_local = false }) and nl.set("four", { up = true, link_local = true, arp = true }))
+  for _ = 1, 2500 do
+    if #nl.addresses { dev = "four" } > 0 then break end
+    S.nanosleep(0.002)
+  end
+  t.equal({ #nl.addresses { dev = "three" }, #nl.addresses { dev = "four" } }, { 0, 1 })
+  local there = apart.namespace()
+  t.ok(nl.move("three", there))
+  fails("NODEV", nl.link "three")
+  t.equal(ip_link("three", there).ifname, "three")
+  -- By the pid of who is in it, and out of another namespace than ours.
+  t.ok(nl.move("three", S.getpid(), there))
+  t.ok(nl.link "three" and nl.delete "three")
+  fails("NODEV", nl.link "four")
+end)
+
+test("links print as ip shows them", function()
+  t.ok(nl.veth { name = "one", peer = "two" } and nl.up "lo" and nl.up "two")
+  t.ok(nl.address("one", "10.0.0.1/24") and nl.address("one", "fd00::1/64", "nodad") and nl.up "one")
+  for _ = 1, 2000 do -- the kernel notes a carrier a moment later
+    if nl.link("one").state == "UP" and nl.link("two").state == "UP" then break end
+    S.nanosleep(0.002)
+  end
+  local text = tostring(nl.interfaces())
+  t.contains(text, "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 state UNKNOWN\n    link/loopback 00:00:00:00:00:00\n")
+  t.contains(text, "inet 127.0.0.1/8 scope host lo")
+  t.matches(text, "%d: one@if%d: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 state UP\n    link/ether [%x:]+ veth\n")
+  t.contains(text, "inet 10.0.0.1/24 brd 10.0.0.255 scope global one")
+  t.contains(text, "inet6 fd00::1/64 scope global nodad")
+  for _, link in ipairs(apart.ip "address") do
+    local own = nl.interfaces()[link.ifname]
+    t.equal({ own.index, own.mtu, own.mac, own.state, own.type }, { link.ifindex, link.mtu, link.address, link.operstate,
+      link.link_type })
+    t.equal(#own.addresses, #link.addr_info)
+    for i, address in ipairs(link.addr_info) do
+      t.equal({ own.addresses[i].address, own.addresses[i].prefix, own.addresses[i].scope, own.addresses[i].family },
+        { address["local"], address.prefixlen, address.scope, address.family })
+    end
+  end
+end)
+
+test("a bridge and its ports", function()
+  t.ok(nl.bridge { name = "br0", stp = true, forward_delay = 4, hello_time = 1.5, ageing = 60, priority = 4096, up = true })
+  local data = ip_link("br0").linkinfo.info_data
+  t.equal({ data.stp_state, data.forward_delay, data.hello_time, data.ageing_time, data.priority }, { 1, 400, 150, 6000, 4096 })
+  t.ok(nl.veth { name = "one", master = "br0", peer = "two" })
+  t.ok(nl.port("one", { isolated = true, hairpin = true, learning = false, flood = false, guard = true, cost = 7, priority = 9 }))
+  local port = ip_link("one").linkinfo
+  t.equal(port.info_slave_kind, "bridge")
+  port = port.info_slave_data
+  t.equal({ port.isolated, port.hairpin, port.learning, port.flood, port.guard, port.cost, port.priority },
+    { true, true, false, false, true, 7, 9 })
+  local link = nl.link "one"
+  t.equal(link.master_index, nl.link("br0").index)
+  t.ok(link:port { isolated = false } and link:master(false))
+  t.equal(ip_link("one").master, nil)
+  t.ok(nl.interfaces().two:master "br0")
+  t.equal(ip_link("two").master, "br0")
+  fails("NODEV", nl.set("one", { master = "br1" }))
+  t.equal(nl.port("one", { isolated = true }), nil)
+end)
+
+-- What this kernel may lack is tried in the machine of `make vm`, which has all of them.
+for kind, try in pairs {
+  macvlan = function()
+    t.ok(nl.macvlan { name = "new", link = "two", mac = "02:00:00:00:00:0c" })
+    t.equal(ip_link("new").linkinfo, { info_kind = "macvlan", info_data = ip_link("new").linkinfo.info_data })
+    t.equal(ip_link("new").linkinfo.info_data.mode, "bridge")
+    t.ok(nl.delete "new" and nl.macvlan { name = "new", link = "two", mode = "private" })
+    t.equal({ ip_link("new").linkinfo.info_data.mode, ip_link("new").link }, { "private", "two" })
+    -- Made into another namespace, on a link of ours.
+    local there = apart.namespace()
+    t.ok(nl.macvlan { name = "far", link = "two", into = there })
+    t.equal(ip_link("far", there).linkinfo.info_kind, "macvlan")
+  end,
+  vlan = function()
+    t.ok(nl.vlan { name = "new", link = "two", id = 4094 })
+    t.equal({ ip_link("new").linkinfo.info_data.id, ip_link("new").linkinfo.info_data.protocol }, { 4094, "802.1Q" })
+    t.ok(nl.delete "new" and nl.vlan { name = "new", link = "two", id = 5, protocol = "802.1ad" })
+    t.equal({ ip_link("new").linkinfo.info_data.id, ip_link("new").linkinfo.info_data.protocol }, { 5, "802.1ad" })
+    fails("EXIST", nl.vlan { name = "new2", link = "two", id = 5, protocol = "802.1ad" })
+  end,
+  dummy = function()
+    t.ok(nl.dummy { name = "new", up = true, mtu = 9000 })
+    t.equal({ ip_link("new").linkinfo.info_kind, ip_link("new").mtu }, { "dummy", 9000 })
+    t.ok(nl.address("new", "10.3.0.1/24"))
+    t.equal(nl.link("new").kind, "dummy")
+  end,
+  vxlan = function()
+    t.ok(nl.vxlan { name = "new", id = 42, remote = "10.0.0.9", ["local"] = "10.0.0.1", link = "one", ttl = 5, learning = false })
+    local data = ip_link("new").linkinfo.info_data
+    t.equal({ data.id, data.remote, data["local"], data.link, data.port, data.ttl, data.learning },
+      { 42, "10.0.0.9", "10.0.0.1", "one", 4789, 5, false })
+    t.ok(nl.delete "new" and nl.vxlan { name = "new", id = 43, remote = "fd00::9", port = 9999 })
+    data = ip_link("new").linkinfo.info_data
+    t.equal({ data.remote6, data.port }, { "fd00::9", 9999 })
+  end,
+  ifb = function()
+    t.ok(nl.create { kind = "ifb", name = "new", up = true })
+    t.equal(ip_link("new").linkinfo.info_kind, "ifb")
+  end,
+} do
+  t.test(kind, function()
+    local missing = t.dir() .. "/missing"
+    apart.run(function()
+      t.ok(nl.veth { name = "one", peer = "two", up = true } and nl.up "two" and nl.address("one", "10.0.0.1/24"))
+      local probe = { name = "probe", link = kind ~= "dummy" and kind ~= "ifb" and "two" or nil,
+        id = (kind == "vlan" or kind == "vxlan") and 9 or nil, kind = kind == "ifb" and kind or nil }
+      local ok, err = nl[kind == "ifb" and "create" or kind](probe)
+      if not ok and err.OPNOTSUPP then return t.write(missing, tostring(err)) end
+      t.ok(ok, tostring(err))
+      t.ok(nl.delete "probe")
+      try()
+    end)
+    local text = t.read(missing)
+    if text then t.skip(("no-link-kind: the kernel makes no %s: %s"):format(kind, text)) end
+  end)
+end
+
+-- A message that reached a descriptor, or nil after 5 s; what else is on the link is passed over.
+local function read_packet(fd, wanted)
+  for _ = 1, 100 do
+    local ready = S.poll({ { fd = fd, events = "in" } }, 5000)
+    local data = ready and S.read(fd, 2048)
+    if data and data:find(wanted, 1, true) then return data end
+  end
+end
+
+t.test("packets of a tun go through its descriptor", function()
+  local closed = t.dir() .. "/closed"
+  apart.run(function()
+    local fd, name = nl.tuntap { mode = "tun", name = "wire%d" }
+    if not fd and (name.NOENT or name.ACCES or name.PERM) then return t.write(closed, tostring(name)) end
+    t.equal(name, "wire0")
+    t.equal(ip_link("wire0").linkinfo.info_data.type, "tun")
+    t.ok(nl.address(name, "10.7.0.1/24") and nl.up(name))
+    local socket = t.must(S.socket("inet", "dgram"))
+    t.must(socket:sendto("through the tun", nil, { family = "inet", addr = "10.7.0.9", port = 99 }))
+    local packet = t.ok(read_packet(fd, "through the tun"), "no packet came")
+    t.equal(packet:sub(17, 20), "\10\7\0\9", "to")
+    t.ok(nl.tuntap { mode = "tap", name = "tap0", owner = 0 })
+    fd:close()
+    fails("NODEV", nl.link "wire0")
+    local there = apart.namespace()
+    local other = t.ok(nl.tuntap { mode = "tap", name = "far0", netns = there })
+    t.equal(ip_link("far0", there).ifname, "far0")
+    fails("NODEV", nl.link "far0")
+    other:close()
+  end)
+  local text = t.read(closed)
+  if text then t.skip("no-tun: /dev/net/tun: " .. text) end
+end)
+
+-- ---- addresses ----
+
+test("addresses of both families, with their flags", function()
+  t.ok(nl.veth { name = "one", peer = "two", up = true } and nl.up "two")
+  t.ok(nl.address("one", "10.0.0.1/24"))
+  t.ok(nl.address("one", "10.1.0.1/32", { peer = "10.1.0.2/32", label = "one:x" }))
+  t.ok(nl.address("one", "192.168.3.4/28", { broadcast = "192.168.3.9", flags = "noprefixroute" }))
+  t.ok(nl.address("one", "fd00::1/64", "nodad"))
+  t.ok(nl.address("one", "fd00::2/128", { flags = { "nodad", "noprefixroute" }, valid = 1000, preferred = 500 }))
+  local found = {}
+  for _, a in ipairs(apart.ip("address", "show", "dev", "one")[1].addr_info) do found[a["local"]] = a end
+  t.equal({ found["10.0.0.1"].prefixlen, found["10.0.0.1"].broadcast }, { 24, "10.0.0.255" })
+  t.equal({ found["10.1.0.1"].address, found["10.1.0.1"].label }, { "10.1.0.2", "one:x" })
+  t.equal({ found["192.168.3.4"].broadcast, found["192.168.3.4"].noprefixroute }, { "192.168.3.9", true })
+  t.equal({ found["fd00::1"].nodad, found["fd00::1"].tentative }, { true })
+  t.ok(found["fd00::2"].valid_life_time > 900 and found["fd00::2"].preferred_life_time <= 500)
+  local own = {}
+  for _, a in ipairs(nl.addresses { dev = "one" }) do own[a.address] = a end
+  t.equal({ own["10.1.0.1"].peer, own["192.168.3.4"].broadcast, own["fd00::2"].prefix }, { "10.1.0.2", "192.168.3.9", 128 })
+  t.equal(#nl.addresses { dev = "one", family = "inet" }, 3)
+  fails("EXIST", nl.address("one", "10.0.0.1/24"))
+  t.ok(nl.address("one", "10.0.0.1/24", { replace = true }))
+  t.ok(nl.deladdress("one", "10.0.0.1/24") and nl.deladdress("one", "fd00::1/64"))
+  fails("ADDRNOTAVAIL", nl.deladdress("one", "10.0.0.1/24"))
+  t.ok(nl.interfaces().one:address("10.0.0.5/24") and nl.interfaces().one:deladdress "10.0.0.5/24")
+  fails("NODEV", nl.address("none", "10.0.0.1/24"))
+  fails("NODEV", nl.addresses { dev = "none" })
+end)
+
+-- ---- routes ----
+
+-- The routes that ip finds, without those that the kernel makes by itself.
+local function ip_routes(family, ...)
+  local list = {}
+  for _, route in ipairs(apart.ip(family, "route", "show", ...)) do
+    if route.protocol ~= "kernel" then list[#list + 1] = route end
+  end
+  return list
+end
+
+test("routes of both families", function()
+  t.ok(nl.veth { name = "one", peer = "two", up = true } and nl.up "two" and nl.up "lo")
+  t.ok(nl.address("one", "10.0.0.1/24") and nl.address("one", "fd00::1/64", "nodad"))
+  t.ok(nl.route { to = "default", via = "10.0.0.254", mtu = 1300 })
+  t.ok(nl.route { to = "10.5.0.0/16", dev = "one", metric = 50, src = "10.0.0.1" })
+  t.ok(nl.route { to = "10.6.0.0/16", type = "blackhole" } and nl.route { to = "10.7.0.0/16", type = "unreachable", metric = 9 })
+  t.ok(nl.route { to = "10.8.0.0/16", via = "192.0.2.1", dev = "one", onlink = true })
+  t.ok(nl.route { to = "10.9.0.0/16", via = "10.0.0.9", table = 1234 })
+  t.ok(nl.route { to = "default", via = "fd00::fe", dev = "one", metric = 5 })
+  t.ok(nl.route { to = "fd01::/64", type = "unreachable" } and nl.route { to = "fd02::1", dev = "one", protocol = "static" })
+  t.ok(nl.route { to = "10.10.0.0/16", via = "fd00::7", dev = "one" })
+  local by = {}
+  for _, route in ipairs(ip_routes "-4") do by[route.dst] = route end
+  t.equal({ by.default.gateway, by.default.dev, by.default.metrics[1].mtu }, { "10.0.0.254", "one", 1300 })
+  t.equal({ by["10.5.0.0/16"].metric, by["10.5.0.0/16"].prefsrc, by["10.5.0.0/16"].scope }, { 50, "10.0.0.1", "link" })
+  t.equal({ by["10.6.0.0/16"].type, by["10.7.0.0/16"].type, by["10.7.0.0/16"].metric }, { "blackhole", "unreachable", 9 })
+  t.equal({ by["10.8.0.0/16"].gateway, by["10.8.0.0/16"].flags[1] }, { "192.0.2.1", "onlink" })
+  t.equal(by["10.10.0.0/16"].via, { family = "inet6", host = "fd00::7" })
+  t.equal(ip_routes("-4", "table", "1234")[1].gateway, "10.0.0.9")
+  by = {}
+  for _, route in ipairs(ip_routes "-6") do by[route.dst] = route end
+  t.equal({ by.default.gateway, by.default.dev, by.default.metric }, { "fd00::fe", "one", 5 })
+  t.equal({ by["fd01::/64"].type, by["fd02::1"].protocol }, { "unreachable", "static" })
+
+  local own = {}
+  for _, route in ipairs(nl.routes()) do own[route.family .. " " .. route.to] = route end
+  t.equal({ own["inet default"].via, own["inet6 default"].via, own["inet6 default"].metric }, { "10.0.0.254", "fd00::fe", 5 })
+  t.equal({ own["inet 10.10.0.0/16"].via, own["inet 10.8.0.0/16"].onlink }, { "fd00::7", true })
+  t.equal(tostring(nl.routes { table = 1234 }), "10.9.0.0/16 via 10.0.0.9 dev one table 1234 proto boot")
+  t.contains(tostring(nl.routes { family = "inet" }), "default via 10.0.0.254 dev one proto boot\n")
+  t.contains(tostring(nl.routes()), "unreachable 10.7.0.0/16 proto boot metric 9")
+  t.equal(#nl.routes { dev = "two", family = "inet" }, 0)
+
+  fails("EXIST", nl.route { to = "default", via = "10.0.0.253" })
+  t.ok(nl.route { to = "default", via = "10.0.0.253", replace = true })
+  t.equal(ip_routes("-4", "default")[1].gateway, "10.0.0.253")
+  t.ok(nl.delroute { to = "default" } and nl.delroute { to = "default", family = "inet6" } and nl.delroute { to = "10.6.0.0/16" })
+  t.ok(nl.delroute { to = "10.9.0.0/16", table = 1234 })
+  fails("SRCH", nl.delroute { to = "default" })
+  local nothing, err = nl.route { to = "10.20.0.0/16", via = "192.0.2.9" }
+  t.ok(not nothing and err.NETUNREACH)
+  t.contains(tostring(err), "Nexthop has invalid gateway", "the kernel's own words")
+end)
+
+test("rules choose tables", function()
+  t.ok(nl.rule { from = "10.1.0.0/16", table = 100, priority = 50 })
+  t.ok(nl.rule { to = "10.2.0.0/16", action = "unreachable", priority = 51 })
+  t.ok(nl.rule { fwmark = "7/0xff", iif = "lo", table = 5000, priority = 52, invert = true })
+  t.ok(nl.rule { from = "fd00::/64", table = 100, priority = 53 })
+  t.ok(nl.rule { table = "main", suppress_prefix = 0, priority = 54, family = "inet6" })
+  local rules = {}
+  for _, family in ipairs { "-4", "-6" } do
+    for _, rule in ipairs(apart.ip(family, "rule")) do rules[rule.priority] = rule end
+  end
+  t.equal({ rules[50].src, rules[50].srclen, rules[50].table }, { "10.1.0.0", 16, "100" })
+  t.equal({ rules[51].dst, rules[51].action }, { "10.2.0.0", "unreachable" })
+  t.equal({ rules[52].fwmark, rules[52].fwmask, rules[52].iif, rules[52].table }, { "0x7", "0xff", "lo", "5000" })
+  t.equal({ rules[53].src, rules[54].suppress_prefixlen }, { "fd00::", 0 })
+  t.contains(tostring(nl.rules { family = "inet" }), "50: from 10.1.0.0/16 lookup 100\n51: from all to 10.2.0.0/16 unreachable\n")
+  t.ok(nl.delrule { priority = 50 } and nl.delrule { priority = 53, family = "inet6" })
+  t.equal(#nl.rules { family = "inet6" }, 3)
+  t.equal(nl.delrule { priority = 50 }, nil)
+end)
+
+test("neighbours", function()
+  t.ok(nl.veth { name = "one", peer = "two", up = true } and nl.up "two")
+  t.ok(nl.address("one", "10.0.0.1/24") and nl.address("one", "fd00::1/64", "nodad"))
+  t.ok(nl.neighbour { to = "10.0.0.2", dev = "one", mac = "02:00:00:00:00:02" })
+  t.ok(nl.neighbour { to = "fd00::2", dev = "one", mac = "02:00:00:00:00:03", state = "reachable" })
+  t.ok(nl.neighbour { to = "10.0.0.3", dev = "one", proxy = true })
+  local seen = {}
+  for _, entry in ipairs(apart.ip("neighbour")) do seen[entry.dst] = entry end
+  t.equal({ seen["10.0.0.2"].lladdr, seen["10.0.0.2"].state[1] }, { "02:00:00:00:00:02", "PERMANENT" })
+  t.equal({ seen["fd00::2"].lladdr, seen["fd00::2"].state[1] }, { "02:00:00:00:00:03", "REACHABLE" })
+  t.equal(apart.ip("neighbour", "show", "proxy")[1].dst, "10.0.0.3")
+  t.equal(tostring(nl.neighbours { family = "inet" }), "10.0.0.2 dev one lladdr 02:00:00:00:00:02 PERMANENT")
+  t.equal(nl.neighbours({ proxy = true, family = "inet" })[1].to, "10.0.0.3")
+  fails("EXIST", nl.neighbour { to = "10.0.0.2", dev = "one", mac = "02:00:00:00:00:09" })
+  t.ok(nl.delneighbour { to = "10.0.0.2", dev = "one" })
+end)
+
+-- ---- wrong use ----
+
+test("wrong use raises, naming the argument", function()
+  raises("no field 'nam' is known, did you mean 'name'?", nl.veth, { nam = "x" })
+  raises("bad argument 'mtu' (an integer", nl.veth, { name = "x", mtu = "big" })
+  raises("bad argument 'peer' (no field 'up'", nl.veth, { name = "x", peer = { up = true } })
+  raises("bad argument 'name' ('a/b' is no name of a link", nl.bridge { name = "br0" } and nl.bridge, { name = "a/b" })
+  raises("bad argument 'mac' (an Ethernet address", nl.set, "lo", { mac = "02:00" })
+  raises("bad argument #2 (an address", nl.address, "lo", "10.0.0.300/8")
+  raises("bad argument #2 (an address", nl.address, "lo", "10.0.0.3/33")
+  raises("did you mean 'nodad'", nl.address, "lo", "10.0.0.3/8", "nodat")
+  raises("bad argument 'peer' (an address of the same family", nl.address, "lo", "10.0.0.1/8", { peer = "fd00::1" })
+  raises("bad argument 'via' (a gateway", nl.route, { to = "default" })
+  raises("bad argument 'via' (an IPv4 or IPv6 address", nl.route, { to = "default", via = "gateway" })
+  raises("bad argument 'src' (an address of the family inet", nl.route, { to = "10.0.0.0/8", src = "fd00::1", dev = "lo" })
+  raises("did you mean 'unreachable'", nl.route, { to = "10.0.0.0/8", type = "unreachabel" })
+  raises("bad argument 'id' (a number from 1 to 4094", nl.vlan, { name = "v", link = "lo", id = 4095 })
+  raises("bad argument 'link' (the name of the link", nl.macvlan, { name = "v" })
+  raises("a network namespace", nl.move, "lo", "1")
+  raises("a network namespace", nl.up, "lo", -1)
+  raises("bad argument 'mac' (an Ethernet", nl.neighbour, { to = "10.0.0.1", dev = "lo" })
+  raises("bad argument 'table'", nl.rule, { from = "10.0.0.0/8" })
+  raises("bad argument 'mode'", nl.tuntap, { name = "x" })
+  local _, message = pcall(function() nl.veth { name = "x", mtu = -1 } end)
+  t.contains(message, "netlink_test.lua:", "the caller's line is blamed")
+end)
+
+test("a function that another process asks for: its pid is a namespace", function()
+  local there = apart.namespace()
+  local r, w = S.pipe "cloexec"
+  local pid = t.must(S.fork())
+  if pid == 0 then
+    S.setns(there, "newnet")
+    S.write(w, "x")
+    while true do S.nanosleep(100) end
+  end
+  S.read(r, 1)
+  t.ok(nl.veth { name = "lg0", peer = { name = "eth0", netns = pid } })
+  t.ok(nl.address("eth0", "10.0.0.2/24", { netns = pid }) and nl.up("eth0", pid))
+  t.equal(nl.interfaces(pid).eth0.addresses[1].address, "10.0.0.2")
+  S.kill(pid, "kill")
+  S.waitid("pid", pid, "exited")
+  fails("SRCH", nl.up("eth0", pid))
+end)
+
+-- ---- as nobody ----
+
+t.test("without privilege the kernel refuses", function()
+  if t.root then
+    -- In a child that gave up all.
+    apart.run(function()
+      t.must(S.capset { effective = {}, permitted = {}, inheritable = {} })
+      fails("PERM", nl.veth { name = "x" })
+      fails("PERM", nl.address("lo", "10.0.0.1/8"))
+      fails("PERM", nl.route { to = "10.0.0.0/8", dev = "lo" })
+    end)
+  else
+    fails("PERM", nl.veth { name = "x" })
+    fails("PERM", nl.address("lo", "10.0.0.1/8"))
+  end
+  t.ok(#nl.interfaces() >= 1 and nl.routes() and nl.rules() and nl.neighbours(), "everybody may look")
+end)
+
+t.test("root of a user namespace has all of its own networks", function()
+  apart.run(function()
+    local there = apart.namespace()
+    t.ok(nl.veth { name = "lg0", up = true, peer = { name = "eth0", netns = there } })
+    t.ok(nl.address("eth0", "fd00::2/64", { flags = "nodad", netns = there }) and nl.up("eth0", there))
+    t.equal(nl.interfaces(there).eth0.addresses[1].flags[1], "nodad")
+  end, true)
+end)

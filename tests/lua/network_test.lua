@@ -1,0 +1,108 @@
+-- SPDX-License-Identifier: MIT
+-- What a network's fields mean before anything is made: addresses that nobody has, and what does not go together.
+
+local t = dofile "tests/integration/harness.lua"
+local p = dofile "tests/lua/profile.lua"
+local check = require "netns.check"
+local nl = require "netns"
+local pool = require "netns.pool"
+
+local function networks(...)
+  local list = {}
+  for i, text in ipairs { ... } do
+    list[i] = check.parse_cidr(text)
+    list[i].text = text
+  end
+  return list
+end
+
+local BOTH = { inet = true, inet6 = true }
+
+t.test("addresses are counted in parts of a range", function()
+  t.equal(nl.subnet("10.213.0.0/16", 30, 0, 1), "10.213.0.1")
+  t.equal(nl.subnet("10.213.0.0/16", 30, 16383, 2), "10.213.255.254")
+  t.equal(nl.subnet("10.214.0.0/16", 24, 12, 200), "10.214.12.200")
+  t.equal(nl.subnet("fd6c:7567:6500::/48", 64, 1, 2), "fd6c:7567:6500:1::2")
+  t.equal(nl.subnet("fd6c:7567:6500::/48", 64, 65535, 1), "fd6c:7567:6500:ffff::1")
+  t.equal({ pool.neighbour_of "10.5.0.2/24", pool.neighbour_of "10.5.0.1/24", pool.neighbour_of "10.5.0.130/25" },
+    { "10.5.0.1", "10.5.0.2", "10.5.0.129" })
+  t.equal({ pool.neighbour_of "fd05::2/64", pool.neighbour_of "fd05::1/64", pool.neighbour_of "fd05::7:2/112" },
+    { "fd05::1", "fd05::2", "fd05::7:1" })
+  t.equal({ pool.contains("10.5.0.0/23", "10.5.1.9"), pool.contains("10.5.0.0/23", "10.5.2.9"),
+    pool.contains("fd05::/12", "fd0f::1"), pool.contains("fd05::/64", "10.5.0.1") }, { true, false, true, false })
+end)
+
+t.test("no part that a route of the host meets", function()
+  local first = pool.WIRE.bases[1]
+  t.equal(pool.choose(pool.WIRE, {}, BOTH).pool.avoid, {})
+  -- Default routes, and what a VPN makes of one.
+  t.equal(pool.choose(pool.WIRE, networks("0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1", "::/0", "8000::/1"), BOTH).pool.avoid, {})
+  local some = pool.choose(pool.WIRE, networks("10.213.0.0/24", "10.213.1.4/30", "10.213.2.9/32", "192.0.2.0/24"), BOTH)
+  t.equal({ some.base, some.pool.avoid },
+    { first, { { first = 0, count = 64 }, { first = 65, count = 1 }, { first = 130, count = 1 } } })
+  local six = pool.choose(pool.WIRE, networks("fd6c:7567:6500:10::/60", "fd6c:7567:6500:30::7/128", "fd00::/64"), BOTH)
+  t.equal(six.pool.avoid, { { first = 16, count = 16 }, { first = 48, count = 1 } })
+end)
+
+t.test("another range where one is covered, and none where all are", function()
+  t.equal(pool.choose(pool.WIRE, networks "10.0.0.0/8", BOTH).base, pool.WIRE.bases[2])
+  t.equal(pool.choose(pool.WIRE, networks("10.0.0.0/8", "172.16.0.0/12"), BOTH).base, pool.WIRE.bases[3])
+  local all = networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+  t.equal(pool.choose(pool.WIRE, all, BOTH), nil)
+  t.ok(pool.choose(pool.WIRE, all, { inet6 = true }), "IPv4 is not asked for")
+  t.equal(pool.choose(pool.WIRE, networks "fc00::/7", BOTH), nil)
+  t.ok(pool.choose(pool.WIRE, networks "fc00::/7", { inet = true }), "IPv6 is not asked for")
+  t.equal(pool.choose(pool.BRIDGE, networks "10.214.0.0/16", BOTH).base, pool.BRIDGE.bases[2])
+end)
+
+t.test("interfaces are named by their place", function()
+  local list = p.spec('network = { interfaces = { veth { }, veth { name = "lan" }, bridge { "lab" } } }').network.interfaces
+  t.equal({ list[1].name, list[2].name, list[3].name }, { "eth0", "lan", "eth2" })
+  t.equal({ list[1].address, list[1].gateway, list[3].gateway, list[3].bridge }, { "auto", "auto", false, "lab" })
+end)
+
+local WRONG = {
+  { "veth { }, veth { name = 'eth0' }", "network.interfaces[2]: eth0 is interfaces[1] already [give it another name]" },
+  { "veth { name = 'lo' }", "network.interfaces[1]: lo is the loopback already [give it another name]" },
+  { "veth { address = '10.5.0.2' }", 'network.interfaces[1].address: "10.5.0.2" does not say how wide its network is [write "10.5.0.2/24"]' },
+  { "veth { address = 'fd00::1/64' }", '"fd00::1/64" is no IPv4 address with a width' },
+  { "veth { address = '10.5.0.0/24' }", "10.5.0.0/24 is the network's own, not one of it" },
+  { "veth { address = '10.5.0.255/24' }", "10.5.0.255/24 is the network's own, not one of it" },
+  { "veth { address = '127.0.0.2/8' }", "127.0.0.2/8 is no address that an interface can have" },
+  { "veth { address6 = 'ff02::1/64' }", "ff02::1/64 is no address that an interface can have" },
+  { "veth { address6 = '::1/64' }", "::1/64 is no address that an interface can have" },
+  { "veth { gateway = '10.5.0.1' }", 'is no neighbour of an address that is "auto"' },
+  { "veth { address = false, gateway = '10.5.0.1' }", "needs an address to be reached from" },
+  { "veth { address = '10.5.0.2/24', gateway = '10.6.0.1' }", "10.6.0.1 is not in the network of 10.5.0.2/24" },
+  { "veth { mtu = 1000 }", "network.interfaces[1].mtu: IPv6 needs 1280 bytes" },
+  { "veth { mtu = 20 }", "20 is out of bounds (68 to 65535)" },
+  { "veth { mac = '03:00:00:00:00:01' }", "is the address of a group [its second digit must be even]" },
+  { "veth { mac = '3:0:0:0:0:1' }", "is no Ethernet address" },
+  { "veth { name = 'a b' }", "is no name of an interface" },
+  { "veth { routes = { { '10.0.0.0/8', 'fd00::1' } } }", "[1]: fd00::1 is no address of the family of 10.0.0.0/8" },
+  { "veth { address6 = false, routes = { { 'fd00::/8' } } }", "[1]: fd00::/8 needs an address6" },
+  { "bridge { }", "needs bridge" },
+  { "bridge { 'lab', subnet = '10.5.0.0/24', address = '10.6.0.2/24' }", "10.6.0.2/24 is not in subnet, 10.5.0.0/24" },
+  { "bridge { 'lab', address = '10.5.0.2/24', gateway = 'auto' }", "needs the bridge's subnet" },
+  { "bridge { 'lab', subnet = '10.5.0.0/31' }", "is no network of IPv4, 8 to 30 bits wide" },
+  { "macvlan { 'e0', mode = 'bridged' }", "did you mean 'bridge'?" },
+  { "link { 'x' }", "needs peer" },
+  { "{ type = 'user', backend = 'pasta' }", "is not enforced by this version of luge" },
+  { "{ type = 'wifi' }", "is no interface" },
+}
+
+for _, row in ipairs(WRONG) do
+  t.test("wrong: " .. row[1], function()
+    local faults = p.faults(("network = { interfaces = { %s } }"):format(row[1]))
+    t.equal(#faults, 1, t.json.encode(faults))
+    t.contains(faults[1], row[2])
+  end)
+end
+
+t.test("join and pod take a network as it is", function()
+  t.contains(p.faults("network = { join = '/run/netns/x', interfaces = { veth { } } }")[1],
+    "network.interfaces: excludes join, which takes a network as it is")
+  t.contains(p.faults("network = { pod = 'x', join = 'y' }")[1], "network.pod: excludes join")
+  t.equal(p.faults("network = { join = 'web', hosts = { db = '192.0.2.1' } }"), {})
+  t.contains(p.faults("network = { join = 'web' }, namespaces = { net = true }")[1], "namespaces.net: disagrees with network")
+end)
