@@ -258,14 +258,12 @@ local function number_all(run, names)
   return numbers
 end
 
-local function listed(run, symbols, names)
-  local kept, numbers = { run.descriptors.channel, run.descriptors.ready }, number_all(run, names)
-  local known, is_wanted = guest.expected(run, symbols), false
-  -- What luge itself holds open is kept open for the step that asks for it.
+-- What luge itself holds open is kept open for the step that asks for it, and what luge sends is waited for.
+local function watch_symbols(numbers, known, kept)
   setmetatable(numbers.symbols, { __index = function(_, name)
     local value = numbers.sent[name]
     if value then
-      is_wanted = true
+      numbers.is_wanted = true
       return value
     end
     value = known[name]
@@ -273,26 +271,62 @@ local function listed(run, symbols, names)
     kept[#kept + 1] = value:getfd()
     return value:getfd()
   end })
-  local take = { op = "take", args = { numbers.first, #names }, index = 0 }
-  local list, is_taken = { false, { op = "hear", index = 0 } }, false
+end
+
+local function add_guest_steps(image, run, numbers, count)
+  local resolve, append = Steps.resolve, orders.add
+  local is_taken = false
+  local function take()
+    append(image, "take", { numbers.first, count }, nil, 0)
+    is_taken = true
+  end
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
-      if not steps[step.op] then return nil end
-      local args = Steps.resolve(step.args, numbers.symbols)
-      if (is_wanted or step.waits) and not is_taken then
-        list[#list + 1], is_taken = take, true
-      end
-      list[#list + 1] = { op = step.op, args = args, optional = step.optional, index = index, number = numbers.given[index] }
+      local args = resolve(step.args, numbers.symbols)
+      if (numbers.is_wanted or step.waits) and not is_taken then take() end
+      append(image, step.op, args, step.optional, index, numbers.given[index])
     end
   end
   -- Also without descriptors luge says when all attach steps were taken.
-  if not is_taken then list[#list + 1] = take end
-  list[#list + 1] = { op = "prctl", args = { "set_dumpable", 0 }, index = 0 }
-  for _, step in ipairs(guest.sealing(run, numbers.symbols)) do list[#list + 1] = step end
-  -- What luge's caller left open ends here.
-  local stay = table.move(run.keep, 1, #run.keep, 1, {})
-  list[1] = { op = "close_range", args = { table.move(kept, 1, #kept, #stay + 1, stay) }, index = 0 }
-  return list, kept, numbers.spare
+  if not is_taken then take() end
+end
+
+local function add_seal_steps(image, run, symbols)
+  for index, step in ipairs(run.steps) do
+    if step.where == "seal" then
+      orders.add(image, step.op, Steps.resolve(step.args, symbols), step.optional, index)
+    end
+  end
+end
+
+-- What luge's caller left open ends before anything else.
+local function close_others(image, run, kept)
+  local stay, records = table.move(run.keep, 1, #run.keep, 1, {}), image.records
+  image.records = {}
+  orders.add(image, "close_range", { table.move(kept, 1, #kept, #stay + 1, stay) }, nil, 0)
+  table.move(records, 1, #records, #image.records + 1, image.records)
+end
+
+local function encode(run, symbols, names)
+  local own, numbers = run.descriptors, number_all(run, names)
+  local kept = { own.channel, own.ready }
+  watch_symbols(numbers, guest.expected(run, symbols), kept)
+  local image = orders.begin { status = own.status, lifeline = own.lifeline, go = own.go, channel = own.channel,
+    spare = numbers.spare, encoders = steps }
+  orders.add(image, "hear", {}, nil, 0)
+  add_guest_steps(image, run, numbers, #names)
+  orders.add(image, "prctl", { "set_dumpable", 0 }, nil, 0)
+  add_seal_steps(image, run, numbers.symbols)
+  close_others(image, run, kept)
+  for _, number in pairs(own) do kept[#kept + 1] = number end
+  return orders.finish(image), kept, numbers.spare + OWN
+end
+
+local function can_all(run)
+  for _, step in ipairs(run.steps) do
+    if step.where == "guest" and not steps[step.op] then return false end
+  end
+  return true
 end
 
 local function limit_allows(number)
@@ -304,15 +338,9 @@ end
 -- of luge has to.
 -- names: of the descriptors that luge sends, in order.
 function M.orders(run, symbols, names)
-  if not run.user_is_known then return nil end
-  local ok, list, kept, spare = pcall(listed, run, symbols, names)
-  if not ok or not list or not limit_allows(spare + OWN) then return nil end
-  local image
-  ok, image = pcall(orders.encode, list, { status = run.descriptors.status, lifeline = run.descriptors.lifeline,
-    go = run.descriptors.go, channel = run.descriptors.channel, spare = spare,
-    encoders = steps })
-  if not ok then return nil end
-  for _, number in pairs(run.descriptors) do kept[#kept + 1] = number end
+  if not run.user_is_known or not can_all(run) then return nil end
+  local ok, image, kept, last = pcall(encode, run, symbols, names)
+  if not ok or not limit_allows(last) then return nil end
   return guest.order_file(image), kept
 end
 

@@ -368,34 +368,47 @@ end
 
 -- ---- encoding ----
 
-local function add_step(image, index, step)
-  image.step, image.number = step.index or index, step.number
-  image.tolerate = step.optional and (step.optional == true and C.any_errno or step.optional) or 0
-  local encode = image.encoders[step.op] or error(("orders: step %d: the stage knows no '%s'"):format(index, tostring(step.op)))
-  local ok, message = pcall(encode, image, step.args or {})
-  if not ok then error(("orders: step %d, %s: %s"):format(index, step.op, message)) end
-end
-
---- The image of the steps. options: status, lifeline, go, channel (descriptors, as the stage will have them, above 2);
--- go only with a `wait` step; channel, the number `spare` and the encoders only for sandbox.container.furnish. A failure
--- names step.index, or the place in the list.
-function M.encode(list_of_steps, options)
+--- An image without steps. options: status, lifeline, go, channel (descriptors, as the stage will have them, above 2); go
+-- only with a `wait` step; channel, the number `spare` and the encoders only for sandbox.container.furnish.
+function M.begin(options)
   local image = { data = {}, strings = {}, size = C.header_size, records = {}, step = 0, tolerate = 0, spare = options.spare,
-    encoders = options.encoders or steps }
+    encoders = options.encoders or steps, channel = options.channel }
   for _, name in ipairs { "status", "lifeline", "go" } do
     image[name] = options[name] and fd(options[name])
   end
   assert(image.status and image.lifeline, "orders need a status and a lifeline descriptor")
-  local checked = false
-  for _, step in ipairs(list_of_steps) do checked = checked or step.op == "chdir" or step.op == "check_cwd" end
-  if not checked then add(image, "cwd") end
-  for index, step in ipairs(list_of_steps) do add_step(image, index, step) end
+  return image
+end
+
+--- Adds a step. index: what a failure names; number: what a descriptor that is its result becomes.
+function M.add(image, op, args, optional, index, number)
+  local encode = image.encoders[op] or error(("the stage knows no '%s'"):format(tostring(op)), 0)
+  image.step, image.number = index, number
+  image.tolerate = optional and (optional == true and C.any_errno or optional) or 0
+  encode(image, args)
+end
+
+--- The bytes of an image.
+function M.finish(image)
   put(image, "") -- the records are aligned too
   local size = image.size + #image.records * C.record_size + 8 -- zeros: no string runs over the end
   if size > C.size_max then error("orders: the command and its environment are too long") end
   local header = ("<I4I4I4I4i4i4i4i4"):pack(C.magic, size, image.size, #image.records,
-    image.status, image.lifeline, image.go or -1, options.channel or 0)
+    image.status, image.lifeline, image.go or -1, image.channel or 0)
   return table.concat { header, table.concat(image.data), table.concat(image.records), PADDING[7], "\0" }
+end
+
+--- The image of a list of steps; options as of M.begin. A failure names step.index, or the place in the list.
+function M.encode(list_of_steps, options)
+  local image = M.begin(options)
+  local checked = false
+  for _, step in ipairs(list_of_steps) do checked = checked or step.op == "chdir" or step.op == "check_cwd" end
+  if not checked then add(image, "cwd") end
+  for index, step in ipairs(list_of_steps) do
+    local ok, message = pcall(M.add, image, step.op, step.args or {}, step.optional, step.index or index, step.number)
+    if not ok then error(("orders: step %d, %s: %s"):format(index, tostring(step.op), message)) end
+  end
+  return M.finish(image)
 end
 
 --- The words the stage is executed with, when descriptor `number` holds the orders.

@@ -144,7 +144,7 @@ t.test("wrong steps raise", function()
     t.equal(ok, false)
     t.contains(err, text)
   end
-  fails({ op = "mount" }, "step 1: the stage knows no 'mount'")
+  fails({ op = "mount" }, "step 1, mount: the stage knows no 'mount'")
   fails({ op = "setresuid", args = { "$uid" } }, "step 1, setresuid: an integer expected, got $uid")
   fails({ op = "prctl", args = { "set_nonsense" } }, "set_nonsense")
   fails({ op = "exec", args = { {} } }, "empty command")
