@@ -11,15 +11,14 @@
 
 local S = require "syscall"
 local C = require "luge.stage"
+local I = require "sandbox.container.order_image"
 local Steps = require "sandbox.plan.steps"
 local guest = require "sandbox.container.guest"
 local orders = require "sandbox.container.orders"
 
 local M = {}
 
-local tools = orders.tools
-local put, put_string, call, add, int, flags, mode = tools.put, tools.put_string, tools.call, tools.add, tools.int,
-  tools.flags, tools.mode
+local put, put_string, call, add, int, flags, mode = I.put, I.put_string, I.call, I.add, I.int, I.flags, I.mode
 local steps = setmetatable({}, { __index = orders.steps })
 
 local CLOEXEC, EMPTY_PATH, FDCWD = S.c.O.CLOEXEC, S.c.AT.EMPTY_PATH, C.fdcwd
