@@ -30,7 +30,7 @@ end
 function M:open(where, why, hint, op, args)
   self.fds = self.fds + 1
   local symbol = "$fd." .. hint .. self.fds
-  self:add(where, why, op, args, { save = symbol })
+  self:add(where, why, op, args).save = symbol
   return symbol
 end
 
