@@ -57,7 +57,8 @@ _Noreturn void stage_fail(long error, int32_t reason)
 	if (stage.forked) /* the profile's filters may refuse the child's write: PID 1 sends it */
 		stage.error = (struct stage_message){STAGE_ERROR, step, (int32_t)error, reason};
 	else
-		(void)stage_send(STAGE_ERROR, step, (int32_t)error, reason); /* the exit code says it too */
+		(void)stage_send(STAGE_ERROR, step, (int32_t)error,
+				 reason); /* the exit code says it too */
 	stage_exit(stage_exit_code(reason));
 }
 
