@@ -8,34 +8,11 @@ local S = require "syscall"
 local check = require "netns.check"
 local nl = require "netns"
 local pool = require "netns.pool"
+local shared = require "netns.shared"
 
 local M = {}
 
 local held = {} -- path → descriptor: the locks of this process
-
-local WAIT = 0.002 -- seconds: another makes or removes it
-
-local function is_same_file(fd, path)
-  local here, there = S.fstat(fd), S.lstat(path)
-  return there and here.ino == there.ino
-end
-
--- The file, locked: "ex" for whoever is alone with it, else "sh".
-local function lock(path)
-  for _ = 1, 5000 do
-    local fd, err, errno = S.open(path, "creat, rdwr, nofollow, cloexec", "0600")
-    if not fd then return nil, err, errno end
-    for _, how in ipairs { "ex", "sh" } do
-      if S.flock(fd, how .. ", nb") then
-        if is_same_file(fd, path) then return fd, how end
-        break
-      end
-    end
-    fd:close()
-    S.nanosleep(WAIT)
-  end
-  return S.failure("BUSY", "another process is making or removing it")
-end
 
 -- Another link with an address of the same network, of a maker who chose it at the same moment, and came first.
 local function is_taken(name, networks)
@@ -158,10 +135,11 @@ function nl.hold_bridge(path, name, want)
   check.name(name, "#2")
   want = want or {}
   if held[path] then return held[path].number end
-  local fd, how, errno = lock(path)
+  local fd, how, errno = shared.lock(path)
   if not fd then return nil, how, errno end
   local number, err
   if how == "ex" then
+    M.remove_noted(S.pread(fd, 4096, 0) or "") -- a killed one's
     S.ftruncate(fd, 0)
     S.lseek(fd, 0, "set")
     number, err, errno = make(fd, name, want)

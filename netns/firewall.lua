@@ -2,11 +2,14 @@
 -- netns.firewall: what a container's network may do, as tables of nftables in the host's namespace, where the container
 -- cannot reach them. A pure function of the description; nl.firewall puts the tables in place.
 --
--- Two tables of one name, made, replaced and removed by one transaction. "netdev" hangs at the host's end of each link:
+-- Tables of one name, made, replaced and removed by one transaction. "netdev" hangs at the host's end of each link:
 -- what a container sends under an address that is not its own ends there, ARP and neighbour discovery included; and, with
 -- a limit on what it sends, the rest goes through an ifb. "inet" translates addresses, lets out what egress allows, and in
 -- what belongs to a published port or to a connection from inside. It sees connections, thus whole packets: fragments are
 -- put together before, and what hides behind extension headers of IPv6 is of no protocol that is allowed.
+--
+-- "bridge" tells packets that a bridge carries from those that the host routes back into it: both come by the forward hook
+-- where the host filters bridges (net.bridge.bridge-nf-call-iptables), and only the first are the bridge's business.
 --
 -- An "accept" there is the word of this table alone: what another one drops is dropped.
 
@@ -133,6 +136,7 @@ local KNOWN = { { "ct state", { "established", "related" } }, "accept" }
 
 -- To the host itself.
 local function host_chain(egress)
+  if egress.open then return { { "accept" } } end
   local chain = { KNOWN,
     { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert" } }, "accept" },
     { { "meta pkttype", { "broadcast", "multicast" } }, "drop" } }
@@ -145,6 +149,7 @@ end
 
 -- To anywhere else.
 local function egress_chain(egress)
+  if egress.open then return { { "accept" } } end
   local chain = { KNOWN, { { "ct state", "invalid" }, { "goto", "deny" } } }
   for _, entry in ipairs(egress.allow) do
     if names_one(entry) then chain[#chain + 1] = allowed(entry, true) end
@@ -198,8 +203,7 @@ M.DENIED = { "denied", "denied6", "denied_other", "denied6_other" }
 
 -- ---- coming in ----
 
--- Neither another container nor anybody outside, but by a published port; whom the container called may answer. On one
--- bridge containers are neighbours unless their ports are isolated.
+-- Neither another container nor anybody outside, but by a published port; whom the container called may answer.
 local function inbound_chain()
   return with({ KNOWN, { { "ct status", "dnat" }, "accept" }, { { "counter", "blocked" } } }, REFUSE)
 end
@@ -213,6 +217,7 @@ local function publish_rules(d)
     local family = family_of(p.to)
     rules[#rules + 1] = rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
       p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
+      p.but_loopback and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
       { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port })
   end
   return rules
@@ -271,12 +276,25 @@ local function input_chain(d)
   return chain
 end
 
+local CARRIED = 0x6c756765 -- a mark: "luge"
+
+local function bridge_table(d)
+  local chain = { hook = "forward", priority = "filter" }
+  for _, link in ipairs(d.links) do
+    if link.bridge then
+      chain[#chain + 1] = { { "iifname", link.link }, { "set", "meta mark", CARRIED } }
+      chain[#chain + 1] = { { "oifname", link.link }, { "set", "meta mark", CARRIED } }
+    end
+  end
+  return chain[1] and { family = "bridge", table = d.table, chains = { forward = chain } }
+end
+
 local function forward_chain(d)
   local chain = { hook = "forward", priority = "filter" }
   for _, link in ipairs(d.links) do
-    -- What one port of a bridge sends another comes by here where the host filters bridges.
-    local same = link.bridge and not link.isolated and { { "iifname", link.bridge }, { "oifname", link.bridge }, "accept" }
-    if same then chain[#chain + 1] = same end
+    if link.bridge then
+      chain[#chain + 1] = { { "iifname", link.bridge }, { "oifname", link.bridge }, { "meta mark", CARRIED }, "accept" }
+    end
     each_family(link, "saddr", function(match)
       chain[#chain + 1] = rule(nil, { "iifname", device(link) }, match, { "jump", "egress" })
     end)
@@ -301,22 +319,28 @@ local function host_table(d)
     chains = chains }
 end
 
+local function with_all(egress)
+  egress = egress or {}
+  return { allow = egress.allow or {}, internet = egress.internet, log = egress.log, open = egress.open }
+end
+
 --- The tables of a container's network, as netns.nft takes them.
--- d: { table = their name, links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name,
--- isolated =, subnets = { of the host's end }, nat = boolean, ifb = link that limits what it sends, behind = { networks it
--- routes for } }… }, publish = { { proto =, address = of the host or nil, port =, to = address, to_port =, link = index of
--- the link, why = }… }, egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean } }
+-- d: { table = their name,
+--   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated =, nat = boolean,
+--     subnets = { the container's networks }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
+--   publish = { { proto =, address = of the host or nil for all, but_loopback = true where 127.0.0.1 or ::1 is not meant by
+--     that, port =, to = address, to_port =, link = index of the link, why = }… },
+--   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)
   d = { table = d.table, links = d.links or {}, publish = d.publish or {},
-    egress = { allow = d.egress and d.egress.allow or {}, log = d.egress and d.egress.log,
-      internet = d.egress and d.egress.internet } }
-  return { link_table(d), host_table(d) }
+    egress = with_all(d.egress) }
+  return { link_table(d), host_table(d), bridge_table(d) }
 end
 
 --- The table of a container that has no end on the host: in its own namespace, which it must have no power over.
 -- d: { table =, egress = }
 function M.own_table(d)
-  local egress = { allow = d.egress.allow or {}, internet = d.egress.internet, log = d.egress.log }
+  local egress = with_all(d.egress)
   local out = egress_chain(egress)
   out.hook, out.priority = "output", "filter"
   table.insert(out, 1, { { "oifname", "lo" }, "accept" })
@@ -333,10 +357,22 @@ function nl.firewall(description, netns)
   return nl.nft(M.tables(description), netns)
 end
 
+--- nl.ownfirewall(description) -> true
+-- The same for a container without an end on the host, in its own namespace: { table=, egress= }.
+function nl.ownfirewall(description)
+  return nl.nft(M.own_table(description))
+end
+
 --- nl.delfirewall(table [, netns]) -> true
 -- Takes them away, whether or not they are there.
 function nl.delfirewall(name, netns)
-  return nl.nft({ { family = "netdev", table = name, gone = true }, { family = "inet", table = name, gone = true } }, netns)
+  local all, err, errno = nl.nft.tables(netns)
+  if not all then return nil, err, errno end
+  local own = {}
+  for _, known in ipairs(all) do
+    if known.table == name then own[#own + 1] = { family = known.family, table = name, gone = true } end
+  end
+  return not own[1] or nl.nft(own, netns)
 end
 
 return M

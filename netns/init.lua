@@ -27,7 +27,7 @@ for theme, names in pairs {
   neighbour = "neighbour delneighbour neighbours",
   tuntap = "tuntap",
   nft = "nft",
-  firewall = "firewall delfirewall",
+  firewall = "firewall ownfirewall delfirewall",
   sysctl = "hold_sysctl leave_sysctl",
   port = "hold_port new_mac",
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",

@@ -214,11 +214,16 @@ function nl.set(name, changes)
   if t.master ~= nil then message:u32(IFLA.MASTER, master or 0) end
   if t.alias then message:string(IFLA.IFALIAS, t.alias) end
   if t.move then M.put_netns(message, t.move) end
-  if t.link_local == nil then return M.done(nl.request(message, t.netns)) end
-  -- First, on its own: the kernel sets the link up before it looks at this.
-  local first = M.message(RTM.NEWLINK, nil, index)
-  put_link_local(first, t.link_local)
-  return M.done(nl.request({ first, message }, t.netns, "batch"))
+  -- On its own, and first: the kernel sets the link up before it looks at this, and down after the name.
+  local first
+  if t.link_local ~= nil then
+    first = M.message(RTM.NEWLINK, nil, index)
+    put_link_local(first, t.link_local)
+  elseif t.name and t.up == false then
+    first = M.message(RTM.NEWLINK, nil, index, { [IFF.UP] = false })
+  end
+  if first then return M.done(nl.request({ first, message }, t.netns, "batch")) end
+  return M.done(nl.request(message, t.netns))
 end
 
 --- nl.rename(name, new [, netns]) -> true

@@ -29,6 +29,14 @@ function M.interfaces(c)
   if has_interfaces(c.spec.network) then require("netns.plan_interfaces").plan(c) end
 end
 
+--- The name servers of a container: those of its profile; with "internet" the host's, where it has any that others reach.
+function M.name_servers(c)
+  local network = c.spec.network
+  if network.type ~= "table" then return {} end
+  if network.dns[1] or not (network.egress and network.egress.internet) then return network.dns end
+  return c.facts.name_servers
+end
+
 --- The text of /etc/hosts, and of /etc/resolv.conf where the profile names servers; symbols stand in it.
 function M.files(c)
   local network = c.spec.network
@@ -42,7 +50,7 @@ function M.files(c)
   end
   table.sort(names)
   for _, name in ipairs(names) do lines[#lines + 1] = ("%s\t%s\n"):format(network.hosts[name], name) end
-  for i, server in ipairs(network.dns) do servers[i] = ("nameserver %s\n"):format(server) end
+  for i, server in ipairs(M.name_servers(c)) do servers[i] = ("nameserver %s\n"):format(server) end
   return table.concat(lines), #servers > 0 and table.concat(servers) or nil
 end
 

@@ -86,10 +86,10 @@ local function take_addresses(c, why, interface, by, common)
   for _, f in ipairs(common.FAMILIES) do
     local own, network = interface[f.key], by[f.family]
     if own and own ~= "auto" then
-      local what = own:match "^[^/]+"
+      local what = own:match "^[^/]+" .. ".0" -- locks are known by the digit at their end
       -- By its number, as those that are "auto", where the network is known.
       if network and f.family == "inet" then
-        what = tostring((">I4"):unpack(check.parse_ip(what).bytes) & (1 << 32 - network.prefix) - 1)
+        what = tostring((">I4"):unpack(check.parse_cidr(own).bytes) & (1 << 32 - network.prefix) - 1)
       end
       steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { base .. what },
         { save = ("$lock.%s.%s"):format(f.key, interface.name), undo = { "unlink", { base .. what } } })
@@ -104,7 +104,7 @@ function M.plan(c, why, interface, new_link, peer_of)
   local by, chosen = networks_of(c, why, interface, common)
   if not by then return {} end
   local steps, name, bridge = c.steps, interface.name, interface.bridge
-  local lock = "${ranges}/bridge.${netns}." .. bridge
+  local lock = ("${ranges}/bridge.%s.${netns}"):format(bridge)
   steps:add("host", why, "nl.hold_bridge", { lock, bridge, wish(interface, by, chosen, common) },
     { save = "$bridge." .. name, undo = { "nl.leave_bridge", { lock } } })
   take_addresses(c, why, interface, by, common)

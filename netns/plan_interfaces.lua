@@ -105,9 +105,9 @@ local function wire_ends(c, why, interface)
       check_free(c, ("%s.%s"):format(why, f.key), own)
       ends[f.family] = { own = own, address = own:match "^[^/]+", gateway = gateway,
         host = gateway and gateway .. "/" .. check.parse_cidr(own).prefix }
-      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { "${ranges}/address.${netns}." .. own:match "^[^/]+" },
-        { save = ("$lock.%s.%s"):format(f.key, interface.name),
-          undo = { "unlink", { "${ranges}/address.${netns}." .. own:match "^[^/]+" } } })
+      local lock = ("${ranges}/address.%s.${netns}"):format(own:match "^[^/]+")
+      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { lock },
+        { save = ("$lock.%s.%s"):format(f.key, interface.name), undo = { "unlink", { lock } } })
     end
   end
   return ends
@@ -172,14 +172,17 @@ end
 
 -- ---- kinds ----
 
+-- The name of the host's end. The firewall has to know the Ethernet address of the other.
 local function new_link(c, why, interface)
   local link = "$link." .. interface.name
   c.steps:add("host", why, "nl.link_name", { "lg" }, { save = link })
+  if not interface.mac then c.steps:add("host", why, "nl.new_mac", {}, { save = "$mac." .. interface.name }) end
   return link
 end
 
 local function peer_of(interface)
-  return { name = interface.name, netns = "$child", mac = interface.mac, mtu = interface.mtu }
+  local mac = interface.mac or interface.type ~= "link" and "$mac." .. interface.name or nil
+  return { name = interface.name, netns = "$child", mac = mac, mtu = interface.mtu }
 end
 
 -- The host believes nothing that comes from the container: no routers it announces, no sources but its own. A machine
@@ -231,7 +234,7 @@ function kinds.link(c, why, interface)
   local steps, there, peer = c.steps, "$there." .. interface.name, interface.peer
   steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(interface.to), "net" }, { save = there })
   steps:add("attach", why, "nl.veth", { { name = peer.name, into = there, mac = peer.mac, mtu = interface.mtu,
-    peer = peer_of(interface) } }, { undo = { "nl.rename", { peer.name, spare, there } } })
+    peer = peer_of(interface) } }, { undo = { "nl.set", { peer.name, { name = spare, up = false, netns = there } } } })
   for _, f in ipairs(FAMILIES) do
     local address = peer[f.key]
     if address then
@@ -252,10 +255,13 @@ function M.plan(c)
   c.network = {}
   -- Names and addresses are a network namespace's own: another one's container may have the same.
   c.constants.netns = c.facts.netns
+  local firewall, all_ends = require "netns.plan_firewall", {}
+  firewall.guard(c)
   for i, interface in ipairs(c.spec.network.interfaces) do
     local why = ("network.interfaces[%d]"):format(i)
     interface = as_can_be(c, interface)
     local ends = kinds[interface.type](c, why, interface)
+    all_ends[i] = ends
     -- Of several ways to everywhere the first one written counts; the others are there when it is not.
     local has_gateway = false
     for _, e in pairs(ends) do has_gateway = has_gateway or e.gateway end
@@ -265,6 +271,7 @@ function M.plan(c)
       link = (interface.type == "veth" or interface.type == "bridge") and ("${link.%s}"):format(interface.name) or nil,
       address = ends.inet and ends.inet.own, address6 = ends.inet6 and ends.inet6.own }
   end
+  firewall.plan(c, all_ends)
 end
 
 -- The text of an interface's address in /etc/hosts: what is "auto" is known when the container starts.

@@ -24,7 +24,7 @@ function M.plan(c)
   end
   local go = enter(c, why)
   if network.pod then
-    local path = "${ranges}/pod." .. network.pod
+    local path = ("${ranges}/pod.%s.0"):format(network.pod)
     steps:add("host", why, "nl.hold_pod", { path }, { save = "$net.pod", undo = { "nl.leave_pod", { path } } })
     return go("setns", { "$net.pod", "newnet" })
   elseif network.join:sub(1, 1) == "/" then

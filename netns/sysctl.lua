@@ -1,12 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- netns.sysctl: a setting of the host's network that several processes need otherwise than it was. The first one changes
 -- it and writes down what it was, the last one puts that back; who is killed leaves it to `luge gc`.
---
--- Who needs it has a shared lock on the file that says so; who could have an exclusive one is alone. All of it happens
--- under one more lock, so that nobody puts back what another has just found as he wants it.
 
 local S = require "syscall"
 local nl = require "netns"
+local shared = require "netns.shared"
 
 local M = {}
 
@@ -18,90 +16,75 @@ local function read_value(name)
   return (text:gsub("%s+$", ""))
 end
 
--- Waits for the lock of all settings, an instant each.
-local function alone(path)
-  local fd, err, errno = S.open(path:match "^(.*/)" .. "sysctl.lock", "creat, rdwr, nofollow, cloexec", "0600")
-  if not fd then return nil, err, errno end
-  local ok
-  ok, err, errno = S.flock(fd, "ex")
-  if not ok then return nil, err, errno end
-  return fd
-end
-
-local function under_lock(path, f, ...)
-  local lock, err, errno = alone(path)
-  if not lock then return nil, err, errno end
-  local results = table.pack(pcall(f, path, ...))
-  lock:close()
-  if not results[1] then error(results[2], 0) end
-  return table.unpack(results, 2, results.n)
-end
-
 -- What the file says: the setting, what it was, what it was made.
 local function parse(text) return text:match "^sysctl (%S+) (%S+) (%S+)\n" end
 
---- Puts back what a file's text says, unless somebody changed it since. Nobody may need it any more.
-function M.restore(text)
+--- Puts back what a file's text says, unless somebody changed it since. Nobody may need it any more. there: the network
+-- namespace it is of, a descriptor, nil for our own: /proc/sys/net shows that of the reader.
+function M.restore(text, there)
   local name, was, made = parse(text)
-  if name and read_value(name) == made then S.writefile("/proc/sys/" .. name, was) end
+  if not name then return end
+  local own = there and S.open("/proc/self/ns/net", "rdonly, cloexec")
+  if there and not (own and S.setns(there, "newnet")) then return end
+  if read_value(name) == made then S.writefile("/proc/sys/" .. name, was) end
+  if own then
+    assert(S.setns(own, "newnet")) -- else we would go on in the wrong network
+    own:close()
+  end
 end
 
-local function hold(path, name, value)
-  local fd, err, errno = S.open(path, "creat, rdwr, nofollow, cloexec", "0600")
-  if not fd then return nil, err, errno end
-  local said = S.pread(fd, 4096, 0) or ""
-  if S.flock(fd, "ex, nb") and parse(said) then
-    M.restore(said) -- its users were killed
-    S.ftruncate(fd, 0)
-    said = ""
-  end
-  local ok = true
-  if not parse(said) then
-    local was
-    was, err, errno = read_value(name)
-    if not was or was == value then -- nothing to do: not here, or so already
-      S.unlink(path)
-      fd:close()
-      if was then return true end
-      return nil, err, errno
-    end
-    S.pwrite(fd, ("sysctl %s %s %s\n"):format(name, was, value), 0)
-    ok, err, errno = S.writefile("/proc/sys/" .. name, value)
-  end
-  if not ok then
-    S.unlink(path)
-    fd:close()
-    return nil, err, errno
-  end
-  S.flock(fd, "sh")
-  held[path] = fd
-  return true
-end
-
-local function leave(path)
-  local fd = held[path]
-  held[path] = nil
-  if fd and S.flock(fd, "ex, nb") then
-    M.restore(S.pread(fd, 4096, 0) or "")
-    S.unlink(path)
-  end
-  if fd then fd:close() end
-  return true
+-- Alone with the file: what a killed one left is put back first. True, and whether there is something to hold.
+local function change(fd, name, value)
+  M.restore(S.pread(fd, 4096, 0) or "")
+  S.ftruncate(fd, 0)
+  local was, err, errno = read_value(name)
+  if not was then return nil, err, errno end
+  if was == value then return true, false end
+  local ok
+  ok, err, errno = S.pwrite(fd, ("sysctl %s %s %s\n"):format(name, was, value), 0)
+  if ok then ok, err, errno = S.writefile("/proc/sys/" .. name, value) end
+  if not ok then return nil, err, errno end
+  return true, true
 end
 
 --- nl.hold_sysctl(path, "net/ipv4/ip_forward", "1") -> true
 -- Sets a value below /proc/sys until nl.leave_sysctl by all who asked for it; path: the file that they share, in a
 -- directory of luge's. Errors: NOENT, PERM, ROFS.
 function nl.hold_sysctl(path, name, value)
-  if held[path] then return true end
-  return under_lock(path, hold, name, value)
+  while not held[path] do
+    local fd, how, errno = shared.lock(path)
+    if not fd then return nil, how, errno end
+    local ok, is_changed
+    if how == "ex" then
+      ok, is_changed, errno = change(fd, name, value)
+      if not ok or not is_changed then S.unlink(path) end
+      if not ok then return nil, is_changed, errno end
+      if not is_changed then
+        fd:close()
+        return true
+      end
+      S.flock(fd, "sh") -- for an instant there is no lock, and who clears up may come in between
+    end
+    if shared.is_there(fd, path) and parse(S.pread(fd, 4096, 0) or "") then
+      held[path] = fd
+    else
+      fd:close()
+    end
+  end
+  return true
 end
 
 --- nl.leave_sysctl(path) -> true
 -- The end of nl.hold_sysctl; the last one puts back what was there before the first.
 function nl.leave_sysctl(path)
-  if not held[path] then return true end
-  return under_lock(path, leave)
+  local fd = held[path]
+  held[path] = nil
+  if fd and S.flock(fd, "ex, nb") and shared.is_there(fd, path) then
+    M.restore(S.pread(fd, 4096, 0) or "")
+    S.unlink(path)
+  end
+  if fd then fd:close() end
+  return true
 end
 
 return M

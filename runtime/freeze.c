@@ -269,5 +269,10 @@ int state_freeze(const char *path)
 	}
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	lua_gc(L, LUA_GCSTOP, 0);
-	return heap_freeze(L, rehearse, path);
+	int rc = heap_freeze(L, rehearse, path);
+
+	if (rc < 0)
+		fprintf(stderr, "luge: freezing: %s%s\n", strerror(-rc),
+			rc == -ENOMEM || rc == -ENOSPC ? " (FROZEN_SIZE in heap.c)" : "");
+	return rc;
 }

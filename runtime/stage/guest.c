@@ -74,9 +74,14 @@ static void hear(struct word *word)
 		.control = &word->control,
 		.control_size = sizeof(word->control),
 	};
-	long rc = sys(recvmsg, stage.header.channel, &message, MSG_CMSG_CLOEXEC);
+	long rc;
 
-	if (rc <= 0)
+	do
+		rc = sys(recvmsg, stage.header.channel, &message, MSG_CMSG_CLOEXEC);
+	while (rc == -EINTR);
+	if (rc < 0)
+		stage_fail(-rc, STAGE_SETUP);
+	if (rc == 0)
 		stage_exit(LUGE_IS_GONE);
 	word->fd_count = 0;
 	if (message.control_size >= sizeof(word->control.head) &&

@@ -130,34 +130,78 @@ static bool ends_in(const char *name, const char *ending)
 	return length >= wanted && strcmp(name + length - wanted, ending) == 0;
 }
 
-/*** S.names(fd, ending, …) -> list of names
- * Those of an open directory that end in one of the texts, from the descriptor's position on, in the file system's
- * order: of thousands of entries no more is made than what is wanted. getdents64(2) */
-static int directory_names(lua_State *L)
+enum { ENDINGS_MAX = 16 };
+
+struct selection {
+	const char *endings[ENDINGS_MAX + 1]; /* NULL-ended */
+	lua_Integer first, most;	      /* of those that match; counted round */
+	lua_Integer count;		      /* of all of them; 0 while they are counted */
+};
+
+static bool is_wanted(const struct selection *s, const char *name)
+{
+	for (const char *const *ending = s->endings; *ending; ending++)
+		if (ends_in(name, *ending))
+			return true;
+	return false;
+}
+
+/* Goes through a directory: counts what matches, or adds what is selected to the list on top. The number that matches,
+ * or -errno. */
+static long select_names(lua_State *L, int fd, const struct selection *s)
 {
 	_Alignas(struct dirent64) char space[32768];
-	int fd = bind_check_fd(L, 1), last = lua_gettop(L);
-	lua_Integer n = 0;
+	lua_Integer index = 0;
 	long size;
 
-	for (int i = 2; i <= last; i++)
-		(void)luaL_checkstring(L, i);
-	lua_newtable(L);
 	while ((size = sys_result(getdents64(fd, space, sizeof(space)))) > 0) {
 		for (long at = 0; at < size;) {
 			const struct dirent64 *entry = (const void *)(space + at);
-			int i = 2;
 
 			at += entry->d_reclen;
-			while (i <= last && !ends_in(entry->d_name, lua_tostring(L, i)))
-				i++;
-			if (i > last)
+			if (!is_wanted(s, entry->d_name))
+				continue;
+			lua_Integer n =
+				s->count ? (index + s->count - s->first) % s->count : s->most;
+
+			index++;
+			if (n >= s->most)
 				continue;
 			lua_pushstring(L, entry->d_name);
-			lua_seti(L, -2, ++n);
+			lua_seti(L, -2, n + 1);
 		}
 	}
-	return size < 0 ? bind_error(L, (int)-size) : 1;
+	return size < 0 ? size : (long)index;
+}
+
+/*** S.names(fd, endings, first=0, most) -> list of names
+ * Those of an open directory that end in one of the texts, in the file system's order: of thousands of entries no more
+ * is made than what is wanted. most: so many of them, from the first-th on, counted round. getdents64(2) */
+static int directory_names(lua_State *L)
+{
+	struct selection s = {.first = luaL_optinteger(L, 3, 0),
+			      .most = luaL_optinteger(L, 4, LUA_MAXINTEGER)};
+	int fd = bind_check_fd(L, 1);
+
+	luaL_checktype(L, 2, LUA_TTABLE);
+	for (int i = 0; i < ENDINGS_MAX && lua_geti(L, 2, i + 1) != LUA_TNIL; i++)
+		s.endings[i] = luaL_checkstring(L, -1); /* which the table keeps */
+	lua_newtable(L);
+	lua_Integer most = s.most;
+	long rc = sys_result(lseek(fd, 0, SEEK_SET));
+
+	s.most = 0;
+	if (rc >= 0)
+		rc = select_names(L, fd, &s);
+	s.most = most;
+	s.count = rc;
+	if (rc > 0) {
+		s.first %= s.count;
+		rc = sys_result(lseek(fd, 0, SEEK_SET));
+	}
+	if (rc >= 0 && s.count > 0)
+		rc = select_names(L, fd, &s);
+	return rc < 0 ? bind_error(L, (int)-rc) : 1;
 }
 
 /* ---- names ---- */
@@ -337,17 +381,28 @@ static int directory_mknodat(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{"mkdir", directory_mkdir},	      {"mkdirat", directory_mkdirat},
-	{"rmdir", directory_rmdir},	      {"chdir", directory_chdir},
-	{"fchdir", directory_fchdir},	      {"chroot", directory_chroot},
-	{"getcwd", directory_getcwd},	      {"umask", directory_umask},
-	{"getdents", directory_getdents},     {"unlink", directory_unlink},
-	{"unlinkat", directory_unlinkat},     {"rename", directory_rename},
-	{"renameat2", directory_renameat2},   {"link", directory_link},
-	{"linkat", directory_linkat},	      {"symlink", directory_symlink},
-	{"symlinkat", directory_symlinkat},   {"readlink", directory_readlink},
-	{"readlinkat", directory_readlinkat}, {"mknod", directory_mknod},
-	{"mknodat", directory_mknodat},	      {"names", directory_names},
+	{"mkdir", directory_mkdir},
+	{"mkdirat", directory_mkdirat},
+	{"rmdir", directory_rmdir},
+	{"chdir", directory_chdir},
+	{"fchdir", directory_fchdir},
+	{"chroot", directory_chroot},
+	{"getcwd", directory_getcwd},
+	{"umask", directory_umask},
+	{"getdents", directory_getdents},
+	{"unlink", directory_unlink},
+	{"unlinkat", directory_unlinkat},
+	{"rename", directory_rename},
+	{"renameat2", directory_renameat2},
+	{"link", directory_link},
+	{"linkat", directory_linkat},
+	{"symlink", directory_symlink},
+	{"symlinkat", directory_symlinkat},
+	{"readlink", directory_readlink},
+	{"readlinkat", directory_readlinkat},
+	{"mknod", directory_mknod},
+	{"mknodat", directory_mknodat},
+	{"names", directory_names},
 	{NULL, NULL},
 };
 

@@ -48,7 +48,13 @@ return function(S)
   function S.connect_at(path)
     local there, err, number = S.open(path, "path, nofollow, cloexec")
     if not there then return nil, err, number end
-    local kind = S.fstat(there).type
+    local st
+    st, err, number = S.fstat(there)
+    if not st then
+      there:close()
+      return nil, err, number
+    end
+    local kind = st.type
     if kind ~= "socket" then
       there:close()
       if kind == "symlink" then return S.failure("LOOP") end

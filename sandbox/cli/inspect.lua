@@ -12,7 +12,7 @@ local M = {}
 
 local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
 
-local LIVE = { "user", "hostname", "environment", "cgroups", "network", "spec", "log" }
+local LIVE = { "user", "hostname", "environment", "cgroups", "network", "firewall", "spec", "log" }
 
 -- Words that are no UTF-8, as describe.lua has them, stay as they are: there is no other JSON for them.
 local function add_live(row, directory, name)

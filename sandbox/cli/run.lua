@@ -116,6 +116,7 @@ function M.prepare(spec, plan, host, options, how)
     if log == nil then return nil, code end
   end
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup, network = plan.network,
+    firewall = plan.firewall,
     name = name, user = plan.user, user_is_known = plan.user_is_known, state = directory, ranges = ranges,
     argv = request.argv(spec), keep = how.keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil, log = log or nil,
@@ -148,6 +149,9 @@ function M.perform(run, before_words)
     signal = outcome.signal }
   if outcome.failed or outcome.reason_name ~= "exit" then
     require("sandbox.container.explain").show(run, outcome)
+  end
+  if run.egress then
+    for _, line in ipairs(run.egress.held) do io.stderr:write(line, "\n") end
   end
   for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end

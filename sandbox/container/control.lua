@@ -134,6 +134,15 @@ end
 
 operations.pause, operations.resume = freeze(true), freeze(false)
 
+function operations.reload(server, client)
+  local run = server.watch.run
+  if not run.firewall then return server:send(client, { ok = true, reloaded = false }) end
+  local known = require("sandbox.plan.steps").resolve(run.firewall, run.symbols)
+  local called, done, err = pcall(require("netns").firewall, known)
+  if not called or not done then return server:refuse(client, "%s", tostring(not called and done or err)) end
+  server:send(client, { ok = true, reloaded = true })
+end
+
 -- Who is attached hears of the end as who waits for it does.
 function operations.attach(server, client)
   if client.copy then return server:refuse(client, "this connection is attached already") end

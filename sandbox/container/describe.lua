@@ -110,6 +110,19 @@ local function network_of(run)
   return run.network and Steps.resolve(run.network, run.symbols) or nil
 end
 
+-- What its firewall lets in, and what it has stopped so far; `luge network reload` puts the rest back.
+local function firewall_of(run)
+  if not run.firewall then return nil end
+  local known = Steps.resolve(run.firewall, run.symbols)
+  local result = require("sandbox.container.egress").counters(run)
+  result.table, result.published = known.table, {}
+  for i, entry in ipairs(known.publish) do
+    result.published[i] = { proto = entry.proto, host = entry.address, port = entry.port, guest = entry.to,
+      guest_port = entry.to_port }
+  end
+  return result
+end
+
 --- What `inspect` shows and `exec` needs.
 function M.container(watch)
   local run = watch.run
@@ -119,6 +132,7 @@ function M.container(watch)
     detached = run.detached ~= nil, pid = watch.process.pid, luge = watch.luge, started = watch.started,
     log = run.log and { path = run.log.writer.path, written_bytes = run.log.writer.written, lost_bytes = run.log.writer.lost },
     restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group, network = network_of(run),
+    firewall = firewall_of(run),
     hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
     seal = steps, attach = attaching(run) }
 end

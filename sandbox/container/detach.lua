@@ -60,8 +60,11 @@ end
 local function note_in_lock(run)
   local lock, text = run.symbols["lock.name"], record.note(run.detached.record)
   local ok, err = S.note_lock(lock, text)
-  if ok then run.detached.state_at = S.lseek(lock, 0, "end") - #record.STATES.running end
-  return ok, err
+  local size
+  if ok then size, err = S.lseek(lock, 0, "end") end
+  if not size then return nil, err end
+  run.detached.state_at = size - #record.STATES.running
+  return true
 end
 
 -- The container is there, and PID 1 about to be sealed.

@@ -159,6 +159,23 @@ hints["nl.route"] = function(_, err)
   if err.NETUNREACH then return "no network of its own reaches that router" end
 end
 
+hints["nl.hold_port"] = function(_, err)
+  if err.ADDRINUSE then return "somebody has that port of the host, or publishes it (ss -tulpn, luge inspect -a): take another" end
+  if err.ADDRNOTAVAIL then return "the host has no such address (ip address)" end
+  if err.ACCES then return "ports below net.ipv4.ip_unprivileged_port_start are root's" end
+end
+hints["nl.hold_sysctl"] = function(step, err)
+  if err.NOENT then return "this kernel has no " .. step.args[2] end
+  if err.PERM or err.ACCES or err.ROFS then
+    return ("the host's settings may not be changed here: set %s to %s before"):format(step.args[2], step.args[3])
+  end
+end
+hints["nl.firewall"] = function(_, err)
+  if err.PERM then return "this takes CAP_NET_ADMIN over the network that luge is in" end
+  if err.OPNOTSUPP or err.NOENT or err.PROTONOSUPPORT then return "this kernel's nftables lack something (luge doctor)" end
+end
+hints["nl.ownfirewall"] = hints["nl.firewall"]
+
 local REASONS = {
   not_found = "not found in the container",
   not_executable = "cannot be executed",
@@ -190,13 +207,23 @@ end
 -- These name a path of the container relative to its root.
 local IN_ROOT = { mkdirat = true, mknodat = true }
 
+-- The address that the profile writes, for a lock's name need not show it.
+local function lock_subject(run, step)
+  local index, key = step.why:match "^network%.interfaces%[(%d+)%]%.(%w+)$"
+  local interface = index and run.spec.network.interfaces[tonumber(index)]
+  return interface and interface[key] or step.op
+end
+
 -- What the step was about: its path or name, where it has one.
 local function subject(run, step)
   if step.op == "exec" then return run.argv[1] end
   if step.op == "getenv" then return step.args[1] end
-  if step.op == "take_lock" and step.why:find "^network" then return tostring(step.args[1]):match "[^./]+%.?([%x.:]+)$" end
+  if step.op == "take_lock" and step.why:find "^network" then return lock_subject(run, step) end
   if step.op == "open_noted" then return "the container '" .. tostring(step.args[1]):match "([^/]+)%.lock$" .. "'" end
   if step.op == "nl.macvlan" or step.op == "nl.route" then return step.args[1].link or step.args[1].via or step.args[1].to end
+  if step.op == "nl.hold_port" then return ("%s %s port %d"):format(table.unpack(step.args)) end
+  if step.op == "nl.hold_sysctl" then return step.args[2] end
+  if step.op == "nl.firewall" or step.op == "nl.ownfirewall" then return "the firewall" end
   if step.op == "nl.hold_bridge" then return "the bridge " .. step.args[2] end
   if step.op == "nl.veth" or step.op == "nl.address" then
     local link = step.op == "nl.address" and step.args[2] or step.args[1].into and step.args[1].name or "a veth"

@@ -112,11 +112,12 @@ local function open_output(self, one)
 end
 
 -- What a child of ours must not hold: the ends of others' pipes and sockets.
-local function own_descriptors(self, readers)
+local function own_descriptors(self, own, readers)
   local list = self.mux:descriptors()
   for _, reader in pairs(readers) do list[#list + 1] = reader end
   for _, one in pairs(self.members) do
     if one.luge then table.move({ one.luge.channel, one.luge.pidfd }, 1, 2, #list + 1, list) end
+    if one ~= own then list[#list + 1] = one.report end
   end
   return table.move({ self.signals, self.poll }, 1, 2, #list + 1, list)
 end
@@ -127,7 +128,7 @@ local function start(self, one)
   if writers then
     if self.report then one.report = S.memfd_create("luge-report") end
     luge, err = member.start(one.run, { perform = self.perform, output = writers, stdin = one.name ~= self.main and "null" or nil,
-      others = own_descriptors(self, readers), blocked = monitor.FORWARDED, report = one.report })
+      others = own_descriptors(self, one, readers), blocked = monitor.FORWARDED, report = one.report })
     for _, writer in pairs(writers) do writer:close() end
   end
   if not luge then

@@ -146,10 +146,18 @@ local function copy_content(from, target, kept)
   return S.ftruncate(target, size)
 end
 
+-- A file that an earlier run of the same container left gives way.
+local function make_room(directory, name, made)
+  local there = made and S.fstatat(directory, name, "symlink_nofollow")
+  if there and there.ino == made then S.unlinkat(directory, name) end
+end
+
 -- One file: a name that is there already is kept as it is.
 local function receive_file(to, components, from, owner, kept)
   local directory, err = descend(to, components, #components - 1)
   if not directory then return nil, err end
+  local path = table.concat(components, "/")
+  make_room(directory, components[#components], kept.made[path])
   local mode = S.fstat(from).perm & 493 -- 0755: never set-uid, never writable to others
   local target
   target, err = S.openat(directory, components[#components], "creat, excl, wronly, nofollow", mode)
@@ -158,6 +166,7 @@ local function receive_file(to, components, from, owner, kept)
     ok, err = copy_content(from, target, kept)
     if not ok then S.unlinkat(directory, components[#components]) end
     S.fchown(target, owner.uid, owner.gid)
+    kept.made[path] = ok and S.fstat(target).ino or nil
     target:close()
   end
   if directory ~= to then directory:close() end
@@ -208,9 +217,9 @@ function M.forget(keep, to)
 end
 
 --- Copies the artifacts of `keep` to what M.open gave, until `signals` has one to read; returns { files = how many,
--- failed = { "name: why"… } }.
-function M.copy(keep, opened, symbols, signals)
-  local kept = { files = 0, failed = {}, signals = signals }
+-- failed = { "name: why"… }, made = path → inode }. made: of an earlier run of the container, whose copies are replaced.
+function M.copy(keep, opened, symbols, signals, made)
+  local kept = { files = 0, failed = {}, signals = signals, made = made or {} }
   local to = opened.fd
   local here, there = S.socketpair("unix", "seqpacket")
   local pid = S.fork()

@@ -18,6 +18,9 @@ local M = {}
 --- The stage, as a file that nobody can write again.
 function M.stage_file() return S.sealed_file("luge-init", embedded("stage")) end
 
+-- It went by itself: a file, a link with its namespace, an address with its link.
+local function is_gone(err) return err.NOENT or err.NODEV or err.ADDRNOTAVAIL end
+
 --- Takes the steps of an undo journal backwards; returns what could not be taken back, in words.
 function M.undo_all(undo, symbols)
   local left = {}
@@ -26,7 +29,7 @@ function M.undo_all(undo, symbols)
     -- The lock's file stays then: by it `luge gc` knows of the rest.
     if #left == 0 or step.op ~= "take_lock" then
       local ok, err = Steps.undo(S, step.undo, symbols)
-      if ok == nil and not err.NOENT then left[#left + 1] = ("%s: %s"):format(step.undo[1], tostring(err)) end
+      if ok == nil and not is_gone(err) then left[#left + 1] = ("%s: %s"):format(step.undo[1], tostring(err)) end
     end
   end
   return left
@@ -238,8 +241,10 @@ function M.supervise(run, symbols, undo, signals)
   if process then outcome = monitor.watch(run, process, signals) end
   if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
   if counted and process and not outcome.failed then cgroup.finish(counted, outcome) end
+  if run.firewall and process and not outcome.failed then require("sandbox.container.egress").finish(run, outcome) end
   if keep and process and not outcome.failed then
-    outcome.kept = keep.copy(run.spec.keep, to, symbols, signals)
+    outcome.kept = keep.copy(run.spec.keep, to, symbols, signals, run.kept_files)
+    run.kept_files = outcome.kept.made
   elseif keep then
     keep.forget(run.spec.keep, to)
   end

@@ -220,7 +220,7 @@ end
 function Watch:sealed()
   while lacks_something(self) and self:channel_readable() do end
   if self.run.sealed then self.run.sealed(self.process, self.run.symbols) end
-  S.write(self.process.channels.go_write, "g")
+  must("the word to go on", S.write(self.process.channels.go_write, "g"))
 end
 
 --- The start is over.
@@ -379,9 +379,11 @@ function M.watch(run, process, signals)
   loop.begin(self)
   self.timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
+  if run.pausing then require("sandbox.container.restart").resumed(run) end
   run.events { event = "created", pid = process.pid }
   begin(self)
   if run.output then run.output:attach(self) end
+  if run.firewall then require("sandbox.container.egress").attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   until_gone(self)
   local status = must("the container's end", S.waitid("pidfd", process.pidfd, "exited"))

@@ -21,7 +21,9 @@ local SCHEMA = 1
 
 -- "detached CREATED PID LOG WORD…" and "state running" or "state paused ", of one length, so that one replaces the other.
 -- What is no letter of a word in a line is %XX, an empty word "%".
-local function word_of(text) return text == "" and "%" or (text:gsub("[%s%c%%]", function(c) return ("%%%02X"):format(c:byte()) end)) end
+local function word_of(text)
+  return text == "" and "%" or (text:gsub("[%s%c%%]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
 
 local function text_of(word)
   if not word:find("%", 1, true) then return word end
@@ -43,7 +45,9 @@ M.STATES = { running = "running\n", paused = "paused \n" }
 
 --- What the text of a held lock says of a detached container: { created =, pid =, log =, argv = or nil, state = }, or nil.
 function M.noted(text)
-  local created, pid, log, argv, state = text:match("\ndetached (%S+) (%d+) (%S+) ([^\n]*)\nstate (%l+)")
+  local at = text:find("\ndetached ", 1, true)
+  if not at then return nil end
+  local created, pid, log, argv, state = text:match("^\ndetached (%S+) (%d+) (%S+) ([^\n]*)\nstate (%l+)", at)
   if not created then return nil end
   local words
   for word in argv:gmatch("%S+") do

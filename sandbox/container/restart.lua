@@ -57,22 +57,21 @@ end
 -- Waits so long; true when it was not ended meanwhile.
 local function pause(run, signals, seconds, outcome)
   local monitor = require "sandbox.container.monitor"
-  local self = setmetatable({ run = run, signals = signals, handlers = {}, poll = must("waiting for events", S.epoll_create()), pausing = true,
-    listen = monitor.listen, try_listen = monitor.try_listen, round = monitor.round }, Pause)
+  local self = setmetatable({ run = run, signals = signals, handlers = {}, pausing = true,
+    poll = must("waiting for events", S.epoll_create()), listen = monitor.listen, try_listen = monitor.try_listen,
+    round = monitor.round }, Pause)
   local timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   S.timerfd_settime(timer, nil, { value = math.max(seconds, 0.000001) })
-  run.watch, run.pausing, run.health_state = self, true, nil
+  run.watch = self
   self:listen(signals, self.signal_arrived)
   self:listen(timer, function() self.done = true end)
   local control = require "sandbox.container.control"
   self:listen(run.symbols.control, function() control.accept(self) end)
   if run.server then control.move(self, outcome) end
-  vitals.write(run)
   run.events { event = "restarting", restarts = run.restarts + 1, delay_s = seconds, exit_code = outcome.exit_code or 125,
     reason = outcome.reason_name or "setup" }
   repeat self:round() until self.done or self.over
   timer:close()
-  run.pausing = nil
   return not self.over
 end
 
@@ -126,6 +125,12 @@ local function forget(run, plan)
   collectgarbage()
 end
 
+--- The container is there again.
+function M.resumed(run)
+  run.pausing = nil
+  vitals.write(run)
+end
+
 --- Runs a container again as often as its policy says. outcome: of the first run; undo: the journal, with what that run left in
 -- it; plan: { terminal = of the first start }. Returns the outcome of the last run.
 function M.loop(run, outcome, undo, signals, plan)
@@ -136,6 +141,8 @@ function M.loop(run, outcome, undo, signals, plan)
     if not plan.steps then split(plan, run.steps) end
     if (outcome.wall_s or 0) >= GOOD_RUN then grown = 0 end
     local policy = run.spec.restart
+    run.pausing, run.health_state = true, nil
+    vitals.write(run)
     local seconds = math.min(policy.delay * 2 ^ math.min(grown, 30), math.max(LONGEST, policy.delay))
     clear(run, undo, plan, launch)
     say(run, outcome, seconds)
@@ -145,7 +152,6 @@ function M.loop(run, outcome, undo, signals, plan)
     end
     grown, run.restarts = grown + 1, run.restarts + 1
     forget(run, plan)
-    vitals.write(run)
     outcome = launch.supervise(run, run.symbols, undo, signals)
   end
   return outcome

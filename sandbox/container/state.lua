@@ -75,8 +75,9 @@ end
 
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
 -- and of networks, addresses of a wire and on a bridge, bridges, pods.
-local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.%d+%.[%x.:]+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.%d+%.[%w_.-]+$", "^pod%.[%w_.-]+$" }
+local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$",
+  "^sysctl%.[%w_.-]+%.%d+$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do
@@ -128,23 +129,42 @@ local function find_netns(ino)
   end
 end
 
--- The bridge that its last user made and did not remove; it may be another network namespace's, which is gone when nobody
--- is in it.
-local function remove_bridge(text, path)
-  local ino = path:match("/bridge%.(%d+)%.[^/]*$")
-  if not ino then return end
-  local here = S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino)
-  local there = not here and find_netns(ino)
-  if here or there then
-    require("netns")
-    require("netns.bridge").remove_noted(text, there or nil)
+-- Calls f with what the functions of S.nl take as the network namespace with this number, nil for our own; not at all
+-- where nobody is in it any more: it is gone, and all that was in it.
+local function in_netns(ino, f)
+  if S.readlink("/proc/self/ns/net") == ("net:[%s]"):format(ino) then return f(nil) end
+  local there = find_netns(ino)
+  if there then
+    f(there)
+    there:close()
   end
-  if there then there:close() end
+end
+
+-- The bridge that its last user made and did not remove.
+local function remove_bridge(text, path)
+  local ino = path:match("/bridge%.[^/]*%.(%d+)$")
+  if not ino then return end
+  require("netns")
+  in_netns(ino, function(there) require("netns.bridge").remove_noted(text, there) end)
+end
+
+-- Tables of a firewall and links of a container (netns.plan_firewall), and a setting that its last user changed; a network
+-- namespace's own settings are written from inside.
+local function remove_network(text, path)
+  for ino, name in text:gmatch "tables (%d+) ([^\n]+)\n" do
+    in_netns(ino, function(there) require("netns").delfirewall(name, there) end)
+  end
+  for ino, name in text:gmatch "link (%d+) ([^\n]+)\n" do
+    in_netns(ino, function(there) require("netns").delete(name, there) end)
+  end
+  local ino = path:match "/sysctl%.[^/]*%.(%d+)$"
+  if ino then in_netns(ino, function(there) require("netns.sysctl").restore(text, there) end) end
 end
 
 local function remove_rest(text, wait, path)
   kill_process(text)
   remove_bridge(text, path)
+  remove_network(text, path)
   return remove_cgroups(text, wait)
 end
 
@@ -173,11 +193,13 @@ function M.collect_name(directory, name, wait)
   return remove_unlocked(("%s/%s.lock"):format(directory, name), wait or false)
 end
 
--- The names of all locks. What a luge makes here it keeps as long as it watches its container (monitor.lua): of other
--- files, which are more, it makes none.
-local function locks_in(directory)
+local ENDINGS = { ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" }
+
+-- The names of all locks; of `most`, where that is given, beginning at another one each time. What a luge makes here it
+-- keeps as long as it watches its container (monitor.lua): of thousands of files it makes no list.
+local function locks_in(directory, most)
   local dir, locks = S.open(directory, "rdonly, directory, cloexec"), {}
-  for _, name in ipairs(dir and S.names(dir, ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9") or {}) do
+  for _, name in pairs(dir and S.names(dir, ENDINGS, most and S.getpid() * most, most) or {}) do
     if is_lock(name) then locks[#locks + 1] = name end
   end
   if dir then dir:close() end
@@ -187,10 +209,9 @@ end
 --- Removes what luges that were killed left in the state directory: locks that nobody holds. Looks at no more
 -- than `most` of them, so that a start stays cheap, and not always at the same ones where there are more.
 function M.collect(directory, most)
-  local locks, removed = locks_in(directory), 0
-  local first = #locks > most and S.getpid() * most % #locks or 0
-  for i = 1, math.min(most, #locks) do
-    if remove_unlocked(directory .. "/" .. locks[(first + i - 1) % #locks + 1], false) then removed = removed + 1 end
+  local removed = 0
+  for _, name in ipairs(locks_in(directory, most)) do
+    if remove_unlocked(directory .. "/" .. name, false) then removed = removed + 1 end
   end
   return removed
 end

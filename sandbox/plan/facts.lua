@@ -88,6 +88,32 @@ local finders = {
   ipv6 = function(f) return f:stat("/proc/net/if_inet6") ~= nil end,
   -- Where that network has routes to, as netns.pool takes them.
   host_networks = function() return require("netns.pool").host_networks() or {} end,
+  -- Name servers that a container can reach as well: not those of the host's loopback. Where systemd's is there, the ones
+  -- that it asks.
+  name_servers = function()
+    for _, path in ipairs { "/etc/resolv.conf", "/run/systemd/resolve/resolv.conf" } do
+      local servers = {}
+      for server in ("\n" .. (must.text(path) or "")):gmatch("\nnameserver[ \t]+([%x.:]+)") do
+        if not server:find "^127%." and server ~= "::1" and not server:find "^fe80" then servers[#servers + 1] = server end
+      end
+      if servers[1] then return servers end
+    end
+    return {}
+  end,
+  -- Links by which the host learns routes from IPv6 routers: 1, as long as it is none itself, or 2, which another luge may
+  -- have made of it.
+  router_links = function()
+    local links = {}
+    for _, link in ipairs(must("the links of luge's own network", require("netns").interfaces())) do
+      local is_own = link.name == "lo" or link.name:find "^lg"
+      local accept = link.is_up and not is_own and must.text(("/proc/sys/net/ipv6/conf/%s/accept_ra"):format(link.name))
+      if accept and accept:find "^[12]" then links[#links + 1] = link.name end
+    end
+    table.sort(links)
+    return links
+  end,
+  -- Whether what bridges carry comes by the tables of IPv6.
+  filters_bridges = function() return (must.text "/proc/sys/net/bridge/bridge-nf-call-ip6tables" or ""):find "^1" ~= nil end,
   nice = function() return must("luge's own niceness", S.getpriority("process")) end,
   own_cpus = own_cpus,
   oom_score = function() return tonumber(must.text "/proc/self/oom_score_adj") or 0 end,
@@ -121,7 +147,7 @@ end
 --- The type of what lies at a host path, "directory", "file"…; nil when there is nothing. Cheaper than all of stat.
 function methods:kind(path)
   local known = self.seen[path]
-  if known == nil then return (S.filetype(path)) end
+  if known == nil then return (must.look(path, S.filetype(path))) end
   return known and known.type or nil
 end
 

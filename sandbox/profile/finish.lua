@@ -321,7 +321,11 @@ function M.finish(merged, profile_name, facts, complain)
   devices(spec)
   identity(spec, facts, complain)
   user(spec, facts, complain)
-  if spec.network.type == "table" then require "sandbox.profile.finish_network".finish(spec.network, complain) end
+  if spec.network.type == "internet" then
+    spec.network = require "sandbox.profile.finish_firewall".internet()
+  elseif spec.network.type == "table" then
+    require "sandbox.profile.finish_network".finish(spec.network, complain)
+  end
   namespaces(spec, complain)
   capabilities(spec, complain)
   seccomp(spec, merged.optional, complain)

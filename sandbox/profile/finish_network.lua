@@ -78,6 +78,7 @@ function M.finish(network, complain)
     taken[interface.name] = ("interfaces[%d]"):format(i)
     one(interface, say)
   end
+  require "sandbox.profile.finish_firewall".finish(network, complain)
 end
 
 return M

@@ -91,9 +91,11 @@ return function(make)
   local allow = record { name = "allow", positional = { "cidr", "port" },
     { "cidr", "network", example = '"192.0.2.0/24"',
       doc = "The network. The host's own addresses and 169.254.169.254 are allowed only one by one, never by a wider one." },
-    { "host", "text", enforced = false, because = "write its addresses: cidr", example = '"example.org"', doc = "The same by its name." },
+    { "host", "text", enforced = false, because = "write its addresses: cidr", example = '"example.org"',
+      doc = "The same by its name." },
     { "port", "port_range", shown = "any", example = '"8000-8999"', doc = "The port, or a range of them." },
-    { "proto", choice { "tcp", "udp", "icmp", "sctp" }, shown = "any; tcp and udp with port", example = '"tcp"', doc = "The protocol." },
+    { "proto", choice { "tcp", "udp", "icmp", "sctp" }, shown = "any; tcp and udp with port", example = '"tcp"',
+      doc = "The protocol." },
     check = function(v)
       if not v.cidr and not v.host then return "cidr", "is missing" end
       if v.port and v.proto == "icmp" then return "port", "means nothing to icmp" end
@@ -106,8 +108,8 @@ return function(make)
       doc = "It may connect to whatever is neither the host nor a private network." },
     { "log", "boolean", default = false, example = "true", doc = "Each destination that is denied is reported, once." } }
 
-  local function rate(name, what)
-    return { name, "rate", unit = "bytes a second", example = '"10mbit"', doc = what .. ", bits in a second: kbit, mbit, gbit." }
+  local function rate(direction, what)
+    return { direction, "rate", unit = "bytes a second", example = '"10mbit"', doc = what .. ", bits in a second: kbit, mbit, gbit." }
   end
   local bandwidth = record { name = "bandwidth", rate("down", "The most that it receives"), rate("up", "The most that it sends"),
     { "burst", "size", unit = "bytes", min = 2048, shown = "4 ms of the rate, at least 16K", example = '"64K"',
@@ -117,7 +119,8 @@ return function(make)
     { "interfaces", interfaces, default = {}, shown = "{}", example = '{ veth { } }', doc = "Its interfaces, in order." },
     { "publish", list(publish), default = {}, shown = "{}", example = '{ { host = "127.0.0.1:8080", guest = 80 } }',
       doc = "Ports of the host that lead into the container." },
-    { "egress", egress, off = true, default = { allow = {}, log = false, internet = false }, shown = "{}", example = "{ allow = { { cidr = \"192.0.2.0/24\", port = 443 } } }",
+    { "egress", egress, off = true, default = { allow = {}, log = false, internet = false }, shown = "{}",
+      example = '{ allow = { { cidr = "192.0.2.0/24", port = 443 } } }',
       doc = "Where it may connect to besides its neighbours on a bridge or link: nowhere unless it says so; false: anywhere." },
     { "bandwidth", bandwidth, example = '{ down = "10mbit", up = "2mbit" }', doc = "What each of its interfaces carries." },
     { "hosts", map("ip", "host_alias"), default = {}, example = '{ db = "192.0.2.1" }',

@@ -227,7 +227,9 @@ local function is_ip(v, family)
 end
 
 function M.ip(v)
-  return is_ip(v) or no(v, "address (write 192.0.2.1 or fd00::1)")
+  local value = is_ip(v)
+  if not value then return no(v, "address (write 192.0.2.1 or fd00::1)") end
+  return value
 end
 
 local function cidr(family, example)
@@ -253,8 +255,16 @@ local function auto_or(parse)
 end
 M.address4, M.address6 = auto_or "cidr4", auto_or "cidr6"
 
-function M.ip4(v) return is_ip(v, "inet") or no(v, "IPv4 address") end
-function M.ip6(v) return is_ip(v, "inet6") or no(v, "IPv6 address") end
+function M.ip4(v)
+  local value = is_ip(v, "inet")
+  if not value then return no(v, "IPv4 address") end
+  return value
+end
+function M.ip6(v)
+  local value = is_ip(v, "inet6")
+  if not value then return no(v, "IPv6 address") end
+  return value
+end
 M.gateway4, M.gateway6 = auto_or "ip4", auto_or "ip6"
 
 local function subnet(family, most)
@@ -270,7 +280,9 @@ M.subnet4, M.subnet6 = subnet("inet", 30), subnet("inet6", 64)
 
 function M.destination(v)
   if v == "default" or v == "default6" then return v end
-  return addresses().parse_cidr(v) and v or no(v, 'network (write 10.6.0.0/16, fd00:6::/64 or "default")')
+  local value = addresses().parse_cidr(v) and v
+  if not value then return no(v, 'network (write 10.6.0.0/16, fd00:6::/64 or "default")') end
+  return value
 end
 
 function M.mac(v)
@@ -294,7 +306,9 @@ end
 
 --- "10.0.0.0/8", or one address.
 function M.network(v)
-  return addresses().parse_cidr(v) and v or no(v, "network (write 192.0.2.0/24, 2001:db8::/32, or one address)")
+  local value = addresses().parse_cidr(v) and v
+  if not value then return no(v, "network (write 192.0.2.0/24, 2001:db8::/32, or one address)") end
+  return value
 end
 
 local function port_number(v)
@@ -302,7 +316,11 @@ local function port_number(v)
   return n and n >= 1 and n <= 65535 and n or nil
 end
 
-function M.port(v) return port_number(v) or no(v, "port (1 to 65535)") end
+function M.port(v)
+  local value = port_number(v)
+  if not value then return no(v, "port (1 to 65535)") end
+  return value
+end
 
 function M.port_range(v)
   if port_number(v) then return port_number(v) end
@@ -323,14 +341,16 @@ function M.host_port(v)
   if not port or not addresses().parse_ip(address) then
     return no(v, 'port of the host (write 8080, "127.0.0.1:8080" or "[::1]:8080")')
   end
-  if address == "0.0.0.0" or address == "::" then return { port = port, family = address == "::" and "inet6" or "inet" } end
-  return { address = address, port = port, family = addresses().parse_ip(address).family }
+  local is_all = address == "0.0.0.0" or address == "::"
+  return { address = not is_all and address or nil, port = port, family = addresses().parse_ip(address).family }
 end
 
 --- Bytes a second.
 function M.rate(v)
   if type(v) == "number" then return no(v, "rate", 'write its unit: "10mbit"') end
-  return require "netns.rate".parse(v) or no(v, 'rate (write "10mbit": bits in a second; kbit, mbit, gbit)')
+  local value = require "netns.rate".parse(v)
+  if not value then return no(v, 'rate (write "10mbit": bits in a second; kbit, mbit, gbit)') end
+  return value
 end
 
 return M

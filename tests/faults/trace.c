@@ -377,8 +377,9 @@ static void become_command(int go)
 	if (read(go, &byte, 1) != 1)
 		_exit(FAILED);
 	(void)close(go);
-	if (job.uid != (uid_t)-1 && (setgroups(0, NULL) != 0 || setresgid(job.uid, job.uid, job.uid) != 0 ||
-				     setresuid(job.uid, job.uid, job.uid) != 0))
+	if (job.uid != (uid_t)-1 &&
+	    (setgroups(0, NULL) != 0 || setresgid(job.uid, job.uid, job.uid) != 0 ||
+	     setresuid(job.uid, job.uid, job.uid) != 0))
 		fail("setresuid");
 	execvp(job.command[0], job.command);
 	fail(job.command[0]);
@@ -432,9 +433,9 @@ static void parse(char **argv)
 			job.role = *++argv;
 			job.index = (unsigned)atoi(*++argv);
 			argv++;
-			job.action = !kills			     ? ERRNO
+			job.action = !kills			   ? ERRNO
 				     : strcmp(*argv, "entry") == 0 ? KILL_ENTRY
-								     : KILL_EXIT;
+								   : KILL_EXIT;
 			job.error = atoi(*argv);
 		}
 	}

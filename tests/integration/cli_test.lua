@@ -53,7 +53,7 @@ t.test("options after the profile", function()
 end)
 
 t.test("options of other launchers name luge's way", function()
-  for option, part in pairs { ["-v"] = "--bind", ["--volume"] = "--bind", ["--volume=/a:/b"] = "--bind", ["-p"] = "--set network=host",
+  for option, part in pairs { ["-v"] = "--bind", ["--volume"] = "--bind", ["--volume=/a:/b"] = "--bind", ["-p"] = "publish = {",
     ["-m"] = "limits.memory", ["--memory=1G"] = "limits.memory", ["--cpus"] = "limits.cpus",
     ["--pids-limit"] = "limits.pids", ["--env-file"] = "--env NAME=VALUE",
     ["--ro-bind"] = "--bind", ["--cap-add"] = "--set 'capabilities", ["--unshare-all"] = "leave it out",

@@ -332,9 +332,29 @@ test("isolated ports of a bridge do not meet by way of the host", function()
   end
   local r, at_host = receiver(other.ns, "inet", 7), receiver(here(), "inet", 7)
   -- To the host's own Ethernet address, which routes.
+  -- What the bridge filters is no business of the host's tables, whether or not it asks them.
+  S.writefile("/proc/sys/net/bridge/bridge-nf-call-iptables", "1")
   sender(one)(frame("02:00:00:00:00:fe", one.mac, "ip", ip4(one.own, other.own, udp4(7, "routed"))),
     frame("02:00:00:00:00:fe", one.mac, "ip", ip4(one.own, "10.5.0.1", udp4(7, "end"))))
   received(at_host, "end")
   t.equal(S.recv(r, 100), nil)
   t.equal(t.must(nl.nft.counters("inet", "luge-lg3")).blocked.packets, 1)
+end)
+
+test("neighbours on a bridge meet, whether or not the host filters bridges", function()
+  bridge()
+  local one, isolated = guest(2, "lab"), guest(3, "lab")
+  isolated.described.isolated = true
+  t.must(nl.port(isolated.link, { isolated = true }))
+  for _, g in ipairs { one, isolated } do put(g) end
+  local r4, r6 = receiver(isolated.ns, "inet", 7), receiver(isolated.ns, "inet6", 7)
+  local from4, from6 = receiver(one.ns, "inet", 7), receiver(one.ns, "inet6", 7)
+  for _, value in ipairs { "0", "1" } do
+    for _, kind in ipairs { "ip", "ip6" } do
+      S.writefile(("/proc/sys/net/bridge/bridge-nf-call-%stables"):format(kind), value)
+    end
+    S.sendto(from4, value, nil, { family = "inet", addr = isolated.own, port = 7 })
+    S.sendto(from6, value, nil, { family = "inet6", addr = isolated.own6, port = 7 })
+    t.equal({ received(r4, value), received(r6, value) }, { { value }, { value } })
+  end
 end)

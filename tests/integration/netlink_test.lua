@@ -63,6 +63,8 @@ test("links are changed by functions and by methods", function()
   seen = ip_link "four"
   t.equal({ seen.ifalias, seen.txqlen, seen.promiscuity }, { "x", 17, 1 })
   t.contains(t.json.encode(seen.flags), "NOARP")
+  t.ok(nl.set("three", { up = true }) and nl.set("three", { name = "five", up = false }), "down before it is renamed")
+  t.ok(nl.rename("five", "three"))
   t.equal(links.lo:delete(), nil)
   t.ok(nl.set("one", { up = true, link_local = false }) == nil, "three is its name")
   t.ok(nl.set("three", { up = true, link_local = false }) and nl.set("four", { up = true, link_local = true, arp = true }))

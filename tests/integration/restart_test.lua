@@ -47,6 +47,27 @@ t.test("each run is a new container, and what is kept is kept", function()
   t.equal(r.stdout, first:rep(3), "process ids begin again, and nothing runs on")
 end)
 
+t.test("what keep copies out is that of the last run; what was there before stays", function()
+  local to = t.dir "0777"
+  t.write(to .. "/old", "old")
+  local dir = t.dir "0777"
+  local r = box.run { shell = "echo >> /kept/runs; wc -l < /kept/runs | tee /tmp/log > /tmp/old; exit 1",
+    body = ("mounts = { bind { %q, '/kept', rw = true } }, keep = { artifacts = { '/tmp/log', '/tmp/old' }, to = %q }, ")
+      :format(dir, to) .. policy 'max = 2, delay = 0' }
+  t.equal({ t.read(to .. "/log"), t.read(to .. "/old") }, { "3\n", "old" }, r.stderr)
+  local _, said = r.stderr:gsub("keep: old: File exists", "")
+  t.equal(said, 3)
+  t.lacks(r.stderr, "keep: log")
+end)
+
+t.test("hooks run around each of the runs", function()
+  local hook = t.write(t.dir "0755" .. "/hook.lua", "io.stderr:write('hook\\n')", "0644")
+  local r = box.run { shell = "exit 1", body = ("hooks = { prepare = %q, stopped = %q }, "):format(hook, hook)
+    .. policy 'max = 2, delay = 0' }
+  local _, count = r.stderr:gsub("hook\n", "")
+  t.equal({ r.code, count }, { 1, 6 }, r.stderr)
+end)
+
 t.test("signals and limits are failures, and each run has the limits anew", function()
   local r = box.run { shell = "echo run; kill -9 $$", body = policy 'max = 1, delay = 0', report = true }
   t.equal({ r.code, r.stdout, r.report.reason, r.report.restarts }, { 137, "run\nrun\n", "signal", 1 })
@@ -195,7 +216,7 @@ d.test("detached: clients wait through the runs, and descriptors do not grow", f
   local row = d.seen "det-r"
   local function descriptors() return #S.dir(("/proc/%d/fd"):format(row.luge)) end
   local waiting = d.beside(row, "wait", "det-r")
-  d.until_true("thirty runs", function() return (d.seen "det-r" or row).restarts >= 30 end)
+  d.until_true("thirty runs", function() return t.ok(d.seen "det-r", "it is always seen").restarts >= 30 end)
   -- A start has some more for a moment, those of its mounts.
   d.until_true("a handful of descriptors", function() return descriptors() < 30 end)
   t.equal(d.luge("ps", "-q").stdout, "det-r\n")

@@ -79,6 +79,7 @@ local WRONG = {
   { "veth { mac = '03:00:00:00:00:01' }", "is the address of a group [its second digit must be even]" },
   { "veth { mac = '3:0:0:0:0:1' }", "is no Ethernet address" },
   { "veth { name = 'a b' }", "is no name of an interface" },
+  { "bridge { 'lab', nat = true }", "is for what goes by the host, and this interface has another router" },
   { "veth { routes = { { '10.0.0.0/8', 'fd00::1' } } }", "[1]: fd00::1 is no address of the family of 10.0.0.0/8" },
   { "veth { address6 = false, routes = { { 'fd00::/8' } } }", "[1]: fd00::/8 needs an address6" },
   { "bridge { }", "needs bridge" },

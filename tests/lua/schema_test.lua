@@ -21,7 +21,7 @@ local EXTRA = { -- what a field's example needs beside it
   ["capabilities.ambient"] = 'bounding = { "chown" },',
   ["capabilities.effective"] = 'permitted = { "chown" },', ["capabilities.inheritable"] = 'bounding = { "chown" },',
   ["capabilities.permitted"] = 'bounding = { "chown" },',
-  ["keep.artifacts"] = 'to = "out",', ["keep.to"] = 'artifacts = { "/a" },',
+  ["network.publish"] = "interfaces = { veth { } },", ["keep.artifacts"] = 'to = "out",', ["keep.to"] = 'artifacts = { "/a" },',
   ["health.interval"] = 'fd = 3,', ["health.timeout"] = 'fd = 3,', ["health.retries"] = 'fd = 3,', ["health.start_period"] = 'fd = 3,',
 }
 
@@ -114,6 +114,7 @@ t.test("every constructor's example is good, with each field's example put in", 
   local ADDRESSED = { veth = 'address = "10.0.5.2/24", address6 = "fd00:5::2/64",' }
   ADDRESSED.bridge, ADDRESSED.macvlan, ADDRESSED.link = ADDRESSED.veth, ADDRESSED.veth, ADDRESSED.veth
   local BESIDE = { gateway = ADDRESSED, gateway6 = ADDRESSED, routes = ADDRESSED, file = {}, env = {},
+    nat = { bridge = 'gateway = "auto", subnet = "10.0.5.0/24",' },
     size = { bind = 'overlay = "discard",', layers = 'upper = "discard",' } }
   for _, name in ipairs(schema.constructors()) do
     local kind = schema.kinds[name]

@@ -44,3 +44,17 @@ t.test("a lock whose holder does not say who it is, or looks only, is waited for
     S.wait4(pid)
   end
 end)
+
+t.test("the names of a directory: those that end so, all or some counted round", function()
+  local place = t.dir()
+  for i = 1, 10 do t.write(("%s/c%d.lock"):format(place, i), "") end
+  t.write(place .. "/other.json", "")
+  local dir = t.must(S.open(place, "rdonly, directory, cloexec"))
+  local all = S.names(dir, { ".lock" })
+  t.equal({ #all, S.names(dir, { ".json", ".none" }), S.names(dir, { ".none" }), #S.names(dir, { "n", "k" }) },
+    { 10, { "other.json" }, {}, 11 })
+  local some = {}
+  for i = 1, 6 do some[i] = all[(27 + i - 1) % 10 + 1] end
+  t.equal(S.names(dir, { ".lock" }, 27, 6), some)
+  t.equal(#S.names(dir, { ".lock" }, 3, 100), 10, "no more than there are")
+end)

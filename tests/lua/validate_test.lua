@@ -326,11 +326,31 @@ local GOLDEN = {
   { [[limits = 5]], {
     [=[limits: 5 is no table [luge help limits lists the fields]]=],
   } },
-  { [[network = "internet"]], {
-    [=[network: network = "internet" is not enforced by this version of luge [write "none", "host" or a table of interfaces, or leave it out]]=],
-  } },
   { [[network = "lan"]], {
     [=[network: "lan" is no network [it takes: none, host, internet, private]]=],
+  } },
+  { [[network = { interfaces = { veth { } }, publish = { { "80" } }, egress = { allow = { { host = "a.org" }, { port = 1 } } } }]], {
+    [=[network.egress.allow[1].host: host = "a.org" is not enforced by this version of luge [write its addresses: cidr]]=],
+    [=[network.egress.allow[2].cidr: is missing]=],
+  } },
+  { [[network = { publish = { { host = "[::1]:80" } }, interfaces = { veth { address6 = false } } }]], {
+    [=[network.publish[1]: no interface has an address that the host reaches by IPv6 [interfaces = { veth { } }, or a bridge with gateway = "auto"]]=],
+  } },
+  { [[network = { interfaces = { veth { } }, publish = { { 80, 81 }, { "127.0.0.1:80", 82 }, { 80, proto = "udp" } } }]], {
+    [=[network.publish[2]: tcp port 80 of the host is publish[1]'s already]=],
+  } },
+  { [[network = { interfaces = { veth { } }, publish = { { "127.0.0.1" }, { 65536 } }, bandwidth = { down = "10mb", up = 5 }, egress = { allow = { { "10.0.0.0/40" }, { "10.0.0.1", "9-8" }, { "10.0.0.1", 5, proto = "icmp" } } } }]], {
+    [=[network.publish[1].host: "127.0.0.1" is no port of the host (write 8080, "127.0.0.1:8080" or "[::1]:8080")]=],
+    [=[network.publish[2].host: 65536 is no port of the host (write 8080, "127.0.0.1:8080" or "[::1]:8080")]=],
+    [=[network.bandwidth.down: "10mb" is no rate (write "10mbit": bits in a second; kbit, mbit, gbit)]=],
+    [=[network.bandwidth.up: 5 is no rate [write its unit: "10mbit"]]=],
+    [=[network.egress.allow[1].cidr: "10.0.0.0/40" is no network (write 192.0.2.0/24, 2001:db8::/32, or one address)]=],
+    [=[network.egress.allow[2].port: "9-8" is no port (write 443 or "8000-8999")]=],
+    [=[network.egress.allow[3].port: means nothing to icmp]=],
+  } },
+  { [[network = { dns = { "example" }, interfaces = { veth { routes = { { "10.0.0.0", "b" } } } } }]], {
+    [=[network.dns[1]: "example" is no address (write 192.0.2.1 or fd00::1)]=],
+    [=[network.interfaces[1].routes[1].via: "b" is no address (write 192.0.2.1 or fd00::1)]=],
   } },
   { [[network = { publish = { "80" } }]], {
     [=[network.publish[1]: "80" is no table [publish takes: host, guest, proto]]=],

@@ -21,17 +21,21 @@ t.equal(t.run(words("wait", "ended")).code, 7)
 t.must(S.writefile("/proc/sys/kernel/sysrq", "1"))
 
 -- Until here it may be on the disk or not; of these it is told that they run.
-luge("run", "-d", "--name", "running", "--set", "limits.memory='64M'", "default", "--", "sh", "-c", "echo begun; exec sleep 1000")
+luge("run", "-d", "--name", "running", "--set", "limits.memory=64M", "default", "--", "sh", "-c", "echo begun; exec sleep 1000")
 luge("run", "-d", "--rm", "--name", "passing", "default", "--", "sleep", "1000")
 luge("run", "-d", "--name", "paused", "default", "--", "sleep", "1000")
 luge("pause", "paused")
 local foreground = t.start(words("run", "--name", "foreground", "default", "--", "sh", "-c", "echo ready; exec sleep 1000"))
 foreground:await "ready"
+while not luge("logs", "running"):find "begun" do S.nanosleep(0.05) end
 -- What is known of them is on the disk, as it is after some seconds.
-for _, name in ipairs(S.dir(STATE)) do
-  local fd = S.open(STATE .. "/" .. name, "rdonly, nonblock, cloexec")
-  if fd then t.must(S.fsync(fd)) end
+local function save(path)
+  local fd = S.open(path, "rdonly, nonblock, cloexec")
+  if not fd then return end -- a socket
+  for _, name in ipairs(S.fstat(fd).type == "directory" and S.dir(path) or {}) do save(path .. "/" .. name) end
+  t.must(S.fsync(fd))
 end
+save(STATE)
 luge("run", "-d", "--name", "unsaved", "default", "--", "sleep", "1000")
 S.writefile("/proc/sysrq-trigger", "b")
 S.nanosleep(60)

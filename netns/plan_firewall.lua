@@ -1,0 +1,211 @@
+-- SPDX-License-Identifier: MIT
+-- netns.plan_firewall: what is let in and out of a container's network, and how fast, as steps. The tables are in place
+-- before a packet can be sent: the container's end comes up after them.
+--
+-- What dies with the links needs no undo: rates, and the settings of a link. What does not (tables, the ifb of a limit,
+-- settings of the host) is noted in the lock of the name, or has a file of its own, for `luge gc`.
+
+local M = {}
+
+local PRIVILEGED = { "net_admin", "net_raw" }
+
+local function symbol(what, interface) return ("${%s.%s}"):format(what, interface.name) end
+
+-- ---- the description ----
+
+-- Neighbours of a container that ask a published port by the host's address must be answered by the host: those of its
+-- network, said by the container's own address and its width.
+local function link_of(interface, ends, ifb)
+  local addresses, subnets = {}, {}
+  for _, family in ipairs { "inet", "inet6" } do
+    local e = ends[family]
+    if e then
+      addresses[#addresses + 1] = e.address
+      subnets[#subnets + 1] = e.own
+    end
+  end
+  return { link = symbol("link", interface), mac = interface.mac or symbol("mac", interface), addresses = addresses,
+    subnets = subnets, bridge = interface.bridge, isolated = interface.isolated or nil, nat = interface.nat or nil,
+    behind = interface.behind, ifb = ifb }
+end
+
+local function is_loopback(address) return address == "::1" or address:find "^127%." ~= nil end
+
+-- Where the host's tables see what bridges carry, answers are given their address back while the bridge has them still, and
+-- the kernel drops what comes to ::1 by another link than lo. On a wire it is given back later.
+local function loses_loopback(c, to)
+  return to.family == "inet6" and c.spec.network.interfaces[to.interface].type == "bridge" and c.facts.filters_bridges
+end
+
+local function wants_loopback(c, entry, to)
+  if entry.host.address then return is_loopback(entry.host.address) end
+  return not loses_loopback(c, to)
+end
+
+local function published(c, all_ends, numbers)
+  local list = {}
+  for i, entry in ipairs(c.spec.network.publish) do
+    for _, to in ipairs(entry.to) do
+      local e = all_ends[to.interface] and all_ends[to.interface][to.family]
+      if e then
+        list[#list + 1] = { proto = entry.proto, address = entry.host.address, port = entry.host.port, to = e.address,
+          but_loopback = not entry.host.address and not wants_loopback(c, entry, to) or nil,
+          to_port = entry.guest, link = numbers[to.interface], why = ("network.publish[%d]"):format(i) }
+      end
+    end
+  end
+  return list
+end
+
+-- Name servers may be asked, whoever wrote them.
+local function allowed(c)
+  local egress = c.spec.network.egress
+  if not egress then return { open = true, allow = {} } end
+  local list = {}
+  for i, entry in ipairs(egress.allow or {}) do
+    list[i] = { cidr = entry.cidr, port = entry.port, proto = entry.proto, why = ("network.egress.allow[%d]"):format(i) }
+  end
+  for _, server in ipairs(require("netns.plan").name_servers(c)) do
+    list[#list + 1] = { cidr = server, port = 53, why = "network.dns" }
+  end
+  return { allow = list, internet = egress.internet or nil, log = egress.log or nil }
+end
+
+-- ---- the host's settings ----
+
+local function hold(c, why, name, value)
+  local path = ("${ranges}/sysctl.%s.${netns}"):format((name:gsub("/", ".")))
+  c.steps:add("host", why, "nl.hold_sysctl", { path, name, value }, { undo = { "nl.leave_sysctl", { path } } })
+end
+
+-- The host forwards packets. A host that does believes no routers any more unless it is told to (2), and would lose its
+-- own route by what it learned from one.
+local function forward(c, why, families)
+  if families.inet then hold(c, why, "net/ipv4/ip_forward", "1") end
+  if families.inet6 then
+    for _, link in ipairs(c.facts.router_links) do hold(c, why, ("net/ipv6/conf/%s/accept_ra"):format(link), "2") end
+    hold(c, why, "net/ipv6/conf/all/forwarding", "1")
+  end
+end
+
+
+-- Who needs it: nat, and a port that others than the host's loopback ask for.
+local function forward_for(c, all_ends)
+  local why, families = nil, {}
+  local function want(place, family)
+    why = why or place
+    families[family] = true
+  end
+  for i, interface in ipairs(c.spec.network.interfaces) do
+    for family in pairs(interface.nat and all_ends[i] or {}) do want(("network.interfaces[%d].nat"):format(i), family) end
+  end
+  for i, entry in ipairs(c.spec.network.publish) do
+    for _, to in ipairs(entry.to) do
+      if not (entry.host.address and is_loopback(entry.host.address)) then want(("network.publish[%d]"):format(i), to.family) end
+    end
+  end
+  if why then forward(c, why, families) end
+end
+
+-- ---- published ports ----
+
+local ANY = { inet = "0.0.0.0", inet6 = "::" }
+
+local function hold_ports(c)
+  for i, entry in ipairs(c.spec.network.publish) do
+    for j, to in ipairs(entry.to) do
+      c.steps:add("host", ("network.publish[%d]"):format(i), "nl.hold_port", { entry.proto, entry.host.address or ANY[to.family],
+        entry.host.port }, { save = ("$published.%d.%d"):format(i, j) })
+    end
+  end
+end
+
+local function check_loopback(c, why, entry, to)
+  if entry.host.address and is_loopback(entry.host.address) and loses_loopback(c, to) then
+    c:fault(why, "answers to ::1 get lost on this host, which filters bridges", "publish on 127.0.0.1, or use a veth, "
+      .. "or set net.bridge.bridge-nf-call-ip6tables to 0")
+  end
+end
+
+-- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
+-- told that this is no forgery. What the container itself sends to the loopback ends at its link (netns.firewall).
+local function lead_loopback(c)
+  local done = {}
+  for i, entry in ipairs(c.spec.network.publish) do
+    for _, to in ipairs(entry.to) do
+      local interface = c.spec.network.interfaces[to.interface]
+      local device = interface.bridge or symbol("link", interface)
+      local why, key = ("network.publish[%d]"):format(i), to.family .. device
+      local wanted = wants_loopback(c, entry, to)
+      check_loopback(c, why, entry, to)
+      if wanted and not done[key] and to.family == "inet" then
+        c.steps:add("attach", why, "writefile", { ("/proc/sys/net/ipv4/conf/%s/route_localnet"):format(device), "1" })
+      elseif wanted and not done[key] then
+        c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096,
+          replace = true } })
+      end
+      done[key] = done[key] or wanted
+    end
+  end
+end
+
+-- ---- rates ----
+
+local function note(c, why, text) c.steps:add("host", why, "note_lock", { "$lock.name", text }) end
+
+-- Tokens at the host's end hold back what the container receives; what it sends goes through an ifb (netns.firewall).
+local function limit(c, interface)
+  local rates, why, ifb = c.spec.network.bandwidth, "network.bandwidth", nil
+  if not rates then return nil end
+  if rates.down then
+    c.steps:add("attach", why, "nl.qdisc", { { link = symbol("link", interface), kind = "tbf", rate = rates.down,
+      burst = rates.burst } })
+  end
+  if rates.up then
+    ifb = symbol("ifb", interface)
+    c.steps:add("host", why, "nl.link_name", { "lgi" }, { save = "$ifb." .. interface.name })
+    note(c, why, ("link ${netns} %s\n"):format(ifb))
+    c.steps:add("attach", why, "nl.create", { { kind = "ifb", name = ifb, up = true } }, { undo = { "nl.delete", { ifb } } })
+    c.steps:add("attach", why, "nl.qdisc", { { link = ifb, kind = "tbf", rate = rates.up, burst = rates.burst } })
+  end
+  return ifb
+end
+
+-- ---- all of it ----
+
+--- Where the host has no end, the container's own network has to do it, and the container must have no power over that.
+function M.guard(c)
+  local egress, is_outside, why = allowed(c), false, "network.egress"
+  for _, interface in ipairs(c.spec.network.interfaces) do is_outside = is_outside or interface.type == "macvlan" end
+  if egress.open or not is_outside then return end
+  for _, name in ipairs(PRIVILEGED) do
+    for _, kept in ipairs(c.spec.capabilities.bounding) do
+      if kept == name then
+        c:fault(why, ("holds in the container's own network here, where %s would undo it"):format(name),
+          "leave the capability out, or use a veth or a bridge, or write egress = false")
+      end
+    end
+  end
+  c.steps:add("guest", why, "nl.ownfirewall", { { table = "luge", egress = egress } })
+end
+
+--- all_ends: the ends of each interface, as netns.plan_interfaces has them.
+function M.plan(c, all_ends)
+  local links, numbers = {}, {}
+  hold_ports(c)
+  for i, interface in ipairs(c.spec.network.interfaces) do
+    if interface.type == "veth" or interface.type == "bridge" then
+      links[#links + 1] = link_of(interface, all_ends[i], limit(c, interface))
+      numbers[i] = #links
+    end
+  end
+  if #links == 0 then return end
+  forward_for(c, all_ends)
+  lead_loopback(c)
+  local name = "luge-${name}-" .. links[1].link
+  note(c, "network", ("tables ${netns} %s\n"):format(name))
+  c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }
+  c.steps:add("attach", "network", "nl.firewall", { c.firewall }, { undo = { "nl.delfirewall", { name } } })
+end
+
+return M

@@ -1,0 +1,335 @@
+-- SPDX-License-Identifier: MIT
+-- Containers behind their firewall, by `luge run`: what is published, allowed, denied and told; and what is left of it.
+-- Each test plays the host in a network namespace of its own.
+
+local t = dofile "tests/integration/harness.lua"
+local box = dofile "tests/integration/box.lua"(t)
+local apart = dofile "tests/integration/apart.lua"(t)
+local traffic = dofile "tests/integration/traffic.lua"
+local S = require "syscall"
+local nl = require "netns"
+
+local CLIENT = t.top .. "/tests/integration/traffic.lua"
+
+local function locks()
+  local list, ino, uid = {}, S.stat("/proc/self/ns/net").ino, S.geteuid()
+  for _, dir in ipairs { "/run/luge", "/run/user/" .. uid .. "/luge", "/tmp/luge-" .. uid } do
+    for _, name in ipairs(S.dir(dir) or {}) do
+      if ("." .. name .. "."):find("." .. ino .. ".", 1, true) then list[#list + 1] = name end
+    end
+  end
+  return list
+end
+
+local function sysctl(name) return (S.readfile("/proc/sys/net/" .. name):gsub("%s+$", "")) end
+
+-- Links of luge's own go a moment after the container.
+local function links_gone(before)
+  for _ = 1, 2500 do
+    local left
+    for _, link in ipairs(nl.interfaces()) do left = left or not before[link.name] and link.name end
+    if not left then return end
+    S.nanosleep(0.002)
+  end
+  error("a link was left behind:\n" .. tostring(nl.interfaces()), 2)
+end
+
+local function nothing_left(before)
+  links_gone(before)
+  t.equal(nl.nft.tables(), {}, "tables")
+  t.equal({ sysctl "ipv4/ip_forward", sysctl "ipv6/conf/all/forwarding" }, { "0", "0" }, "settings of the host")
+  t.equal(locks(), {}, "locks")
+end
+
+local function no_dad() t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end
+
+local function test(name, body)
+  t.test(name, function()
+    apart.run(function()
+      t.must(nl.up "lo")
+      no_dad()
+      local before = nl.interfaces()
+      body()
+      if not nl.link "up0" then nothing_left(before) end
+      box.nothing_left()
+    end)
+  end)
+end
+
+-- The world beyond: 192.0.2.9, 2001:db8::9, 8.8.8.8 and others, without a way to containers; servers at 7000.
+local function outside()
+  local there = apart.namespace()
+  apart.inside(there, no_dad)
+  t.must(nl.veth { name = "up0", up = true, peer = { name = "eth0", netns = there } })
+  t.must(nl.up("eth0", there))
+  t.must(nl.address("up0", "192.0.2.1/24") and nl.address("up0", "2001:db8::1/64", "nodad"))
+  for _, a in ipairs { "192.0.2.9/24", "169.254.169.254/32", "8.8.8.8/32" } do t.must(nl.address("eth0", a, { netns = there })) end
+  for _, a in ipairs { "2001:db8::9/64", "2600::1/128" } do t.must(nl.address("eth0", a, { netns = there, flags = "nodad" })) end
+  t.must(nl.route { to = "default", via = "192.0.2.9" } and nl.route { to = "default", via = "2001:db8::9" })
+  return there, apart.inside(there, traffic.start_server, "::", 7000)
+end
+
+local function leave(server, before)
+  traffic.stop_server(server)
+  t.must(nl.delete "up0")
+  nothing_left(before)
+end
+
+local function body(network, more)
+  return ("network = %s, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }, %s"):format(network, t.luge, CLIENT, more or "")
+end
+
+-- One word for each question { proto, address, port }, by one container.
+local function asks(network, questions, how)
+  local script = {}
+  for i, q in ipairs(questions) do script[i] = ("/luge lua /traffic.lua %s %s %d"):format(q[1], q[2], q[3] or 7000) end
+  how = how or {}
+  how.words, how.body = { "/bin/sh", "-c", table.concat(script, "; ") }, body(network, how.more)
+  local r = t.run(box.words(how))
+  t.equal(r.code, 0, r.stderr)
+  local words = {}
+  for word in r.stdout:gmatch "[^\n]+" do words[#words + 1] = word end
+  return words, r
+end
+
+local function serve(network, how)
+  how = how or {}
+  how.words, how.body = { "/luge", "lua", "/traffic.lua", "serve", "::", how.port or "80" }, body(network, how.more)
+  local process = box.start(how)
+  process:await "ready\n"
+  return process
+end
+
+local function stop(process)
+  S.kill(process.pid, "term")
+  process:wait()
+end
+
+-- ---- egress ----
+
+test("a network given as a table reaches nothing but what egress allows", function()
+  local before = nl.interfaces()
+  local _, server = outside()
+  local all = { { "tcp", "192.0.2.9" }, { "udp", "192.0.2.9" }, { "tcp", "2001:db8::9" }, { "tcp", "192.0.2.1" }, { "tcp", "169.254.169.254" } }
+  t.equal(asks("{ interfaces = { veth { nat = true } } }", all), { "refused", "unreachable", "refused", "refused", "refused" })
+  local words, r = asks([[{ interfaces = { veth { nat = true } }, egress = { log = true,
+    allow = { { cidr = "0.0.0.0/0", port = 7000, proto = "tcp" }, { cidr = "2001:db8::9" } } } }]], all)
+  t.equal(words, { "HELLO", "unreachable", "HELLO", "refused", "refused" })
+  for _, line in ipairs { "luge: egress: 192.0.2.9:7000/udp denied (", "luge: egress: 192.0.2.1:7000 denied (",
+    "luge: egress: 169.254.169.254:7000 denied (" } do t.contains(r.stderr, line) end
+  t.matches(r.stderr, "denied %(%S*profile%.lua:%d+%)\n")
+  t.equal(select(2, r.stderr:gsub("denied", "")), 3, "each once")
+  leave(server, before)
+end)
+
+test("the internet is neither the host nor private, and names are asked of the host's servers", function()
+  local before = nl.interfaces()
+  local _, server = outside()
+  t.equal(asks('"internet"', { { "tcp", "8.8.8.8" }, { "tcp", "2600::1" }, { "tcp", "192.0.2.9" }, { "tcp", "192.0.2.1" },
+    { "tcp", "169.254.169.254" } }), { "HELLO", "HELLO", "refused", "refused", "refused" })
+  local servers = {}
+  for address in ("\n" .. (S.readfile "/etc/resolv.conf" or "")):gmatch "\nnameserver%s+([%x.:]+)" do
+    if not address:find "^127" and address ~= "::1" and not address:find "^fe80" then servers[#servers + 1] = address end
+  end
+  local r = t.run(box.words { shell = "grep nameserver /etc/resolv.conf | cut -d' ' -f2", body = body '"internet"' })
+  if servers[1] then t.equal(r.stdout, table.concat(servers, "\n") .. "\n") end
+  leave(server, before)
+end)
+
+test("what was stopped is in the report, and what holds is read back", function()
+  local before = nl.interfaces()
+  local _, far = outside()
+  local path = t.dir "0777" .. "/report"
+  asks([[{ interfaces = { veth { nat = true } }, publish = { { "127.0.0.1:8080", 80 }, { 5353, proto = "udp" } },
+    bandwidth = { down = "10mbit", up = "8mbit" }, dns = { "192.0.2.53" },
+    egress = { allow = { { "198.51.100.0/24", 443 } } } }]], { { "tcp", "192.0.2.9" } }, { options = { "--report", path } })
+  local report = t.json.decode(t.read(path))
+  local events = {}
+  for _, event in ipairs(report.events) do events[event.event] = event.count end
+  t.ok(events.egress_denied and events.egress_denied >= 1)
+  local function got(field)
+    local row = t.row(report, field)
+    t.ok(row.ok, field .. ": " .. row.got)
+    return row.got
+  end
+  t.matches(got "network.publish[1]", "^tcp 127%.0%.0%.1:8080 to 10%.213%.%d+%.%d+:80$")
+  t.matches(got "network.publish[2]", "^udp %*:5353 to 10%.213%.%d+%.%d+:5353, udp %*:5353 to fd6c:[%x:]+:5353$")
+  t.equal(got "network.egress", "198.51.100.0/24:443 192.0.2.53:53")
+  t.equal({ got "network.bandwidth.down", got "network.bandwidth.up" }, { "1250000", "1000000" })
+  leave(far, before)
+end)
+
+test("a macvlan is held in the container's own network, where it keeps no power", function()
+  local there = apart.namespace()
+  apart.inside(there, no_dad)
+  t.must(nl.veth { name = "uplink", up = true, peer = { name = "out", netns = there } })
+  t.must(nl.address("out", "10.5.0.1/24", { netns = there }) and nl.address("out", "fd05::1/64", { flags = "nodad", netns = there }))
+  t.must(nl.up("out", there))
+  local server = apart.inside(there, traffic.start_server, "::", 7000)
+  local network = [[{ interfaces = { macvlan { "uplink", address = "10.5.0.2/24", address6 = "fd05::2/64" } }, egress = { allow = { %s } } }]]
+  t.equal(asks(network:format "", { { "tcp", "10.5.0.1" }, { "tcp", "fd05::1" } }), { "refused", "refused" })
+  t.equal(asks(network:format '{ "10.5.0.1", 7000 }, { "fd05::/64" }', { { "tcp", "10.5.0.1" }, { "tcp", "fd05::1" } }),
+    { "HELLO", "HELLO" })
+  traffic.stop_server(server)
+  box.refused({ "exit", "0", body = body(network:format "", 'capabilities = { "net_raw" },') },
+    "network.egress: holds in the container's own network here, where net_raw would undo it", "or use a veth or a bridge")
+  t.must(nl.delete "uplink")
+end)
+
+-- ---- published ports ----
+
+test("a published port is reached by loopback, by the host's address, from outside and from containers", function()
+  local before = nl.interfaces()
+  local there, far = outside()
+  local server = serve [[{ interfaces = { veth { } }, publish = { { 8080, 80 }, { 8080, 80, proto = "udp" }, { "127.0.0.1:8081", 80 },
+    { "[::1]:8081", 80 } } }]]
+  for _, address in ipairs { "127.0.0.1", "::1", "192.0.2.1", "2001:db8::1" } do
+    for _, proto in ipairs { "tcp", "udp" } do t.equal(traffic.ask(proto, address, 8080), "HELLO", proto .. " " .. address) end
+  end
+  t.equal({ traffic.ask("tcp", "127.0.0.1", 8081), traffic.ask("tcp", "::1", 8081), traffic.ask("tcp", "192.0.2.1", 8081) },
+    { "HELLO", "HELLO", "refused" })
+  apart.inside(there, function()
+    for _, address in ipairs { "192.0.2.1", "2001:db8::1" } do
+      t.equal({ traffic.ask("tcp", address, 8080), traffic.ask("udp", address, 8080), traffic.ask("tcp", address, 8081) },
+        { "HELLO", "HELLO", "refused" }, "from outside, " .. address)
+    end
+  end)
+  local ask = { { "tcp", "192.0.2.1", 8080 }, { "tcp", "2001:db8::1", 8080 }, { "udp", "192.0.2.1", 8080 } }
+  t.equal(asks('{ interfaces = { veth { } }, egress = { allow = { { "192.0.2.1", 8080 }, { "2001:db8::1", 8080 } } } }', ask),
+    { "HELLO", "HELLO", "HELLO" })
+  t.equal(asks('{ interfaces = { veth { } }, egress = { allow = { { "0.0.0.0/0" }, { "::/0" } } } }', ask),
+    { "refused", "refused", "unreachable" })
+  stop(server)
+  leave(far, before)
+end)
+
+test("ports of a container on a bridge are published too", function()
+  local server = serve '{ interfaces = { bridge { "lab", gateway = "auto", gateway6 = "auto" } }, publish = { { 8080, 80 } } }'
+  local filters = S.readfile "/proc/sys/net/bridge/bridge-nf-call-ip6tables" == "1\n"
+  t.equal({ traffic.ask("tcp", "127.0.0.1", 8080), traffic.ask("tcp", "::1", 8080) }, { "HELLO", filters and "refused" or "HELLO" })
+  -- A neighbour asks by the host's address on the bridge, and is answered by it.
+  local host = nl.interfaces().lab.addresses[1].address
+  t.equal(asks(('{ interfaces = { bridge { "lab", gateway = "auto" } }, egress = { allow = { { %q, 8080 } } } }'):format(host),
+    { { "tcp", host, 8080 } }), { "HELLO" })
+  stop(server)
+  local six = '{ interfaces = { bridge { "lab", gateway = "auto", gateway6 = "auto" } }, publish = { { "[::1]:8080", 80 } } }'
+  if filters then
+    local r = t.run(box.words { "exit", "0", body = body(six) })
+    t.contains(r.stderr, "network.publish[1]: answers to ::1 get lost on this host")
+    t.must(S.writefile("/proc/sys/net/bridge/bridge-nf-call-ip6tables", "0"))
+  end
+  server = serve(six)
+  t.equal(traffic.ask("tcp", "::1", 8080), "HELLO")
+  stop(server)
+end)
+
+test("a port that somebody has is not published again", function()
+  local server = serve '{ interfaces = { veth { } }, publish = { { "127.0.0.1:8080", 80 } } }'
+  local function refused(network, ...)
+    local r = t.run(box.words { "exit", "0", body = body(network) })
+    t.equal(r.code, 125)
+    for _, part in ipairs { ... } do t.contains(r.stderr, part) end
+  end
+  refused('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', "network.publish[1]: tcp 0.0.0.0 port 8080: Address already in use",
+    "or publishes it")
+  t.ok(not S.bind(S.socket("inet", "stream"), { family = "inet", addr = "127.0.0.1", port = 8080 }), "nor by anybody else")
+  stop(server)
+  local own = traffic.listen("127.0.0.1", 8081)
+  refused('{ interfaces = { veth { } }, publish = { { "127.0.0.1:8081", 80, proto = "udp" } } }', "udp 127.0.0.1 port 8081: Address already in use")
+  refused('{ interfaces = { veth { } }, publish = { { "192.0.2.77:80" } } }', "Cannot assign requested address", "the host has no such address")
+  own.tcp:close()
+  own.udp:close()
+end)
+
+test("no container reaches another's ports that are not published", function()
+  local server = serve '{ interfaces = { veth { address = "10.9.0.2/24", address6 = "fd09::2/64", nat = true } } }'
+  t.equal(asks('{ interfaces = { veth { nat = true } }, egress = false }', { { "tcp", "10.9.0.2", 80 }, { "udp", "10.9.0.2", 80 },
+    { "tcp", "fd09::2", 80 } }), { "refused", "unreachable", "refused" })
+  t.equal(traffic.ask("tcp", "10.9.0.2", 80), "HELLO", "the host does")
+  stop(server)
+end)
+
+-- ---- the host's settings ----
+
+test("settings of the host are changed as long as somebody needs them", function()
+  t.must(nl.veth { name = "eth7", up = true, peer = "eth8" })
+  t.must(S.writefile("/proc/sys/net/ipv6/conf/eth7/accept_ra", "1"))
+  local function all() return { sysctl "ipv4/ip_forward", sysctl "ipv6/conf/all/forwarding", sysctl "ipv6/conf/eth7/accept_ra" } end
+  local loopback = serve '{ interfaces = { veth { } }, publish = { { "127.0.0.1:8080", 80 } } }'
+  t.equal(all(), { "0", "0", "1" }, "for the loopback the host need not forward")
+  stop(loopback)
+  local one = serve '{ interfaces = { veth { } }, publish = { { 8081, 80 } } }'
+  local two = serve '{ interfaces = { veth { nat = true } } }'
+  t.equal(all(), { "1", "1", "2" })
+  stop(one)
+  t.equal(all(), { "1", "1", "2" }, "the other one needs them")
+  S.kill(two.pid, "kill")
+  two:wait()
+  t.equal(all(), { "1", "1", "2" })
+  t.ok(#nl.nft.tables() > 0)
+  t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+  t.equal(all(), { "0", "0", "1" }, "gc puts back what a killed one changed")
+  t.equal(nl.nft.tables(), {})
+  -- What somebody else has changed since stays as he left it.
+  one = serve '{ interfaces = { veth { address6 = false, nat = true } } }'
+  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "0"))
+  stop(one)
+  t.equal(sysctl "ipv4/ip_forward", "0")
+  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
+  stop(serve '{ interfaces = { veth { address6 = false, nat = true } } }')
+  t.equal(sysctl "ipv4/ip_forward", "1", "it was so before")
+  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "0"))
+  t.must(nl.delete "eth7")
+end)
+
+test("luge network reload puts back what a foreign flush took", function()
+  local server = serve('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', { options = { "--name", "flushed" } })
+  t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "HELLO")
+  local function rules() return t.succeed({ "/usr/sbin/nft", "list", "ruleset" }).stdout:gsub("packets %d+ bytes %d+", "") end
+  local before = rules()
+  t.succeed { "/usr/sbin/nft", "flush", "ruleset" }
+  t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "refused")
+  local env = { LUGE_STATE = box.state }
+  t.succeed { "luge", "network", "reload", "flushed", env = env }
+  t.equal(rules(), before)
+  t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "HELLO")
+  t.succeed { "luge", "network", "reload", env = env }
+  t.equal(rules(), before, "all of them, twice")
+  t.contains(t.run({ "luge", "network", "reload", "nobody", env = env }).stderr, "no container 'nobody'")
+  t.contains(t.run({ "luge", "network", "relod", env = env }).stderr, "luge network reload")
+  local seen = t.json.decode(t.succeed({ "luge", "inspect", "flushed", env = env }).stdout).containers[1].firewall
+  t.equal({ seen.published[1].proto, seen.published[1].port, seen.published[1].guest_port, seen.denied, seen.blocked, seen.spoofed },
+    { "tcp", 8080, 80, 0, 0, 0 })
+  stop(server)
+end)
+
+test("killed at any step, gc leaves no table, link, port or setting", function()
+  local network = [[{ interfaces = { veth { nat = true } }, publish = { { 8080, 80 } }, bandwidth = { up = "10mbit", down = "10mbit" } }]]
+  local before = nl.interfaces()
+  for i = 1, t.soak and 100 or 12 do
+    local process = box.start { "sleep", "5", body = body(network) }
+    S.nanosleep(i % 12 * 0.004)
+    S.kill(process.pid, "kill")
+    process:wait()
+    t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+    nothing_left(before)
+  end
+end)
+
+-- ---- rates ----
+
+test("what a container carries is held back both ways", function()
+  local server = serve [[{ interfaces = { veth { address = "10.9.0.2/24" } }, publish = { { 8080, 80 } }, bandwidth = { down = "80kbit", up = "80kbit", burst = "4K" } }]]
+  t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "HELLO")
+  -- 100 datagrams of 1000 bytes at once: 4096 bytes pass, the queue holds as much and half a second's; the rest is dropped.
+  local link
+  for _, l in ipairs(nl.interfaces()) do
+    if l.name:find "^lg" and l.kind == "veth" then link = l.name end
+  end
+  local s = t.must(S.socket("inet", "dgram"))
+  for _ = 1, 100 do S.sendto(s, ("x"):rep(1000), nil, { family = "inet", addr = "10.9.0.2", port = 9 }) end
+  local q = t.must(nl.qdiscs { link = link })[1]
+  t.equal({ q.kind, q.rate, q.burst }, { "tbf", 10000, 4096 })
+  t.ok(q.drops > 50, tostring(q))
+  stop(server)
+end)
