@@ -329,8 +329,8 @@ local function can_all(run)
 end
 
 local function limit_allows(number)
-  local soft = S.getrlimit("nofile").soft
-  return soft == "unlimited" or number < soft
+  local limit = S.getrlimit "nofile"
+  return limit and (limit.soft == "unlimited" or number < limit.soft)
 end
 
 --- The orders of a stage that takes the guest steps too, and the descriptors that it has to find open; nil where a copy
