@@ -176,7 +176,7 @@ end
 --- Where the host has no end, the container's own network has to do it, and the container must have no power over that.
 function M.guard(c)
   local egress, is_outside, why = allowed(c), false, "network.egress"
-  for _, interface in ipairs(c.spec.network.interfaces) do is_outside = is_outside or interface.type == "macvlan" end
+  for _, interface in ipairs(c.spec.network.interfaces) do is_outside = is_outside or interface.type == "macvlan" or interface.type == "user" end
   if egress.open or not is_outside then return end
   for _, name in ipairs(PRIVILEGED) do
     for _, kept in ipairs(c.spec.capabilities.bounding) do

@@ -155,6 +155,13 @@ check("limits", function(host)
     .. "to RLIMIT_NPROC" or "a kernel that has these controllers, mounted below /sys/fs/cgroup"
 end)
 
+check("network user", function(host)
+  local user = require "netns.plan_user"
+  local message, way_out = user.missing(host, {})
+  if message then return nil, message, way_out end
+  return true, "by " .. user.backend(host, {})
+end)
+
 local WORDS = { [true] = "yes", [false] = "NO" }
 
 function M.run(options)

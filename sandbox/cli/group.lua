@@ -25,8 +25,11 @@ end
 function M.plans(group, host, options)
   local plans, faults = {}, {}
   rawset(host, "on_terminal", false)
+  options.names, options.shares = {}, group.shares
+  for _, name in ipairs(group.order) do options.names[name] = M.name_of(group, name) end
   for _, name in ipairs(group.order) do
     local spec = group.members[name].spec
+    options.peers = group.members[name].peers
     local fault = fault_of(spec)
     local wrong
     if fault then

@@ -197,14 +197,15 @@ local function start(run, symbols, undo)
     go = c.go_read and c.go_read:getfd(), ready = c.ready_write and symbols.ready }
   local names = passed_names(steps)
   local clone, clone_index = clone_step(steps)
-  local how = Steps.resolve(clone.args[1], symbols)
-  local order_file, kept = furnish.orders(run, symbols, names)
+  local args = Steps.resolve(clone.args, symbols)
+  local order_file, kept
+  if clone.op == "clone3" then order_file, kept = furnish.orders(run, symbols, names) end
   local pid, pidfd
   if order_file then
     kept[#kept + 1] = order_file
-    pid, pidfd = S.clone3_exec(how, run.stage, orders.argv(order_file), kept)
+    pid, pidfd = S.clone3_exec(args[1], run.stage, orders.argv(order_file), kept)
   else
-    pid, pidfd = S.clone3(how)
+    pid, pidfd = S[clone.op](table.unpack(args))
   end
   if not pid then return nil, setup_failure(clone_index, pidfd, steps) end
   if pid == 0 then child(run, c, symbols, names) end

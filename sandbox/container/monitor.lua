@@ -373,8 +373,8 @@ end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals, sent = {} }, Watch)
-  run.watch = self
+  local self = setmetatable({ run = run, process = process, signals = signals, sent = {}, happened = {} }, Watch)
+  run.watch, run.cut = self, nil
   self.began, self.luge = S.clock_gettime("monotonic"), S.getpid()
   loop.begin(self)
   self.timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
@@ -385,11 +385,13 @@ function M.watch(run, process, signals)
   if run.output then run.output:attach(self) end
   if run.firewall then require("sandbox.container.egress").attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
+  if run.symbols["net.helper"] then require("sandbox.container.helper").attach(self, run.symbols["net.helper"]) end
   until_gone(self)
   local status = must("the container's end", S.waitid("pidfd", process.pidfd, "exited"))
   run.process = nil
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began
+  outcome.events = self.happened
   return outcome
 end
 

@@ -76,7 +76,7 @@ end
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
 -- and of networks, addresses of a wire and on a bridge, bridges, pods.
 local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$",
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$", "^users%.0$", "^private%.[%w_.-]+%.0$",
   "^sysctl%.[%w_.-]+%.%d+$" }
 
 local function is_lock(name)
@@ -107,16 +107,18 @@ local function remove_cgroups(text, wait)
   return gone
 end
 
--- The first process of a killed luge's container, where it may have outlived that (S.note_process). Its number may be
--- another's by now: the age tells, looked at once more when the pidfd holds the process.
-local function kill_process(text)
-  for pid, age, boot in text:gmatch("process (%d+) (%d+) (%S+)\n") do
-    pid, age = tonumber(pid), tonumber(age)
-    local fd = S.process_age(pid) == age and S.boot_id() == boot and S.pidfd_open(pid)
-    if fd then
-      if S.process_age(pid) == age then S.pidfd_send_signal(fd, "kill") end
-      fd:close()
-    end
+local function kill_one(pid, age, boot)
+  local fd = S.process_age(pid) == age and S.boot_id() == boot and S.pidfd_open(pid)
+  if not fd then return end
+  if S.process_age(pid) == age then S.pidfd_send_signal(fd, "kill") end
+  fd:close()
+end
+
+-- The first process of a killed luge's container, and its network's helper, where they may have outlived that
+-- (S.note_process). The number may be another's by now: the age tells, looked at once more when the pidfd holds the process.
+local function kill_processes(text)
+  for _, word in ipairs { "process", "helper" } do
+    for pid, age, boot in text:gmatch("\n" .. word .. " (%d+) (%d+) (%S+)") do kill_one(tonumber(pid), tonumber(age), boot) end
   end
 end
 
@@ -162,7 +164,7 @@ local function remove_network(text, path)
 end
 
 local function remove_rest(text, wait, path)
-  kill_process(text)
+  kill_processes(text)
   remove_bridge(text, path)
   remove_network(text, path)
   return remove_cgroups(text, wait)
@@ -180,6 +182,7 @@ local function remove_unlocked(path, wait)
       -- While we hold the lock: then nobody else has the name.
       local name = path:match("^(.*)%.lock$")
       for _, ending in ipairs(name and { ".sock", ".json.new" } or {}) do S.unlink(name .. ending) end
+        if name and S.lstat(name .. ".api") then require("netns.helper").remove_socket(name .. ".api") end
       removed = removed and S.unlink(path)
     end
   end

@@ -88,6 +88,13 @@ local finders = {
   ipv6 = function(f) return f:stat("/proc/net/if_inet6") ~= nil end,
   -- Where that network has routes to, as netns.pool takes them.
   host_networks = function() return require("netns.pool").host_networks() or {} end,
+  -- The programs of netns.helper that are installed, and whether we may open the device that they need: "open", "closed" or
+  -- "missing".
+  helpers = function() return { pasta = find_program("pasta"), slirp4netns = find_program("slirp4netns") } end,
+  tun = function()
+    local ok, err = S.access("/dev/net/tun", "r, w")
+    return ok and "open" or err.NOENT and "missing" or "closed"
+  end,
   -- Name servers that a container can reach as well: not those of the host's loopback. Where systemd's is there, the ones
   -- that it asks.
   name_servers = function()

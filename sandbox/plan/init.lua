@@ -149,7 +149,7 @@ end
 -- A first process that is not luge's own may shed the signal that ends it with its luge; and a detached container is
 -- asked for by others. The lock's file then says who it is.
 local function note_process(c)
-  if c.spec.init and not c.options.detach then return end
+  if c.spec.init and not c.options.detach and not c.options.group then return end
   c.steps:add("attach", "name", "note_process", { "$lock.name", "$child" })
 end
 
@@ -236,7 +236,8 @@ function M.compile(spec, facts, options)
   if #c.faults > 0 then return nil, c.faults end
   return { steps = in_order(steps.list), ids = c.ids, user = c.user, user_is_known = user_is_known(c), home = c.home,
     constants = c.constants, new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal,
-    network = c.network, firewall = c.firewall, takes_ranges = c.ids.range ~= nil or c.network ~= nil or spec.network.pod ~= nil }
+    network = c.network, firewall = c.firewall, takes_ranges = c.ids.range ~= nil or c.network ~= nil or c.shared ~= nil
+      or spec.network.pod ~= nil }
 end
 
 return M

@@ -34,20 +34,25 @@ local function links_gone(before)
   error("a link was left behind:\n" .. tostring(nl.interfaces()), 2)
 end
 
+local found_before = {}
+
 local function nothing_left(before)
   links_gone(before)
   t.equal(nl.nft.tables(), {}, "tables")
   t.equal({ sysctl "ipv4/ip_forward", sysctl "ipv6/conf/all/forwarding" }, { "0", "0" }, "settings of the host")
-  t.equal(locks(), {}, "locks")
+  for _, name in ipairs(locks()) do t.ok(found_before[name], "a lock was left: " .. name) end
 end
 
 local function no_dad() t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end
 
 local function test(name, body)
   t.test(name, function()
+    t.needs_root()
     apart.run(function()
       t.must(nl.up "lo")
       no_dad()
+      found_before = {} -- of a namespace that had this number
+      for _, name in ipairs(locks()) do found_before[name] = true end
       local before = nl.interfaces()
       body()
       if not nl.link "up0" then nothing_left(before) end
@@ -136,6 +141,19 @@ test("the internet is neither the host nor private, and names are asked of the h
   leave(server, before)
 end)
 
+test("in the background it is told in the log", function()
+  local before = nl.interfaces()
+  local _, far = outside()
+  local detached = dofile "tests/integration/detached.lua"(t, box)
+  detached.start("det-egress", { body = body('{ interfaces = { veth { nat = true } }, egress = { log = true } }'),
+    shell = "/luge lua /traffic.lua tcp 192.0.2.9 7000; sleep 0.1" })
+  detached.ok("wait", "det-egress")
+  t.contains(detached.luge("logs", "det-egress").stderr, "luge: egress: 192.0.2.9:7000 denied (")
+  detached.ok("rm", "det-egress")
+  leave(far, before)
+  detached.nothing_left()
+end)
+
 test("what was stopped is in the report, and what holds is read back", function()
   local before = nl.interfaces()
   local _, far = outside()
@@ -174,6 +192,15 @@ test("a macvlan is held in the container's own network, where it keeps no power"
   box.refused({ "exit", "0", body = body(network:format "", 'capabilities = { "net_raw" },') },
     "network.egress: holds in the container's own network here, where net_raw would undo it", "or use a veth or a bridge")
   t.must(nl.delete "uplink")
+end)
+
+-- ---- ordinary users ----
+
+t.test("an ordinary user publishes nothing, and is told why", function()
+  t.needs_user()
+  box.refused({ "exit", "0", body = 'network = "internet"' }, "the other end of a veth is made on the host", "run luge as root")
+  box.refused({ "exit", "0", body = "network = { interfaces = { veth { } }, publish = { { 8080, 80 } } }" },
+    "the other end of a veth is made on the host", "run luge as root")
 end)
 
 -- ---- published ports ----
