@@ -152,6 +152,7 @@ function M.loop(run, outcome, undo, signals, plan)
     end
     grown, run.restarts = grown + 1, run.restarts + 1
     forget(run, plan)
+    vitals.write(run)
     outcome = launch.supervise(run, run.symbols, undo, signals)
   end
   return outcome

@@ -251,8 +251,6 @@ t.test("the group's network is that of those that say none", function()
   else
     error(r.stderr)
   end
-  r = run("network = 'private', ", { a = sh "true" })
-  t.contains(r.stderr, "not enforced by this version")
 end)
 
 -- ---- faults ----
