@@ -39,10 +39,10 @@ end
 -- ---- joining ----
 
 -- A network that the container joined is of another user namespace than its own, over which we have power only before we
--- are in that.
-local function join(steps, differ, network)
+-- are in that; unless it was born in the one that it shares.
+local function join(steps, differ, facts)
   local flags = {}
-  local before = differ.net and (network.join or network.pod)
+  local before = differ.net and not facts.shared and (facts.spec.network.join or facts.spec.network.pod)
   if before then steps:add("guest", "network", "setns", { "$pidfd", "newnet" }) end
   for _, kind in ipairs(M.KINDS) do
     if differ[kind] and not (kind == "net" and before) then flags[#flags + 1] = CLONE[kind] end
@@ -173,7 +173,7 @@ function M.compile(facts, host, want)
   clone(steps, facts)
   steps:add("guest", "command", "close_range", { 3, 0xffffffff, "cloexec" })
   steps:add("guest", "command", "prctl", { "set_dumpable", 0 })
-  join(steps, host.differ, facts.spec.network)
+  join(steps, host.differ, facts)
   become_root(steps, facts, host)
   if want.user then steps:add("guest", "user", "lookup_user", { "/", want.user }, { save = "$user" }) end
   if want.terminal then

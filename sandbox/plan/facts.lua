@@ -119,8 +119,6 @@ local finders = {
     table.sort(links)
     return links
   end,
-  -- Whether what bridges carry comes by the tables of IPv6.
-  filters_bridges = function() return (must.text "/proc/sys/net/bridge/bridge-nf-call-ip6tables" or ""):find "^1" ~= nil end,
   nice = function() return must("luge's own niceness", S.getpriority("process")) end,
   own_cpus = own_cpus,
   oom_score = function() return tonumber(must.text "/proc/self/oom_score_adj") or 0 end,
