@@ -339,6 +339,17 @@ test("a router sends for the networks behind it, and for no others", function()
     six(router.own6, "own"))
   t.equal({ received(r4, "own"), received(r6, "own") }, { { "behind", "own" }, { "behind", "own" } })
   t.equal(spoofed(router), 2)
+  -- What it sends for them is under its egress too.
+  local there = outside()
+  t.must(nl.route { to = "10.6.0.0/16", via = router.own })
+  local far, at_host = receiver(there, "inet", 7), receiver(here(), "inet", 7)
+  put(router, { egress = { allow = { { cidr = "10.5.0.1" }, { cidr = "192.0.2.9", port = 8 } } } })
+  send(frame("02:00:00:00:00:fe", router.mac, "ip", ip4("10.6.1.1", "192.0.2.9", udp4(7, "out"))),
+    frame("02:00:00:00:00:fe", router.mac, "ip", ip4("10.6.1.1", "192.0.2.1", udp4(7, "host"))),
+    frame("02:00:00:00:00:fe", router.mac, "ip", ip4(router.own, "10.5.0.1", udp4(7, "end"))))
+  t.equal(received(at_host, "end"), { "end" })
+  t.equal(S.recv(far, 100), nil)
+  t.equal(denied(router), 2)
 end)
 
 test("isolated ports of a bridge do not meet by way of the host", function()
