@@ -266,6 +266,16 @@ local function each_family(link, side, f)
   end
 end
 
+-- The kernel may have been told to take packets to the loopback from a bridge (netns.plan_firewall), on which others are
+-- too: what is sent to it is never an answer, which has the host's address until connections are looked up.
+local function loopback_chain(d)
+  local chain = { hook = "prerouting", priority = "raw" }
+  for _, link in ipairs(d.links) do
+    if link.bridge then chain[#chain + 1] = { { "iifname", link.bridge }, { "ip daddr", LOOPBACK.ip }, "drop" } end
+  end
+  return chain[1] and chain
+end
+
 local function input_chain(d)
   local chain = { hook = "input", priority = "filter" }
   for _, link in ipairs(d.links) do
@@ -307,7 +317,7 @@ end
 
 local function host_table(d)
   local chains = { input = input_chain(d), forward = forward_chain(d), host = host_chain(d.egress),
-    egress = egress_chain(d.egress), inbound = inbound_chain(), deny = deny_chain(d.egress) }
+    egress = egress_chain(d.egress), inbound = inbound_chain(), deny = deny_chain(d.egress), loopback = loopback_chain(d) or nil }
   local postrouting = postrouting_chain(d)
   if postrouting[1] then chains.postrouting = postrouting end
   if d.publish[1] then

@@ -18,7 +18,8 @@ M.KINDS = { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time" }
 
 -- ---- outside ----
 
--- Born in its cgroup of version 2, put into those of version 1 while it waits: nothing of it is ever outside of them.
+-- Born in its cgroup of version 2, before anything else into those of version 1 (as cgroups.enter): nothing of it is ever
+-- outside of them.
 local function clone(steps, facts)
   local into
   for i, cgroup in ipairs(facts.cgroups) do
@@ -27,7 +28,7 @@ local function clone(steps, facts)
   steps:add("clone", "limits", "clone3", { { exit_signal = "chld", pidfd = true, cgroup = into } }, { save = "$child" })
   for i, cgroup in ipairs(facts.cgroups) do
     if cgroup.version == 1 then
-      steps:add("attach", "limits", "writefile", { ("/proc/self/fd/${cgroup.%d}/cgroup.procs"):format(i), "${child}\n" })
+      steps:add("guest", "limits", "writefile", { ("/proc/self/fd/${cgroup.%d}/tasks"):format(i), "0" })
     end
   end
   for _, step in ipairs(facts.attach) do

@@ -111,7 +111,8 @@ return function(make)
     { "log", "boolean", default = false, example = "true", doc = "Each destination that is denied is reported, once." } }
 
   local function rate(direction, what)
-    return { direction, "rate", unit = "bytes a second", example = '"10mbit"', doc = what .. ", bits in a second: kbit, mbit, gbit." }
+    return { direction, "rate", unit = "bytes a second", example = '"10mbit"',
+      doc = what .. ", bits in a second: kbit, mbit, gbit." }
   end
   local bandwidth = record { name = "bandwidth", rate("down", "The most that it receives"), rate("up", "The most that it sends"),
     { "burst", "size", unit = "bytes", min = 2048, shown = "4 ms of the rate, at least 16K", example = '"64K"',

@@ -110,7 +110,10 @@ for _, name in ipairs(t.must(S.dir "examples")) do
     t.test(name, function()
       if not allowed(name) then return end
       if name:find "^net%-" and t.root then -- links of a host that nobody else is on
-        apart.run(function() try("examples/" .. name) end)
+        apart.run(function()
+          t.must(require "netns".up "lo")
+          try("examples/" .. name)
+        end)
       else
         try("examples/" .. name)
       end

@@ -341,6 +341,30 @@ t.test("a Ctrl-C while a need is waited for starts nothing more", function()
   box.nothing_left()
 end)
 
+t.test("a Ctrl-C is heard while a member's hook runs", function()
+  local dir = t.dir "0755"
+  local script = t.write(dir .. "/wait.lua", "print(container.hook, 'waits') require 'syscall'.nanosleep(3000)", "0644")
+  local function hook(place) return ("hooks = { %s = %q, timeout = '1h' }"):format(place, script) end
+  local p = start(MAIN, { main = sh("echo main", "needs = { db = 'started' }"), db = sh(FOR_EVER, hook "prepare") })
+  p:await("waits", "stderr")
+  p:signal "int"
+  local r = p:wait()
+  t.equal({ r.code, r.stdout }, { 130, "" }, r.stderr)
+  box.nothing_left()
+  p = start(MAIN, { main = sh(FOR_EVER), db = sh(FOR_EVER, hook "started") })
+  p:await("waits", "stderr")
+  p:signal "int"
+  t.equal(p:wait().code, 0)
+  box.nothing_left()
+  p = start("", { db = sh("echo up; " .. FOR_EVER, hook "stopped") })
+  p:await "up\n"
+  p:signal "int"
+  p:await("waits", "stderr")
+  p:signal "int"
+  t.equal(p:wait().code, 130)
+  box.nothing_left()
+end)
+
 t.test("killed, the group's luge takes all along, and nothing is left", function()
   for _ = 1, 3 do
     local p = start(MAIN, { main = sh("echo up; trap '' TERM; while :; do sleep 0.01; done", "needs = { db = 'started' }"),
