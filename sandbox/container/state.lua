@@ -74,10 +74,10 @@ function M.generate_name(base)
 end
 
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
--- and of networks, addresses of a wire and on a bridge, bridges, pods.
+-- and of networks, addresses of a wire and on a bridge, bridges, pods, groups.
 local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
   "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$", "^users%.0$", "^private%.[%w_.-]+%.0$",
-  "^sysctl%.[%w_.-]+%.%d+$" }
+  "^sysctl%.[%w_.-]+%.%d+$", "^[%w_.-]+:group$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do
@@ -196,7 +196,7 @@ function M.collect_name(directory, name, wait)
   return remove_unlocked(("%s/%s.lock"):format(directory, name), wait or false)
 end
 
-local ENDINGS = { ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" }
+local ENDINGS = { ".lock", ":group", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" }
 
 -- The names of all locks; of `most`, where that is given, beginning at another one each time. What a luge makes here it
 -- keeps as long as it watches its container (monitor.lua): of thousands of files it makes no list.
