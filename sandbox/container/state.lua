@@ -170,19 +170,36 @@ local function remove_rest(text, wait, path)
   return remove_cgroups(text, wait)
 end
 
+local function has_ended(pid)
+  return (S.readfile(("/proc/%d/stat"):format(pid)) or ") X"):find("^.*%) [ZX]") ~= nil
+end
+
+local MOMENTS, MOMENT = 100, 0.002
+
+-- Locks what a killed luge left. What that had just forked, a check or a script's keeper, holds its lock for a moment yet.
+local function lock_left(fd, wait)
+  for _ = 1, wait and MOMENTS or 1 do
+    if S.flock(fd, "ex, nb") then return true end
+    local pid = wait and tonumber((S.pread(fd, 32, 0) or ""):match "^%d+")
+    if not pid or not has_ended(pid) then return false end
+    S.nanosleep(MOMENT)
+  end
+  return false
+end
+
 -- Removes a lock that nobody holds, after what its holder left. wait: until that is gone, else what goes at once.
 local function remove_unlocked(path, wait)
   local fd = S.open(path, "rdonly, nofollow, nonblock, cloexec")
   if not fd then return nil end
   local here, removed = S.fstat(fd), nil
-  if here.type == "file" and S.flock(fd, "ex, nb") then
+  if here.type == "file" and lock_left(fd, wait) then
     local there = S.lstat(path)
     if there and here.ino == there.ino then
       removed = remove_rest(S.pread(fd, 65536, 0) or "", wait, path)
       -- While we hold the lock: then nobody else has the name.
       local name = path:match("^(.*)%.lock$")
       for _, ending in ipairs(name and { ".sock", ".json.new" } or {}) do S.unlink(name .. ending) end
-        if name and S.lstat(name .. ".api") then require("netns.helper").remove_socket(name .. ".api") end
+      if name and S.lstat(name .. ".api") then require("netns.helper").remove_socket(name .. ".api") end
       removed = removed and S.unlink(path)
     end
   end
