@@ -351,8 +351,9 @@ t.test("a Ctrl-C is heard while a member's hook runs", function()
   local r = p:wait()
   t.equal({ r.code, r.stdout }, { 130, "" }, r.stderr)
   box.nothing_left()
-  p = start(MAIN, { main = sh(FOR_EVER), db = sh(FOR_EVER, hook "started") })
+  p = start(MAIN, { main = sh("trap 'exit 0' TERM; echo ready; " .. FOR_EVER), db = sh(FOR_EVER, hook "started") })
   p:await("waits", "stderr")
+  p:await "ready\n"
   p:signal "int"
   t.equal(p:wait().code, 0)
   box.nothing_left()
