@@ -7,9 +7,7 @@
 
 local t = dofile "tests/integration/harness.lua"
 local f = dofile "tests/faults/faults.lua"(t)
-local sweep = dofile "tests/faults/errors.lua"(t, f)
-
--- ---- what is run ----
+local sweep = dofile "tests/faults/errno.lua"(t, f)
 
 local RUN, ALL, profile = f.RUN, f.ALL, f.profile
 local PLAIN = profile "plain.lua"
@@ -31,23 +29,8 @@ t.test("a run as an ordinary user", function()
     ALL, 120)
 end)
 
--- The guest says nothing in a log's place: whether the container was right is told by the record.
 t.test("a run in the background", function()
   sweep(f.scenario { name = "background", detached = true, roles = f.DETACHED,
-    words = { "run", "-d", "--name", "$name", WHOLE, "--", "/guest", "exit", "0" } },
+    words = { "run", "-d", "--name", "$name", WHOLE, "--", "/guest", "facts" } },
     { "caller", "monitor", "child", "stage", "command" }, 140)
-end)
-
-t.test("a command in a container that runs", function()
-  local s = f.scenario { name = "exec", roles = RUN, keeps = true, words = { "exec", "$name", "--", "/guest", "facts" } }
-  s.before = function()
-    local r = s:luge("run", "-d", "--name", s.container, PLAIN, "--", "/guest", "sleep", "1000")
-    t.equal({ r.code, r.stderr }, { 0, "" })
-  end
-  s.after = function()
-    local again = s:luge("exec", s.container, "--", "/guest", "exit", "5").code
-    s:luge("rm", "-f", "-t", "0s", s.container)
-    t.equal(again, 5, "the container")
-  end
-  sweep(s, ALL, 80)
 end)

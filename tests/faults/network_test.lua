@@ -8,7 +8,7 @@ local S = require "syscall"
 local nl = require "netns"
 local f = dofile "tests/faults/faults.lua"(t)
 local kill = dofile "tests/faults/kill.lua"(t, f)
-local fail = dofile "tests/faults/errors.lua"(t, f)
+local fail = dofile "tests/faults/errno.lua"(t, f)
 
 -- What steps of networks call; what else a run calls is tried without one (kill_test.lua, errno_test.lua).
 local ONLY = {}

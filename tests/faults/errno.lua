@@ -1,12 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- Errors in the place of calls of a scenario (faults.lua), and what must hold then.
+-- Each system call of a command of luge's fails in turn: the sweep that errno_test.lua and errno_command_test.lua share.
 --
---   local sweep = dofile "tests/faults/errors.lua"(t, f)
---   sweep(s, { "luge", "child" }, 160)      -- so many points of these processes' calls; in a soak all of them
+--   local sweep = dofile "tests/faults/errno.lua"(t, f)
+--   sweep(f.scenario { name = "run", words = { … }, roles = { … } }, { "luge", "child" }, 240)
+--
+-- A scenario of a run is judged by the facts that the guest program finds in the container, its command, compared with
+-- those of runs without faults. One with `judge` judges itself: judge(s, r) gives words where the end is not right.
+-- rows: fields that the receipt (report) of a run that succeeded tells of.
 
 local S = require "syscall"
 
 return function(t, f)
+
   -- ---- which call may fail how ----
 
   local function set(text)
@@ -93,14 +98,21 @@ return function(t, f)
     end
   end
 
+  -- What the guest said: of a container in the background that is what its log has.
+  local function said(s, r)
+    return s.detached and s:luge("logs", s.container).stdout or r.stdout
+  end
+
   -- Runs without faults say which facts change by themselves.
   local function learn(s)
+    local function facts_of_run() return t.ok(t.json.decode(said(s, s:trace())), "no facts") end
     -- What PID 1 is called changes when it begins to wait; a session of its own has PID 1 already; numbers of namespaces
     -- are used again.
-    s.facts, s.volatile = s.detached and {} or flat(t.json.decode(s.expected)), { [".init"] = true, [".sid"] = true, [".pgid"] = true }
+    s.facts, s.volatile = flat(facts_of_run()), { [".init"] = true, [".sid"] = true, [".pgid"] = true }
+    t.equal(s:settle(), nil)
     for at in pairs(s.facts) do s.volatile[at] = s.volatile[at] or at:find "^%.namespaces%." ~= nil end
-    for _ = 1, s.detached and 0 or 4 do
-      local facts = t.json.decode(s:trace().stdout)
+    for _ = 1, 4 do
+      local facts = facts_of_run()
       local words, at = difference(s, facts)
       while words do
         s.volatile[at] = true
@@ -127,25 +139,45 @@ return function(t, f)
 
   local INTERNAL = { "internal error", "stack traceback", "PANIC", "assertion failed", "attempt to " }
 
-  -- Words where the run's end is not right.
-  local function wrong_end(s, r)
-    for _, text in ipairs(INTERNAL) do
-      if r.stderr:find(text, 1, true) then return "a bug is told: " .. r.stderr end
-    end
+  -- Words where the command ran with less around it than without the fault.
+  local function wrong_facts(s, text, code)
+    local facts = t.json.decode(text)
+    if not facts and code == 0 then return "the command was cut off: " .. text end
+    local words = facts and difference(s, facts) -- PID 1 that fails ends the command in the middle
+    return words and "the command ran where " .. words
+  end
+
+  local function wrong_run(s, r)
+    local text = r.stdout
     if s.detached then
       if r.stdout ~= "" and r.stdout ~= s.expected then return "it printed " .. r.stdout end
       -- PID 1 that cannot say that the command runs has its own code passed on, and a message.
       if r.code == 0 and r.stdout == "" and not r.stderr:find "%a" then return "it succeeded, and the caller heard no name" end
-    elseif r.stdout ~= "" then
-      local facts = t.json.decode(r.stdout)
-      if not facts and r.code == 0 then return "the command was cut off: " .. r.stdout end
-      local words = facts and difference(s, facts) -- PID 1 that fails ends the command in the middle
-      if words then return "the command ran where " .. words end
+      text = said(s, r)
+    elseif r.code == 0 and text == "" then
+      return "it succeeded, and the command said nothing"
     end
-    if r.code == 0 then
-      if r.stdout == "" and not s.detached then return "it succeeded, and the command said nothing" end
-      return receipt_fault(s, r)
+    local code = r.code
+    -- In the background a failure after the start is the record's, and what the log lost is counted there.
+    if s.detached then
+      local kept = t.read(("%s/%s.json"):format(s.state, s.container))
+      local record = kept and t.json.decode(kept)
+      local whole = record and record.state == "ended" and (tonumber(record.log_lost_bytes) or 0) == 0
+      code = whole and record.exit_code or 1
     end
+    local words = (text ~= "" or code == 0) and wrong_facts(s, text, code)
+    return words or r.code == 0 and receipt_fault(s, r)
+  end
+
+  -- Words where the end is not right.
+  local function wrong_end(s, r)
+    for _, text in ipairs(INTERNAL) do
+      if r.stderr:find(text, 1, true) then return "a bug is told: " .. r.stderr end
+    end
+    local words
+    if s.judge then words = s:judge(r) else words = wrong_run(s, r) end
+    if words then return words end
+    if r.code == 0 or s.judge and r.code == s.code then return nil end
     if r.code < 125 or r.code > 127 then return ("ended with %d: %s"):format(r.code, r.stderr) end
     if not r.stderr:find "%a" then return "no word of why" end
   end
@@ -176,7 +208,7 @@ return function(t, f)
       if os.getenv "V" then
         print(("%s %s -> %d %s"):format(f.describe(call), error, r.code, r.stderr))
       end
-      if not wrong and not s.detached and not s.keeps then wrong = left_without_gc(s, r.hit) end
+      if not wrong and not s.detached and not s.keeps and not s.judge then wrong = left_without_gc(s, r.hit) end
     end
     wrong = s:settle() or wrong
     return wrong and ("%s: %s failed with %s: %s"):format(s.name, f.describe(r.hit or call), error, wrong)
@@ -185,7 +217,7 @@ return function(t, f)
   local function sweep(s, names, most)
     s.codes = {}
     local calls = s:count()
-    learn(s)
+    if not s.judge then learn(s) end
     local faults = {}
     for _, point in ipairs(f.sample(points_of(calls, names, s.only), most)) do
       local fault = try(s, table.unpack(point))
@@ -196,6 +228,7 @@ return function(t, f)
     table.sort(codes)
     f.conclude(s, ("%s, exit codes { %s }"):format(table.concat(names, ", "), table.concat(codes, ", ")), faults)
   end
+
 
   return sweep
 end
