@@ -241,9 +241,10 @@ end
 -- is built: a container's rules are mostly the same as another's, and to read them again took longer than the kernel takes.
 local known = {}
 
--- A statement as one text; nil for those with named fields, or with what is no text or number.
+-- A statement as one text; nil for those with named fields, or with what is no text or number. The control characters
+-- between the parts are in none of them, so that no two statements are one text.
 local function text_of(statement)
-  if type(statement) ~= "table" then return statement end
+  if type(statement) ~= "table" then return type(statement) == "string" and not statement:find "%c" and statement or nil end
   local parts = {}
   for key, value in next, statement do
     local kind = type(value)
@@ -251,10 +252,11 @@ local function text_of(statement)
     if kind == "table" then
       value = text_of(value)
       if not value then return nil end
-      value = "\3" .. value
-    elseif kind ~= "string" then
-      if kind ~= "number" then return nil end
+      value = "\3" .. value .. "\5"
+    elseif kind == "number" then
       value = "\4" .. value
+    elseif kind ~= "string" or value:find "%c" then
+      return nil
     end
     parts[key] = value
   end

@@ -72,6 +72,7 @@ return function(t, f)
   -- The facts as path → text. Mounts go by their target, for luge and its child make them side by side, in any order.
   local function flat(facts)
     local found = {}
+    table.sort(facts.links) -- a directory's order, another one in each network
     local function add(at, value)
       if type(value) ~= "table" then
         found[at] = tostring(value)
