@@ -17,7 +17,7 @@ local statements = require "netns.nft_statements"
 local types = require "netns.nft_types"
 
 local NFT = S.c.NFT
-local concat, next, type = table.concat, next, type
+local concat = table.concat
 
 local M = {}
 
