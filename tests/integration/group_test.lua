@@ -351,8 +351,9 @@ t.test("a Ctrl-C is heard while a member's hook runs", function()
   local r = p:wait()
   t.equal({ r.code, r.stdout }, { 130, "" }, r.stderr)
   box.nothing_left()
-  p = start(MAIN, { main = sh(FOR_EVER), db = sh(FOR_EVER, hook "started") })
+  p = start(MAIN, { main = sh("trap 'exit 0' TERM; echo ready; " .. FOR_EVER), db = sh(FOR_EVER, hook "started") })
   p:await("waits", "stderr")
+  p:await "ready\n"
   p:signal "int"
   t.equal(p:wait().code, 0)
   box.nothing_left()
@@ -482,6 +483,65 @@ d.test("an up that is interrupted takes back what it started", function()
   d.until_true("a", function() return d.seen "det-g-a" end)
   p:signal "int"
   t.equal(p:wait().code, 130)
+  d.nothing_left()
+end)
+
+-- A script that makes DIR/waits and waits until DIR/go is there; the script, DIR.
+local function waiting_script()
+  local dir = t.dir "0755"
+  return t.write(dir .. "/wait.lua", ([[local S, here = require "syscall", %q
+    S.open(here .. "/waits", "creat, wronly, cloexec", "0644")
+    while not S.stat(here .. "/go") do S.nanosleep(0.002) end]]):format(dir), "0644"), dir
+end
+
+d.test("an up that is interrupted while a hook runs, too", function()
+  for _, place in ipairs { "prepare", "started" } do
+    local script, dir = waiting_script()
+    local path = group("", { a = sh(FOR_EVER), b = sh(FOR_EVER, ("needs = { a = 'started' }, hooks = { %s = %q }"):format(place, script)),
+      c = sh(FOR_EVER, "needs = { b = 'started' }") })
+    local p = t.start { "luge", "up", "--name", d.own "det-g", path, env = { LUGE_STATE = box.state } }
+    d.until_true(place, function() return S.stat(dir .. "/waits") end)
+    p:signal "int"
+    local r = p:wait()
+    t.equal({ r.code, d.plain(r.stdout) }, { 130, "det-g-a\n" }, r.stderr)
+    d.nothing_left()
+  end
+end)
+
+d.test("two ups at once: one waits for the other, and finds all there", function()
+  local script, dir = waiting_script()
+  local path = group("", { a = sh(FOR_EVER), b = sh(FOR_EVER, ("needs = { a = 'started' }, hooks = { prepare = %q }"):format(script)),
+    c = sh(FOR_EVER, "needs = { b = 'started' }") })
+  local function begin(verb) return t.start { "luge", verb, "--name", d.own "det-g", path, env = { LUGE_STATE = box.state } } end
+  local first = begin "up"
+  d.until_true("the hook", function() return S.stat(dir .. "/waits") end)
+  local second, third, given_up = begin "up", begin "down", begin "up"
+  second:await("another luge's", "stderr")
+  third:await("another luge's", "stderr")
+  given_up:await("another luge's", "stderr")
+  given_up:signal "int"
+  t.equal(given_up:wait().code, 130)
+  third:kill()
+  third:wait()
+  t.write(dir .. "/go", "")
+  local r = first:wait()
+  t.equal({ r.code, d.plain(r.stdout) }, { 0, "det-g-a\ndet-g-b\ndet-g-c\n" }, r.stderr)
+  r = second:wait()
+  t.equal({ r.code, r.stdout }, { 0, "" }, r.stderr)
+  t.equal(d.luge("down", "--name", "det-g", path).stdout, "det-g-a\ndet-g-b\ndet-g-c\n")
+  t.contains(d.luge("down", "--name", "../det-g", path).stderr, "name")
+  d.nothing_left()
+end)
+
+d.test("an up that is killed leaves its group to the next", function()
+  local path = group("", { a = sh(FOR_EVER, "health = { fd = 3 }"), b = sh("true", "needs = { a = 'healthy' }") })
+  local p = t.start { "luge", "up", "--name", d.own "det-g", path, env = { LUGE_STATE = box.state } }
+  p:await "%-a\n"
+  p:kill()
+  p:wait()
+  t.equal(d.ok "gc", "det-g:group\n")
+  t.equal(#d.json("ps", "--json").containers, 1, "no lock is a container")
+  t.equal(d.luge("down", "--name", "det-g", path).stdout, "det-g-a\n")
   d.nothing_left()
 end)
 
