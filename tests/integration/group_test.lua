@@ -194,6 +194,14 @@ t.test("a reader that is gone ends the writers, one that waits is waited for", f
   box.nothing_left()
 end)
 
+t.test("a stdout that is closed is nobody else's descriptor", function()
+  local path = group("", { a = sh "echo out; echo err >&2; exit 0" })
+  local r = t.run { "/bin/sh", "-c", ("%s run %s >&-"):format(t.luge, path), env = { LUGE_STATE = box.state } }
+  t.contains(r.stderr, "a | err\n")
+  t.contains(r.stderr, "luge: stdout: Bad file descriptor")
+  box.nothing_left()
+end)
+
 -- ---- reports, events, names ----
 
 t.test("the report holds those of all containers", function()
@@ -351,7 +359,8 @@ t.test("a Ctrl-C is heard while a member's hook runs", function()
   local r = p:wait()
   t.equal({ r.code, r.stdout }, { 130, "" }, r.stderr)
   box.nothing_left()
-  p = start(MAIN, { main = sh(FOR_EVER), db = sh(FOR_EVER, hook "started") })
+  p = start(MAIN, { main = sh("trap 'exit 0' TERM; echo up; " .. FOR_EVER), db = sh(FOR_EVER, hook "started") })
+  p:await "up\n"
   p:await("waits", "stderr")
   p:signal "int"
   t.equal(p:wait().code, 0)
