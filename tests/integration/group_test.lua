@@ -183,6 +183,11 @@ t.test("bytes of any kind and a line without end", function()
   t.equal(n, 200000)
 end)
 
+t.test("a line as long as is passed on at once has one end", function()
+  local r = run("", { a = sh "head -c 65536 /dev/zero | tr '\\0' x; sleep 0.1; echo; sleep 0.1; echo; echo tail" })
+  t.equal(r.stdout, "a | " .. ("x"):rep(65536) .. "\na | \na | tail\n")
+end)
+
 t.test("a reader that is gone ends the writers, one that waits is waited for", function()
   local path = group("", { a = sh "yes", b = sh "yes" })
   local r = t.run { "/bin/sh", "-c", ("%s run %s | head -n 1000 | wc -l"):format(t.luge, path), env = { LUGE_STATE = box.state } }
