@@ -257,6 +257,7 @@ function kinds.link(c, why, interface)
   add("$child", "nl.set", function(netns) return { interface.name, up(interface.address6, netns) } end)
   add(there, "nl.set", function(netns) return { peer.name, up(peer.address6, netns) } end)
   shared().look(c, why, "$child", interface.name)
+  shared().look(c, why, there, peer.name)
   return given_ends(interface)
 end
 

@@ -61,7 +61,7 @@ function M.add(c, why, there, op, args, undo)
   return c.steps:add("attach", why, name, list, taken_back)
 end
 
---- The end that is up first hears of the other when the kernel has got round to it: a look at the link makes it hurry (Linux 6.2).
+--- An end hears that the other is up when the kernel has got round to it: a look at the link makes it hurry (Linux 6.2).
 function M.look(c, why, there, name)
   M.add(c, why, there, "nl.set", function(netns) return { name, { up = true, netns = netns } } end)
 end

@@ -21,6 +21,7 @@
 int luaopen_luge_json(lua_State *L);
 int luaopen_luge_cage(lua_State *L);
 int luaopen_luge_script(lua_State *L);
+int luaopen_luge_resolve(lua_State *L);
 int luaopen_syscall_core(lua_State *L);
 int luaopen_netns_netlink(lua_State *L);
 
@@ -28,6 +29,7 @@ const luaL_Reg luge_modules[] = {
 	{"luge.json", luaopen_luge_json},
 	{"luge.cage", luaopen_luge_cage},
 	{"luge.script", luaopen_luge_script},
+	{"luge.resolve", luaopen_luge_resolve},
 	/* what S and S.nl stand on */
 	{"syscall.core", luaopen_syscall_core},
 	{"netns.netlink", luaopen_netns_netlink},

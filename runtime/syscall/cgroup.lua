@@ -65,9 +65,11 @@ return function(S)
   -- what does not go at once is BUSY, for somebody who comes later.
   function S.remove_cgroup(path, how)
     how = how or {}
-    local st = how.ino and S.lstat(path)
+    local st, ok, err, number
+    if how.ino then st, err, number = S.lstat(path) end
+    if how.ino and not st and not err.NOENT then return nil, err, number end
     if how.ino and not (st and st.ino == how.ino) then return true end
-    local ok, err, number = S.rmdir(path)
+    ok, err, number = S.rmdir(path)
     if not ok and err.BUSY then
       local rounds = how.wait == false and 1 or ROUNDS
       remove_below(path, { wait = how.wait })

@@ -33,7 +33,7 @@ local function filters_of(options)
 end
 
 local function passes(container, wanted, options)
-  if not options.all and not wanted.state and not containers.RUNS[container.state] then return false end
+  if not options.all and not wanted.state and not containers.RUNS[container.state] and not container.may_run then return false end
   if options.group and not container.group then return false end
   for field, values in pairs(wanted) do
     if not values[tostring(container[field] or false)] then return false end
@@ -129,6 +129,9 @@ function M.run(options, words)
     if passes(container, wanted, options) then found[#found + 1] = container end
   end
   show(found, options)
+  for _, container in ipairs(found) do
+    if container.state == "unknown" then cli.complain(("%s: %s"):format(container.name, container.message)) end
+  end
   return 0
 end
 

@@ -5,6 +5,7 @@ local S = require "syscall"
 local cli = require "sandbox.cli"
 local launch = require "sandbox.container.launch"
 local request = require "sandbox.cli.request"
+local collect = require "sandbox.container.collect"
 local state = require "sandbox.container.state"
 require "netns"
 
@@ -63,12 +64,12 @@ end
 local function state_directories(host, plan)
   local directory, message = state.directory(host)
   if not directory then return nil, message end
-  state.collect(directory, 32)
+  collect.some(directory, 32)
   if not plan.takes_ranges then return directory end
   local ranges
   ranges, message = state.ranges(host)
   if not ranges then return nil, message end
-  if ranges ~= directory then state.collect(ranges, 32) end
+  if ranges ~= directory then collect.some(ranges, 32) end
   return directory, ranges
 end
 
@@ -105,7 +106,13 @@ function M.prepare(spec, plan, host, options, how)
   local name = how.name or spec.name
   local is_own = name ~= "$name"
   if not is_own then name = state.generate_name(spec.profile_name or "luge") end
-  if is_own then state.collect_name(directory, name) end
+  -- Whoever takes its lock forgets what is noted in it.
+  local free, why = nil, nil
+  if is_own then free, why = collect.name(directory, name, true) end
+  if free == false then
+    return nil, cli.complain(("what a killed luge left under the name '%s' is still there: %s"):format(name, why),
+      "luge gc, or another --name")
+  end
   if options.replace then
     local ok, message, hint = require("sandbox.container.life").replace(directory, name)
     if not ok then return nil, cli.complain(message, hint) end
@@ -117,7 +124,7 @@ function M.prepare(spec, plan, host, options, how)
   end
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup, network = plan.network,
     firewall = plan.firewall,
-    name = name, user = plan.user, state = directory, ranges = ranges,
+    name = name, user = plan.user, user_is_known = plan.user_is_known, state = directory, ranges = ranges,
     argv = request.argv(spec), keep = how.keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil, log = log or nil,
     events = event_writer(how.status, name), status = how.status }

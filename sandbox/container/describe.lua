@@ -118,6 +118,14 @@ local function firewall_of(run)
   return result
 end
 
+-- Whether it was born in a user namespace that others are in as well.
+local function is_shared(run)
+  for _, step in ipairs(run.steps) do
+    if step.op == "clone_within" then return true end
+  end
+  return false
+end
+
 --- What `inspect` shows and `exec` needs.
 function M.container(watch)
   local run = watch.run
@@ -128,7 +136,7 @@ function M.container(watch)
     log = run.log and { path = run.log.writer.path, written_bytes = run.log.writer.written, lost_bytes = run.log.writer.lost },
     restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group,
     network = require("sandbox.container.network").describe(run), firewall = firewall_of(run),
-    hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
+    hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec, shared = is_shared(run),
     seal = steps, attach = attaching(run) }
 end
 

@@ -308,7 +308,7 @@ end
 local KILL = 9
 
 local function ending(self)
-  local status = S.waitid("pidfd", self.command, "exited")
+  local status = must("the command's end", S.waitid("pidfd", self.command, "exited"))
   if status.code == "exited" then return { exit_code = status.status } end
   local outcome = { exit_code = 128 + status.status, signal = status.status }
   outcome.container_ended = status.status == KILL and (self.gone or container_ends(self.run.target))

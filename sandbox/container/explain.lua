@@ -9,6 +9,13 @@ local profile = require "sandbox.profile"
 
 local M = {}
 
+-- What the file of a cgroup refuses.
+local function refused(err)
+  if err.BUSY then return "the cgroup is in use: another process is in it, or it holds more than the limit already" end
+  if err.INVAL or err.RANGE then return "the kernel does not take this value, or a cgroup above has less" end
+  if err.NOENT then return "this kernel lacks that file, or somebody removed the cgroup (luge doctor)" end
+end
+
 -- The way out, by the step's function and the error.
 local hints = {
   clone3 = function(_, err)
@@ -64,12 +71,11 @@ local hints = {
     if step.why == "id_map" and err.PERM then
       return "the kernel refused the map: an ordinary user maps only himself without newuidmap"
     end
-    if step.why:match("^limits") then
-      if err.BUSY then return "the cgroup is in use: another process is in it, or it holds more than the limit already" end
-      if err.INVAL or err.RANGE then return "the kernel does not take this value, or a cgroup above has less" end
-      if err.NOENT then return "this kernel lacks that file, or somebody removed the cgroup (luge doctor)" end
-    end
+    if step.why:match("^limits") then return refused(err) end
     if step.why:match("^sysctl") then return "only sysctls of the container's own namespaces can be set" end
+  end,
+  write = function(step, err)
+    if step.why:match("^limits") then return refused(err) end
   end,
   open_tree = function(_, err)
     if err.ACCES then return "luge itself cannot reach it: a directory on the way is closed to this user" end

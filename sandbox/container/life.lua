@@ -8,7 +8,6 @@ local S = require "syscall"
 local control = require "sandbox.container.control"
 local list = require "sandbox.container.list"
 local record = require "sandbox.container.record"
-local state = require "sandbox.container.state"
 
 local M = {}
 
@@ -63,7 +62,8 @@ end
 --- Removes what is left of a container that does not run: its record, and what a killed luge left. true, or nil and
 -- words; "running" as third where it runs.
 function M.remove(directory, name)
-  if state.collect_name(directory, name, true) == false then return nil, "processes in its cgroups do not die" end
+  local free, why = require("sandbox.container.collect").name(directory, name, true)
+  if free == false then return nil, why end
   local path = ("%s/%s.lock"):format(directory, name)
   local lock, err = S.take_lock(path)
   if not lock then
@@ -76,7 +76,8 @@ function M.remove(directory, name)
     ok, err = require("sandbox.container.log_place").remove(known.log, true)
   end
   if ok then ok, err = record.remove(directory, name) end
-  S.unlink(path)
+  local freed, why = S.unlink(path)
+  if ok and not freed then ok, err = nil, why end
   lock:close()
   if ok then return true end
   return nil, tostring(err)

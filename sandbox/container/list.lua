@@ -7,6 +7,7 @@
 -- thousand. No luge is asked: one that is stopped itself would not answer.
 
 local S = require "syscall"
+local must = require "sandbox.must"
 local layout = require "sandbox.plan.cgroup_layout"
 local processes = require "sandbox.container.processes"
 local record = require "sandbox.container.record"
@@ -14,23 +15,36 @@ local vitals = require "sandbox.container.vitals"
 
 local M = {}
 
--- Shared, so that two listings do not see each other as holders.
+-- Shared, so that two listings do not see each other as holders. nil and the error where the kernel does not say.
 local function is_held(fd)
   local ok, err = S.flock(fd, "sh, nb")
   if ok then S.flock(fd, "un") end
-  return not ok and err.AGAIN
+  if not ok and not err.AGAIN then return nil, err end
+  return not ok
 end
 
 local LOCK_MOST, LOCK_USUAL = 65536, 2048
 
--- What a lock says while it is held; nil when nobody holds it, or what has its name is no file. directory: an open one.
+local function read_open(fd)
+  local held, err = is_held(fd)
+  local text
+  if held then text, err = S.pread(fd, LOCK_USUAL, 0) end
+  if text and #text == LOCK_USUAL then text, err = S.pread(fd, LOCK_MOST, 0) end
+  if held == false then
+    local st
+    st, err = S.fstat(fd)
+    if st then return nil, st.type ~= "file" and "it is a " .. st.type or nil end
+  end
+  return text, not text and tostring(err) or nil
+end
+
+-- What a lock says while it is held; nil when nobody holds it, and words where that cannot be told. directory: an open one.
 local function read_lock(directory, name)
-  local fd = S.openat(directory, name .. ".lock", "rdonly, nofollow, nonblock, cloexec")
-  if not fd then return nil end
-  local text = is_held(fd) and S.pread(fd, LOCK_USUAL, 0)
-  if text and #text == LOCK_USUAL then text = S.pread(fd, LOCK_MOST, 0) end
+  local fd, err = S.openat(directory, name .. ".lock", "rdonly, nofollow, nonblock, cloexec")
+  if not fd then return nil, not err.NOENT and (err.LOOP and "it is a symbolic link" or tostring(err)) or nil end
+  local text, wrong = read_open(fd)
   fd:close()
-  return text or nil
+  return text, wrong
 end
 
 local function lock_time(directory, name)
@@ -73,10 +87,10 @@ end
 
 -- What is known of a detached one that runs: from its lock, or from the record that the same luge wrote.
 local function known_of(directory, name, luge, text)
-  local known = record.noted(text)
-  if known and known.argv then return known end
-  known = record.read(directory, name)
-  return known and known.luge == luge and known or nil
+  local noted = record.noted(text)
+  if noted and noted.argv then return noted end
+  local known = record.read(directory, name)
+  return known and known.luge == luge and known or noted
 end
 
 -- What the line of a lock that begins so has next: its place is looked for as plain text, which is quick.
@@ -100,20 +114,24 @@ local function running(directory, name, text)
     restarts = life.restarts, health = life.health, group = noted(text, "\ngroup ", "^%S+"), needs = known and known.needs }
 end
 
---- The container of that name, whatever its state: { name =, state = "running", "restarting", "paused", "ended" or "lost",
+--- The container of that name, whatever its state: { name =, state = "running", "restarting", "paused", "ended", "lost" or
+-- "unknown",
 -- profile =, argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
--- message =, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =, group =, needs = }, or nil
+-- message =, may_run = of an unknown one, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =, group =, needs = }, or nil
 -- and, where its record cannot be believed, words.
 function M.one(directory, name)
-  local dir = S.open(directory, "path, directory, cloexec")
-  local text = dir and read_lock(dir, name)
-  if dir then dir:close() end
-  return M.of(directory, name, text)
+  local dir = must(directory, S.open(directory, "path, directory, cloexec"))
+  local text, wrong = read_lock(dir, name)
+  dir:close()
+  return M.of(directory, name, text, wrong)
 end
 
---- The same, where its lock was read: the text, or nil where nobody holds it.
-function M.of(directory, name, text)
+--- The same, where its lock was read: the text, or nil where nobody holds it, and words where that cannot be told.
+function M.of(directory, name, text, unread)
   if text then return running(directory, name, text) end
+  if unread then
+    return { name = name, state = "unknown", argv = {}, may_run = true, message = ("its lock %s.lock: %s"):format(name, unread) }
+  end
   local known, wrong = record.read(directory, name)
   if not known then
     if not wrong then return nil end
@@ -129,7 +147,7 @@ end
 -- The names in an open state directory.
 local function names_in(dir)
   local list, seen = {}, {}
-  for _, file in ipairs(S.names(dir, { ".lock", ".json" }) or {}) do
+  for _, file in ipairs(must("the state directory", S.names(dir, { ".lock", ".json" }))) do
     local name = file:sub(1, -6)
     if not seen[name] and name:find("^[%w_.-]+$") then
       seen[name], list[#list + 1] = true, name
@@ -141,9 +159,9 @@ end
 
 --- All containers of a state directory, by name.
 function M.all(directory)
-  local dir, list = S.open(directory, "rdonly, directory, cloexec"), {}
-  for _, name in ipairs(dir and names_in(dir) or {}) do list[#list + 1] = M.of(directory, name, read_lock(dir, name)) end
-  if dir then dir:close() end
+  local dir, list = must(directory, S.open(directory, "rdonly, directory, cloexec")), {}
+  for _, name in ipairs(names_in(dir)) do list[#list + 1] = M.of(directory, name, read_lock(dir, name)) end
+  dir:close()
   return list
 end
 

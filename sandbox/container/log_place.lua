@@ -56,11 +56,14 @@ function M.open(path)
   return nil, (select(2, S.failure("PERM", "it is not this user's alone")))
 end
 
---- The numbers of the files in an open log, in order.
+--- The numbers of the files in an open log, in order; nil and the error where it cannot be read.
 function M.numbers(dir)
   local numbers = {}
-  S.lseek(dir, 0, "set")
-  for _, entry in ipairs(S.getdents(dir) or {}) do
+  local ok, err = S.lseek(dir, 0, "set")
+  local entries
+  if ok then entries, err = S.getdents(dir) end
+  if not entries then return nil, err end
+  for _, entry in ipairs(entries) do
     if entry.name:find("^[1-9]%d*$") then numbers[#numbers + 1] = math.tointeger(tonumber(entry.name)) end
   end
   table.sort(numbers)
@@ -68,7 +71,12 @@ function M.numbers(dir)
 end
 
 local function empty(dir)
-  for _, number in ipairs(M.numbers(dir)) do S.unlinkat(dir, tostring(number)) end
+  local numbers, err = M.numbers(dir)
+  for _, number in ipairs(numbers or {}) do
+    local ok, why = S.unlinkat(dir, tostring(number))
+    if not ok and not why.NOENT then err = why end
+  end
+  return not err or nil, err
 end
 
 --- Makes a log that is empty and locked, in the directory `place`: its descriptor and path, or nil and the error. What is
@@ -87,8 +95,11 @@ function M.make(place, name)
       if locked then here, err = S.fstat(dir) end
       if here then there, err = S.lstat(path) end
       if there and there.ino == here.ino then -- else `luge gc` was quicker
-        empty(dir)
-        return dir, path
+        local emptied
+        emptied, err = empty(dir)
+        if emptied then return dir, path end
+        dir:close()
+        return nil, err
       end
       dir:close()
       if not locked and err.AGAIN then return nil, (select(2, S.failure("BUSY", "another luge writes it"))) end
@@ -103,17 +114,15 @@ local PAUSE, ROUNDS = 0.002, 500
 --- Removes a log that nobody writes; one that is gone is no error. wait: for the end of a writer that is about to end.
 function M.remove(path, wait)
   local dir, err = M.open(path)
-  if not dir then return err.NOENT, err end
+  if not dir then return err.NOENT or nil, err end
   local ok
   for _ = 1, wait and ROUNDS or 1 do
     ok, err = S.flock(dir, "ex, nb")
     if ok or not err.AGAIN then break end
     if wait then S.nanosleep(PAUSE) end
   end
-  if ok then
-    empty(dir)
-    ok, err = S.rmdir(path)
-  end
+  if ok then ok, err = empty(dir) end
+  if ok then ok, err = S.rmdir(path) end
   dir:close()
   return ok, err
 end
@@ -126,33 +135,58 @@ end
 
 -- ---- what was left ----
 
--- The state directory that the files of a log name as theirs; nil where none does yet, since its luge was killed before;
--- false where what is there is no log.
+-- The state directory that the files of a log name as theirs; "" where none does yet, since its luge was killed before;
+-- false where what is there is no log, nil and the error where it cannot be read.
 local function owner(dir)
-  local first = M.numbers(dir)[1]
-  if not first then return nil end
-  local fd = S.openat(dir, tostring(first), "rdonly, nofollow, nonblock, cloexec")
-  local head = fd and S.read(fd, 8192)
-  if fd then fd:close() end
-  if head == "" then return nil end
-  return head and head:match("^luge%-log %d+ %d+ %S+ ([^\n]*)\n") or false
+  local numbers, err = M.numbers(dir)
+  if not numbers then return nil, err end
+  if not numbers[1] then return "" end
+  local fd, head
+  fd, err = S.openat(dir, tostring(numbers[1]), "rdonly, nofollow, nonblock, cloexec")
+  if not fd then return not err.LOOP and nil, err end
+  head, err = S.read(fd, 8192)
+  fd:close()
+  if not head then return nil, err end
+  return head == "" and "" or head:match("^luge%-log %d+ %d+ %S+ ([^\n]*)\n") or false
 end
 
---- Removes the logs of containers that left no record, as a luge does that is killed at its start. Returns the names.
+-- Removes a log that has no record: true; nil where it is not this state directory's or is written; nil and the error.
+local function remove_unrecorded(path, record, directory)
+  local there, err = S.lstat(record)
+  if there then return nil end
+  if not err.NOENT then return nil, err end
+  local dir
+  dir, err = M.open(path)
+  if not dir then return nil, not (err.NOENT or err.NOTDIR or err.LOOP or err.PERM) and err or nil end
+  local whose
+  whose, err = owner(dir)
+  dir:close()
+  if whose == nil then return nil, err end
+  -- One that nobody has written to is nobody's yet, or never was.
+  if whose ~= "" and whose ~= directory then return nil end
+  local ok
+  ok, err = M.remove(path)
+  return ok, not ok and not err.AGAIN and err or nil
+end
+
+--- Removes the logs of containers that left no record, as a luge does that is killed at its start. Returns the names, and
+-- those that stay, with why.
 function M.collect(facts, directory)
-  local removed = {}
-  local place = S.lstat((path_of(facts))) and M.directory(facts) -- looking makes none
-  for _, file in ipairs(place and S.dir(place) or {}) do
-    local name, path = file:match("^([%w_.-]+)%.log$"), ("%s/%s"):format(place, file)
-    local dir = name and not S.lstat(("%s/%s.json"):format(directory, name)) and M.open(path)
-    if dir then
-      local whose = owner(dir)
-      dir:close()
-      -- One that nobody has written to is nobody's yet, or never was.
-      if (whose == nil or whose == directory) and M.remove(path) then removed[#removed + 1] = file end
-    end
+  local removed, left = {}, {}
+  local at = path_of(facts)
+  local there, err = S.lstat(at) -- looking makes none
+  if not there then return {}, not err.NOENT and { ("%s: %s"):format(at, tostring(err)) } or {} end
+  local place, words = M.directory(facts)
+  local files
+  if place then files, err = S.dir(place) end
+  if not files then return {}, { words or ("%s: %s"):format(place, tostring(err)) } end
+  for _, file in ipairs(files) do
+    local name = file:match("^([%w_.-]+)%.log$")
+    local gone, why
+    if name then gone, why = remove_unrecorded(place .. "/" .. file, ("%s/%s.json"):format(directory, name), directory) end
+    if gone then removed[#removed + 1] = file elseif why then left[#left + 1] = ("%s: %s"):format(file, tostring(why)) end
   end
-  return removed
+  return removed, left
 end
 
 return M

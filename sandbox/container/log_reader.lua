@@ -47,7 +47,8 @@ end
 --- Looks for files that have come since. The newest may not have its first line yet: it is left for the next look, unless
 -- nobody writes any more.
 function Reader:look(ended)
-  local numbers = log_place.numbers(self.dir)
+  local numbers, err = log_place.numbers(self.dir)
+  if not numbers then return self:complain(self.last, tostring(err)) end
   for i, number in ipairs(numbers) do
     if number > self.last then
       if i == #numbers and not ended and not self:has_head(number) then return end

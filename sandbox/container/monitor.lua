@@ -202,23 +202,19 @@ local function lacks_something(self)
   return self.run.spec.limits.disk and not self.process.disk or self.run.terminal and not self.has_terminal
 end
 
--- Steps of the stage are counted from 1 among the sealing steps.
-local function sealing_step(steps, wanted)
-  local n = 0
-  for index, step in ipairs(steps) do
-    if step.where == "seal" then
-      n = n + 1
-      if n == wanted then return step, index end
-    end
-  end
-end
-
 --- What the stage said went wrong, as M.child_failure.
 function M.stage_failure(steps, message)
-  local step, index = sealing_step(steps, message.index)
+  local index = message.index
   local err = message.errno > 0 and S.error(message.errno) or {}
-  return { failed = true, index = index, step = step, err = err, reason = message.reason,
+  return { failed = true, index = index, step = steps[index], err = err, reason = message.reason,
     exit_code = message.exit_code }
+end
+
+--- What the stage said went wrong, when it has ended; nil where it said nothing of the kind.
+function M.last_word(process, steps)
+  local data = S.read(process.channels.status_read, orders.MESSAGE_SIZE)
+  local message = data and orders.decode_status(data)
+  return message and message.kind == "error" and M.stage_failure(steps, message) or nil
 end
 
 function Watch:sealed()

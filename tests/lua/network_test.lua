@@ -88,7 +88,7 @@ local WRONG = {
   { "bridge { 'lab', subnet = '10.5.0.0/31' }", "is no network of IPv4, 8 to 30 bits wide" },
   { "macvlan { 'e0', mode = 'bridged' }", "did you mean 'bridge'?" },
   { "link { 'x' }", "needs peer" },
-  { "{ type = 'user', backend = 'pasta' }", "is not enforced by this version of luge" },
+  { "{ type = 'user', backend = 'passt' }", "is not one of" },
   { "{ type = 'wifi' }", "is no interface" },
 }
 
