@@ -341,6 +341,31 @@ test("settings of the host are changed as long as somebody needs them", function
   t.must(nl.delete "eth7")
 end)
 
+test("what the kernel changes together with a setting is put back too", function()
+  t.must(nl.veth { name = "eth7", up = true, peer = "eth8" })
+  local own = { "ipv4/conf/all/accept_redirects", "ipv4/conf/eth7/forwarding", "ipv6/conf/eth7/forwarding", "ipv4/conf/eth8/forwarding" }
+  local function all()
+    local list = {}
+    for i, name in ipairs(own) do list[i] = sysctl(name) end
+    return list
+  end
+  for i, value in ipairs { "0", "1", "1" } do t.must(S.writefile("/proc/sys/net/" .. own[i], value)) end
+  local before = all()
+  t.equal(before, { "0", "1", "1", "0" })
+  stop(serve '{ interfaces = { veth { nat = true } } }')
+  t.equal(all(), before)
+  local killed = serve '{ interfaces = { veth { nat = true } } }'
+  S.kill(killed.pid, "kill")
+  killed:wait()
+  -- Another luge of this machine may be at it already.
+  for _ = 1, 100 do
+    t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+    if sysctl "ipv4/ip_forward" == "0" and sysctl "ipv6/conf/all/forwarding" == "0" then break end
+  end
+  t.equal(all(), before, "after gc")
+  t.must(nl.delete "eth7")
+end)
+
 test("luge network reload puts back what a foreign flush took", function()
   local name = "flushed-" .. S.getpid()
   local server = serve('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', { options = { "--name", name } })
