@@ -210,8 +210,11 @@ end)
 -- ---- reports, events, names ----
 
 t.test("the report holds those of all containers", function()
-  local r = run(MAIN, { main = sh("exit 7", "needs = { db = 'started' }"), db = sh(FOR_EVER), late = sh("true", "needs = { bad = 'done' }"),
-    bad = sh "exit 2" }, {}, { report = true })
+  -- Main ends when bad is about to, and hears no TERM; db hears one.
+  local shared = (", mounts = { bind { %q, '/shared', rw = true } }"):format(t.dir "0755")
+  local r = run(MAIN, { main = sh("until test -e /shared/end; do sleep 0.01; done; exit 7", "needs = { db = 'healthy' }" .. shared),
+    db = sh("trap 'exit 0' TERM; echo >&3; " .. FOR_EVER, "health = { fd = 3 }"), late = sh("true", "needs = { bad = 'done' }"),
+    bad = sh("trap '' TERM; echo > /shared/end; exit 2", "cwd = '/'" .. shared) }, {}, { report = true })
   t.equal({ r.report.exit_code, r.report.reason, r.report.main }, { 7, "exit", "main" })
   local all = r.report.containers
   t.equal({ all.main.exit_code, all.db.reason, all.bad.exit_code, all.late.reason }, { 7, "stopped", 2, "not started" })
