@@ -198,7 +198,8 @@ end)
 
 t.test("an ordinary user publishes nothing, and is told why", function()
   t.needs_user()
-  box.refused({ "exit", "0", body = 'network = "internet"' }, "the other end of a veth is made on the host", "run luge as root")
+  box.refused({ "exit", "0", body = "network = { interfaces = { veth { } } }" }, "the other end of a veth is made on the host",
+    "run luge as root")
   box.refused({ "exit", "0", body = "network = { interfaces = { veth { } }, publish = { { 8080, 80 } } }" },
     "the other end of a veth is made on the host", "run luge as root")
 end)
