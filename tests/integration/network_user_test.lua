@@ -163,11 +163,11 @@ test("published ports lead in, and no others", function(backend, how)
 end)
 
 t.test("what a helper would publish in vain is a fault", function()
-  for text, words in pairs { ["backend = 'slirp4netns', publish = { { host = '[::1]:80', guest = 80 } }"] = "on IPv4 addresses only",
+  for text, said in pairs { ["backend = 'slirp4netns', publish = { { host = '[::1]:80', guest = 80 } }"] = "on IPv4 addresses only",
     ["backend = 'slirp4netns', publish = { { host = '127.0.0.1:80', guest = 80, proto = 'udp' } }"] = "on the loopback are lost",
     ["backend = 'pasta', publish = { { host = 8081, guest = 80, proto = 'udp' } }"] = "where the ports differ" } do
     if require("sandbox.plan.facts").gather().tun == "open" then
-      box.refused({ words = { "true" }, body = "network = { type = 'user', " .. text .. " }" }, words)
+      box.refused({ words = { "true" }, body = "network = { type = 'user', " .. text .. " }" }, said)
     end
   end
 end)
