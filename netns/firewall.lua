@@ -45,6 +45,13 @@ local function addresses_of(link)
   return own
 end
 
+-- All that it may send under.
+local function sources_of(link)
+  local all = addresses_of(link)
+  for _, cidr in ipairs(link.behind or {}) do table.insert(all[family_of(cidr)], cidr) end
+  return all
+end
+
 -- The device that the host's routes know the link by.
 local function device(link) return link.bridge or link.link end
 
@@ -72,10 +79,9 @@ local function with(list, more)
   return table.move(more, 1, #more, #copy + 1, copy)
 end
 
--- What comes in from the container: from its own addresses, or nothing. behind: networks it routes for.
+-- What comes in from the container: from its own addresses and the networks it routes for, or nothing.
 local function link_chain(link)
-  local own, behind = addresses_of(link), { ip = {}, ip6 = {} }
-  for _, cidr in ipairs(link.behind or {}) do table.insert(behind[family_of(cidr)], cidr) end
+  local own, sources = addresses_of(link), sources_of(link)
   local pass = link.ifb and { "fwd", link.ifb } or "accept"
   local chain = { hook = "ingress", device = link.link, priority = "raw", policy = "drop" }
   local function add(...) chain[#chain + 1] = rule(nil, ...) end
@@ -87,12 +93,12 @@ local function link_chain(link)
     spoofed({ "ip daddr", "127.0.0.0/8" })
     -- A packet may name its way in its options; groups are joined with one.
     spoofed({ "@nh,0,8", "&", 15, "!=", 5 }, { "meta protocol", "ip" }, { "ip protocol", "!=", "igmp" })
-    add(any_of("ip saddr", with(own.ip, behind.ip)), pass)
+    add(any_of("ip saddr", sources.ip), pass)
   end
   if own.ip6[1] then
     spoofed({ "icmpv6 type", { "nd-router-advert", "nd-redirect" } })
     spoofed({ "icmpv6 type", "nd-neighbor-advert" }, { "icmpv6 taddr", "!=", own.ip6 })
-    add(any_of("ip6 saddr", with(own.ip6, behind.ip6)), pass)
+    add(any_of("ip6 saddr", sources.ip6), pass)
     add({ "ip6 saddr", "::" }, { "icmpv6 type", { "nd-neighbor-solicit", "mld2-listener-report" } }, "accept")
   end
   spoofed({ "meta protocol", { "ip", "ip6", "arp" } })
@@ -210,17 +216,20 @@ end
 
 -- ---- addresses ----
 
--- The rules that lead a published port into the container, from outside and, in the output hook, from the host itself.
-local function publish_rules(d)
-  local rules = {}
+-- The rules that lead a published port into the container, from outside and, in the output hook, from the host itself: nobody
+-- else means the loopback, and a frame from outside that names it would be led on before the kernel refuses it.
+local function publish_rules(d, hook)
+  local rules = { hook = hook, type = "nat", priority = "dstnat" }
   for _, p in ipairs(d.publish) do
-    local family = family_of(p.to)
-    rules[#rules + 1] = rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
-      p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
-      p.but_loopback and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
-      { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port })
+    local family, is_own = family_of(p.to), hook == "output"
+    if is_own or not (p.address and check.is_loopback(p.address)) then
+      rules[#rules + 1] = rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
+        p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
+        not p.address and (p.but_loopback or not is_own) and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
+        { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port })
+    end
   end
-  return rules
+  return rules[1] and rules
 end
 
 -- Answers must come back by the host where it changed an address: from the loopback, and from the container's neighbours.
@@ -245,9 +254,9 @@ local function postrouting_chain(d)
   local chain = { hook = "postrouting", type = "nat", priority = "srcnat" }
   hairpin_rules(d, chain)
   for _, link in ipairs(d.links) do
-    local own = link.nat and addresses_of(link) or { ip = {}, ip6 = {} }
+    local sources = link.nat and sources_of(link) or { ip = {}, ip6 = {} }
     for _, family in ipairs(FAMILIES) do
-      local from = any_of(family .. " saddr", own[family])
+      local from = any_of(family .. " saddr", sources[family])
       if from then chain[#chain + 1] = { from, { "oifname", "!=", device(link) }, "masquerade" } end
     end
   end
@@ -256,14 +265,24 @@ end
 
 -- ---- the host's table ----
 
--- A link's packets: of a bridge, which others share, those of the container's addresses.
+-- A link's packets: of a bridge, which others share, those of the container's addresses and of what is behind it.
 local function each_family(link, side, f)
   if not link.bridge then return f(nil) end
-  local own = addresses_of(link)
+  local sources = sources_of(link)
   for _, family in ipairs(FAMILIES) do
-    local list = own[family]
+    local list = sources[family]
     if list[1] then f(any_of(family .. " " .. side, list)) end
   end
+end
+
+-- The kernel may have been told to take packets to the loopback from a bridge (netns.plan_firewall), on which others are
+-- too: what is sent to it is never an answer, which has the host's address until connections are looked up.
+local function loopback_chain(d)
+  local chain = { hook = "prerouting", priority = "raw" }
+  for _, link in ipairs(d.links) do
+    if link.bridge then chain[#chain + 1] = { { "iifname", link.bridge }, { "ip daddr", LOOPBACK.ip }, "drop" } end
+  end
+  return chain[1] and chain
 end
 
 local function input_chain(d)
@@ -307,13 +326,11 @@ end
 
 local function host_table(d)
   local chains = { input = input_chain(d), forward = forward_chain(d), host = host_chain(d.egress),
-    egress = egress_chain(d.egress), inbound = inbound_chain(), deny = deny_chain(d.egress) }
+    egress = egress_chain(d.egress), inbound = inbound_chain(), deny = deny_chain(d.egress), loopback = loopback_chain(d) or nil }
   local postrouting = postrouting_chain(d)
   if postrouting[1] then chains.postrouting = postrouting end
   if d.publish[1] then
-    chains.prerouting, chains.output = publish_rules(d), publish_rules(d)
-    chains.prerouting.hook, chains.prerouting.type, chains.prerouting.priority = "prerouting", "nat", "dstnat"
-    chains.output.hook, chains.output.type, chains.output.priority = "output", "nat", "dstnat"
+    chains.prerouting, chains.output = publish_rules(d, "prerouting") or nil, publish_rules(d, "output") or nil
   end
   return { family = "inet", table = d.table, counters = { "denied", "blocked" }, sets = denied_sets(d.egress),
     chains = chains }

@@ -33,7 +33,9 @@ for theme, names in pairs {
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
   pool = "subnet link_name",
   bridge = "hold_bridge leave_bridge",
-  pod = "hold_pod leave_pod",
+  pod = "hold_pod hold_users leave_pod",
+  helper = "helper endhelper",
+  cut = "cut mend",
 } do
   for name in names:gmatch "%g+" do THEMES[name] = theme end
 end

@@ -15,7 +15,9 @@ end
 --- Before the clone: where the network is another's.
 function M.clone(c)
   local network = c.spec.network
+  if network.pod or network.private or network.interfaces or c.options.shares then require("netns.plan_shared").begin(c) end
   if network.join or network.pod then require("netns.plan_join").plan(c) end
+  if has_interfaces(network) then require("netns.plan_user").open(c) end
 end
 
 --- A new namespace has one link, lo, and it is down.
@@ -33,7 +35,10 @@ end
 function M.name_servers(c)
   local network = c.spec.network
   if network.type ~= "table" then return {} end
-  if network.dns[1] or not (network.egress and network.egress.internet) then return network.dns end
+  if network.dns[1] then return network.dns end
+  local helper = has_interfaces(network) and require("netns.plan_user").nameserver(c)
+  if helper then return { helper } end
+  if not (network.egress and network.egress.internet) then return {} end
   return c.facts.name_servers
 end
 
@@ -49,6 +54,9 @@ function M.files(c)
     if address then names[#names + 1] = name end
   end
   table.sort(names)
+  for _, peer in ipairs(c.options.peers or {}) do
+    if network.hosts[peer[2]] == nil then lines[#lines + 1] = ("%s\t%s\n"):format(peer[1], peer[2]) end
+  end
   for _, name in ipairs(names) do lines[#lines + 1] = ("%s\t%s\n"):format(network.hosts[name], name) end
   for i, server in ipairs(M.name_servers(c)) do servers[i] = ("nameserver %s\n"):format(server) end
   return table.concat(lines), #servers > 0 and table.concat(servers) or nil
@@ -56,7 +64,8 @@ end
 
 --- Whether the files above belong into any root, and not only into one that luge makes up.
 function M.has_files(network)
-  return network.type == "table" and (has_interfaces(network) or next(network.hosts) ~= nil or #network.dns > 0)
+  return network.type == "table"
+    and (has_interfaces(network) or network.pod ~= nil or next(network.hosts) ~= nil or #network.dns > 0)
 end
 
 return M

@@ -5,6 +5,8 @@
 -- What dies with the links needs no undo: rates, and the settings of a link. What does not (tables, the ifb of a limit,
 -- settings of the host) is noted in the lock of the name, or has a file of its own, for `luge gc`.
 
+local check = require "netns.check"
+
 local M = {}
 
 local PRIVILEGED = { "net_admin", "net_raw" }
@@ -29,31 +31,35 @@ local function link_of(interface, ends, ifb)
     behind = interface.behind, ifb = ifb }
 end
 
-local function is_loopback(address) return address == "::1" or address:find "^127%." ~= nil end
-
--- Where the host's tables see what bridges carry, answers are given their address back while the bridge has them still, and
--- the kernel drops what comes to ::1 by another link than lo. On a wire it is given back later.
+-- A bridge is shared with others and may be somebody else's: no route of ours leads by it. Where the host's tables see what
+-- bridges carry, answers to ::1 would get lost besides: the kernel drops them at the bridge's end.
 local function loses_loopback(c, to)
-  return to.family == "inet6" and c.spec.network.interfaces[to.interface].type == "bridge" and c.facts.filters_bridges
+  return to.family == "inet6" and c.spec.network.interfaces[to.interface].type == "bridge"
 end
 
 local function wants_loopback(c, entry, to)
-  if entry.host.address then return is_loopback(entry.host.address) end
+  if entry.host.address then return check.is_loopback(entry.host.address) end
   return not loses_loopback(c, to)
+end
+
+-- Calls f with each published port and each place it leads to that there is: why, entry, to, the interface's end, and a
+-- name for the pair.
+local function each_published(c, all_ends, f)
+  for i, entry in ipairs(c.spec.network.publish) do
+    for j, to in ipairs(entry.to) do
+      local e = all_ends[to.interface] and all_ends[to.interface][to.family]
+      if e then f(("network.publish[%d]"):format(i), entry, to, e, ("%d.%d"):format(i, j)) end
+    end
+  end
 end
 
 local function published(c, all_ends, numbers)
   local list = {}
-  for i, entry in ipairs(c.spec.network.publish) do
-    for _, to in ipairs(entry.to) do
-      local e = all_ends[to.interface] and all_ends[to.interface][to.family]
-      if e then
-        list[#list + 1] = { proto = entry.proto, address = entry.host.address, port = entry.host.port, to = e.address,
-          but_loopback = not entry.host.address and not wants_loopback(c, entry, to) or nil,
-          to_port = entry.guest, link = numbers[to.interface], why = ("network.publish[%d]"):format(i) }
-      end
-    end
-  end
+  each_published(c, all_ends, function(why, entry, to, e)
+    list[#list + 1] = { proto = entry.proto, address = entry.host.address, port = entry.host.port, to = e.address,
+      but_loopback = not entry.host.address and not wants_loopback(c, entry, to) or nil,
+      to_port = entry.guest, link = numbers[to.interface], why = why }
+  end)
   return list
 end
 
@@ -88,7 +94,6 @@ local function forward(c, why, families)
   end
 end
 
-
 -- Who needs it: nat, and a port that others than the host's loopback ask for.
 local function forward_for(c, all_ends)
   local why, families = nil, {}
@@ -99,11 +104,9 @@ local function forward_for(c, all_ends)
   for i, interface in ipairs(c.spec.network.interfaces) do
     for family in pairs(interface.nat and all_ends[i] or {}) do want(("network.interfaces[%d].nat"):format(i), family) end
   end
-  for i, entry in ipairs(c.spec.network.publish) do
-    for _, to in ipairs(entry.to) do
-      if not (entry.host.address and is_loopback(entry.host.address)) then want(("network.publish[%d]"):format(i), to.family) end
-    end
-  end
+  each_published(c, all_ends, function(place, entry, to)
+    if not (entry.host.address and check.is_loopback(entry.host.address)) then want(place, to.family) end
+  end)
   if why then forward(c, why, families) end
 end
 
@@ -111,42 +114,33 @@ end
 
 local ANY = { inet = "0.0.0.0", inet6 = "::" }
 
-local function hold_ports(c)
-  for i, entry in ipairs(c.spec.network.publish) do
-    for j, to in ipairs(entry.to) do
-      c.steps:add("host", ("network.publish[%d]"):format(i), "nl.hold_port", { entry.proto, entry.host.address or ANY[to.family],
-        entry.host.port }, { save = ("$published.%d.%d"):format(i, j) })
-    end
-  end
-end
-
-local function check_loopback(c, why, entry, to)
-  if entry.host.address and is_loopback(entry.host.address) and loses_loopback(c, to) then
-    c:fault(why, "answers to ::1 get lost on this host, which filters bridges", "publish on 127.0.0.1, or use a veth, "
-      .. "or set net.bridge.bridge-nf-call-ip6tables to 0")
-  end
+local function hold_ports(c, all_ends)
+  each_published(c, all_ends, function(why, entry, to, _, name)
+    c.steps:add("host", why, "nl.hold_port", { entry.proto, entry.host.address or ANY[to.family], entry.host.port },
+      { save = "$published." .. name })
+  end)
 end
 
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
--- told that this is no forgery. What the container itself sends to the loopback ends at its link (netns.firewall).
-local function lead_loopback(c)
+-- told that this is no forgery. What anybody sends to the loopback ends at the link (netns.firewall).
+local function lead_loopback(c, all_ends)
   local done = {}
-  for i, entry in ipairs(c.spec.network.publish) do
-    for _, to in ipairs(entry.to) do
-      local interface = c.spec.network.interfaces[to.interface]
-      local device = interface.bridge or symbol("link", interface)
-      local why, key = ("network.publish[%d]"):format(i), to.family .. device
-      local wanted = wants_loopback(c, entry, to)
-      check_loopback(c, why, entry, to)
-      if wanted and not done[key] and to.family == "inet" then
-        c.steps:add("attach", why, "writefile", { ("/proc/sys/net/ipv4/conf/%s/route_localnet"):format(device), "1" })
-      elseif wanted and not done[key] then
-        c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096,
-          replace = true } })
-      end
-      done[key] = done[key] or wanted
+  each_published(c, all_ends, function(why, entry, to)
+    local interface = c.spec.network.interfaces[to.interface]
+    local device = interface.bridge or symbol("link", interface)
+    if not wants_loopback(c, entry, to) or done[to.family .. device] then return end
+    done[to.family .. device] = true
+    if loses_loopback(c, to) then
+      c:fault(why, "::1 is not led to a container on a bridge", "publish on 127.0.0.1, or give it a veth as well")
+    elseif to.family == "inet6" then
+      c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096,
+        append = true } })
+    elseif interface.bridge then
+      hold(c, why, ("net/ipv4/conf/%s/route_localnet"):format(device), "1")
+    else
+      c.steps:add("attach", why, "writefile", { ("/proc/sys/net/ipv4/conf/%s/route_localnet"):format(device), "1" })
     end
-  end
+  end)
 end
 
 -- ---- rates ----
@@ -173,10 +167,13 @@ end
 
 -- ---- all of it ----
 
+-- The host has an end, or nobody but another container is at the other one.
+local INSIDE = { veth = true, bridge = true, link = true }
+
 --- Where the host has no end, the container's own network has to do it, and the container must have no power over that.
 function M.guard(c)
   local egress, is_outside, why = allowed(c), false, "network.egress"
-  for _, interface in ipairs(c.spec.network.interfaces) do is_outside = is_outside or interface.type == "macvlan" end
+  for _, interface in ipairs(c.spec.network.interfaces) do is_outside = is_outside or not INSIDE[interface.type] end
   if egress.open or not is_outside then return end
   for _, name in ipairs(PRIVILEGED) do
     for _, kept in ipairs(c.spec.capabilities.bounding) do
@@ -192,7 +189,7 @@ end
 --- all_ends: the ends of each interface, as netns.plan_interfaces has them.
 function M.plan(c, all_ends)
   local links, numbers = {}, {}
-  hold_ports(c)
+  hold_ports(c, all_ends)
   for i, interface in ipairs(c.spec.network.interfaces) do
     if interface.type == "veth" or interface.type == "bridge" then
       links[#links + 1] = link_of(interface, all_ends[i], limit(c, interface))
@@ -201,7 +198,7 @@ function M.plan(c, all_ends)
   end
   if #links == 0 then return end
   forward_for(c, all_ends)
-  lead_loopback(c)
+  lead_loopback(c, all_ends)
   local name = "luge-${name}-" .. links[1].link
   note(c, "network", ("tables ${netns} %s\n"):format(name))
   c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }

@@ -11,6 +11,8 @@ local pool = require "netns.pool"
 
 local M = {}
 
+local function shared() return require "netns.plan_shared" end
+
 local FAMILIES = {
   { key = "address", gateway = "gateway", subnet = "subnet", family = "inet", prefix = "prefix", to = "default" },
   { key = "address6", gateway = "gateway6", subnet = "subnet6", family = "inet6", prefix = "prefix6", to = "default" },
@@ -226,27 +228,57 @@ function kinds.macvlan(c, why, interface)
   return given_ends(interface)
 end
 
+-- A container of the group, or any other.
+local function other_of(c, interface)
+  return c.options.names and c.options.names[interface.to] or interface.to
+end
+
 -- Both ends are made where they belong; the host never has one. The other end is in the way of another wire of that name
 -- until the kernel has got round to removing it: so it loses its name at once.
 function kinds.link(c, why, interface)
-  M.needs_host(c, why, "a wire to another container is made by the host")
+  if not c.shared then M.needs_host(c, why, "a wire to another container is made by the host") end
   local spare = new_link(c, why, interface)
   local steps, there, peer = c.steps, "$there." .. interface.name, interface.peer
-  steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(interface.to), "net" }, { save = there })
-  steps:add("attach", why, "nl.veth", { { name = peer.name, into = there, mac = peer.mac, mtu = interface.mtu,
-    peer = peer_of(interface) } }, { undo = { "nl.set", { peer.name, { name = spare, up = false, netns = there } } } })
+  steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(other_of(c, interface)), "net" }, { save = there })
+  local function add(...) shared().add(c, why, ...) end
+  add(there, "nl.veth", function(netns)
+    return { { name = peer.name, into = netns, mac = peer.mac, mtu = interface.mtu, peer = peer_of(interface) } }
+  end, { "nl.set", function(netns)
+    return { peer.name, { name = spare, up = false, netns = netns } }
+  end })
   for _, f in ipairs(FAMILIES) do
     local address = peer[f.key]
     if address then
-      steps:add("attach", why, "nl.address", { peer.name, address, { flags = flags_of(f), netns = there } })
+      add(there, "nl.address", function(netns) return { peer.name, address, { flags = flags_of(f), netns = netns } } end)
     end
   end
-  set_up(c, why, interface)
-  steps:add("attach", why, "nl.set", { peer.name, up(peer.address6, there) })
+  if interface.address6 then shared().without_dad(c, why, "$child", interface.name) end
+  if peer.address6 then shared().without_dad(c, why, there, peer.name) end
+  add("$child", "nl.set", function(netns) return { interface.name, up(interface.address6, netns) } end)
+  add(there, "nl.set", function(netns) return { peer.name, up(peer.address6, netns) } end)
+  shared().look(c, why, "$child", interface.name)
+  shared().look(c, why, there, peer.name)
   return given_ends(interface)
 end
 
+-- To the hub of a group, whose address each of them has by its place among their names.
+function kinds.private(c, why, interface)
+  shared().private(c, why, interface, new_link(c, why, interface))
+  return given_ends(interface)
+end
+
+function kinds.user(c, why, interface) return require("netns.plan_user").plan(c, why, interface) end
+
 -- ---- all of them ----
+
+-- The end of each that `luge network cut` sets down: { link =, netns =, user = the namespace that it takes power in }.
+local function wire_of(c, interface)
+  local name, user = interface.name, c.shared and c.shared.user
+  if interface.type == "veth" or interface.type == "bridge" then return { link = ("${link.%s}"):format(name) } end
+  if interface.type == "link" then return { link = interface.peer.name, netns = "$there." .. name, user = user } end
+  if interface.type == "private" then return { link = ("${link.%s}"):format(name), netns = "$net.hub", user = user } end
+  return { link = name, netns = "$child", user = not c.facts.privileged and (user or "$net.userns") or nil }
+end
 
 --- The steps of every interface, in the order of the profile. c.network: what the container's luge knows of each,
 -- { name =, kind =, link = of the host, address =, address6 = }, with symbols.
@@ -264,12 +296,14 @@ function M.plan(c)
     all_ends[i] = ends
     -- Of several ways to everywhere the first one written counts; the others are there when it is not.
     local has_gateway = false
-    for _, e in pairs(ends) do has_gateway = has_gateway or e.gateway end
+    for _, e in pairs(ends or {}) do has_gateway = has_gateway or e.gateway end
     if has_gateway then routers = routers + 1 end
-    guest(c, why, interface, ends, has_gateway and routers > 1 and 100 * routers or nil)
+    -- What a helper makes it makes whole.
+    if ends then guest(c, why, interface, ends, has_gateway and routers > 1 and 100 * routers or nil) else ends = {} end
     c.network[i] = { name = interface.name, kind = interface.type,
       link = (interface.type == "veth" or interface.type == "bridge") and ("${link.%s}"):format(interface.name) or nil,
-      address = ends.inet and ends.inet.own, address6 = ends.inet6 and ends.inet6.own }
+      address = ends.inet and ends.inet.own, address6 = ends.inet6 and ends.inet6.own, wire = wire_of(c, interface),
+      peer = interface.type == "link" and { container = other_of(c, interface), name = interface.peer.name } or nil }
   end
   firewall.plan(c, all_ends)
 end

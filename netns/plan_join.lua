@@ -17,7 +17,12 @@ end
 function M.plan(c)
   local network, steps = c.spec.network, c.steps
   local why = network.join and "network.join" or "network.pod"
-  if not c.facts.privileged then
+  if c.shared and network.pod then
+    c.shared.net = require("netns.plan_shared").hold(c, why, ("${ranges}/pod.%s.0"):format(network.pod), "$net.pod")
+    c.new_net = true -- it is the user namespace's own, so that its /sys can be shown
+    return
+  elseif not c.facts.privileged then
+    if #c.faults > 0 then return end
     c:fault(why, "a network that others are in belongs to root, and an ordinary user may not enter it",
       "run luge as root, or use luge exec for one more command in a container")
     return

@@ -5,6 +5,11 @@
 local S = require "syscall"
 local nl = require "netns"
 
+-- As in a network of a container's own; a kernel may be without.
+local function open_ports()
+  S.writefile("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
+end
+
 local held = {} -- path → { lock =, namespace = }
 
 -- A new namespace with lo up, as a descriptor; the process itself stays where it is.
@@ -15,11 +20,66 @@ local function make()
   ok, err, errno = S.unshare "newnet"
   if ok then
     ok, err, errno = nl.up "lo"
+    open_ports()
     if ok then namespace, err, errno = S.open("/proc/self/ns/net", "rdonly, cloexec") end
     assert(S.setns(own, "newnet")) -- else we would go on in the wrong network
   end
   own:close()
   return namespace, err, errno
+end
+
+-- The namespace that a copy of the process has come into, "net" or "user": prepare() in the copy, which then waits for its end.
+local function of_copy(kind, flags, prepare, finish)
+  local r, w = S.pipe "cloexec"
+  if not r then return nil, w end
+  local copy, err, errno = S.clone3 { flags = flags, exit_signal = "chld" }
+  if not copy then return nil, err, errno end
+  if copy == 0 then
+    local ok, done, why = pcall(prepare)
+    S.write(w, ("<i4"):pack(ok and done and 0 or ok and why.errno or S.c.E.INVAL))
+    while true do S.nanosleep(3600) end
+  end
+  w:close()
+  local answer = ("<i4"):unpack(S.read(r, 4) or "\1\0\0\0")
+  r:close()
+  local namespace
+  if answer ~= 0 then
+    err, errno = S.error(answer), answer
+  else
+    namespace, err, errno = S.open(("/proc/%d/ns/%s"):format(copy, kind), "rdonly, cloexec")
+    if namespace and finish then
+      local ok
+      ok, err, errno = finish(copy)
+      if not ok then namespace = nil end
+    end
+  end
+  S.kill(copy, "kill")
+  S.waitid("pid", copy, "exited")
+  return namespace, err, errno
+end
+
+-- The same in a user namespace: an ordinary user's.
+local function make_in(userns)
+  return function()
+    return of_copy("net", "", function()
+      local ok, err = S.setns(userns, "newuser")
+      if ok then ok, err = S.unshare "newnet" end
+      if ok then ok, err = nl.up "lo" end
+      open_ports()
+      return ok, err
+    end)
+  end
+end
+
+-- A user namespace whose root the caller is.
+local function make_users()
+  return of_copy("user", "newuser", function() return true end, function(copy)
+    local base = ("/proc/%d/"):format(copy)
+    local ok, err, errno = S.writefile(base .. "setgroups", "deny")
+    if ok then ok, err, errno = S.writefile(base .. "uid_map", ("0 %d 1\n"):format(S.geteuid())) end
+    if ok then ok, err, errno = S.writefile(base .. "gid_map", ("0 %d 1\n"):format(S.getegid())) end
+    return ok, err, errno
+  end)
 end
 
 -- The namespace, through the first of its holders that is there still.
@@ -34,10 +94,7 @@ local function find(text)
   end
 end
 
---- nl.hold_pod(path) -> fd
--- The namespace of the pod whose lock is the file `path`, made unless somebody has it; until nl.leave_pod or the end of the
--- process. Errors: PERM, BUSY.
-function nl.hold_pod(path)
+local function hold(path, maker)
   for _ = 1, 5000 do
     local lock, err, errno = S.open(path, "creat, rdwr, nofollow, cloexec", "0600")
     if not lock then return nil, err, errno end
@@ -47,7 +104,7 @@ function nl.hold_pod(path)
       local namespace
       if alone then
         S.ftruncate(lock, 0)
-        namespace, err, errno = make()
+        namespace, err, errno = maker()
         if not namespace then S.unlink(path) end
       else
         namespace = find(S.pread(lock, 65536, 0) or "")
@@ -68,8 +125,22 @@ function nl.hold_pod(path)
   return S.failure("BUSY", "another process is making or leaving it")
 end
 
+--- nl.hold_pod(path [, userns]) -> fd
+-- The namespace of the pod whose lock is the file `path`, made unless somebody has it, in the user namespace that is given; until
+-- nl.leave_pod or the end of the process. Errors: PERM, BUSY.
+function nl.hold_pod(path, userns)
+  return hold(path, userns and make_in(userns) or make)
+end
+
+--- nl.hold_users(path) -> fd
+-- A user namespace that an ordinary user's containers share, whose root he is, in the same way: they are in one network only
+-- where they are in one such namespace. Errors: PERM, NOSPC, BUSY.
+function nl.hold_users(path)
+  return hold(path, make_users)
+end
+
 --- nl.leave_pod(path) -> true
--- The end of nl.hold_pod.
+-- The end of nl.hold_pod and nl.hold_users.
 function nl.leave_pod(path)
   local own = held[path]
   if not own then return true end

@@ -328,10 +328,11 @@ int heap_freeze(lua_State *L, void (*rehearse)(lua_State *L), const char *path)
 
 /* ---- thawing, in each run ---- */
 
-/* Makes the pages that a start writes to its own, many with one call: a fault each costs ten times as much. A kernel
- * before 5.14 does not know how, and takes the faults. */
-static void touch_written(struct heap *heap, const uint32_t *runs)
+/* Maps all pages, and makes those that a start writes to its own, many with one call: a fault each costs ten times as
+ * much. A kernel before 5.14 does not know how, and takes the faults. */
+static void touch(struct heap *heap, const uint32_t *runs)
 {
+	(void)madvise(heap, heap->used, MADV_POPULATE_READ);
 	for (uint32_t i = 0; i < heap->n_written; i++, runs += 2)
 		(void)madvise((char *)heap + (size_t)runs[0] * PAGE_SIZE,
 			      (size_t)runs[1] * PAGE_SIZE, MADV_POPULATE_WRITE);
@@ -353,7 +354,7 @@ lua_State *heap_thaw(void)
 		return NULL;
 	const uint32_t *list = (const uint32_t *)((char *)heap + heap->used);
 
-	touch_written(heap, list + heap->n_relocations);
+	touch(heap, list + heap->n_relocations);
 	uintptr_t moved = (uintptr_t)__executable_start - heap->image;
 
 	for (uint32_t i = 0; moved && i < heap->n_relocations; i++)

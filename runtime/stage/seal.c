@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* seal.c – the stage: runs luge's orders, one system call after the other, up to the command
  *
- * Runs after pivot_root, executed from a sealed memfd: it opens no path but those the orders name (the
- * working directory, the command) and trusts no file. It starts with the privilege of the container's
+ * Runs after pivot_root, or from the birth of the container's first process on where it furnishes the container
+ * too (guest.c), executed from a sealed memfd: it opens no path but those the orders name and trusts no file. It starts with the privilege of the container's
  * root and gives away what the orders say. Whatever fails is reported and ends it: a half-sealed process
  * must never go on.
  */
@@ -126,17 +126,54 @@ static void bound(uint64_t mask)
 	}
 }
 
-static void make_call(const struct stage_record *r)
+/* Whether the result is an error that ends the stage. */
+static void judge(const struct stage_record *r, long rc)
+{
+	if (rc < 0 && rc >= -4095 && r->tolerate != STAGE_ANY_ERRNO && r->tolerate != -rc)
+		stage_fail(-rc, STAGE_FAILED);
+}
+
+static long make_call(const struct stage_record *r)
 {
 	const uint64_t *a = r->args;
-	long rc = sys6((long)r->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3], (long)a[4],
-		       (long)a[5]);
 
-	if (rc < 0 && rc >= -4095) {
-		if (r->tolerate != STAGE_ANY_ERRNO && r->tolerate != -rc)
-			stage_fail(-rc, STAGE_FAILED);
-	} else if (r->kind == STAGE_CALL_ALL && (uint64_t)rc != a[2]) {
+	return sys6((long)(uint32_t)r->nr, (long)a[0], (long)a[1], (long)a[2], (long)a[3],
+		    (long)a[4], (long)a[5]);
+}
+
+static void make_whole_call(const struct stage_record *r)
+{
+	long rc = make_call(r);
+
+	judge(r, rc);
+	if (rc >= 0 && (uint64_t)rc != r->args[2])
 		stage_fail(0, STAGE_SHORT);
+}
+
+/* What takes more than a call to furnish a container. */
+static long furnish(const struct stage_record *r)
+{
+	const uint64_t *a = r->args;
+	int number = (int)(r->nr >> 32);
+
+	switch (r->kind) {
+	case STAGE_OPEN:
+		return guest_number(make_call(r), number);
+	case STAGE_HEAR:
+		guest_hear();
+		return 0;
+	case STAGE_TAKE:
+		return guest_take((int)a[0], (int)a[1]);
+	case STAGE_IN_ROOT:
+		return guest_number(guest_open((int)a[0], (const char *)a[1], (unsigned)a[2]),
+				    number);
+	case STAGE_COPY:
+		return guest_copy((int)a[0], (int)a[1]);
+	case STAGE_DEVICE:
+		return guest_expect_device((int)a[0], (unsigned)a[1], (unsigned)a[2],
+					   (unsigned)a[3]);
+	default:
+		return guest_expect_bare_root();
 	}
 }
 
@@ -145,8 +182,10 @@ static void run_record(const struct stage_record *record)
 	stage.step = record->step;
 	switch (record->kind) {
 	case STAGE_CALL:
+		judge(record, make_call(record));
+		break;
 	case STAGE_CALL_ALL:
-		make_call(record);
+		make_whole_call(record);
 		break;
 	case STAGE_SIGNALS:
 		reset_signals();
@@ -173,6 +212,15 @@ static void run_record(const struct stage_record *record)
 		break;
 	case STAGE_EXEC:
 		exec_command(record);
+	case STAGE_OPEN:
+	case STAGE_HEAR:
+	case STAGE_TAKE:
+	case STAGE_IN_ROOT:
+	case STAGE_COPY:
+	case STAGE_DEVICE:
+	case STAGE_BARE:
+		judge(record, furnish(record));
+		break;
 	default:
 		stage_fail(0, STAGE_BAD_ORDERS);
 	}
@@ -233,17 +281,18 @@ static int header_valid(void)
 
 	return h->magic == STAGE_MAGIC && h->size == stage.size && !stage.image[stage.size - 1] &&
 	       h->records % 8 == 0 && records_end <= h->size && h->status > 2 && h->lifeline > 2 &&
-	       (h->go == -1 || h->go > 2);
+	       (h->go == -1 || h->go > 2) && (h->channel == 0 || h->channel > 2);
 }
 
 /* The stage's own descriptors end at the command's execve; the orders end here. */
 static void own_descriptors(int orders)
 {
-	const int own[] = {stage.header.status, stage.header.lifeline, stage.header.go};
+	const int own[] = {stage.header.status, stage.header.lifeline, stage.header.go,
+			   stage.header.channel};
 
 	(void)sys(close, orders);
-	for (int i = 0; i < 3; i++) {
-		long rc = own[i] < 0 ? 0 : sys(fcntl, own[i], F_SETFD, FD_CLOEXEC);
+	for (int i = 0; i < 4; i++) {
+		long rc = own[i] <= 0 ? 0 : sys(fcntl, own[i], F_SETFD, FD_CLOEXEC);
 
 		if (rc < 0)
 			stage_fail(-rc, STAGE_SETUP);
@@ -257,8 +306,9 @@ __attribute__((used)) _Noreturn void stage_main(long *stack)
 
 	if (orders < 3 || !orders_map(orders) || !header_valid())
 		stage_exit(EXIT_LUGE_FAILED);
-	/* From here on no process of the container can read or trace the stage, nor open its /proc/PID/exe. */
-	long rc = sys(prctl, PR_SET_DUMPABLE, 0);
+	/* From here on no process of the container can read or trace the stage, nor open its /proc/PID/exe. Before there is
+	 * any, luge has to be able to write the id maps: the orders then say when. */
+	long rc = stage.header.channel ? 0 : sys(prctl, PR_SET_DUMPABLE, 0);
 
 	if (rc < 0)
 		stage_fail(-rc, STAGE_SETUP);

@@ -38,6 +38,18 @@ int stage_exit_code(int32_t reason);
 /* Runs stage.next and all that follow. Ends in the command, or in stage_fail. */
 _Noreturn void stage_run(void);
 
+/* guest.c: a result >= 0, or -errno. */
+
+/* Gives a descriptor the number that it is known by. */
+long guest_number(long fd, int number);
+void guest_hear(void);
+long guest_take(int first, int count);
+/* mode: type and mode of what is made where it is missing, or 0. */
+long guest_open(int root, const char *path, unsigned mode);
+long guest_copy(int to, int from);
+long guest_expect_device(int fd, unsigned type, unsigned major, unsigned minor);
+long guest_expect_bare_root(void);
+
 /* exec.c */
 _Noreturn void exec_command(const struct stage_record *record);
 

@@ -22,7 +22,7 @@
 #define LUGE_STAGE_H
 
 #define STAGE_ARGV0	  "luge-init "
-#define STAGE_MAGIC	  0x3153474c /* "LGS1": changes with the layout */
+#define STAGE_MAGIC	  0x3253474c /* "LGS2": changes with the layout */
 #define STAGE_BASE	  0x200000000
 #define STAGE_HEADER_SIZE 32
 #define STAGE_RECORD_SIZE 64
@@ -39,6 +39,17 @@
 #define STAGE_BOUND    8  /* the capabilities of the mask args[0] leave the bounding set */
 #define STAGE_EXEC     9  /* execute the first of the paths of args[0] that can be */
 #define STAGE_ENTER    10 /* fork: the child, born in the pid namespace joined before, goes on */
+/* Those of a stage that furnishes the container itself. Where one makes a descriptor, the upper half of nr is the number
+ * that it gets. */
+#define STAGE_OPEN 11 /* syscall nr(args), whose result is a descriptor */
+#define STAGE_HEAR 12 /* wait for a word of luge */
+#define STAGE_TAKE 13 /* luge's descriptors become args[0] and the next, args[1] of them */
+#define STAGE_IN_ROOT                                                                              \
+	14 /* S.open_in_root: below args[0], path args[1]; args[2]: type and mode of what is made, or 0 */
+#define STAGE_COPY 15 /* to descriptor args[0] from args[1], up to the end */
+#define STAGE_DEVICE                                                                               \
+	17 /* S.expect_device: descriptor args[0], type args[1], major and minor args[2] and args[3] */
+#define STAGE_BARE 16 /* S.expect_bare_root */
 
 #define STAGE_ANY_ERRNO 0xffff /* record.tolerate: no error of this call matters */
 
@@ -72,7 +83,7 @@ struct stage_header {
 	int32_t status;	  /* messages go here; a pipe or a socket */
 	int32_t lifeline; /* hangs up when luge is gone: the reading end of a pipe */
 	int32_t go;	  /* what STAGE_WAIT reads, or -1 */
-	int32_t unused;
+	int32_t channel;  /* luge speaks here to a stage that furnishes the container, or 0 */
 };
 
 struct stage_record {

@@ -7,7 +7,7 @@
 
 /* clang-format off */
 #define AREAS(X) \
-	X(file) X(directory) X(stat) X(xattr) X(mount) X(mountinfo) X(process) \
+	X(file) X(directory) X(stat) X(xattr) X(mount) X(mountinfo) X(process) X(birth) \
 	X(namespace) X(credential) X(capability) X(prctl) X(limit) X(signal) X(event) \
 	X(socket) X(time) X(seccomp) X(bpf) X(terminal) X(machine)
 /* clang-format on */

@@ -78,8 +78,11 @@ int bind_raise(lua_State *L, int arg, const char *what, const char *got, const c
 static bool const_lookup(const struct bind_set *set, const char *name, size_t len,
 			 uint64_t *ret_value)
 {
+	int first = toupper((unsigned char)name[0]);
+
 	for (const struct bind_const *c = set->consts; c->name; c++) {
-		if (strncasecmp(c->name, name, len) == 0 && c->name[len] == '\0') {
+		if (toupper((unsigned char)c->name[0]) == first &&
+		    strncasecmp(c->name, name, len) == 0 && c->name[len] == '\0') {
 			*ret_value = c->value;
 			return true;
 		}
@@ -238,6 +241,30 @@ lua_Integer bind_check_range(lua_State *L, int arg, lua_Integer min, lua_Integer
 
 /* ---- fields ---- */
 
+static bool is_field(const char *const *names, const char *key)
+{
+	for (; *names; names++)
+		if (strcmp(*names, key) == 0)
+			return true;
+	return false;
+}
+
+static const char *nearest_field(const char *const *names, const char *key)
+{
+	const char *near = NULL;
+	unsigned best = (unsigned)strlen(key) / 3 + 2;
+
+	for (; *names; names++) {
+		unsigned d = distance(*names, key);
+
+		if (d < best) {
+			best = d;
+			near = *names;
+		}
+	}
+	return near;
+}
+
 void bind_check_fields(lua_State *L, int arg, const char *const *names)
 {
 	luaL_checktype(L, arg, LUA_TTABLE);
@@ -245,21 +272,10 @@ void bind_check_fields(lua_State *L, int arg, const char *const *names)
 	while (lua_next(L, arg)) {
 		if (lua_type(L, -2) == LUA_TSTRING) {
 			const char *key = lua_tostring(L, -2);
-			const char *near = NULL;
-			unsigned best = (unsigned)strlen(key) / 3 + 2;
-			bool known = false;
 
-			for (const char *const *n = names; *n; n++) {
-				unsigned d = distance(*n, key);
-
-				known = known || d == 0;
-				if (d < best) {
-					best = d;
-					near = *n;
-				}
-			}
-			if (!known)
-				bind_raise(L, arg, "a table with known fields expected", key, near);
+			if (!is_field(names, key))
+				bind_raise(L, arg, "a table with known fields expected", key,
+					   nearest_field(names, key));
 		}
 		lua_pop(L, 1);
 	}

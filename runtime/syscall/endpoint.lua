@@ -42,10 +42,10 @@ return function(S)
     end)
   end
 
-  --- S.connect_at(path) -> fd
-  -- A connection to the "seqpacket" socket of that name, which must be a socket itself and no link to one. Errors:
+  --- S.connect_at(path [, type]) -> fd
+  -- A connection to the socket of that name, "seqpacket" if not given, which must be a socket itself and no link to one. Errors:
   -- NOENT, CONNREFUSED when nobody listens any more, NOTSOCK, LOOP.
-  function S.connect_at(path)
+  function S.connect_at(path, type)
     local there, err, number = S.open(path, "path, nofollow, cloexec")
     if not there then return nil, err, number end
     local st
@@ -61,7 +61,7 @@ return function(S)
       return S.failure("NOTSOCK")
     end
     local socket, ok
-    socket, err, number = S.socket("unix", "seqpacket")
+    socket, err, number = S.socket("unix", type or "seqpacket")
     if socket then
       ok, err, number = S.connect(socket, { family = "unix", path = "/proc/self/fd/" .. there:getfd() })
       if not ok then socket:close() end

@@ -215,7 +215,7 @@ function S.openpty()
   return nil, err, errno
 end
 
-for _, part in ipairs { "tree", "newmount", "accounts", "lock", "cgroup", "endpoint", "script" } do
+for _, part in ipairs { "tree", "newmount", "accounts", "lock", "cgroup", "endpoint", "script", "within" } do
   require("syscall." .. part)(S)
 end
 

@@ -85,12 +85,12 @@ return function(S)
     return (text:gsub("%s", ""))
   end
 
-  --- S.note_process(fd, pid) -> true
-  -- Notes a process in a lock's file: "process PID AGE BOOT".
-  function S.note_process(fd, pid)
+  --- S.note_process(fd, pid [, word]) -> true
+  -- Notes a process in a lock's file: "process PID AGE BOOT"; word: instead of the first.
+  function S.note_process(fd, pid, word)
     local age, err, number = S.process_age(pid)
     if not age then return nil, err, number end
-    return S.note_lock(fd, ("process %d %d %s\n"):format(pid, age, S.boot_id() or "-"))
+    return S.note_lock(fd, ("%s %d %d %s\n"):format(word or "process", pid, age, S.boot_id() or "-"))
   end
 
   --- S.open_noted(path, kind) -> fd

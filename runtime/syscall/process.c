@@ -7,11 +7,11 @@
  * else here needs privilege.
  */
 #include "proc.h"
+#include "process.h"
 
 #include "heap.h"
 
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -61,7 +61,7 @@ static long process_clone3(struct clone_args *args)
 
 static const char *const clone3_fields[] = {"flags", "exit_signal", "pidfd", "cgroup", NULL};
 
-static void clone3_check(lua_State *L, struct clone_args *args, bool *ret_pidfd)
+void process_check_clone3(lua_State *L, struct clone_args *args, bool *ret_pidfd)
 {
 	const uint64_t shared = CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_SETTLS |
 				CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
@@ -96,7 +96,7 @@ static int l_clone3(lua_State *L)
 	struct clone_args args = {0};
 	bool pidfd;
 
-	clone3_check(L, &args, &pidfd);
+	process_check_clone3(L, &args, &pidfd);
 	int number = -1;
 	int *slot = pidfd ? bind_new_fd(L) : NULL;
 

@@ -124,6 +124,20 @@ static int stat_statx(lua_State *L)
 	return return_statx(L, dirfd, path, flags, mask);
 }
 
+/*** S.filetype(path) -> "directory", "file", "symlink", "fifo", "socket", "char" or "block"
+ * Links are followed. What stat() says of the type, without the rest. statx(2) */
+static int stat_filetype(lua_State *L)
+{
+	struct statx st = {0};
+	long rc = sys_result(
+		statx(AT_FDCWD, bind_check_path(L, 1), AT_NO_AUTOMOUNT, STATX_TYPE, &st));
+
+	if (rc < 0)
+		return bind_error(L, (int)-rc);
+	lua_pushstring(L, filetype_name(st.stx_mode));
+	return 1;
+}
+
 /* ---- file systems ---- */
 
 static int return_statfs(lua_State *L, long rc, const struct statfs *fs)
@@ -331,12 +345,25 @@ static int stat_utimensat(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-	{"stat", stat_stat},	       {"lstat", stat_lstat},	      {"fstat", stat_fstat},
-	{"fstatat", stat_fstatat},     {"statx", stat_statx},	      {"statfs", stat_statfs},
-	{"fstatfs", stat_fstatfs},     {"chmod", stat_chmod},	      {"fchmod", stat_fchmod},
-	{"fchmodat", stat_fchmodat},   {"chown", stat_chown},	      {"lchown", stat_lchown},
-	{"fchown", stat_fchown},       {"fchownat", stat_fchownat},   {"access", stat_access},
-	{"faccessat", stat_faccessat}, {"utimensat", stat_utimensat}, {NULL, NULL},
+	{"stat", stat_stat},
+	{"lstat", stat_lstat},
+	{"fstat", stat_fstat},
+	{"fstatat", stat_fstatat},
+	{"statx", stat_statx},
+	{"statfs", stat_statfs},
+	{"fstatfs", stat_fstatfs},
+	{"chmod", stat_chmod},
+	{"fchmod", stat_fchmod},
+	{"fchmodat", stat_fchmodat},
+	{"chown", stat_chown},
+	{"lchown", stat_lchown},
+	{"fchown", stat_fchown},
+	{"fchownat", stat_fchownat},
+	{"access", stat_access},
+	{"faccessat", stat_faccessat},
+	{"utimensat", stat_utimensat},
+	{"filetype", stat_filetype},
+	{NULL, NULL},
 };
 
 void syscall_stat(lua_State *L)

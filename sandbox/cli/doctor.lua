@@ -155,6 +155,27 @@ check("limits", function(host)
     .. "to RLIMIT_NPROC" or "a kernel that has these controllers, mounted below /sys/fs/cgroup"
 end)
 
+-- Everything that a container's firewall is made of, on a loopback of its own.
+local function firewall_inside()
+  local nl = require "netns"
+  local link = { link = "lo", mac = "02:00:00:00:00:01", addresses = { "192.0.2.2", "2001:db8::2" }, nat = true, bridge = "lo" }
+  return S.unshare "newnet" and nl.firewall { table = "luge-doctor", links = { link }, egress = { log = true, allow = {} },
+    publish = { { proto = "tcp", port = 80, to = "192.0.2.2", to_port = 80, link = 1 } } }
+end
+
+check("firewall", function(host)
+  if in_namespaces(host, firewall_inside) then return true, "nftables has what a network's firewall takes" end
+  return nil, "nftables lacks something, or user namespaces are closed",
+    "a kernel with nf_tables for inet, netdev and bridge, with nat, masquerade, reject, fib and sets (modprobe nf_tables)"
+end)
+
+check("network user", function(host)
+  local user = require "netns.plan_user"
+  local message, way_out = user.missing(host, {})
+  if message then return nil, message, way_out end
+  return true, "by " .. user.backend(host, {})
+end)
+
 local WORDS = { [true] = "yes", [false] = "NO" }
 
 function M.run(options)

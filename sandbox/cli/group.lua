@@ -25,8 +25,11 @@ end
 function M.plans(group, host, options)
   local plans, faults = {}, {}
   rawset(host, "on_terminal", false)
+  options.names, options.shares = {}, group.shares
+  for _, name in ipairs(group.order) do options.names[name] = M.name_of(group, name) end
   for _, name in ipairs(group.order) do
     local spec = group.members[name].spec
+    options.peers = group.members[name].peers
     local fault = fault_of(spec)
     local wrong
     if fault then
@@ -125,7 +128,8 @@ function M.run(options, found)
   -- Opened before a container can put a link in its place.
   local directory = report and report.directory_of(options.report)
   local ended
-  code, ended = require("sandbox.container.group").run(group, runs, require("sandbox.cli.run").perform, report ~= nil)
+  code, ended = require("sandbox.container.terminal").lent(require("sandbox.container.group").run, group, runs,
+    require("sandbox.cli.run").perform, report ~= nil)
   if report then report.put(options.report, directory, require("sandbox.container.group").document(ended, code)) end
   return code
 end

@@ -3,10 +3,44 @@
 
 local cli = require "sandbox.cli"
 local containers = require "sandbox.cli.containers"
+local life = require "sandbox.container.life"
+local list = require "sandbox.container.list"
 
 local M = {}
 
 local verbs = {}
+
+-- The wire's other end knows it as its own: the container and its interface, where another one's wire leads to this.
+local function owner_of(directory, name, interface)
+  for _, other in ipairs(list.all(directory)) do
+    local is_other, reply, fds = containers.LIVE[other.state] and other.name ~= name, nil, nil
+    if is_other then reply, fds = life.ask(directory, other.name, { op = "describe" }) end
+    local facts = reply and not reply.ended and require("sandbox.container.describe").read_raw(fds)
+    for _, known in ipairs(facts and facts.network or {}) do
+      if known.peer and known.peer.container == name and known.peer.name == interface then return other.name, known.name end
+    end
+  end
+end
+
+local function set_cut(op)
+  return function(_, words)
+    local name, interface = words[1], words[2]
+    if not interface or words[3] then
+      return cli.complain(("network %s: a container and one of its interfaces expected"):format(op),
+        ("luge network %s NAME eth0"):format(op))
+    end
+    local directory = containers.directory()
+    if not directory then return containers.FAILED end
+    local found, code = containers.named(directory, {}, { name }, containers.LIVE, "only one that runs has a network")
+    if not found then return code end
+    local owner, own = owner_of(directory, name, interface)
+    local reply, text, kind = life.ask(directory, owner or name, { op = "network", act = op, interface = own or interface })
+    if reply then return 0 end
+    return cli.complain(("network %s %s: %s"):format(op, owner or name, kind == "gone" and "it has ended meanwhile" or text))
+  end
+end
+
+verbs.cut, verbs.join = set_cut "cut", set_cut "join"
 
 -- Somebody's `nft flush ruleset` takes luge's tables as well. Each container's luge knows its own, and puts it back whole.
 function verbs.reload(options, names)
@@ -17,7 +51,7 @@ function verbs.reload(options, names)
   if not found then return code end
   code = 0
   for _, container in ipairs(found) do
-    local ok, text = require("sandbox.container.life").ask(directory, container.name, { op = "reload" })
+    local ok, text = life.ask(directory, container.name, { op = "reload" })
     if not ok then code = cli.complain(("network reload %s: %s"):format(container.name, text)) end
   end
   return code

@@ -124,7 +124,7 @@ function M.prepare(spec, plan, host, options, how)
   end
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup, network = plan.network,
     firewall = plan.firewall,
-    name = name, user = plan.user, state = directory, ranges = ranges,
+    name = name, user = plan.user, user_is_known = plan.user_is_known, state = directory, ranges = ranges,
     argv = request.argv(spec), keep = how.keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil, log = log or nil,
     events = event_writer(how.status, name), status = how.status }
@@ -185,7 +185,8 @@ function M.run(options, words)
   if report then report.prepare(run, plan, options.report) end
   run.inherited = inherited
   if options.detach then return require("sandbox.container.detach").run(run, M.perform, options) end
-  return M.perform(run)
+  if run.terminal or not (S.isatty(0) or S.isatty(1) or S.isatty(2)) then return M.perform(run) end
+  return require("sandbox.container.terminal").lent(M.perform, run)
 end
 
 return M

@@ -188,9 +188,9 @@ function M.finish(counted, outcome)
   local events = M.events(cg)
   judge(counted, outcome, events)
   if not counted.run.report then return end
-  outcome.figures, outcome.events = M.figures(cg), {}
+  outcome.figures, outcome.events = M.figures(cg), outcome.events or {}
   local killed = (events.oom_kill or 0)
-  if killed > 0 then outcome.events[1] = { event = "oom_kill", count = killed } end
+  if killed > 0 then outcome.events[#outcome.events + 1] = { event = "oom_kill", count = killed } end
   if (events.pids_refused or 0) > 0 then
     outcome.events[#outcome.events + 1] = { event = "pids_refused", count = events.pids_refused }
   end

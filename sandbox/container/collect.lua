@@ -10,10 +10,10 @@ local must = require "sandbox.must"
 local M = {}
 
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
--- and of networks, addresses of a wire and on a bridge, bridges, pods.
+-- and of networks, addresses of a wire and on a bridge, bridges, pods, groups.
 local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$",
-  "^sysctl%.[%w_.-]+%.%d+$" }
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$", "^users%.0$", "^private%.[%w_.-]+%.0$",
+  "^sysctl%.[%w_.-]+%.%d+$", "^[%w_.-]+:group$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do
@@ -58,18 +58,20 @@ local function remove_cgroups(text, wait)
   return left
 end
 
--- The first process of a killed luge's container, where it may have outlived that (S.note_process). Its number may be
--- another's by now: the age tells, looked at once more when the pidfd holds the process.
-local function kill_process(text)
-  for pid, age, boot in text:gmatch("process (%d+) (%d+) (%S+)\n") do
-    pid, age = tonumber(pid), tonumber(age)
-    local what = "process " .. pid
-    local same = must("the boot's name", S.boot_id()) == boot and unless_gone(what, S.process_age(pid)) == age
-    local fd = same and unless_gone(what, S.pidfd_open(pid))
-    if fd then
-      if unless_gone(what, S.process_age(pid)) == age then unless_gone(what, S.pidfd_send_signal(fd, "kill")) end
-      fd:close()
-    end
+local function kill_one(pid, age, boot)
+  local what = "process " .. pid
+  local same = must("the boot's name", S.boot_id()) == boot and unless_gone(what, S.process_age(pid)) == age
+  local fd = same and unless_gone(what, S.pidfd_open(pid))
+  if not fd then return end
+  if unless_gone(what, S.process_age(pid)) == age then unless_gone(what, S.pidfd_send_signal(fd, "kill")) end
+  fd:close()
+end
+
+-- The first process of a killed luge's container, and its network's helper, where they may have outlived that
+-- (S.note_process). The number may be another's by now: the age tells, looked at once more when the pidfd holds the process.
+local function kill_processes(text)
+  for _, word in ipairs { "process", "helper" } do
+    for pid, age, boot in text:gmatch("\n" .. word .. " (%d+) (%d+) (%S+)") do kill_one(tonumber(pid), tonumber(age), boot) end
   end
 end
 
@@ -117,7 +119,9 @@ local function remove_network(text, path)
 end
 
 local KINDS = {}
-for kind in ([[profile group life detached state cgroup process tables link bridge number sysctl pod]]):gmatch "%l+" do KINDS[kind] = true end
+for kind in ("profile group life detached state cgroup process helper tables link bridge number sysctl also pod"):gmatch "%l+" do
+  KINDS[kind] = true
+end
 
 -- Words where the text has a line of a kind that is none of ours: what it notes cannot be taken away here. A last line that
 -- has no end was not written as a whole, and so what it was to note was never made.
@@ -133,7 +137,7 @@ local function unknown_line(text)
 end
 
 local function remove_rest(text, wait, path)
-  kill_process(text)
+  kill_processes(text)
   remove_bridge(text, path)
   remove_network(text, path)
   return remove_cgroups(text, wait)
@@ -151,17 +155,33 @@ local function take_away(fd, path, wait)
   -- While we hold the lock: then nobody else has the name.
   local name = path:match("^(.*)%.lock$")
   for _, ending in ipairs(name and { ".sock", ".json.new" } or {}) do unless_gone(ending, S.unlink(name .. ending)) end
+  if name and S.lstat(name .. ".api") then require("netns.helper").remove_socket(name .. ".api") end
   unless_gone("its file", S.unlink(path))
+end
+
+local function has_ended(pid)
+  return (S.readfile(("/proc/%d/stat"):format(pid)) or ") X"):find("^.*%) [ZX]") ~= nil
+end
+
+local MOMENTS, MOMENT = 100, 0.002
+
+-- Locks what a killed luge left. What that had just forked, a check or a script's keeper, holds its lock for a moment yet.
+local function lock_left(fd, wait)
+  for _ = 1, wait and MOMENTS or 1 do
+    local locked, err = S.flock(fd, "ex, nb")
+    if locked then return true end
+    if not err.AGAIN then must.fail("whether it is held", err) end
+    local pid = wait and tonumber((S.pread(fd, 32, 0) or ""):match "^%d+")
+    if not pid or not has_ended(pid) then return false end
+    S.nanosleep(MOMENT)
+  end
+  return false
 end
 
 local function remove_open(fd, path, wait)
   local here = must("its file", S.fstat(fd))
   if here.type ~= "file" then return false, "is a " .. here.type end
-  local locked, err = S.flock(fd, "ex, nb")
-  if not locked then
-    if err.AGAIN then return nil end
-    must.fail("whether it is held", err)
-  end
+  if not lock_left(fd, wait) then return nil end
   local there = unless_gone("its file", S.lstat(path))
   if not there or here.ino ~= there.ino then return nil end
   local words = take_away(fd, path, wait)
@@ -190,7 +210,7 @@ function M.name(directory, name, wait)
   return removed, words and ("%s.lock: %s"):format(name, words)
 end
 
-local ENDINGS = { ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" }
+local ENDINGS = { ".lock", ":group", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" }
 
 -- The names of all locks; of `most`, where that is given, beginning at another one each time. What a luge makes here it
 -- keeps as long as it watches its container (monitor.lua): of thousands of files it makes no list.

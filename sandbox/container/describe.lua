@@ -105,11 +105,6 @@ local function attaching(run)
   return list
 end
 
--- The interfaces, with the addresses that they got: { name =, kind =, link = of the host, address =, address6 = } each.
-local function network_of(run)
-  return run.network and Steps.resolve(run.network, run.symbols) or nil
-end
-
 -- What its firewall lets in, and what it has stopped so far; `luge network reload` puts the rest back.
 local function firewall_of(run)
   if not run.firewall then return nil end
@@ -123,6 +118,14 @@ local function firewall_of(run)
   return result
 end
 
+-- Whether it was born in a user namespace that others are in as well.
+local function is_shared(run)
+  for _, step in ipairs(run.steps) do
+    if step.op == "clone_within" then return true end
+  end
+  return false
+end
+
 --- What `inspect` shows and `exec` needs.
 function M.container(watch)
   local run = watch.run
@@ -131,9 +134,10 @@ function M.container(watch)
   return { schema = 1, name = run.name, profile = run.spec.profile_name, argv = run.argv, state = state_of(watch),
     detached = run.detached ~= nil, pid = watch.process.pid, luge = watch.luge, started = watch.started,
     log = run.log and { path = run.log.writer.path, written_bytes = run.log.writer.written, lost_bytes = run.log.writer.lost },
-    restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group, network = network_of(run),
-    firewall = firewall_of(run),
+    restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group,
+    network = require("sandbox.container.network").describe(run), firewall = firewall_of(run),
     hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
+    shared = is_shared(run),
     seal = steps, attach = attaching(run) }
 end
 

@@ -9,6 +9,13 @@ local profile = require "sandbox.profile"
 
 local M = {}
 
+-- What the file of a cgroup refuses.
+local function refused(err)
+  if err.BUSY then return "the cgroup is in use: another process is in it, or it holds more than the limit already" end
+  if err.INVAL or err.RANGE then return "the kernel does not take this value, or a cgroup above has less" end
+  if err.NOENT then return "this kernel lacks that file, or somebody removed the cgroup (luge doctor)" end
+end
+
 -- The way out, by the step's function and the error.
 local hints = {
   clone3 = function(_, err)
@@ -64,12 +71,11 @@ local hints = {
     if step.why == "id_map" and err.PERM then
       return "the kernel refused the map: an ordinary user maps only himself without newuidmap"
     end
-    if step.why:match("^limits") then
-      if err.BUSY then return "the cgroup is in use: another process is in it, or it holds more than the limit already" end
-      if err.INVAL or err.RANGE then return "the kernel does not take this value, or a cgroup above has less" end
-      if err.NOENT then return "this kernel lacks that file, or somebody removed the cgroup (luge doctor)" end
-    end
+    if step.why:match("^limits") then return refused(err) end
     if step.why:match("^sysctl") then return "only sysctls of the container's own namespaces can be set" end
+  end,
+  write = function(step, err)
+    if step.why:match("^limits") then return refused(err) end
   end,
   open_tree = function(_, err)
     if err.ACCES then return "luge itself cannot reach it: a directory on the way is closed to this user" end
@@ -122,6 +128,7 @@ local hints = {
   end,
 }
 
+hints.clone_within = hints.clone3
 hints.setresgid, hints.setgroups = hints.setresuid, hints.setresuid
 
 -- What is made of links, on the host or in the container.
@@ -142,6 +149,16 @@ end
 hints["nl.hold_bridge"] = function(_, err)
   if err.EXIST then return "choose another name, or write address and address6 (false for none)" end
   return link_hint({ op = "nl.bridge" }, err)
+end
+hints["nl.helper"] = function(_, err)
+  local text = rawget(err, "text") or ""
+  if text:find("[Nn]o external routable interface") or text:find("No routable interface") then
+    return "luge's own network has no default route: pasta goes where the host goes; slirp4netns does without"
+  elseif text:find("bind") or text:find("in use") or text:find("publish") then
+    return "is the port of the host free, and may this user take it (from 1024 on)?"
+  elseif text:find("/dev/net/tun", 1, true) then
+    return "/dev/net/tun must be open to the helper: chmod 0666 /dev/net/tun"
+  end
 end
 hints["nl.address"] = function(step, err)
   if tostring(step.args[2]):find(":", 1, true) and (err.ACCES or err.OPNOTSUPP) then
@@ -189,7 +206,7 @@ local function reason_hint(run, outcome)
 end
 
 -- An error of luge's own has all it says in its text.
-local OWN_WORDS = { getenv = true, read_script = true, run_script = true }
+local OWN_WORDS = { getenv = true, read_script = true, run_script = true, ["nl.helper"] = true }
 
 local function error_text(err, op)
   if op == "ensure_free" and err.EXIST then return "a container that has ended has it still" end
@@ -212,6 +229,7 @@ end
 local function subject(run, step)
   if step.op == "exec" then return run.argv[1] end
   if step.op == "getenv" then return step.args[1] end
+  if step.op == "nl.helper" then return step.args[1].backend end
   if step.op == "take_lock" and step.why:find "^network" then return lock_subject(run, step) end
   if step.op == "open_noted" then return "the container '" .. tostring(step.args[1]):match "([^/]+)%.lock$" .. "'" end
   if step.op == "nl.macvlan" or step.op == "nl.route" then return step.args[1].link or step.args[1].via or step.args[1].to end

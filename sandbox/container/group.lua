@@ -128,7 +128,7 @@ local function start(self, one)
   if writers then
     if self.report then one.report = S.memfd_create("luge-report") end
     luge, err = member.start(one.run, { perform = self.perform, output = writers, stdin = one.name ~= self.main and "null" or nil,
-      others = own_descriptors(self, one, readers), blocked = monitor.FORWARDED, report = one.report })
+      others = own_descriptors(self, one, readers), report = one.report })
     for _, writer in pairs(writers) do writer:close() end
   end
   if not luge then
@@ -173,12 +173,13 @@ end
 
 local events = {}
 
+function events.created(_, one) one.created = true end
 function events.started(_, one) one.started = true end
 function events.health(self, one, event)
   one.health = event.state
   if event.state == "unhealthy" then self:say("%s is unhealthy%s", one.name, event.output and ": " .. event.output or "") end
 end
-function events.restarting(_, one) one.started, one.health = false, nil end
+function events.restarting(_, one) one.created, one.started, one.health = false, false, nil end
 function events.ended(_, one, event) one.ended = event end
 
 function Group:hear(one)
@@ -231,6 +232,7 @@ local function stop_in_order(self)
     if one.state == "running" and not one.stopped and not needed then
       one.stopped = true
       member.stop(one.luge)
+      if not one.created then member.hurry(one.luge) end
     end
   end
 end
@@ -240,13 +242,14 @@ local function kill_all(self)
     if one.state == "running" then
       one.stopped = true
       member.stop(one.luge, 0)
+      member.hurry(one.luge)
     end
   end
 end
 
 local ENDING = { int = true, term = true, hup = true, quit = true }
 
--- The first Ctrl-C stops all in order, the second kills.
+-- The first Ctrl-C stops all in order, the second kills, and each one more ends what is waited for then.
 function Group:signal_arrived()
   local info = S.signalfd_read(self.signals)
   if not info or not ENDING[info.name] then return end

@@ -3,7 +3,8 @@
 --
 -- It runs as a copy of luge inside the new namespaces, waits until the parent has written the id maps and sent
 -- the mount sources, takes the guest steps, and then executes the stage. Whatever fails is sent to the parent
--- and ends the child: nothing is tried twice.
+-- and ends the child: nothing is tried twice. Where the stage itself can take all of these steps, it does
+-- (sandbox.container.furnish).
 
 local S = require "syscall"
 local Steps = require "sandbox.plan.steps"
@@ -74,22 +75,27 @@ local function add_user(run, symbols, user)
   return symbols
 end
 
---- The sealing steps with their symbols resolved: a list of { op =, args =, optional =, why = }.
+--- The sealing steps with their symbols resolved: a list of { op =, args =, optional =, why =, index = in the plan }.
 function M.sealing(run, symbols)
   local sealing = {}
-  for _, step in ipairs(run.steps) do
+  for index, step in ipairs(run.steps) do
     if step.where == "seal" then
       sealing[#sealing + 1] = { op = step.op, args = Steps.resolve(step.args, symbols), optional = step.optional,
-        why = step.why }
+        why = step.why, index = index }
     end
   end
   return sealing
 end
 
---- The stage's orders, in a file that nobody can write again.
-function M.write_orders(run, symbols)
-  local image = orders.encode(M.sealing(run, symbols), run.descriptors)
+--- An image of orders in a file that nobody can write again.
+function M.order_file(image)
   return must("the stage's orders", S.sealed_file("luge-orders", image))
+end
+
+--- The stage's orders.
+function M.write_orders(run, symbols)
+  local own = run.descriptors
+  return M.order_file(orders.encode(M.sealing(run, symbols), { status = own.status, lifeline = own.lifeline, go = own.go }))
 end
 
 local function identity(user)
@@ -100,7 +106,7 @@ end
 --- The symbols of a run with those of the user whom the plan expects, or whom the child found, and that user.
 function M.expected(run, symbols)
   local user = run.found_user or { name = run.user.name, uid = run.user.uid, gid = run.user.gid, home = run.user.home,
-    groups = run.spec.user.groups or {} }
+    groups = run.user.groups or run.spec.user.groups or {} }
   return add_user(run, setmetatable({}, { __index = symbols }), user), user
 end
 

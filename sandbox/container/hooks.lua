@@ -62,9 +62,9 @@ function M.started(watch, done)
   next_script(watch, steps_of(watch.run, "started"), 1, done)
 end
 
---- The container has ended, and its start may not be over.
+--- The container has ended, and its start may not be over. Of one that somebody ended nobody waits for that.
 function M.finish(watch)
-  while watch.hook and not watch.given_up do watch:round() end
+  while watch.hook and not (watch.given_up or watch.asked or watch.stopping) do watch:round() end
   if watch.hook then S.end_script(watch.hook) end
   watch.hook = nil
 end

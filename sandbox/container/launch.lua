@@ -8,7 +8,9 @@ local S = require "syscall"
 local guest = require "sandbox.container.guest"
 local Steps = require "sandbox.plan.steps"
 local embedded = require "luge.embedded"
+local furnish = require "sandbox.container.furnish"
 local must = require "sandbox.must"
+local orders = require "sandbox.container.orders"
 local monitor = require "sandbox.container.monitor"
 
 local M = {}
@@ -191,11 +193,20 @@ local function start(run, symbols, undo)
   local c = channels(run.report)
   if run.spec.health and run.spec.health.fd then open_ready(run, c, symbols) end
   -- By number, since both sides write orders with them.
-  run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(),
+  run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(), channel = c.there:getfd(),
     go = c.go_read and c.go_read:getfd(), ready = c.ready_write and symbols.ready }
   local names = passed_names(steps)
   local clone, clone_index = clone_step(steps)
-  local pid, pidfd = S.clone3(Steps.resolve(clone.args[1], symbols))
+  local args = Steps.resolve(clone.args, symbols)
+  local order_file, kept
+  if clone.op == "clone3" then order_file, kept = furnish.orders(run, symbols, names) end
+  local pid, pidfd
+  if order_file then
+    kept[#kept + 1] = order_file
+    pid, pidfd = S.clone3_exec(args[1], run.stage, orders.argv(order_file), kept)
+  else
+    pid, pidfd = S[clone.op](table.unpack(args))
+  end
   if not pid then return nil, setup_failure(clone_index, pidfd, steps) end
   if pid == 0 then child(run, c, symbols, names) end
   c.there:close()
@@ -212,12 +223,12 @@ local function start(run, symbols, undo)
   if run.output then run.output:release() end
   if ok then
     tell(send_descriptors(c.here, names, symbols))
-    tell(S.sendmsg(c.here, guest.expected_orders(run, symbols)))
+    if not order_file then tell(S.sendmsg(c.here, guest.expected_orders(run, symbols))) end
     return process
   end
   end_process(run)
   -- What the child did first says more than what then failed here.
-  return nil, monitor.child_failure(process, steps) or setup_failure(index, err, steps)
+  return nil, monitor.child_failure(process, steps) or monitor.last_word(process, steps) or setup_failure(index, err, steps)
 end
 
 --- From the first host step to the end of the container and of what is kept of it.

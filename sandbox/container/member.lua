@@ -35,7 +35,6 @@ local function leave_group(how)
   end
   for number, fd in pairs(how.output) do assert(S.dup3(fd, number)) end
   for _, fd in ipairs(how.others) do fd:close() end
-  S.sigprocmask("unblock", how.blocked)
 end
 
 local function follow(run, channel)
@@ -70,8 +69,8 @@ end
 -- ---- the group's luge ----
 
 --- Starts a container. how: perform(run) → exit code; output = { [1] =, [2] = descriptors } that replace luge's own; stdin = "null"
--- or nil; others = descriptors of the group's that are not the member's; blocked = signals that it reads; report = a file in
--- memory, or nil. Returns { channel =, pidfd =, pid = }, or nil and the error.
+-- or nil; others = descriptors of the group's that are not the member's; report = a file in memory, or nil. The signals that
+-- the group's luge has blocked stay so, for the member to read. Returns { channel =, pidfd =, pid = }, or nil and the error.
 function M.start(run, how)
   local here, there = S.socketpair("unix", "seqpacket")
   if not here then return nil, there end
@@ -103,5 +102,8 @@ end
 function M.stop(member, grace)
   S.send(member.channel, grace and ("stop %g"):format(grace) or "stop", "nosignal, dontwait")
 end
+
+--- Ends what its luge waits for beside the container, and hears nothing meanwhile: hooks, copies, a reader of its output.
+function M.hurry(member) S.pidfd_send_signal(member.pidfd, "term") end
 
 return M

@@ -202,23 +202,19 @@ local function lacks_something(self)
   return self.run.spec.limits.disk and not self.process.disk or self.run.terminal and not self.has_terminal
 end
 
--- Steps of the stage are counted from 1 among the sealing steps.
-local function sealing_step(steps, wanted)
-  local n = 0
-  for index, step in ipairs(steps) do
-    if step.where == "seal" then
-      n = n + 1
-      if n == wanted then return step, index end
-    end
-  end
-end
-
 --- What the stage said went wrong, as M.child_failure.
 function M.stage_failure(steps, message)
-  local step, index = sealing_step(steps, message.index)
+  local index = message.index
   local err = message.errno > 0 and S.error(message.errno) or {}
-  return { failed = true, index = index, step = step, err = err, reason = message.reason,
+  return { failed = true, index = index, step = steps[index], err = err, reason = message.reason,
     exit_code = message.exit_code }
+end
+
+--- What the stage said went wrong, when it has ended; nil where it said nothing of the kind.
+function M.last_word(process, steps)
+  local data = S.read(process.channels.status_read, orders.MESSAGE_SIZE)
+  local message = data and orders.decode_status(data)
+  return message and message.kind == "error" and M.stage_failure(steps, message) or nil
 end
 
 function Watch:sealed()
@@ -343,7 +339,7 @@ M.end_orphans = S.end_orphans
 local SIGKILL, SIGSYS = 9, 31
 
 -- Luge stopped the container for these.
-local STOPPED = { wall = 124, cpu_time = 124, output = 124 }
+local STOPPED = { wall = 124, cpu_time = 124, output = 124, unhealthy = 124 }
 
 -- Whether the command failed with no room left where it could write. Who was killed did not fail by itself.
 local function lacked_room(self, outcome)
@@ -375,8 +371,8 @@ end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
-  local self = setmetatable({ run = run, process = process, signals = signals, sent = {} }, Watch)
-  run.watch = self
+  local self = setmetatable({ run = run, process = process, signals = signals, sent = {}, happened = {} }, Watch)
+  run.watch, run.cut = self, nil
   self.began, self.luge = S.clock_gettime("monotonic"), S.getpid()
   loop.begin(self)
   self.timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
@@ -387,11 +383,13 @@ function M.watch(run, process, signals)
   if run.output then run.output:attach(self) end
   if run.firewall then require("sandbox.container.egress").attach(self) end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
+  if run.symbols["net.helper"] then require("sandbox.container.helper").attach(self, run.symbols["net.helper"]) end
   until_gone(self)
   local status = must("the container's end", S.waitid("pidfd", process.pidfd, "exited"))
   run.process = nil
   local outcome = outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began
+  outcome.events = self.happened
   return outcome
 end
 

@@ -12,124 +12,23 @@
 
 local S = require "syscall"
 local C = require "luge.stage"
+local I = require "sandbox.container.order_image"
 
 local M = {}
+
+local PADDING, put, put_string, put_vector, add, call = I.PADDING, I.put, I.put_string, I.put_vector, I.add, I.call
+local int, fd, mode, id, constant, flags = I.int, I.fd, I.mode, I.id, I.constant, I.flags
+local list, mask_of, limit, pack = I.list, I.mask_of, I.limit, I.pack
 
 -- What execvp of the C library leaves to the environment; the order of a Debian login.
 local DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
--- ---- the image ----
-
--- Adds bytes to the data; returns the address they will have.
-local function put_bytes(image, bytes)
-  local at = image.size
-  image.data[#image.data + 1] = bytes
-  image.size = at + #bytes
-  return C.base + at
-end
-
-local PADDING = {}
-for i = 0, 7 do PADDING[i] = ("\0"):rep(i) end
-
--- The same, aligned for any type.
-local function put(image, bytes)
-  local padding = -image.size % 8
-  return put_bytes(image, PADDING[padding] .. bytes) + padding
-end
-
-local function check_string(text)
-  if type(text) ~= "string" or text:find("\0", 1, true) then
-    error("a string without NUL bytes expected", 0)
-  end
-  return text
-end
-
-local function put_string(image, text) return put_bytes(image, check_string(text) .. "\0") end
-
--- A NULL-ended vector of pointers to strings.
-local function put_vector(image, list)
-  local words, address = {}, C.base + image.size
-  for i, text in ipairs(list) do
-    words[i] = ("<i8"):pack(address)
-    address = address + #check_string(text) + 1
-  end
-  put_bytes(image, table.concat(list, "\0") .. "\0")
-  words[#words + 1] = PADDING[7] .. "\0"
-  return put(image, table.concat(words))
-end
-
--- A record; the arguments are integers.
-local function add(image, kind, number, a, b, c, d, e)
-  image.records[#image.records + 1] = ("<I2I2I4i8i8i8i8i8i8i8"):pack(C.kinds[kind], image.tolerate, image.step,
-    number or 0, a or 0, b or 0, c or 0, d or 0, e or 0, 0)
-end
-
-local function call(image, name, ...) add(image, "call", C.calls[name], ...) end
-
--- ---- arguments ----
-
-local function int(value)
-  if value == nil then return 0 end
-  if value == true then return 1 end
-  if value == false then return 0 end
-  return type(value) == "number" and math.tointeger(value)
-    or error(("an integer expected, got %s"):format(tostring(value)), 0)
-end
-
-local function fd(value)
-  if math.type(value) == "integer" then return value end
-  if type(value) == "userdata" then return value:getfd() end
-  error(("a descriptor expected, got %s"):format(tostring(value)), 0)
-end
-
--- "022" is octal, a number is what it is.
-local function mode(value)
-  return type(value) == "string" and value:match "^[0-7]+$" and tonumber(value, 8) or int(value)
-end
-
--- nil and -1 leave an id as it is.
-local function id(value) return value == nil and -1 or int(value) end
-
--- A name of S.c[set], or an integer.
-local function constant(set, value)
-  if math.type(value) == "integer" then return value end
-  local values, name = S.c[set], type(value) == "string" and value:upper()
-  local number = name and (values[name] or values[name:gsub("^" .. set .. "_?", "")])
-  return number or error(("no %s is called '%s'"):format(set, tostring(value)), 0)
-end
-
--- "a, b", a list of names, an integer or nil.
-local function flags(set, value)
-  if value == nil then return 0 end
-  if math.type(value) == "integer" then return value end
-  local number = 0
-  if type(value) == "string" then
-    for name in value:gmatch("[^%s,|]+") do number = number | constant(set, name) end
-  else
-    for _, name in ipairs(value) do number = number | constant(set, name) end
-  end
-  return number
-end
-
-local function list(value) return type(value) == "table" and value or { value } end
-
-local function mask_of(set, names)
-  local mask = 0
-  for _, name in ipairs(names) do mask = mask | 1 << constant(set, name) end
-  return mask
-end
-
-local function limit(value)
-  return (value == nil or value == "unlimited") and -1 or int(value)
-end
-
-local function pack(format, values)
-  return ("<" .. format:rep(#values)):pack(table.unpack(values))
-end
-
 -- ---- steps ----
 
 local steps = {}
+
+-- For sandbox.container.furnish, which knows more steps.
+M.steps = steps
 
 -- Calls whose arguments are only converted: one converter each.
 local function plain(name, ...)
@@ -335,32 +234,47 @@ end
 
 -- ---- encoding ----
 
-local function add_step(image, index, step)
-  image.step = index
-  image.tolerate = step.optional and (step.optional == true and C.any_errno or step.optional) or 0
-  local encode = steps[step.op] or error(("orders: step %d: the stage knows no '%s'"):format(index, tostring(step.op)))
-  local ok, message = pcall(encode, image, step.args or {})
-  if not ok then error(("orders: step %d, %s: %s"):format(index, step.op, message)) end
-end
-
---- The image of the steps. options: status, lifeline, go (descriptors, as the stage will have them, above 2);
--- go only with a `wait` step. The steps are numbered from 1, as in the list.
-function M.encode(list_of_steps, options)
-  local image = { data = {}, size = C.header_size, records = {}, step = 0, tolerate = 0 }
+--- An image without steps. options: status, lifeline, go, channel (descriptors, as the stage will have them, above 2); go
+-- only with a `wait` step; channel, the number `spare` and the encoders only for sandbox.container.furnish.
+function M.begin(options)
+  local image = { data = {}, strings = {}, size = C.header_size, records = {}, step = 0, tolerate = 0, spare = options.spare,
+    encoders = options.encoders or steps, channel = options.channel }
   for _, name in ipairs { "status", "lifeline", "go" } do
     image[name] = options[name] and fd(options[name])
   end
   assert(image.status and image.lifeline, "orders need a status and a lifeline descriptor")
-  local checked = false
-  for _, step in ipairs(list_of_steps) do checked = checked or step.op == "chdir" or step.op == "check_cwd" end
-  if not checked then add(image, "cwd") end
-  for index, step in ipairs(list_of_steps) do add_step(image, index, step) end
+  return image
+end
+
+--- Adds a step. index: what a failure names; number: what a descriptor that is its result becomes.
+function M.add(image, op, args, optional, index, number)
+  local encode = image.encoders[op] or error(("the stage knows no '%s'"):format(tostring(op)), 0)
+  image.step, image.number = index, number
+  image.tolerate = optional and (optional == true and C.any_errno or optional) or 0
+  encode(image, args)
+end
+
+--- The bytes of an image.
+function M.finish(image)
   put(image, "") -- the records are aligned too
   local size = image.size + #image.records * C.record_size + 8 -- zeros: no string runs over the end
   if size > C.size_max then error("orders: the command and its environment are too long") end
   local header = ("<I4I4I4I4i4i4i4i4"):pack(C.magic, size, image.size, #image.records,
-    image.status, image.lifeline, image.go or -1, 0)
+    image.status, image.lifeline, image.go or -1, image.channel or 0)
   return table.concat { header, table.concat(image.data), table.concat(image.records), PADDING[7], "\0" }
+end
+
+--- The image of a list of steps; options as of M.begin. A failure names step.index, or the place in the list.
+function M.encode(list_of_steps, options)
+  local image = M.begin(options)
+  local checked = false
+  for _, step in ipairs(list_of_steps) do checked = checked or step.op == "chdir" or step.op == "check_cwd" end
+  if not checked then add(image, "cwd") end
+  for index, step in ipairs(list_of_steps) do
+    local ok, message = pcall(M.add, image, step.op, step.args or {}, step.optional, step.index or index, step.number)
+    if not ok then error(("orders: step %d, %s: %s"):format(index, tostring(step.op), message)) end
+  end
+  return M.finish(image)
 end
 
 --- The words the stage is executed with, when descriptor `number` holds the orders.

@@ -30,7 +30,7 @@ local function is_wanted(run, outcome)
   if outcome.failed and (run.restarts == 0 or not watch) then return false end
   if watch.asked or watch.final or outcome.reason_name == "stopped" or typed(run, outcome) then return false end
   if policy.max and run.restarts >= policy.max then return false end
-  return policy.on == "always" or outcome.failed or outcome.exit_code ~= 0 or outcome.reason_name == "unhealthy"
+  return policy.on == "always" or outcome.failed or outcome.exit_code ~= 0
 end
 
 -- ---- the pause ----
@@ -57,9 +57,9 @@ end
 -- Waits so long; true when it was not ended meanwhile.
 local function pause(run, signals, seconds, outcome)
   local monitor = require "sandbox.container.monitor"
-  local self = setmetatable({ run = run, signals = signals, handlers = {}, pausing = true,
-    poll = must("waiting for events", S.epoll_create()), listen = monitor.listen, try_listen = monitor.try_listen,
-    round = monitor.round }, Pause)
+  local self = setmetatable({ run = run, signals = signals, pausing = true, listen = monitor.listen,
+    try_listen = monitor.try_listen, round = monitor.round }, Pause)
+  require("sandbox.container.loop").begin(self)
   local timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   S.timerfd_settime(timer, nil, { value = math.max(seconds, 0.000001) })
   run.watch = self
@@ -152,6 +152,7 @@ function M.loop(run, outcome, undo, signals, plan)
     end
     grown, run.restarts = grown + 1, run.restarts + 1
     forget(run, plan)
+    vitals.write(run)
     outcome = launch.supervise(run, run.symbols, undo, signals)
   end
   return outcome

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- sandbox.plan.cgroups: the container's cgroups: which it gets, where, what is written into them, how it enters them.
 --
--- On version 2 the container is born in its cgroup (CLONE_INTO_CGROUP); on version 1 luge puts the child there before
--- it lets it go on. Luge itself stays where it is, but for the one case that leave() tells. Only what a limit, or
+-- On version 2 the container is born in its cgroup (CLONE_INTO_CGROUP); on version 1 the child goes there before it
+-- does anything else. Luge itself stays where it is, but for the one case that leave() tells. Only what a limit, or
 -- the report, needs is made: each directory costs its making, an attachment and its removal.
 
 local M = {}
@@ -303,15 +303,18 @@ function M.plan(c)
   for _, group in ipairs(groups) do enter(c, group) end
 end
 
---- The child enters its cgroups of version 1, before it is let go: the steps that follow release it.
-function M.attach(c)
-  local last
-  for _, group in ipairs(c.cgroup.list or {}) do
+--- The child enters its cgroups of version 1 itself, before anything else, through the files that luge opened. To put a
+-- process there by its number takes the lock of the whole machine's threads for writing, which waits for a grace period
+-- of RCU, some 10 ms, unless somebody has just done it; a thread that moves itself needs none (cgroup_procs_write_start()
+-- in kernel/cgroup/cgroup.c).
+function M.enter(c)
+  for i, group in ipairs(c.cgroup.list or {}) do
     if group.hierarchy.version == 1 then
-      last = c.steps:add("attach", group.why or "limits", "writefile", { group.path .. "/cgroup.procs", "${child}\n" })
+      local why, tasks = group.why or "limits", "$cgroup.tasks" .. i
+      c.steps:add("host", why, "open", { group.path .. "/tasks", "wronly, cloexec" }, { save = tasks })
+      c.steps:add("guest", why, "write", { tasks, "0" })
     end
   end
-  if last and not c.ids.userns then last.releases = true end
 end
 
 return M

@@ -18,7 +18,8 @@ M.KINDS = { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time" }
 
 -- ---- outside ----
 
--- Born in its cgroup of version 2, put into those of version 1 while it waits: nothing of it is ever outside of them.
+-- Born in its cgroup of version 2, before anything else into those of version 1 (as cgroups.enter): nothing of it is ever
+-- outside of them.
 local function clone(steps, facts)
   local into
   for i, cgroup in ipairs(facts.cgroups) do
@@ -27,7 +28,7 @@ local function clone(steps, facts)
   steps:add("clone", "limits", "clone3", { { exit_signal = "chld", pidfd = true, cgroup = into } }, { save = "$child" })
   for i, cgroup in ipairs(facts.cgroups) do
     if cgroup.version == 1 then
-      steps:add("attach", "limits", "writefile", { ("/proc/self/fd/${cgroup.%d}/cgroup.procs"):format(i), "${child}\n" })
+      steps:add("guest", "limits", "writefile", { ("/proc/self/fd/${cgroup.%d}/tasks"):format(i), "0" })
     end
   end
   for _, step in ipairs(facts.attach) do
@@ -38,10 +39,10 @@ end
 -- ---- joining ----
 
 -- A network that the container joined is of another user namespace than its own, over which we have power only before we
--- are in that.
-local function join(steps, differ, network)
+-- are in that; unless it was born in the one that it shares.
+local function join(steps, differ, facts)
   local flags = {}
-  local before = differ.net and (network.join or network.pod)
+  local before = differ.net and not facts.shared and (facts.spec.network.join or facts.spec.network.pod)
   if before then steps:add("guest", "network", "setns", { "$pidfd", "newnet" }) end
   for _, kind in ipairs(M.KINDS) do
     if differ[kind] and not (kind == "net" and before) then flags[#flags + 1] = CLONE[kind] end
@@ -172,7 +173,7 @@ function M.compile(facts, host, want)
   clone(steps, facts)
   steps:add("guest", "command", "close_range", { 3, 0xffffffff, "cloexec" })
   steps:add("guest", "command", "prctl", { "set_dumpable", 0 })
-  join(steps, host.differ, facts.spec.network)
+  join(steps, host.differ, facts)
   become_root(steps, facts, host)
   if want.user then steps:add("guest", "user", "lookup_user", { "/", want.user }, { save = "$user" }) end
   if want.terminal then

@@ -88,6 +88,13 @@ local finders = {
   ipv6 = function(f) return f:stat("/proc/net/if_inet6") ~= nil end,
   -- Where that network has routes to, as netns.pool takes them.
   host_networks = function() return require("netns.pool").host_networks() or {} end,
+  -- The programs of netns.helper that are installed, and whether we may open the device that they need: "open", "closed" or
+  -- "missing".
+  helpers = function() return { pasta = find_program("pasta"), slirp4netns = find_program("slirp4netns") } end,
+  tun = function()
+    local ok, err = S.access("/dev/net/tun", "r, w")
+    return ok and "open" or err.NOENT and "missing" or "closed"
+  end,
   -- Name servers that a container can reach as well: not those of the host's loopback. Where systemd's is there, the ones
   -- that it asks.
   name_servers = function()
@@ -112,8 +119,6 @@ local finders = {
     table.sort(links)
     return links
   end,
-  -- Whether what bridges carry comes by the tables of IPv6.
-  filters_bridges = function() return (must.text "/proc/sys/net/bridge/bridge-nf-call-ip6tables" or ""):find "^1" ~= nil end,
   nice = function() return must("luge's own niceness", S.getpriority("process")) end,
   own_cpus = own_cpus,
   oom_score = function() return tonumber(must.text "/proc/self/oom_score_adj") or 0 end,
@@ -142,6 +147,13 @@ function methods:stat(path)
     self.seen[path] = known
   end
   return known or nil
+end
+
+--- The type of what lies at a host path, "directory", "file"…; nil when there is nothing. Cheaper than all of stat.
+function methods:kind(path)
+  local known = self.seen[path]
+  if known == nil then return (must.look(path, S.filetype(path))) end
+  return known and known.type or nil
 end
 
 --- Whether a directory on the way to a host path is closed to the caller, who then cannot tell what is there.

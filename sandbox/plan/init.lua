@@ -57,6 +57,17 @@ local function accounts_root(c, root)
   if root.type == "host" then return "/" end
 end
 
+-- Whether the container's own files can name nobody but whom the plan found, so that the child need not look again.
+local function user_is_known(c)
+  local root = c.spec.root
+  if root.type ~= "system" and (root.type ~= "directory" or root.upper or root.overlay) then return false end
+  for _, mount in ipairs(c.spec.mounts) do
+    local target = mount.target
+    if target == "/etc" or target == "/etc/passwd" or target == "/etc/group" then return false end
+  end
+  return true
+end
+
 -- Who the user is, as far as it can be known before the container exists; the child looks again.
 local function find_user(c)
   local want, root = c.spec.user, c.spec.root
@@ -138,7 +149,7 @@ end
 -- A first process that is not luge's own may shed the signal that ends it with its luge; and a detached container is
 -- asked for by others. The lock's file then says who it is.
 local function note_process(c)
-  if c.spec.init and not c.options.detach then return end
+  if c.spec.init and not c.options.detach and not c.options.group then return end
   c.steps:add("attach", "name", "note_process", { "$lock.name", "$child" })
 end
 
@@ -203,7 +214,7 @@ function M.compile(spec, facts, options)
   take_names(c)
   cgroups.plan(c)
   namespaces.clone(c)
-  cgroups.attach(c)
+  cgroups.enter(c)
   users.plan(c)
   keep_namespaces(c)
   note_process(c)
@@ -223,9 +234,10 @@ function M.compile(spec, facts, options)
   process.seal(c)
   mark_optional(steps, spec.optional)
   if #c.faults > 0 then return nil, c.faults end
-  return { steps = in_order(steps.list), ids = c.ids, user = c.user, home = c.home, constants = c.constants,
-    new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal,
-    network = c.network, firewall = c.firewall, takes_ranges = c.ids.range ~= nil or c.network ~= nil or spec.network.pod ~= nil }
+  return { steps = in_order(steps.list), ids = c.ids, user = c.user, user_is_known = user_is_known(c), home = c.home,
+    constants = c.constants, new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal,
+    network = c.network, firewall = c.firewall, takes_ranges = c.ids.range ~= nil or c.network ~= nil or c.shared ~= nil
+      or spec.network.pod ~= nil }
 end
 
 return M

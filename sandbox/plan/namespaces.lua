@@ -40,7 +40,7 @@ function M.clone(c)
   local namespaces = c.spec.namespaces
   network.clone(c)
   local flags = {}
-  if c.ids.userns then flags[1] = CLONE.user end
+  if c.ids.userns and not c.shared then flags[1] = CLONE.user end
   for _, kind in ipairs(KINDS) do
     local value = namespaces[kind]
     if kind == "net" and not is_path(value) then value = network.is_own(c.spec.network) or "host" end
@@ -60,9 +60,13 @@ function M.clone(c)
       if kind == "pid" then c.new_pid = true end
     end
   end
-  c.steps:add("clone", "namespaces", "clone3",
-    { { flags = table.concat(flags, ", "), exit_signal = "chld", pidfd = true, cgroup = c.cgroup.fd } },
-    { save = "$child" })
+  local how = { flags = table.concat(flags, ", "), cgroup = c.cgroup.fd }
+  if c.shared then
+    c.steps:add("clone", "namespaces", "clone_within", { c.shared, how }, { save = "$child" })
+  else
+    how.exit_signal, how.pidfd = "chld", true
+    c.steps:add("clone", "namespaces", "clone3", { how }, { save = "$child" })
+  end
 end
 
 --- Joins other than of the pid namespace.

@@ -39,9 +39,9 @@ end
 
 local function hide(c, why, tree, prefix, names)
   for _, name in ipairs(names) do
-    local st = c.facts:stat(prefix .. name)
-    if st then
-      local cover = st.type == "directory" and M.nothing(c, why) or M.null(c, why)
+    local kind = c.facts:kind(prefix .. name)
+    if kind then
+      local cover = kind == "directory" and M.nothing(c, why) or M.null(c, why)
       c.steps:add("guest", why, "move_mount", { cover, "", tree, name, "f_empty_path" })
     end
   end
@@ -62,7 +62,7 @@ function M.proc(c, mount, attach)
   attach(c, mount, tree)
   hide(c, why, tree, "/proc/", HIDDEN_PROC)
   for _, name in ipairs(READONLY_PROC) do
-    if c.facts:stat("/proc/" .. name) then
+    if c.facts:kind("/proc/" .. name) then
       local fd = steps:open("guest", why, "ro", "open_tree", { tree, name, "clone, cloexec, recursive" })
       steps:add("guest", why, "mount_setattr", { fd, "", "empty_path, recursive", { attr_set = "rdonly" } })
       steps:add("guest", why, "move_mount", { fd, "", tree, name, "f_empty_path" })

@@ -5,6 +5,8 @@
 -- layer, `args` its arguments. What only the run knows is a symbol: "$name" alone is a value (a descriptor, a
 -- number), "${name}" inside a longer string is its text, "${name+5}" a number added to it.
 
+local walk = require "luge.resolve"
+
 local M = {}
 M.__index = M
 
@@ -28,7 +30,7 @@ end
 function M:open(where, why, hint, op, args)
   self.fds = self.fds + 1
   local symbol = "$fd." .. hint .. self.fds
-  self:add(where, why, op, args, { save = symbol })
+  self:add(where, why, op, args).save = symbol
   return symbol
 end
 
@@ -63,54 +65,9 @@ local function resolve_string(text, symbols)
   end))
 end
 
-local function shallow_copy(value)
-  local copy = {}
-  for k, v in next, value do copy[k] = v end
-  return copy
-end
-
--- Every text and table of every step comes by here at each start, on the child's side while the parent waits.
-local type, next, find = type, next, string.find
-
 --- The value with its symbols replaced; a table without any is itself. `{ literal = text }` is text in which no
 -- symbol is looked for.
-local function resolve(value, symbols)
-  if type(value) == "string" then
-    return find(value, "$", 1, true) and resolve_string(value, symbols) or value
-  elseif type(value) ~= "table" then
-    return value
-  end
-  if value.literal then return value.literal end
-  local copy
-  for k, v in next, value do
-    local kind, resolved = type(v), v
-    if kind == "table" then
-      resolved = resolve(v, symbols)
-    elseif kind == "string" and find(v, "$", 1, true) then
-      resolved = resolve_string(v, symbols)
-    end
-    if resolved ~= v then
-      copy = copy or shallow_copy(value)
-      copy[k] = resolved
-    end
-  end
-  return copy or value
-end
-M.resolve = resolve
-
--- The same for the arguments of a step, which are counted: twice as quick as asking for the next key.
-local function resolve_list(list, n, symbols)
-  local copy
-  for i = 1, n do
-    local value = list[i]
-    local resolved = resolve(value, symbols)
-    if resolved ~= value then
-      copy = copy or table.move(list, 1, n, 1, {})
-      copy[i] = resolved
-    end
-  end
-  return copy or list
-end
+function M.resolve(value, symbols) return walk.resolve(value, symbols, resolve_string) end
 
 -- "mkdirat" is S.mkdirat, "nl.up" is S.nl.up.
 local function operation(S, op)
@@ -122,16 +79,15 @@ end
 
 --- Whether a step may fail so: `optional` is true, or the number of the one error that may be.
 function M.accepts(step, err) return step.optional == true or step.optional ~= nil and err.errno == step.optional end
+
 --- Takes back what a step did: its undo, { op, args }.
 function M.undo(S, undo, symbols)
-  return operation(S, undo[1])(table.unpack(resolve(undo[2], symbols)))
+  return walk.apply(undo[2], symbols, resolve_string, operation(S, undo[1]))
 end
 
 --- Runs one step with the functions of `S`; returns its value, or nil and the error.
 function M.run(S, step, symbols)
-  local args = step.args
-  local n = args.n or #args
-  local value, err, number = operation(S, step.op)(table.unpack(resolve_list(args, n, symbols), 1, n))
+  local value, err, number = walk.apply(step.args, symbols, resolve_string, operation(S, step.op))
   if value == nil then return nil, err, number end
   if step.save then symbols[step.save:sub(2)] = value end
   return value

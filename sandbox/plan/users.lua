@@ -186,7 +186,7 @@ end
 -- steps until it needs a descriptor of theirs.
 function M.plan(c)
   local ids = c.ids
-  if not ids.userns then return end
+  if not ids.userns or c.shared then return end -- one that is shared has them
   local last
   if needs_helper(c) then
     with_helper(c, c.facts.newuidmap, ids.uids)

@@ -321,8 +321,11 @@ function M.finish(merged, profile_name, facts, complain)
   devices(spec)
   identity(spec, facts, complain)
   user(spec, facts, complain)
-  if spec.network.type == "internet" then
-    spec.network = require "sandbox.profile.finish_firewall".internet()
+  if spec.network.type == "user" then spec.network = require "sandbox.profile.finish_network".expand(spec.network) end
+  if spec.network.type == "private" then
+    spec.network = require "sandbox.profile.finish_network".private(spec.network, complain)
+  elseif spec.network.type == "internet" then
+    spec.network = require "sandbox.profile.finish_firewall".internet(facts, complain)
   elseif spec.network.type == "table" then
     require "sandbox.profile.finish_network".finish(spec.network, complain)
   end

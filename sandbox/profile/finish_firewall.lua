@@ -4,8 +4,16 @@
 
 local M = {}
 
---- The table that network = "internet" stands for.
-function M.internet()
+--- The table that network = "internet" stands for: a wire to the host, or a helper for whoever has no power over the host's
+-- network.
+function M.internet(facts, complain)
+  if facts.net_admin == false then
+    local finish_network = require "sandbox.profile.finish_network"
+    local network = finish_network.expand { egress = { internet = true, allow = {} } }
+    finish_network.finish(network, complain)
+    network.word = "internet"
+    return network
+  end
   return { type = "table", word = "internet", hosts = {}, dns = {}, publish = {},
     interfaces = { { type = "veth", name = "eth0", address = "auto", address6 = "auto", gateway = "auto", gateway6 = "auto",
       nat = true } },
@@ -29,6 +37,13 @@ local function meets(a, b)
   return not a.host.address or not b.host.address or a.host.address == b.host.address
 end
 
+-- Where no interface has an end on the host, its helper publishes (netns.plan_user).
+local function by_helper(network)
+  for _, interface in ipairs(network.interfaces) do
+    if interface.type == "user" then return true end
+  end
+end
+
 -- publish[i].to = { { family =, interface = index }… }: where each leads.
 local function publish(network, complain)
   for i, entry in ipairs(network.publish) do
@@ -39,7 +54,7 @@ local function publish(network, complain)
       local at = (not entry.host.family or entry.host.family == family) and reachable(network, family)
       if at then entry.to[#entry.to + 1] = { family = family, interface = at } end
     end
-    if #entry.to == 0 then
+    if #entry.to == 0 and not by_helper(network) then
       complain(keys, "no interface has an address that the host reaches" .. (entry.host.family and (" by IPv%d"):format(
         entry.host.family == "inet" and 4 or 6) or ""), 'interfaces = { veth { } }, or a bridge with gateway = "auto"')
     end

@@ -63,6 +63,24 @@ local function one(interface, say)
   end
 end
 
+--- { type = "user", … } as the network that it is short for.
+function M.expand(network)
+  return { type = "table", publish = network.publish or {}, egress = network.egress or false,
+    hosts = network.hosts or {}, dns = network.dns or {},
+    interfaces = { { type = "user", backend = network.backend, name = network.name, mtu = network.mtu, mac = network.mac } } }
+end
+
+--- A group's own network: one interface, whose addresses are those of the container's place among the others.
+function M.private(network, complain)
+  if not network.place then
+    complain({ "network" }, '"private" is the network of a group, and this is none',
+      'return group { network = "private", containers = { … } }, or write network = { interfaces = {} }')
+  end
+  local addresses = require("netns.plan_shared").addresses(network.place or 1)
+  return { type = "table", private = true, publish = {}, egress = false, hosts = {}, dns = {}, interfaces = {
+    { type = "private", name = "eth0", address = addresses.address, address6 = addresses.address6 } } }
+end
+
 --- network: spec.network, a table's; complain as of sandbox.profile.finish.
 function M.finish(network, complain)
   local taken = { lo = "the loopback" }

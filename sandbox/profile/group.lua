@@ -2,17 +2,10 @@
 -- sandbox.profile.group: a profile that is a group of containers: one of them (FILE.lua:NAME), or all with their order.
 
 local schema = require "sandbox.profile.schema"
+local networks = require "sandbox.profile.group_network"
 local validate = require "sandbox.profile.validate"
 
 local M = {}
-
--- ---- the seam to networks ----
-
---- Gives a container of a group the group's network, unless it says its own. value: the merged container, not finished
--- yet; network: the group's, checked, or what it is without a word.
-function M.join_network(value, network)
-  if value.network == nil then value.network = { type = network.type } end
-end
 
 -- ---- the group itself ----
 
@@ -54,6 +47,7 @@ local function check(value, origins, text, faults)
       own.containers[name] = nil
     end
   end
+  own.network.places = sorted(own.containers)
   local function complain(...) add_fault(layer, value, faults, ...) end
   return own, complain
 end
@@ -220,6 +214,9 @@ function M.build(value, origins, base, build, request, text)
   local group = { type = "group", name = own.name or base, main = own.main, parallel = own.parallel, members = {} }
   check_main(own, group, complain)
   build_members(own, group, build, faults)
+  if #faults == 0 then
+    networks.needs(group.members, sorted(group.members), function(name, needed) group.members[name].needs[needed] = "started" end)
+  end
   for _, name in ipairs(sorted(group.members)) do
     check_needs(group.members[name], group, complainer(group.members[name], faults))
   end
@@ -228,6 +225,10 @@ function M.build(value, origins, base, build, request, text)
       "one of them must start without the next")
   end
   if #faults > 0 then return nil, faults end
+  group.shares = networks.shares(group.members)
+  for _, name in ipairs(sorted(group.members)) do
+    group.members[name].peers = networks.peers(group.members, sorted(group.members), name)
+  end
   group.order = start_order(group)
   link(group)
   return group

@@ -38,7 +38,7 @@ local function build_one(raw, origins, info, request, how)
       raw = { [0] = layer.raw },
       layer = layer, message = message, hint = hint, part = "value" }
   end
-  if how.network then require "sandbox.profile.group".join_network(merged.value, how.network) end
+  if how.network then require "sandbox.profile.group_network".join(merged.value, how.network, how.member) end
   local spec = finish.finish(merged, how.base, facts, complain)
   if next(spec.needs) and not how.member then
     complain({ "needs" }, "names containers of a group, and this is none", "return group { containers = { … } }, or leave it out")

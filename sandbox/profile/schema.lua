@@ -272,14 +272,15 @@ local limits = record { name = "limits",
     '"/ci"'),
 }
 
-local network = typed { name = "network", words = { "none", "host", "internet", "private" }, table = "table",
-  takes = { "none", "host", "internet", "private", "table", record = function() return M.network end } }
+local network = typed { name = "network", words = { "none", "host", "internet", "private", "user" }, table = "table",
+  takes = { "none", "host", "internet", "private", "user", "table",
+    record = function(kind) return kind == "user" and M.network_user or M.network end } }
 local network_kinds
-M.network, network_kinds = require "sandbox.profile.schema_network" { record = record, typed = typed, list = list, map = map,
-  choice = choice }
+M.network, network_kinds, M.network_user = require "sandbox.profile.schema_network" { record = record, typed = typed,
+  list = list, map = map, choice = choice }
 for name, kind in pairs(network_kinds) do
   kind.name = name
-  if kind.example then kinds[name] = kind end -- "user" is a field as well
+  if kind.example then kinds[name] = kind end -- "user" is a field as well: { type = "user" }
 end
 
 -- The smallest file holds two of the largest records (sandbox.container.log).
@@ -384,9 +385,8 @@ M.container = record { name = "container", example = 'container { command = { "t
   { "limits", limits, example = '{ wall = "10m", open_files = 256 }',
     doc = "What it may use up; false lifts a limit." },
   { "network", network, default = { type = "none" }, shown = '"none"', example = '"none"',
-    doc = '"none" (only a loopback of its own), "host", "internet" (what is neither the host nor private), or a table.',
-    enforced = function(v) return v.type ~= "private" end,
-      because = 'write "none", "host", "internet" or a table of interfaces, or leave it out' },
+    doc = '"none" (only a loopback of its own), "host", "internet" (what is neither the host nor private), "private" (a group\'s '
+      .. 'own), "user" (by pasta or slirp4netns), or a table.' },
   { "stop", record { name = "stop", positional = { "signal", "grace" },
       { "signal", "signal", default = "TERM", example = '"INT"', doc = "The signal that asks it to end." },
       { "grace", "duration", default = 10, shown = '"10s"', unit = "seconds", example = '"30s"',
@@ -422,8 +422,7 @@ M.group = record { name = "group", example = 'group { containers = { a = contain
       .. "other needs while it runs; its exit code is 1 when one has failed." },
   { "network", network, default = { type = "none" }, shown = '"none"', example = '"host"',
     doc = "The network of those of its containers that say none.",
-    enforced = function(v) return v.type == "none" or v.type == "host" end,
-      because = 'write "none" or "host", or leave it out' },
+    enforced = function(v) return v.type ~= "internet" end, because = 'write "private", "none", "host" or a table' },
   { "parallel", "integer", min = 1, shown = "no bound", example = "2",
     doc = "How many run at once, those that others need while they run not counted; beside a main, how many start at once." },
 }

@@ -72,9 +72,11 @@ return function(make)
           { "address6", "cidr6", example = '"fd00:1::1/64"', doc = "Its IPv6 address there." },
           { "mac", "mac", example = '"02:00:00:00:00:08"', doc = "Its Ethernet address." } },
         required = true, example = '{ name = "eth1", address = "10.1.0.1/24" }', doc = "The other end." } },
-    user = record { doc = "The outside world by an installed helper, for ordinary users.",
-      { "backend", make.choice { "pasta", "slirp4netns" }, required = true, enforced = false,
-        because = "leave it out: this version runs no helpers", example = '"pasta"', doc = "The helper." } },
+    user = record { positional = { "backend" },
+      doc = "The outside world by an installed program that luge starts and watches, pasta or slirp4netns, as an ordinary user "
+        .. "too: what the container sends is the program's own. It gives addresses and routes; the host's loopback is not reached.",
+      { "backend", make.choice { "pasta", "slirp4netns" }, shown = "the one that is installed, pasta before slirp4netns",
+        example = '"pasta"', doc = "The program." }, name, mtu, mac },
   }
 
   local interfaces = list(typed { name = "interface", takes = setmetatable({ "veth", "bridge", "macvlan", "link", "user" },
@@ -109,7 +111,8 @@ return function(make)
     { "log", "boolean", default = false, example = "true", doc = "Each destination that is denied is reported, once." } }
 
   local function rate(direction, what)
-    return { direction, "rate", unit = "bytes a second", example = '"10mbit"', doc = what .. ", bits in a second: kbit, mbit, gbit." }
+    return { direction, "rate", unit = "bytes a second", example = '"10mbit"',
+      doc = what .. ", bits in a second: kbit, mbit, gbit." }
   end
   local bandwidth = record { name = "bandwidth", rate("down", "The most that it receives"), rate("up", "The most that it sends"),
     { "burst", "size", unit = "bytes", min = 2048, shown = "4 ms of the rate, at least 16K", example = '"64K"',
@@ -138,5 +141,13 @@ return function(make)
         end
       end
     end }
-  return network, kinds
+  -- { type = "user", … } is short for a network of that one interface.
+  local user = record { name = "network", doc = kinds.user.doc }
+  for i, field in ipairs(kinds.user) do user[i] = field end
+  for _, field in ipairs(network) do
+    if field[1] == "publish" or field[1] == "hosts" or field[1] == "dns" then user[#user + 1] = field end
+  end
+  user[#user + 1] = { "egress", egress, off = true, default = false, shown = "false", example = "{ internet = true }",
+    doc = "Where it may connect to; false: wherever luge may." }
+  return network, kinds, user
 end

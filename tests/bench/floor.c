@@ -52,6 +52,7 @@ static struct {
 	int tree; /* the root as a detached mount, idmapped by the parent while the child waits */
 	int dev;  /* /dev as a detached mount */
 	const char *pids;
+	int tasks;
 	char cgroup[256];
 } floor_job = {.tree = -1, .dev = -1};
 
@@ -268,6 +269,9 @@ static void run_child(int go)
 
 	if (read(go, &byte, 1) != 1)
 		_exit(98);
+	/* By itself: its number in cgroup.procs would cost a grace period of RCU. */
+	if (floor_job.pids)
+		MUST(write(floor_job.tasks, "0", 1));
 	if (floor_job.matched) {
 		MUST(setresgid(0, 0, 0));
 		MUST(setresuid(0, 0, 0));
@@ -312,18 +316,18 @@ static void write_cgroup(const char *file, const char *text)
 
 static void make_cgroup(void)
 {
+	char path[300];
+
 	snprintf(floor_job.cgroup, sizeof(floor_job.cgroup), "%s/floor-%d", floor_job.pids,
 		 getpid());
 	MUST(mkdir(floor_job.cgroup, 0755));
 	write_cgroup("pids.max", "1025");
-}
-
-static void enter_cgroup(pid_t child)
-{
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%d", child);
-	write_cgroup("cgroup.procs", pid);
+	snprintf(path, sizeof(path), "%s/tasks", floor_job.cgroup);
+	floor_job.tasks = open(path, O_WRONLY | O_CLOEXEC);
+	if (floor_job.tasks >= 0)
+		return;
+	snprintf(path, sizeof(path), "%s/cgroup.procs", floor_job.cgroup); /* version 2 */
+	floor_job.tasks = (int)MUST(open(path, O_WRONLY | O_CLOEXEC));
 }
 
 static void map_ids(pid_t child)
@@ -399,8 +403,6 @@ int main(int argc, char **argv)
 
 	if (pid == 0)
 		run_child(go[0]);
-	if (floor_job.pids)
-		enter_cgroup(pid);
 	if (floor_job.matched)
 		map_ids(pid);
 	MUST(write(go[1], "x", 1));

@@ -7,22 +7,24 @@
 
 local S = require "syscall"
 local request = require "sandbox.cli.request"
+local furnish = require "sandbox.container.furnish"
 local launch = require "sandbox.container.launch"
 local guest = require "sandbox.container.guest"
 local run = require "sandbox.cli.run"
 
 local PROFILE, RUNS = arg[1], tonumber(arg[2] or "60")
 
--- { mark, what lies between the mark before and this one }; the marks of the child lie beside the parent's.
+-- { mark, what lies between the mark before and this one }; the marks of the child, where it is a copy of luge, lie beside
+-- the parent's.
 local PARENT = {
   { "profile", "load, check and merge the profile" },
   { "plan", "plan" },
   { "launch", "name and state directory" },
-  { "clone", "steps before the clone: locks, descriptors" },
-  { "cloned", "clone3: the new namespaces" },
+  { "orders", "steps before the clone: locks, descriptors" },
+  { "clone", "the stage's orders" },
+  { "cloned", "clone3: the new namespaces, the stage executed" },
   { "maps", "id maps" },
   { "attached", "attach steps: sources of mounts" },
-  { "orders", "the stage's orders, for the child" },
   { "started", "until the stage says that the command runs" },
   { "gone", "until the container has ended" },
   { "done", "undo, exit code" },
@@ -49,10 +51,11 @@ local function instrument(mark)
   around(request, "load", "begin", "profile", mark)
   around(request, "plan", nil, "plan", mark)
   around(launch, "run", "launch", "done", mark)
+  around(furnish, "orders", "orders", nil, mark)
   around(S, "clone3", "clone", nil, mark)
+  around(S, "clone3_exec", "clone", "cloned", mark)
   around(S, "send", nil, "maps", mark)
-  around(S, "sendmsg", nil, "orders", mark)
-  around(guest, "expected_orders", "attached", nil, mark)
+  around(S, "sendmsg", nil, "attached", mark)
   around(S, "waitid", "gone", nil, mark)
   -- The first message that the child hears says that the maps are written; the parent hears messages as well.
   local run_guest, is_next = guest.run, false

@@ -15,7 +15,8 @@ return function(t)
   local M = {}
 
   S.prctl("set_child_subreaper", 1)
-  local scratch = ("%s/luge-box-%d"):format(os.getenv "TMPDIR" or "/tmp", S.getpid())
+  -- Numbers of processes come again.
+  local scratch = ("%s/luge-box-%d-%x"):format(os.getenv "TMPDIR" or "/tmp", S.getpid(), S.clock_gettime "realtime" * 1000 // 1 | 0)
   M.state = scratch
   t.must(S.mkdir(scratch, "0700"))
   -- The directory goes with the script, whichever way it ends.

@@ -255,6 +255,45 @@ test("the host's loopback is not reached where a port is published on it", funct
   t.equal({ received(r4, "honest"), received(r6, "honest") }, { { "honest" }, { "honest" } })
 end)
 
+-- A frame may say that it is for the loopback, from any wire; what leads a port on elsewhere comes before the kernel would mind.
+test("a port that is published on the loopback is not reached from outside", function()
+  local g, there = wire(2), outside()
+  put(g, { publish = { { proto = "udp", address = "127.0.0.1", port = 70, to = g.own, to_port = 7, link = 1 },
+    { proto = "udp", port = 80, to = g.own, to_port = 7, link = 1 } } })
+  t.must(S.writefile("/proc/sys/net/ipv4/conf/lg2/route_localnet", "1"))
+  local inside = receiver(g.ns, "inet", 7)
+  local stranger = { ns = there, mac = t.must(nl.link("eth0", there)).mac }
+  local mac, send = t.must(nl.link "up0").mac, sender(stranger)
+  send(frame(mac, stranger.mac, "ip", ip4("192.0.2.9", "127.0.0.1", udp4(70, "loopback"))),
+    frame(mac, stranger.mac, "ip", ip4("192.0.2.9", "127.0.0.1", udp4(80, "every address"))),
+    frame(mac, stranger.mac, "ip", ip4("192.0.2.9", "192.0.2.1", udp4(80, "honest"))))
+  t.equal(received(inside, "honest"), { "honest" })
+  -- The host itself does.
+  local own = t.must(S.socket("inet", "dgram"))
+  t.must(S.sendto(own, "host", nil, { family = "inet", addr = "127.0.0.1", port = 70 }))
+  received(inside, "host")
+end)
+
+test("a network that it routes for has no more rights than itself", function()
+  bridge()
+  local g, there = guest(2, "lab"), outside()
+  g.described.behind = { "10.6.0.0/16", "fd06::/64" }
+  put(g, { egress = { allow = { { cidr = "10.5.0.1", port = 7 }, { cidr = "fd05::1", port = 7 } } } })
+  t.must(nl.route { to = "10.6.0.0/16", via = g.own })
+  t.must(nl.route { to = "fd06::/64", via = g.own6 })
+  local r4, r6 = receiver(here(), "inet", 9), receiver(here(), "inet6", 9)
+  local out, last4, last6 = receiver(there, "inet", 9), receiver(here(), "inet", 7), receiver(here(), "inet6", 7)
+  local mac, send = "02:00:00:00:00:fe", sender(g)
+  send(frame(mac, g.mac, "ip", ip4("10.6.0.5", "10.5.0.1", udp4(9, "host"))),
+    frame(mac, g.mac, "ip", ip4("10.6.0.5", "192.0.2.9", udp4(9, "outside"))),
+    frame(mac, g.mac, "ip6", ip6("fd06::5", "fd05::1", 17, udp6("fd06::5", "fd05::1", 9, "host"))),
+    frame(mac, g.mac, "ip", ip4("10.6.0.5", "10.5.0.1", udp4(7, "end"))),
+    frame(mac, g.mac, "ip6", ip6("fd06::5", "fd05::1", 17, udp6("fd06::5", "fd05::1", 7, "end"))))
+  t.equal({ received(last4, "end"), received(last6, "end") }, { { "end" }, { "end" } })
+  t.equal({ S.recv(r4, 100) or "nothing", S.recv(r6, 100) or "nothing", S.recv(out, 100) or "nothing" }, { "nothing", "nothing", "nothing" })
+  t.equal(denied(g), 3)
+end)
+
 -- ---- round egress ----
 
 -- A datagram in two pieces of IPv4; the first has so many bytes.
@@ -320,6 +359,36 @@ test("a limit on what it sends does not open the way for lies", function()
   put(g, { egress = { allow = { { cidr = "10.5.0.1" }, { cidr = "fd05::1" } } } })
   lies(g, { ns = here(), own = "10.5.0.1", own6 = "fd05::1" }, t.must(nl.link(g.link)).mac)
   t.ok(t.must(nl.qdiscs { link = "ifb-2" })[1].packets >= 2, "it went by the ifb")
+end)
+
+test("a router sends for the networks behind it, and for no others", function()
+  bridge()
+  local router, host = guest(2, "lab"), guest(3, "lab")
+  router.described.behind = { "10.6.0.0/16", "fd06::/64" }
+  put(router)
+  put(host)
+  local send = sender(router)
+  local r4, r6 = receiver(host.ns, "inet", 7), receiver(host.ns, "inet6", 7)
+  local function four(from, text) return frame(host.mac, router.mac, "ip", ip4(from, host.own, udp4(7, text))) end
+  local function six(from, text) return frame(host.mac, router.mac, "ip6", ip6(from, host.own6, 17, udp6(from, host.own6, 7, text))) end
+  apart.inside(host.ns, function()
+    for _, name in ipairs { "all", "eth0" } do S.writefile(("/proc/sys/net/ipv4/conf/%s/rp_filter"):format(name), "0") end
+  end)
+  send(four("10.7.0.1", "other"), four("10.6.1.1", "behind"), four(router.own, "own"), six("fd07::1", "other"), six("fd06::1", "behind"),
+    six(router.own6, "own"))
+  t.equal({ received(r4, "own"), received(r6, "own") }, { { "behind", "own" }, { "behind", "own" } })
+  t.equal(spoofed(router), 2)
+  -- What it sends for them is under its egress too.
+  local there = outside()
+  t.must(nl.route { to = "10.6.0.0/16", via = router.own })
+  local far, at_host = receiver(there, "inet", 7), receiver(here(), "inet", 7)
+  put(router, { egress = { allow = { { cidr = "10.5.0.1" }, { cidr = "192.0.2.9", port = 8 } } } })
+  send(frame("02:00:00:00:00:fe", router.mac, "ip", ip4("10.6.1.1", "192.0.2.9", udp4(7, "out"))),
+    frame("02:00:00:00:00:fe", router.mac, "ip", ip4("10.6.1.1", "192.0.2.1", udp4(7, "host"))),
+    frame("02:00:00:00:00:fe", router.mac, "ip", ip4(router.own, "10.5.0.1", udp4(7, "end"))))
+  t.equal(received(at_host, "end"), { "end" })
+  t.equal(S.recv(far, 100), nil)
+  t.equal(denied(router), 2)
 end)
 
 test("isolated ports of a bridge do not meet by way of the host", function()

@@ -31,6 +31,11 @@ local function look(_, path)
   return found(DIRECTORIES, path, "directory", owner) or found(FILES, path, "file", owner)
 end
 
+local function kind(_, path)
+  local st = look(nil, path)
+  return st and st.type
+end
+
 local function look_in_root(_, _, path)
   return found(IN_ROOT, path, "directory", 0) or found({ "/etc/passwd" }, path, "file", 0)
 end
@@ -48,7 +53,7 @@ local function host(root, kernel)
     sys_nice = root, nice = 0, oom_score = 0, own_cpus = { 0, 1, 2, 3 },
       capabilities = require("sandbox.profile.capabilities").NAMES,
     newuidmap = false, newgidmap = false, subuid = {}, subgid = {}, given_ranges = {}, stdin_is_terminal = false,
-    cgroups = cgroups(root), stat = look, link = function(_, path) return LINKS[path] end, stat_in_root = look_in_root, lstat_in_root = look_in_root,
+    cgroups = cgroups(root), stat = look, kind = kind, link = function(_, path) return LINKS[path] end, stat_in_root = look_in_root, lstat_in_root = look_in_root,
     lookup_user = function(_, _, want) return { uid = want.uid, gid = want.gid, home = "/", groups = {} } end,
     rlimit = function() return { soft = 1024, hard = 4096 } end, closed_above = function() return false end,
     setid_below = function() return nil end }

@@ -225,6 +225,28 @@ d.test("detached: clients wait through the runs, and descriptors do not grow", f
   d.nothing_left()
 end)
 
+d.test("detached: one whose next run is on its way is seen, logged, and stopped for good", function()
+  local dir = t.dir "0755"
+  -- Of the second start the script waits: its luge is between the pause and the container.
+  t.write(dir .. "/slow.lua", ([[
+    local S, here = require "syscall", %q
+    if not S.stat(here .. "/first") then return S.open(here .. "/first", "creat, wronly, cloexec", "0644") end
+    S.open(here .. "/waits", "creat, wronly, cloexec", "0644")
+    while not S.stat(here .. "/go") do S.nanosleep(0.002) end]]):format(dir), "0644")
+  local body = policy(FAST) .. (", hooks = { prepare = %q }"):format(dir .. "/slow.lua")
+  d.start("det-r", { shell = "echo run; exit 3", body = body })
+  d.until_true("the second start", function() return S.stat(dir .. "/waits") end)
+  local row = d.seen "det-r"
+  t.ok(row, "ps does not know it")
+  t.equal({ row.state, row.pid, row.restarts }, { "restarting", t.json.null, 1 })
+  t.equal(d.ok("logs", "det-r"), "run\n")
+  t.write(dir .. "/go", "")
+  d.ok("stop", "det-r")
+  t.equal(d.seen "det-r".state, "ended")
+  d.ok("rm", "det-r")
+  d.nothing_left()
+end)
+
 d.test("detached: a luge that is killed in a run or a pause leaves nothing that gc does not take", function()
   for _, when in ipairs { "running", "restarting" } do
     d.start("det-r", { shell = when == "running" and "exec sleep 1000" or "exit 3", body = policy(FOR_EVER) })

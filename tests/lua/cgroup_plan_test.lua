@@ -19,7 +19,7 @@ local function plan(described, body, options)
       disk = function(_, path) return path ~= "/tmp" and "254:0" or nil end } }
   function c:fault(path, message, hint) self.faults[#self.faults + 1] = { path = path, message = message, hint = hint } end
   cgroups.plan(c)
-  cgroups.attach(c)
+  cgroups.enter(c)
   return c
 end
 
@@ -117,11 +117,16 @@ t.test("hybrid: each limit where its controller is, born in the one, put into th
   t.equal({ c.cgroup.attached, c.cgroup.fd ~= nil }, { true, true })
   t.equal(c.cgroup.dirs, { memory = { version = 1, path = C .. "/memory/luge/${name}" },
     pids = { version = 1, path = C .. "/pids/luge/${name}" }, hugetlb = { version = 2, path = C .. "/unified/luge/${name}" } })
-  local attach = {}
+  local opened = {}
   for _, step in ipairs(c.steps.list) do
-    if step.where == "attach" then attach[#attach + 1] = step.args[1] end
+    if step.op == "open" and step.args[1]:find "/tasks$" then opened[step.save] = step.args[1] end
+    if step.where == "guest" then
+      t.equal({ step.op, step.args[2] }, { "write", "0" })
+      opened[#opened + 1] = opened[step.args[1]]
+      opened[step.args[1]] = nil
+    end
   end
-  t.equal(attach, { C .. "/memory/luge/${name}/cgroup.procs", C .. "/pids/luge/${name}/cgroup.procs" })
+  t.equal(opened, { C .. "/memory/luge/${name}/tasks", C .. "/pids/luge/${name}/tasks" })
 end)
 
 t.test("version 2: one directory for all, none entered afterwards", function()
@@ -143,7 +148,7 @@ t.test("controllers on one mount share a directory; the cpuset's is filled", fun
 end)
 
 t.test("the report's figures get directories, a plain run only its limits", function()
-  t.equal(#ops(plan(hybrid, ""), "attach"), 1)
+  t.equal(ops(plan(hybrid, ""), "guest"), { "write" })
   local c = plan(hybrid, "", { report = true })
   for _, name in ipairs { "memory", "pids", "cpuacct", "io" } do t.ok(c.cgroup.dirs[name], name) end
   t.equal(plan(hosts.session(), "", { report = true }).cgroup.dirs, {}, "nothing may be made")

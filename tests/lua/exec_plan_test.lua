@@ -69,7 +69,7 @@ t.test("cgroups of both versions, and what luge does from outside", function()
   local attach = { { op = "writefile", args = { "/proc/${child}/oom_score_adj", "5" }, why = "limits.oom_score" } }
   local steps = plan.compile(facts { cgroups = { { version = 1 }, { version = 2 } }, attach = attach }, host(), {})
   t.equal(steps[1].args[1].cgroup, "$cgroup.2")
-  t.equal(steps[2].args, { "/proc/self/fd/${cgroup.1}/cgroup.procs", "${child}\n" })
+  t.equal({ steps[2].where, steps[2].args }, { "guest", { "/proc/self/fd/${cgroup.1}/tasks", "0" } })
   t.equal(steps[3].args, attach[1].args)
 end)
 

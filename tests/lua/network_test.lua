@@ -88,7 +88,7 @@ local WRONG = {
   { "bridge { 'lab', subnet = '10.5.0.0/31' }", "is no network of IPv4, 8 to 30 bits wide" },
   { "macvlan { 'e0', mode = 'bridged' }", "did you mean 'bridge'?" },
   { "link { 'x' }", "needs peer" },
-  { "{ type = 'user', backend = 'pasta' }", "is not enforced by this version of luge" },
+  { "{ type = 'user', backend = 'passt' }", "is not one of" },
   { "{ type = 'wifi' }", "is no interface" },
 }
 
@@ -99,6 +99,13 @@ for _, row in ipairs(WRONG) do
     t.contains(faults[1], row[2])
   end)
 end
+
+t.test("the internet is reached by a wire to the host, or by a helper where luge has no power over the host's network", function()
+  for power, kind in pairs { [true] = "veth", [false] = "user" } do
+    local network = p.spec("network = 'internet'", { facts = p.facts_with { net_admin = power } }).network
+    t.equal({ network.interfaces[1].type, network.interfaces[1].name, network.egress.internet }, { kind, "eth0", true })
+  end
+end)
 
 t.test("join and pod take a network as it is", function()
   t.contains(p.faults("network = { join = '/run/netns/x', interfaces = { veth { } } }")[1],

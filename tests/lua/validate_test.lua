@@ -327,7 +327,7 @@ local GOLDEN = {
     [=[limits: 5 is no table [luge help limits lists the fields]]=],
   } },
   { [[network = "lan"]], {
-    [=[network: "lan" is no network [it takes: none, host, internet, private]]=],
+    [=[network: "lan" is no network [it takes: none, host, internet, private, user]]=],
   } },
   { [[network = { interfaces = { veth { } }, publish = { { "80" } }, egress = { allow = { { host = "a.org" }, { port = 1 } } } }]], {
     [=[network.egress.allow[1].host: host = "a.org" is not enforced by this version of luge [write its addresses: cidr]]=],

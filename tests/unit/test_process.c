@@ -95,6 +95,60 @@ Test(process, clone3_refuses_wrong_use)
 			  "fails('BADF', clone3{ cgroup = 999999 })\n");
 }
 
+/* What a shell prints that is born as another program. */
+static const char born[] =
+	"function born(flags, script)\n"
+	"  local r, w = S.pipe()\n"
+	"  local sh = assert(S.open('/bin/sh', 'path'))\n"
+	"  local pid, fd, errno = S.clone3_exec({ flags = flags, pidfd = true }, sh,\n"
+	"    { 'sh', '-c', ('exec >/proc/self/fd/%d; '):format(w:getfd()) .. script }, { w })\n"
+	"  if not pid then return nil, fd, errno end\n"
+	"  w:close()\n"
+	"  local text, part = '', nil\n"
+	"  repeat part = assert(S.read(r)) text = text .. part until part == ''\n"
+	"  return text, assert(S.waitid('pidfd', fd)), fd\n"
+	"end\n";
+
+Test(process, clone3_exec_becomes_the_program_at_once)
+{
+	lua_State *L = state();
+
+	test_lua(L, born);
+	test_lua(L,
+		 "local text, ended, fd = born('', 'echo $#; test -e /proc/self/fd/1 && exit 7')\n"
+		 "if not text and ended.NOSYS then skip('no-clone3: a filter denies it') end\n"
+		 "assert(text == '0\\n' and ended.status == 7)\n"
+		 "fd:close()\n");
+}
+
+Test(process, clone3_exec_that_fails_leaves_nothing)
+{
+	test_lua(state(),
+		 "local dir, file = S.open('/', 'path'), S.memfd_create('empty')\n"
+		 "local pid, err = S.clone3_exec({ pidfd = true }, dir, { 'x' }, {})\n"
+		 "if not pid and err.NOSYS then skip('no-clone3: a filter denies it') end\n"
+		 "assert(not pid and err.ACCES)\n"
+		 "fails('NOEXEC', S.clone3_exec({ pidfd = true }, file, { 'x' }, {}))\n"
+		 "fails('BADF', S.clone3_exec({}, dir, { 'x' }, { 999999 }))\n"
+		 "fails('CHILD', S.waitid('all'))\n"
+		 "raises('the list is empty', S.clone3_exec, {}, dir, {}, {})\n"
+		 "raises('table expected', S.clone3_exec, {}, dir, { 'x' })\n"
+		 "raises('the child is a copy', S.clone3_exec, { flags = 'vm' }, dir, { 'x' }, "
+		 "{})\n");
+}
+
+Test(process_ns, clone3_exec_keeps_capabilities_in_a_new_user_namespace)
+{
+	lua_State *L = state();
+
+	test_lua(L, born);
+	test_lua(L, "local text, ended = born('newuser, newpid', 'cat /proc/self/status')\n"
+		    "if not text then skip('no-userns: clone3: ' .. tostring(ended)) end\n"
+		    "local effective, ambient = text:match('CapEff:%s*(%x+)'), "
+		    "text:match('CapAmb:%s*(%x+)')\n"
+		    "assert(effective == ambient and tonumber(effective, 16) ~= 0)\n");
+}
+
 Test(process_ns, clone3_makes_namespaces)
 {
 	test_lua(state(),

@@ -47,6 +47,16 @@ Test(stat, types_of_devices, .fini = scratch_remove)
 		 "assert((S.socketpair('unix', 'stream')):fstat().type == 'socket')\n");
 }
 
+Test(stat, filetype_says_the_type_alone, .fini = scratch_remove)
+{
+	test_lua(scratch_state(),
+		 "assert(S.mkdir('d') and S.symlink('d', 'l') and S.symlink('none', 'n'))\n"
+		 "assert(S.filetype('d') == 'directory' and S.filetype('l') == 'directory')\n"
+		 "assert(S.filetype('/dev/null') == 'char')\n"
+		 "fails('NOENT', S.filetype('n'))\n"
+		 "raises('NUL', S.filetype, 'd\\0')\n");
+}
+
 Test(stat, statx_takes_a_mask, .fini = scratch_remove)
 {
 	test_lua(scratch_state(),

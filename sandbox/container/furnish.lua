@@ -1,0 +1,346 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.container.furnish: the guest steps of a plan as orders for the stage
+--
+-- A copy of luge in the new namespaces (sandbox.container.guest) can take any step. But a copy costs: its page tables, each
+-- page that either side then writes to, its end. Where the stage knows all steps it takes them itself, before it seals,
+-- and is executed at the child's birth. They are the same steps, with the same arguments; here are the calls that they
+-- are made of, as in sandbox.container.orders. What is not here, or is asked for in a form that is not, the copy does.
+--
+-- A descriptor is known by its number before it is there: those of attach steps and of guest steps get the numbers from
+-- one that nothing else has.
+
+local S = require "syscall"
+local C = require "luge.stage"
+local I = require "sandbox.container.order_image"
+local Steps = require "sandbox.plan.steps"
+local guest = require "sandbox.container.guest"
+local orders = require "sandbox.container.orders"
+
+local M = {}
+
+local put, put_string, call, add, int, flags, mode = I.put, I.put_string, I.call, I.add, I.int, I.flags, I.mode
+local steps = setmetatable({}, { __index = orders.steps })
+
+local CLOEXEC, EMPTY_PATH, FDCWD = S.c.O.CLOEXEC, S.c.AT.EMPTY_PATH, C.fdcwd
+local DIRECTORY, FILE = S.c.S.IFDIR, S.c.S.IFREG
+
+local function unknown(what) error("the stage cannot: " .. what, 0) end
+
+-- Nothing but these fields: another would be lost.
+local function only(what, tab, names)
+  for name in pairs(tab or {}) do
+    if not names[name] then unknown(what .. " with " .. tostring(name)) end
+  end
+end
+
+-- ---- descriptors ----
+
+local function dirfd(value)
+  if value == nil or value == "fdcwd" then return FDCWD end
+  return int(value)
+end
+
+local function open_as(image, number, name, ...)
+  add(image, "open", C.calls[name] | number << 32, ...)
+end
+
+-- A call whose result is the step's.
+local function open(image, name, ...) open_as(image, image.number or unknown(name .. " without a result"), name, ...) end
+
+local function close(image, number) call(image, "close", number) end
+
+function steps.open(image, args)
+  open(image, "openat", FDCWD, put_string(image, args[1]), flags("O", args[2]) | CLOEXEC, mode(args[3]))
+end
+
+function steps.hear(image) add(image, "hear") end
+function steps.take(image, args) add(image, "take", 0, args[1], args[2]) end
+
+-- ---- names below a root ----
+
+local IN_ROOT = S.c.RESOLVE.IN_ROOT | S.c.RESOLVE.NO_MAGICLINKS
+
+local function in_root(image, number, root, path, making)
+  add(image, "in_root", number << 32, int(root), put_string(image, path), making or 0)
+end
+
+function steps.open_in_root(image, args)
+  local how = args[3]
+  only("open_in_root", how, { create = true, mode = true })
+  local making
+  if how and how.create == "directory" then making = DIRECTORY | mode(how.mode or "0755") end
+  if how and how.create == "file" then making = FILE | mode(how.mode or "0644") end
+  in_root(image, image.number or unknown "open_in_root without a result", args[1], args[2], making)
+end
+
+local function open_how(image, how, permissions) return put(image, ("<i8i8i8"):pack(how, permissions, IN_ROOT)) end
+
+local function above(path)
+  local parent, name = path:match("^(.-)/*([^/]+)/*$")
+  return parent == "" and "/" or parent, name
+end
+
+-- A new file as the first of the numbers that no step's result has; the directories above it are made.
+local function create(image, root, path, permissions)
+  in_root(image, image.spare, root, (above(path)), DIRECTORY | 493)
+  close(image, image.spare)
+  local how = flags("O", "creat, excl, wronly, nofollow, cloexec")
+  open_as(image, image.spare, "openat2", int(root), put_string(image, path), open_how(image, how, permissions), 24)
+end
+
+local function remove(image, root, path)
+  local parent, name = above(path)
+  local tolerate = image.tolerate
+  image.tolerate = C.any_errno
+  open_as(image, image.spare, "openat2", int(root), put_string(image, parent),
+    open_how(image, flags("O", "path, cloexec"), 0), 24)
+  call(image, "unlinkat", image.spare, put_string(image, name), 0)
+  close(image, image.spare)
+  image.tolerate = tolerate
+end
+
+function steps.put_file(image, args)
+  local root, path, text, how = args[1], args[2], args[3], args[4] or {}
+  only("put_file", how, { mode = true, replace = true })
+  if how.replace then remove(image, root, path) end
+  create(image, root, path, mode(how.mode or "0644"))
+  if #text > 0 then add(image, "call_all", C.calls.write, image.spare, put(image, text), #text) end
+  close(image, image.spare)
+end
+
+function steps.put_symlink(image, args)
+  local parent, name = above(args[2])
+  in_root(image, image.spare, args[1], parent, DIRECTORY | 493)
+  call(image, "symlinkat", put_string(image, args[3]), image.spare, put_string(image, name))
+  close(image, image.spare)
+end
+
+function steps.copy_file(image, args)
+  local from = image.spare + 1
+  open_as(image, from, "openat", FDCWD, put_string(image, args[1]), CLOEXEC)
+  create(image, args[2], args[3], 420)
+  add(image, "copy", 0, image.spare, from)
+  close(image, from)
+  close(image, image.spare)
+end
+
+function steps.chown_in_root(image, args)
+  in_root(image, image.spare, args[1], args[2])
+  call(image, "fchownat", image.spare, put_string(image, ""), int(args[3]), int(args[4]), EMPTY_PATH)
+  close(image, image.spare)
+end
+
+function steps.mkdirat(image, args)
+  call(image, "mkdirat", dirfd(args[1]), put_string(image, args[2]), mode(args[3]))
+end
+
+function steps.symlinkat(image, args)
+  call(image, "symlinkat", put_string(image, args[1]), dirfd(args[2]), put_string(image, args[3]))
+end
+
+local TYPES = { char = S.c.S.IFCHR, block = S.c.S.IFBLK }
+
+function steps.expect_device(image, args)
+  add(image, "device", 0, int(args[1]), TYPES[args[2]] or unknown("expect_device of " .. args[2]), int(args[3]), int(args[4]))
+end
+
+function steps.mknodat(image, args)
+  if args[4] ~= "file" then unknown("mknodat of a " .. tostring(args[4])) end
+  call(image, "mknodat", dirfd(args[1]), put_string(image, args[2]), FILE | mode(args[3]), 0)
+end
+
+function steps.chmod(image, args) call(image, "fchmodat", FDCWD, put_string(image, args[1]), mode(args[2])) end
+
+function steps.writefile(image, args)
+  open_as(image, image.spare, "openat", FDCWD, put_string(image, args[1]), flags("O", "wronly, cloexec"))
+  add(image, "call_all", C.calls.write, image.spare, put(image, args[2]), #args[2])
+  close(image, image.spare)
+end
+
+-- ---- mounts ----
+
+local function put_optional(image, text) return text and put_string(image, text) or 0 end
+
+function steps.mount(image, args)
+  local how = args[1]
+  only("mount", how, { source = true, target = true, type = true, flags = true, data = true })
+  call(image, "mount", put_optional(image, how.source), put_string(image, how.target), put_optional(image, how.type),
+    flags("MS", how.flags), put_optional(image, how.data))
+end
+
+function steps.umount2(image, args) call(image, "umount2", put_string(image, args[1]), flags("MNT", args[2])) end
+
+function steps.pivot_root(image, args)
+  call(image, "pivot_root", put_string(image, args[1]), put_string(image, args[2]))
+end
+
+function steps.open_tree(image, args)
+  open(image, "open_tree", dirfd(args[1]), put_string(image, args[2]), flags("OPEN_TREE", args[3]) | CLOEXEC)
+end
+
+function steps.move_mount(image, args)
+  call(image, "move_mount", dirfd(args[1]), put_string(image, args[2]), dirfd(args[3]), put_string(image, args[4]),
+    flags("MOVE_MOUNT", args[5]))
+end
+
+function steps.mount_setattr(image, args)
+  local how = args[4]
+  only("mount_setattr", how, { attr_set = true, attr_clr = true, userns = true })
+  local set = flags("MOUNT_ATTR", how.attr_set)
+  if how.userns then set = set | S.c.MOUNT_ATTR.IDMAP end
+  local attributes = ("<i8i8i8i8"):pack(set, flags("MOUNT_ATTR", how.attr_clr), 0, int(how.userns))
+  call(image, "mount_setattr", dirfd(args[1]), put_string(image, args[2]), flags("AT", args[3]), put(image, attributes), 32)
+end
+
+-- Of others the kernel says in the context, which the stage does not read, why it refuses them.
+local PLAIN = { proc = true, sysfs = true, tmpfs = true }
+
+function steps.new_mount(image, args)
+  local how, context = args[1], image.spare
+  only("new_mount", how, { type = true, options = true, attrs = true })
+  if not PLAIN[how.type] then unknown("new_mount of " .. how.type) end
+  local set_string = S.c.FSCONFIG.SET_STRING
+  local function set(key, value)
+    call(image, "fsconfig", context, set_string, put_string(image, key), put_string(image, value))
+  end
+  open_as(image, context, "fsopen", put_string(image, how.type), S.c.FSOPEN.CLOEXEC)
+  set("source", how.type)
+  for _, option in ipairs(how.options or {}) do
+    set(option[1], tostring(option[2]))
+  end
+  call(image, "fsconfig", context, S.c.FSCONFIG.CMD_CREATE)
+  open(image, "fsmount", context, S.c.FSMOUNT.CLOEXEC, flags("MOUNT_ATTR", how.attrs))
+  close(image, context)
+end
+
+function steps.expect_bare_root(image) add(image, "bare") end
+
+-- ---- the rest ----
+
+-- Who the user is the plan knows (run.user_is_known), or there are no orders.
+function steps.lookup_user() end
+
+-- struct ifreq. A new loopback has no other flag that could be lost.
+steps["nl.up"] = function(image, args)
+  if args[1] ~= "lo" then unknown("nl.up of " .. args[1]) end
+  open_as(image, image.spare, "socket", S.c.AF.UNIX, S.c.SOCK.DGRAM | S.c.SOCK.CLOEXEC, 0)
+  call(image, "ioctl", image.spare, C.set_if_flags, put(image, ("<c16i2c22"):pack("lo", C.if_up, "")))
+  close(image, image.spare)
+end
+
+-- ---- all of them ----
+
+M.encoders = steps
+
+local OWN = 2 -- spare numbers, beside those of the steps' results
+
+-- The numbers of the descriptors, as symbols over those of the run: of those that luge sends, the first and the names; of
+-- those that steps give, by the step's index.
+local function number_all(run, names)
+  local last = 2
+  for _, number in ipairs(run.keep) do last = math.max(last, number) end
+  for _, number in pairs(run.descriptors) do last = math.max(last, number) end
+  -- Before they get these numbers, what is sent has the lowest that are free, and must not meet them.
+  last = last + #names + 8
+  local numbers = { first = last + 1, sent = {}, given = {}, symbols = {} }
+  for _, name in ipairs(names) do
+    last = last + 1
+    numbers.sent[name] = last
+  end
+  for index, step in ipairs(run.steps) do
+    if step.where == "guest" and step.save and step.save ~= "$user" then
+      last = last + 1
+      numbers.symbols[step.save:sub(2)], numbers.given[index] = last, last
+    end
+  end
+  numbers.spare = last + 1
+  return numbers
+end
+
+-- What luge itself holds open is kept open for the step that asks for it, and what luge sends is waited for.
+local function watch_symbols(numbers, known, kept)
+  setmetatable(numbers.symbols, { __index = function(_, name)
+    local value = numbers.sent[name]
+    if value then
+      numbers.is_wanted = true
+      return value
+    end
+    value = known[name]
+    if type(value) ~= "userdata" then return value end
+    kept[#kept + 1] = value:getfd()
+    return value:getfd()
+  end })
+end
+
+local function add_guest_steps(image, run, numbers, count)
+  local resolve, append = Steps.resolve, orders.add
+  local is_taken = false
+  local function take()
+    append(image, "take", { numbers.first, count }, nil, 0)
+    is_taken = true
+  end
+  for index, step in ipairs(run.steps) do
+    if step.where == "guest" then
+      local args = resolve(step.args, numbers.symbols)
+      if (numbers.is_wanted or step.waits) and not is_taken then take() end
+      append(image, step.op, args, step.optional, index, numbers.given[index])
+    end
+  end
+  -- Also without descriptors luge says when all attach steps were taken.
+  if not is_taken then take() end
+end
+
+local function add_seal_steps(image, run, symbols)
+  for index, step in ipairs(run.steps) do
+    if step.where == "seal" then
+      orders.add(image, step.op, Steps.resolve(step.args, symbols), step.optional, index)
+    end
+  end
+end
+
+-- What luge's caller left open ends before anything else.
+local function close_others(image, run, kept)
+  local stay, records = table.move(run.keep, 1, #run.keep, 1, {}), image.records
+  image.records = {}
+  orders.add(image, "close_range", { table.move(kept, 1, #kept, #stay + 1, stay) }, nil, 0)
+  table.move(records, 1, #records, #image.records + 1, image.records)
+end
+
+local function encode(run, symbols, names)
+  local own, numbers = run.descriptors, number_all(run, names)
+  local kept = { own.channel, own.ready }
+  watch_symbols(numbers, guest.expected(run, symbols), kept)
+  local image = orders.begin { status = own.status, lifeline = own.lifeline, go = own.go, channel = own.channel,
+    spare = numbers.spare, encoders = steps }
+  orders.add(image, "hear", {}, nil, 0)
+  add_guest_steps(image, run, numbers, #names)
+  orders.add(image, "prctl", { "set_dumpable", 0 }, nil, 0)
+  add_seal_steps(image, run, numbers.symbols)
+  close_others(image, run, kept)
+  for _, number in pairs(own) do kept[#kept + 1] = number end
+  return orders.finish(image), kept, numbers.spare + OWN
+end
+
+local function can_all(run)
+  for _, step in ipairs(run.steps) do
+    if step.where == "guest" and not steps[step.op] then return false end
+  end
+  return true
+end
+
+local function limit_allows(number)
+  local limit = S.getrlimit "nofile"
+  return limit and (limit.soft == "unlimited" or number < limit.soft)
+end
+
+--- The orders of a stage that takes the guest steps too, and the descriptors that it has to find open; nil where a copy
+-- of luge has to.
+-- names: of the descriptors that luge sends, in order.
+function M.orders(run, symbols, names)
+  if not run.user_is_known or not can_all(run) then return nil end
+  local ok, image, kept, last = pcall(encode, run, symbols, names)
+  if not ok or not limit_allows(last) then return nil end
+  return guest.order_file(image), kept
+end
+
+return M

@@ -1,0 +1,79 @@
+-- SPDX-License-Identifier: MIT
+-- sandbox.profile.group_network: the networks of a group's containers: which one a container has that says none, what names
+-- its others have for it, and whom its wires make it wait for.
+
+local M = {}
+
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local out = {}
+  for key, item in next, value do out[key] = copy(item) end
+  return out
+end
+
+--- Gives a container of a group the group's network, unless it says its own. value: the merged container, not finished
+-- yet; network: the group's, checked, or what it is without a word, with places = the containers' names in order; name: its own.
+function M.join(value, network, name)
+  if value.network == nil then
+    value.network = copy(network)
+    value.network.places = nil
+  end
+  if value.network.type ~= "private" then return end
+  for place, other in ipairs(network.places or {}) do
+    if other == name then value.network.place = place end
+  end
+end
+
+-- The addresses by which a container is known to those that are in a network with it, by their families.
+local function addresses_of(network)
+  local found = {}
+  for _, interface in ipairs(network.interfaces or {}) do
+    for _, key in ipairs { "address", "address6" } do
+      local text = interface[key]
+      if text and text ~= "auto" and not found[key] then
+        found[key] = true
+        found[#found + 1] = text:match "^[^/]+"
+      end
+    end
+  end
+  return found
+end
+
+local LOOPBACK = { "127.0.0.1", "::1" }
+
+--- What /etc/hosts of one member says of the others: a list of { address, name }. members: name → { spec = }; names: in order.
+function M.peers(members, names, own)
+  local network, list = members[own].spec.network, {}
+  for _, name in ipairs(names) do
+    local other = members[name].spec.network
+    local in_pod = network.pod and network.pod == other.pod
+    if name ~= own and (in_pod or not network.private == not other.private) then
+      for _, address in ipairs(in_pod and LOOPBACK or addresses_of(other)) do list[#list + 1] = { address, name } end
+    end
+  end
+  return list
+end
+
+--- A wire needs its other end, which runs before; where a profile does not say so this does. add(name, needed).
+function M.needs(members, names, add)
+  for _, name in ipairs(names) do
+    for _, interface in ipairs(members[name].spec.network.interfaces or {}) do
+      local to = interface.type == "link" and interface.to
+      if to and members[to] and not members[name].needs[to] then add(name, to) end
+    end
+  end
+end
+
+--- Whether the containers of an ordinary user have to be in one user namespace for their networks.
+function M.shares(members)
+  for _, one in pairs(members) do
+    local network = one.spec.network
+    if network.private or network.pod then return true end
+    for _, interface in ipairs(network.interfaces or {}) do
+      if interface.type == "link" then return true end
+    end
+  end
+  return false
+end
+
+return M
