@@ -145,6 +145,22 @@ test("the host's loopback is not reached, by no address", function(backend, how)
   traffic.stop_server(v6)
 end)
 
+test("the host's own addresses are reached only where egress names them", function(backend, how)
+  assert(nl.veth { name = "up1", peer = { name = "out1", up = true }, up = true })
+  assert(nl.address("up1", "8.8.8.1/24") and nl.address("up1", "2600::1/64", "nodad"))
+  local server = traffic.start_server("8.8.8.1", 7100)
+  local server6 = traffic.start_server("2600::1", 7100)
+  for _, egress in ipairs { "internet = true", "allow = { { '0.0.0.0/0' }, { '::/0' } }" } do
+    local network = network_of(backend, ("egress = { %s }"):format(egress))
+    t.differs(client(network, how, "tcp", "8.8.8.1", "7100", "0.5"), "HELLO", egress)
+    t.differs(client(network, how, "tcp", "2600::1", "7100", "0.5"), "HELLO", egress)
+  end
+  t.equal(client(network_of(backend, "egress = { allow = { { '8.8.8.1', 7100 } } }"), how, "tcp", "8.8.8.1", "7100"), "HELLO")
+  traffic.stop_server(server)
+  traffic.stop_server(server6)
+  assert(nl.delete "up1")
+end)
+
 test("published ports lead in, and no others", function(backend, how)
   -- Of UDP each loses something that luge refuses to begin with.
   local guest, address = backend == "pasta" and 8081 or 80, backend == "pasta" and "127.0.0.1" or "192.0.2.2"
