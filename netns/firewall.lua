@@ -34,11 +34,6 @@ function M.link_local(mac)
   return check.ip_text("inet6", check.parse_ip(text).bytes)
 end
 
-local function with(list, more)
-  local copy = table.move(list, 1, #list, 1, {})
-  return table.move(more, 1, #more, #copy + 1, copy)
-end
-
 -- The addresses of a link's container, by family; what it is on IPv6 without being told is one of them.
 local function addresses_of(link)
   local own = { ip = {}, ip6 = {} }
@@ -50,14 +45,11 @@ local function addresses_of(link)
   return own
 end
 
--- The same with the networks it routes for: whom it may send for, and what is its own business on a bridge.
+-- All that it may send under.
 local function sources_of(link)
-  local list = addresses_of(link)
-  for _, cidr in ipairs(link.behind or {}) do
-    local family = family_of(cidr)
-    list[family] = with(list[family], { cidr })
-  end
-  return list
+  local all = addresses_of(link)
+  for _, cidr in ipairs(link.behind or {}) do table.insert(all[family_of(cidr)], cidr) end
+  return all
 end
 
 -- The device that the host's routes know the link by.
@@ -82,9 +74,14 @@ end
 
 -- ---- the link's own table ----
 
--- What comes in from the container: from its own addresses, or nothing.
+local function with(list, more)
+  local copy = table.move(list, 1, #list, 1, {})
+  return table.move(more, 1, #more, #copy + 1, copy)
+end
+
+-- What comes in from the container: from its own addresses and the networks it routes for, or nothing.
 local function link_chain(link)
-  local own, from = addresses_of(link), sources_of(link)
+  local own, sources = addresses_of(link), sources_of(link)
   local pass = link.ifb and { "fwd", link.ifb } or "accept"
   local chain = { hook = "ingress", device = link.link, priority = "raw", policy = "drop" }
   local function add(...) chain[#chain + 1] = rule(nil, ...) end
@@ -96,12 +93,12 @@ local function link_chain(link)
     spoofed({ "ip daddr", "127.0.0.0/8" })
     -- A packet may name its way in its options; groups are joined with one.
     spoofed({ "@nh,0,8", "&", 15, "!=", 5 }, { "meta protocol", "ip" }, { "ip protocol", "!=", "igmp" })
-    add(any_of("ip saddr", from.ip), pass)
+    add(any_of("ip saddr", sources.ip), pass)
   end
   if own.ip6[1] then
     spoofed({ "icmpv6 type", { "nd-router-advert", "nd-redirect" } })
     spoofed({ "icmpv6 type", "nd-neighbor-advert" }, { "icmpv6 taddr", "!=", own.ip6 })
-    add(any_of("ip6 saddr", from.ip6), pass)
+    add(any_of("ip6 saddr", sources.ip6), pass)
     add({ "ip6 saddr", "::" }, { "icmpv6 type", { "nd-neighbor-solicit", "mld2-listener-report" } }, "accept")
   end
   spoofed({ "meta protocol", { "ip", "ip6", "arp" } })
@@ -260,9 +257,9 @@ local function postrouting_chain(d)
   local chain = { hook = "postrouting", type = "nat", priority = "srcnat" }
   hairpin_rules(d, chain)
   for _, link in ipairs(d.links) do
-    local own = link.nat and addresses_of(link) or { ip = {}, ip6 = {} }
+    local sources = link.nat and sources_of(link) or { ip = {}, ip6 = {} }
     for _, family in ipairs(FAMILIES) do
-      local from = any_of(family .. " saddr", own[family])
+      local from = any_of(family .. " saddr", sources[family])
       if from then chain[#chain + 1] = { from, { "oifname", "!=", device(link) }, "masquerade" } end
     end
   end
@@ -271,12 +268,12 @@ end
 
 -- ---- the host's table ----
 
--- A link's packets: of a bridge, which others share, those of the container's addresses and of the networks behind it.
+-- A link's packets: of a bridge, which others share, those of the container's addresses and of what is behind it.
 local function each_family(link, side, f)
   if not link.bridge then return f(nil) end
-  local own = sources_of(link)
+  local sources = sources_of(link)
   for _, family in ipairs(FAMILIES) do
-    local list = own[family]
+    local list = sources[family]
     if list[1] then f(any_of(family .. " " .. side, list)) end
   end
 end

@@ -133,7 +133,8 @@ local function lead_loopback(c, all_ends)
     if loses_loopback(c, to) then
       c:fault(why, "::1 is not led to a container on a bridge", "publish on 127.0.0.1, or give it a veth as well")
     elseif to.family == "inet6" then
-      c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096 } })
+      c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096,
+        append = true } })
     elseif interface.bridge then
       hold(c, why, ("net/ipv4/conf/%s/route_localnet"):format(device), "1")
     else

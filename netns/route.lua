@@ -30,7 +30,7 @@ end
 
 local FIELDS = { to = destination, via = check.ip, dev = check.name, metric = check.u32, table = M.table_number,
   src = check.ip, type = check.const("RTN", 255), onlink = check.boolean, scope = check.const("RT_SCOPE", 255),
-  protocol = check.const("RTPROT", 255), mtu = check.u32, family = check.family, replace = check.boolean,
+  protocol = check.const("RTPROT", 255), mtu = check.u32, family = check.family, replace = check.boolean, append = check.boolean,
   netns = check.netns }
 
 local function family_of(t)
@@ -94,17 +94,18 @@ local function send(type, flags, t)
 end
 
 --- nl.route{ to="default" or "10.1.0.0/16", via=, dev=, metric=, table=, src=, type="unicast", onlink=, scope=, protocol=,
---- mtu=, family=, replace=, netns= } -> true
+--- mtu=, family=, replace=, append=, netns= } -> true
 -- Adds a route. type: a name of S.c.RTN, "unreachable", "blackhole", "prohibit" among them, which need no way; onlink: the
 -- gateway is on the link, whatever its address; family: of a "default" without an address. replace: instead of one with the
--- same destination and metric. Errors: EXIST, NETUNREACH (no link reaches the gateway), NODEV, NETDOWN, PERM.
+-- same destination and metric; append: beside it, if it leads elsewhere. Errors: EXIST, NETUNREACH (no link reaches the
+-- gateway), NODEV, NETDOWN, PERM.
 function nl.route(route)
   local t = check.fields(route, "#1", FIELDS)
   check.need(t, "to", "\"default\" or a network")
   if not t.via and not t.dev and not NOWHERE[t.type or RTN.UNICAST] then
     check.fail("'via'", "a gateway, or the 'dev' of a link", nil)
   end
-  return send(RTM.NEWROUTE, t.replace and "create, replace" or "create, excl", t)
+  return send(RTM.NEWROUTE, t.replace and "create, replace" or t.append and "create, append" or "create, excl", t)
 end
 
 --- nl.delroute{ to=, … } -> true

@@ -118,6 +118,10 @@ static void encode_character(struct encoder *e, const unsigned char *p, size_t n
 	} else if (*p < ' ' || *p == 0x7f) {
 		snprintf(text, sizeof(text), "\\u%04x", *p);
 		put_string(e, text);
+	} else if (n == 2 && p[0] == 0xc2 && p[1] < 0xa0) {
+		/* U+0080 to U+009F: a terminal obeys these too (CSI), and what is shown may be a guest's */
+		snprintf(text, sizeof(text), "\\u%04x", p[1]);
+		put_string(e, text);
 	} else {
 		put(e, (const char *)p, n);
 	}

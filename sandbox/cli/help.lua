@@ -31,7 +31,8 @@ local function command_help(command)
 end
 
 local EXIT_CODES = {
-  { "0 …", "the command's own" }, { "128+n", "signal n ended it" }, { "124", "time was up" },
+  { "0 …", "the command's own" }, { "128+n", "signal n ended it" },
+  { "124", "luge stopped it: time was up, too much output, or unhealthy" },
   { "125", "luge itself failed: a bad profile, a missing kernel feature, wrong usage" },
   { "126", "the command could not be executed" }, { "127", "the command was not found" },
 }

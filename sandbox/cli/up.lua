@@ -8,6 +8,7 @@ local containers = require "sandbox.cli.containers"
 local control = require "sandbox.container.control"
 local describe = require "sandbox.container.describe"
 local group_cli = require "sandbox.cli.group"
+local group_lock = require "sandbox.container.group_lock"
 local json = require "luge.json"
 local life = require "sandbox.container.life"
 local list = require "sandbox.container.list"
@@ -69,20 +70,27 @@ end
 
 local STOPS = { int = true, term = true, hup = true, quit = true }
 
-local function is_ready(fd) return #(S.poll({ { fd = fd, events = "in" } }, 0) or {}) > 0 end
+-- Waits until `fd` can be read (nil: for nothing else), at most so many milliseconds (nil: without end); true where a signal
+-- came that ends luge.
+local function is_interrupted(up, fd, milliseconds)
+  local deadline = milliseconds and S.clock_gettime("monotonic") + milliseconds / 1000
+  while true do
+    local left = deadline and math.max(0, math.ceil((deadline - S.clock_gettime("monotonic")) * 1000))
+    local ready = S.poll({ { fd = up.signals, events = "in" }, fd and { fd = fd, events = "in" } }, left) or {}
+    local info = S.signalfd_read(up.signals)
+    if info and STOPS[info.name] then
+      up.interrupted = up.interrupted or info.name
+      return true
+    end
+    if not info and #ready > 0 or left == 0 then return false end
+  end
+end
 
 -- The reply of a container's luge, or nil, words; "interrupted" where a signal came first.
 local function ask(up, full, message)
   local socket, text, kind = control.send(up.directory, full, message)
   if not socket then return nil, text, kind end
-  local signals = S.signalfd(monitor.FORWARDED, "nonblock")
-  repeat
-    S.poll { { fd = socket, events = "in" }, { fd = signals, events = "in" } }
-    local info = S.signalfd_read(signals)
-    if info and STOPS[info.name] then up.interrupted = info.name end
-  until up.interrupted or is_ready(socket)
-  signals:close()
-  if not up.interrupted then return control.receive(socket, math.huge) end
+  if not is_interrupted(up, socket) then return control.receive(socket, math.huge) end
   socket:close()
   return nil, "interrupted", "interrupted"
 end
@@ -132,13 +140,15 @@ local function start(up, one, full)
   local run_cli = require "sandbox.cli.run"
   local run = run_cli.prepare(one.spec, up.plans[one.name], up.host, up.options, { name = full, keep = { 0, 1, 2 } })
   if not run then return false end
-  run.inherited, run.group, run.needs = up.inherited, up.group.name, json.array {}
+  run.inherited, run.group, run.needs, run.others = up.inherited, up.group.name, json.array {}, { up.lock.fd, up.signals }
   for needed in pairs(one.needs) do table.insert(run.needs, group_cli.name_of(up.group, needed)) end
   table.sort(run.needs)
-  return require("sandbox.container.detach").run(run, run_cli.perform, up.options) == 0
+  return require("sandbox.container.detach").run(run, run_cli.perform, up.options,
+    function(answer) return is_interrupted(up, answer) end) == 0
 end
 
 local function bring(up, one)
+  if is_interrupted(up, nil, 0) then return false end
   local full = group_cli.name_of(up.group, one.name)
   local what = decide(up, one, full)
   if what == "leave" then return true end
@@ -152,7 +162,7 @@ local function bring(up, one)
   end
   if not start(up, one, full) then return false end
   up.started[#up.started + 1] = full
-  return true
+  return not up.interrupted
 end
 
 local function take_back(up)
@@ -161,6 +171,24 @@ local function take_back(up)
     if not ok then cli.complain(("%s: %s"):format(up.started[i], text)) end
   end
   if #up.started > 0 then cli.complain("what was started is stopped and removed again: " .. table.concat(up.started, ", ")) end
+end
+
+-- Brings all, while no other luge does so with this group.
+local function bring_all(up)
+  local lock, err = group_lock.take(up.directory, up.group.name,
+    function(milliseconds) return is_interrupted(up, nil, milliseconds) end)
+  if not lock then return err and cli.complain(("up %s: %s"):format(up.group.name, tostring(err))) or FAILED end
+  up.lock = lock
+  local code = 0
+  for _, member in ipairs(up.group.order) do
+    if not bring(up, up.group.members[member]) then
+      take_back(up)
+      code = FAILED
+      break
+    end
+  end
+  group_lock.free(lock)
+  return code
 end
 
 function M.run(options, words)
@@ -181,14 +209,10 @@ function M.run(options, words)
   local up = { group = group, host = host, plans = plans, options = options, directory = directory, inherited = inherited,
     started = {}, replace = options.replace }
   options.replace = nil
-  S.sigprocmask("block", monitor.FORWARDED)
-  for _, member in ipairs(group.order) do
-    if not bring(up, group.members[member]) then
-      take_back(up)
-      return up.interrupted and 128 + S.c.SIG[up.interrupted:upper()] or FAILED
-    end
-  end
-  return 0
+  up.signals = monitor.block_signals()
+  io.stdout:setvbuf "line" -- each name when it runs, however long the others take
+  code = bring_all(up)
+  return up.interrupted and 128 + S.c.SIG[up.interrupted:upper()] or code
 end
 
 return M

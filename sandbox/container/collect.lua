@@ -10,10 +10,10 @@ local must = require "sandbox.must"
 local M = {}
 
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
--- and of networks, addresses of a wire and on a bridge, bridges, pods.
+-- and of networks, addresses of a wire and on a bridge, bridges, pods, groups.
 local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
   "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$", "^users%.0$", "^private%.[%w_.-]+%.0$",
-  "^sysctl%.[%w_.-]+%.%d+$" }
+  "^sysctl%.[%w_.-]+%.%d+$", "^[%w_.-]+:group$" }
 
 local function is_lock(name)
   for _, form in ipairs(LOCKS) do
@@ -159,14 +159,29 @@ local function take_away(fd, path, wait)
   unless_gone("its file", S.unlink(path))
 end
 
+local function has_ended(pid)
+  return (S.readfile(("/proc/%d/stat"):format(pid)) or ") X"):find("^.*%) [ZX]") ~= nil
+end
+
+local MOMENTS, MOMENT = 100, 0.002
+
+-- Locks what a killed luge left. What that had just forked, a check or a script's keeper, holds its lock for a moment yet.
+local function lock_left(fd, wait)
+  for _ = 1, wait and MOMENTS or 1 do
+    local locked, err = S.flock(fd, "ex, nb")
+    if locked then return true end
+    if not err.AGAIN then must.fail("whether it is held", err) end
+    local pid = wait and tonumber((S.pread(fd, 32, 0) or ""):match "^%d+")
+    if not pid or not has_ended(pid) then return false end
+    S.nanosleep(MOMENT)
+  end
+  return false
+end
+
 local function remove_open(fd, path, wait)
   local here = must("its file", S.fstat(fd))
   if here.type ~= "file" then return false, "is a " .. here.type end
-  local locked, err = S.flock(fd, "ex, nb")
-  if not locked then
-    if err.AGAIN then return nil end
-    must.fail("whether it is held", err)
-  end
+  if not lock_left(fd, wait) then return nil end
   local there = unless_gone("its file", S.lstat(path))
   if not there or here.ino ~= there.ino then return nil end
   local words = take_away(fd, path, wait)
@@ -195,7 +210,7 @@ function M.name(directory, name, wait)
   return removed, words and ("%s.lock: %s"):format(name, words)
 end
 
-local ENDINGS = { ".lock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" }
+local ENDINGS = { ".lock", ":group", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" }
 
 -- The names of all locks; of `most`, where that is given, beginning at another one each time. What a luge makes here it
 -- keeps as long as it watches its container (monitor.lua): of thousands of files it makes no list.

@@ -36,6 +36,7 @@ local function leave_caller(run)
   for _, number in ipairs(run.inherited) do
     if not wanted[number] then S.close(number) end
   end
+  for _, fd in ipairs(run.others or {}) do fd:close() end
   local stderr = S.fcntl(2, "dupfd_cloexec", 3)
   local null = must("/dev/null", S.open("/dev/null", "rdwr, cloexec"))
   for number = 0, 2 do must("/dev/null", S.dup3(null, number)) end
@@ -191,8 +192,10 @@ local function report(name, message)
 end
 
 --- Runs a container in the background; perform(run, before_words) runs it to its end, calls before_words before it says
--- something, and returns the exit code. Returns the caller's exit code, when the container runs or could not be started.
-function M.run(run, perform, options)
+-- something, and returns the exit code. run.others: descriptors of the caller's that the background must not hold.
+-- is_interrupted(fd), of a caller that has blocked its signals: waits until `fd` can be read; true for a signal, which ends
+-- the start. Returns the caller's exit code, when the container runs or could not be started.
+function M.run(run, perform, options, is_interrupted)
   local here, there = S.socketpair("unix", "seqpacket")
   if not here then return require("sandbox.cli").complain("run -d: " .. tostring(there)) end
   io.stdout:flush()
@@ -205,6 +208,7 @@ function M.run(run, perform, options)
     background(run, perform)
   end
   there:close()
+  while is_interrupted and is_interrupted(here) do S.kill(pid, "term") end
   return report(run.name, S.recv(here, 64))
 end
 

@@ -341,7 +341,7 @@ M.end_orphans = S.end_orphans
 local SIGKILL, SIGSYS = 9, 31
 
 -- Luge stopped the container for these.
-local STOPPED = { wall = 124, cpu_time = 124, output = 124 }
+local STOPPED = { wall = 124, cpu_time = 124, output = 124, unhealthy = 124 }
 
 -- Whether the command failed with no room left where it could write. Who was killed did not fail by itself.
 local function lacked_room(self, outcome)

@@ -30,7 +30,7 @@ local function is_wanted(run, outcome)
   if outcome.failed and (run.restarts == 0 or not watch) then return false end
   if watch.asked or watch.final or outcome.reason_name == "stopped" or typed(run, outcome) then return false end
   if policy.max and run.restarts >= policy.max then return false end
-  return policy.on == "always" or outcome.failed or outcome.exit_code ~= 0 or outcome.reason_name == "unhealthy"
+  return policy.on == "always" or outcome.failed or outcome.exit_code ~= 0
 end
 
 -- ---- the pause ----

@@ -60,7 +60,7 @@ d.test("nothing grows", function()
   -- After a day nothing is left to begin.
   t.ok(CYCLES < 10000 or memory_after <= memory + GRAIN, ("its luge has grown from %d to %d KiB"):format(memory, memory_after))
   d.ok("rm", "-f", "-t", "0s", "det-stays")
-  t.equal(d.ok "gc", "")
+  t.equal(d.gc(), "")
   d.nothing_left()
   print(("%d starts and stops: %d descriptors, %d files, %d cgroups, %d KiB before and %d after"):format(CYCLES,
     after.descriptors, after.files, after.cgroups, memory, memory_after))

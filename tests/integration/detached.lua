@@ -37,6 +37,16 @@ return function(t, box)
   --- The same, which must succeed: what it printed.
   function M.ok(...) return plain_result(t.succeed(words_of(...))).stdout end
 
+  --- What `luge gc` has taken away of the script's containers. Numbers of ranges and networks are those of all luges of
+  -- the machine, and others may be killed while we look.
+  function M.gc()
+    local own = {}
+    for line in M.ok "gc":gmatch "[^\n]+\n" do
+      if line:find "^det%-" then own[#own + 1] = line end
+    end
+    return table.concat(own)
+  end
+
   --- The same, as JSON.
   function M.json(...) return t.ok(t.json.decode(M.ok(...)), "no JSON") end
 
@@ -92,14 +102,25 @@ return function(t, box)
     return row
   end
 
-  local function descriptors(pid) return #(S.dir(("/proc/%d/fd"):format(pid)) or {}) end
+  -- How many have been let in at the socket of a container: of all that its luge opens nothing else has that address.
+  local function clients(row)
+    local ours, count = {}, 0
+    for line in S.readfile("/proc/net/unix"):gmatch "[^\n]+" do
+      local inode = line:match("(%d+) [^ ]*/" .. M.own(row.name):gsub("[-.]", "%%%0") .. "%.sock$")
+      if inode then ours[("socket:[%s]"):format(inode)] = true end
+    end
+    for _, number in ipairs(S.dir(("/proc/%d/fd"):format(row.luge)) or {}) do
+      if ours[S.readlink(("/proc/%d/fd/%s"):format(row.luge, number))] then count = count + 1 end
+    end
+    return count
+  end
 
   --- Starts `luge WORDS…` beside, which waits for the end of a container that is known by its row of ps: when this
   -- returns, the container's luge has it among its clients.
   function M.beside(row, ...)
-    local before = descriptors(row.luge)
+    local before = clients(row)
     local process = t.start(words_of(...))
-    M.until_true("a client", function() return descriptors(row.luge) > before end)
+    M.until_true("a client", function() return clients(row) > before end)
     return process
   end
 

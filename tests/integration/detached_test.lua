@@ -8,6 +8,17 @@ local S = require "syscall"
 
 local SLEEP = { "sleep", "1000" }
 
+d.test("closed standard descriptors are nobody else's", function()
+  local profile = t.profile(box.text())
+  local r = t.run { "/bin/sh", "-c", d.own(("%s run -d --name det-c %s -- /guest sleep 1000 <&- >&-"):format(t.luge, profile)),
+    env = { LUGE_STATE = box.state } }
+  t.equal({ r.code, r.stdout }, { 125, "" })
+  t.contains(r.stderr, "standard output: Bad file descriptor")
+  t.equal(d.seen "det-c".state, "running")
+  d.ok("rm", "-f", "-t", "0", "det-c")
+  d.nothing_left()
+end)
+
 d.test("run -d returns when the command runs, and ps, stop and rm go their way", function()
   d.start("det-a", SLEEP)
   local row = d.seen("det-a")

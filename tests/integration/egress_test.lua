@@ -198,7 +198,8 @@ end)
 
 t.test("an ordinary user publishes nothing, and is told why", function()
   t.needs_user()
-  box.refused({ "exit", "0", body = 'network = "internet"' }, "the other end of a veth is made on the host", "run luge as root")
+  box.refused({ "exit", "0", body = "network = { interfaces = { veth { } } }" }, "the other end of a veth is made on the host",
+    "run luge as root")
   box.refused({ "exit", "0", body = "network = { interfaces = { veth { } }, publish = { { 8080, 80 } } }" },
     "the other end of a veth is made on the host", "run luge as root")
 end)
@@ -266,6 +267,34 @@ test("a port that somebody has is not published again", function()
   refused('{ interfaces = { veth { } }, publish = { { "192.0.2.77:80" } } }', "Cannot assign requested address", "the host has no such address")
   own.tcp:close()
   own.udp:close()
+end)
+
+test("many publish at once, and of one port only one does", function()
+  local count, started = t.soak and 50 or 6, {}
+  for i = 1, count do
+    local network = ("{ interfaces = { veth { } }, publish = { { %d, 80 }, { 9000, 90 } } }"):format(8100 + (i - 1) // 2)
+    if i % 2 == 1 then network = ("{ interfaces = { veth { } }, publish = { { %d, 80 } } }"):format(8100 + (i - 1) // 2) end
+    started[i] = box.start { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" }, body = body(network) }
+  end
+  -- Two want each port: one of them has it.
+  for i = 1, count, 2 do
+    local pair, ready, refused = { started[i], started[i + 1] }, nil, nil
+    while not (ready and refused) do
+      for _, process in ipairs(pair) do
+        process:pump(0.05)
+        if process.stdout:find "ready" then ready = process end
+        if process.stderr:find "Address already in use" then refused = process end
+      end
+      t.ok(S.clock_gettime "monotonic" < pair[1].deadline, pair[1].stderr .. pair[2].stderr)
+    end
+    t.ok(ready ~= refused)
+    for _, address in ipairs { "127.0.0.1", "::1" } do
+      t.equal(traffic.ask("tcp", address, 8100 + (i - 1) // 2), "HELLO", address)
+    end
+    t.equal(refused:wait().code, 125)
+    started[i], started[i + 1] = ready, nil
+  end
+  for i = 1, count, 2 do stop(started[i]) end
 end)
 
 test("no container reaches another's ports that are not published", function()

@@ -86,8 +86,9 @@ local CONTROLLERS = { ["limits-memory.lua"] = "memory", ["limits-pids.lua"] = "p
 local function allowed(name)
   if name:find "^net%-" and not t.root then
     local r = t.run { "luge", "plan", "examples/" .. name }
+    if r.code == 0 then return true end
     t.equal(r.code, 125, r.stderr)
-    t.contains(r.stderr, "= run luge as root")
+    t.contains(r.stderr, name == "net-user.lua" and "/dev/net/tun" or "= run luge as root")
     return false
   end
   local controller = CONTROLLERS[name]
@@ -108,7 +109,7 @@ for _, name in ipairs(t.must(S.dir "examples")) do
     count = count + 1
     t.test(name, function()
       if not allowed(name) then return end
-      if name:find "^net%-" then -- links of a host that nobody else is on
+      if name:find "^net%-" and t.root then -- links of a host that nobody else is on
         apart.run(function()
           t.must(require "netns".up "lo")
           try("examples/" .. name)

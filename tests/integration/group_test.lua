@@ -183,6 +183,11 @@ t.test("bytes of any kind and a line without end", function()
   t.equal(n, 200000)
 end)
 
+t.test("a line as long as is passed on at once has one end", function()
+  local r = run("", { a = sh "head -c 65536 /dev/zero | tr '\\0' x; sleep 0.1; echo; sleep 0.1; echo; echo tail" })
+  t.equal(r.stdout, "a | " .. ("x"):rep(65536) .. "\na | \na | tail\n")
+end)
+
 t.test("a reader that is gone ends the writers, one that waits is waited for", function()
   local path = group("", { a = sh "yes", b = sh "yes" })
   local r = t.run { "/bin/sh", "-c", ("%s run %s | head -n 1000 | wc -l"):format(t.luge, path), env = { LUGE_STATE = box.state } }
@@ -194,11 +199,22 @@ t.test("a reader that is gone ends the writers, one that waits is waited for", f
   box.nothing_left()
 end)
 
+t.test("a stdout that is closed is nobody else's descriptor", function()
+  local path = group("", { a = sh "echo out; echo err >&2; exit 0" })
+  local r = t.run { "/bin/sh", "-c", ("%s run %s >&-"):format(t.luge, path), env = { LUGE_STATE = box.state } }
+  t.contains(r.stderr, "a | err\n")
+  t.contains(r.stderr, "luge: stdout: Bad file descriptor")
+  box.nothing_left()
+end)
+
 -- ---- reports, events, names ----
 
 t.test("the report holds those of all containers", function()
-  local r = run(MAIN, { main = sh("exit 7", "needs = { db = 'started' }"), db = sh(FOR_EVER), late = sh("true", "needs = { bad = 'done' }"),
-    bad = sh "exit 2" }, {}, { report = true })
+  -- Main ends when bad is about to, and hears no TERM; db hears one.
+  local shared = (", mounts = { bind { %q, '/shared', rw = true } }"):format(t.dir "0755")
+  local r = run(MAIN, { main = sh("until test -e /shared/end; do sleep 0.01; done; exit 7", "needs = { db = 'healthy' }" .. shared),
+    db = sh("trap 'exit 0' TERM; echo >&3; " .. FOR_EVER, "health = { fd = 3 }"), late = sh("true", "needs = { bad = 'done' }"),
+    bad = sh("trap '' TERM; echo > /shared/end; exit 2", "cwd = '/'" .. shared) }, {}, { report = true })
   t.equal({ r.report.exit_code, r.report.reason, r.report.main }, { 7, "exit", "main" })
   local all = r.report.containers
   t.equal({ all.main.exit_code, all.db.reason, all.bad.exit_code, all.late.reason }, { 7, "stopped", 2, "not started" })
@@ -351,7 +367,8 @@ t.test("a Ctrl-C is heard while a member's hook runs", function()
   local r = p:wait()
   t.equal({ r.code, r.stdout }, { 130, "" }, r.stderr)
   box.nothing_left()
-  p = start(MAIN, { main = sh(FOR_EVER), db = sh(FOR_EVER, hook "started") })
+  p = start(MAIN, { main = sh("trap 'exit 0' TERM; echo up; " .. FOR_EVER), db = sh(FOR_EVER, hook "started") })
+  p:await "up\n"
   p:await("waits", "stderr")
   p:signal "int"
   t.equal(p:wait().code, 0)
@@ -482,6 +499,65 @@ d.test("an up that is interrupted takes back what it started", function()
   d.until_true("a", function() return d.seen "det-g-a" end)
   p:signal "int"
   t.equal(p:wait().code, 130)
+  d.nothing_left()
+end)
+
+-- A script that makes DIR/waits and waits until DIR/go is there; the script, DIR.
+local function waiting_script()
+  local dir = t.dir "0755"
+  return t.write(dir .. "/wait.lua", ([[local S, here = require "syscall", %q
+    S.open(here .. "/waits", "creat, wronly, cloexec", "0644")
+    while not S.stat(here .. "/go") do S.nanosleep(0.002) end]]):format(dir), "0644"), dir
+end
+
+d.test("an up that is interrupted while a hook runs, too", function()
+  for _, place in ipairs { "prepare", "started" } do
+    local script, dir = waiting_script()
+    local path = group("", { a = sh(FOR_EVER), b = sh(FOR_EVER, ("needs = { a = 'started' }, hooks = { %s = %q }"):format(place, script)),
+      c = sh(FOR_EVER, "needs = { b = 'started' }") })
+    local p = t.start { "luge", "up", "--name", d.own "det-g", path, env = { LUGE_STATE = box.state } }
+    d.until_true(place, function() return S.stat(dir .. "/waits") end)
+    p:signal "int"
+    local r = p:wait()
+    t.equal({ r.code, d.plain(r.stdout) }, { 130, "det-g-a\n" }, r.stderr)
+    d.nothing_left()
+  end
+end)
+
+d.test("two ups at once: one waits for the other, and finds all there", function()
+  local script, dir = waiting_script()
+  local path = group("", { a = sh(FOR_EVER), b = sh(FOR_EVER, ("needs = { a = 'started' }, hooks = { prepare = %q }"):format(script)),
+    c = sh(FOR_EVER, "needs = { b = 'started' }") })
+  local function begin(verb) return t.start { "luge", verb, "--name", d.own "det-g", path, env = { LUGE_STATE = box.state } } end
+  local first = begin "up"
+  d.until_true("the hook", function() return S.stat(dir .. "/waits") end)
+  local second, third, given_up = begin "up", begin "down", begin "up"
+  second:await("another luge's", "stderr")
+  third:await("another luge's", "stderr")
+  given_up:await("another luge's", "stderr")
+  given_up:signal "int"
+  t.equal(given_up:wait().code, 130)
+  third:kill()
+  third:wait()
+  t.write(dir .. "/go", "")
+  local r = first:wait()
+  t.equal({ r.code, d.plain(r.stdout) }, { 0, "det-g-a\ndet-g-b\ndet-g-c\n" }, r.stderr)
+  r = second:wait()
+  t.equal({ r.code, r.stdout }, { 0, "" }, r.stderr)
+  t.equal(d.luge("down", "--name", "det-g", path).stdout, "det-g-a\ndet-g-b\ndet-g-c\n")
+  t.contains(d.luge("down", "--name", "../det-g", path).stderr, "name")
+  d.nothing_left()
+end)
+
+d.test("an up that is killed leaves its group to the next", function()
+  local path = group("", { a = sh(FOR_EVER, "health = { fd = 3 }"), b = sh("true", "needs = { a = 'healthy' }") })
+  local p = t.start { "luge", "up", "--name", d.own "det-g", path, env = { LUGE_STATE = box.state } }
+  p:await "%-a\n"
+  p:kill()
+  p:wait()
+  t.equal(d.ok "gc", "det-g:group\n")
+  t.equal(#d.json("ps", "--json").containers, 1, "no lock is a container")
+  t.equal(d.luge("down", "--name", "det-g", path).stdout, "det-g-a\n")
   d.nothing_left()
 end)
 

@@ -93,6 +93,13 @@ t.test("with restart an unhealthy container is started again", function()
   t.ok(r.code == 7 or r.report.reason == "unhealthy", r.stderr)
 end)
 
+t.test("ended as unhealthy is no success, however politely the command ended", function()
+  local r = box.run { shell = "trap 'exit 0' TERM; while :; do sleep 0.01; done", report = true,
+    body = checked("exit 1", "start_period = 0, retries = 1", "restart = { on = 'failure', delay = 0, max = 1 }") }
+  t.equal({ r.code, r.report.exit_code, r.report.reason, r.report.restarts }, { 124, 124, "unhealthy", 1 }, r.stderr)
+  t.contains(r.stderr, "ended with exit code 124: started again")
+end)
+
 -- ---- a descriptor ----
 
 t.test("a newline on the descriptor says ready; it is the command's alone", function()

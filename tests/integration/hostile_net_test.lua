@@ -361,6 +361,36 @@ test("a limit on what it sends does not open the way for lies", function()
   t.ok(t.must(nl.qdiscs { link = "ifb-2" })[1].packets >= 2, "it went by the ifb")
 end)
 
+test("a router sends for the networks behind it, and for no others", function()
+  bridge()
+  local router, host = guest(2, "lab"), guest(3, "lab")
+  router.described.behind = { "10.6.0.0/16", "fd06::/64" }
+  put(router)
+  put(host)
+  local send = sender(router)
+  local r4, r6 = receiver(host.ns, "inet", 7), receiver(host.ns, "inet6", 7)
+  local function four(from, text) return frame(host.mac, router.mac, "ip", ip4(from, host.own, udp4(7, text))) end
+  local function six(from, text) return frame(host.mac, router.mac, "ip6", ip6(from, host.own6, 17, udp6(from, host.own6, 7, text))) end
+  apart.inside(host.ns, function()
+    for _, name in ipairs { "all", "eth0" } do S.writefile(("/proc/sys/net/ipv4/conf/%s/rp_filter"):format(name), "0") end
+  end)
+  send(four("10.7.0.1", "other"), four("10.6.1.1", "behind"), four(router.own, "own"), six("fd07::1", "other"), six("fd06::1", "behind"),
+    six(router.own6, "own"))
+  t.equal({ received(r4, "own"), received(r6, "own") }, { { "behind", "own" }, { "behind", "own" } })
+  t.equal(spoofed(router), 2)
+  -- What it sends for them is under its egress too.
+  local there = outside()
+  t.must(nl.route { to = "10.6.0.0/16", via = router.own })
+  local far, at_host = receiver(there, "inet", 7), receiver(here(), "inet", 7)
+  put(router, { egress = { allow = { { cidr = "10.5.0.1" }, { cidr = "192.0.2.9", port = 8 } } } })
+  send(frame("02:00:00:00:00:fe", router.mac, "ip", ip4("10.6.1.1", "192.0.2.9", udp4(7, "out"))),
+    frame("02:00:00:00:00:fe", router.mac, "ip", ip4("10.6.1.1", "192.0.2.1", udp4(7, "host"))),
+    frame("02:00:00:00:00:fe", router.mac, "ip", ip4(router.own, "10.5.0.1", udp4(7, "end"))))
+  t.equal(received(at_host, "end"), { "end" })
+  t.equal(S.recv(far, 100), nil)
+  t.equal(denied(router), 2)
+end)
+
 test("isolated ports of a bridge do not meet by way of the host", function()
   bridge()
   local one, other = guest(2, "lab"), guest(3, "lab")

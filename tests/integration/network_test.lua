@@ -90,7 +90,7 @@ t.test("an ordinary user has interfaces only where no host is needed", function(
   t.equal(box.says { shell = "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '", body = "network = { interfaces = {} }" }, "lo")
   box.refused({ "exit", "0", body = "network = { interfaces = { veth { } } }" }, "the other end of a veth is made on the host",
     "run luge as root, or leave the interface out")
-  box.refused({ "exit", "0", body = "network = { pod = 'x' }" }, "an ordinary user may not enter it")
+  box.refused({ "exit", "0", body = "network = { join = '/proc/self/ns/net' }" }, "an ordinary user may not enter it")
 end)
 
 -- ---- a wire to the host ----

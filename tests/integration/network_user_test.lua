@@ -162,6 +162,18 @@ test("the host's own addresses are reached only where egress names them", functi
   assert(nl.delete "up1")
 end)
 
+test("egress holds in the container's own network", function(backend, how, outside)
+  local allowed, other = in_the_world(outside, "198.51.100.1", 7000), in_the_world(outside, "198.51.100.1", 7001)
+  local host = traffic.start_server("192.0.2.2", 7001)
+  local network = ("{ interfaces = { { type = 'user', backend = %q } }, egress = { allow = { { cidr = '198.51.100.1/32', port = 7000, "
+    .. "proto = 'tcp' } } } }"):format(backend)
+  t.equal(client(network, how, "tcp", "198.51.100.1", "7000"), "HELLO")
+  for _, words_of in ipairs { { "tcp", "198.51.100.1", "7001" }, { "udp", "198.51.100.1", "7000" }, { "tcp", "192.0.2.2", "7001" } } do
+    t.differs(client(network, how, table.unpack(table.move({ "0.5" }, 1, 1, 4, words_of))), "HELLO", table.concat(words_of, " "))
+  end
+  for _, pid in ipairs { allowed, other, host } do traffic.stop_server(pid) end
+end)
+
 test("published ports lead in, and no others", function(backend, how)
   -- Of UDP each loses something that luge refuses to begin with.
   local guest, address = backend == "pasta" and 8081 or 80, backend == "pasta" and "127.0.0.1" or "192.0.2.2"
@@ -180,11 +192,11 @@ test("published ports lead in, and no others", function(backend, how)
 end)
 
 t.test("what a helper would publish in vain is a fault", function()
-  for text, words in pairs { ["backend = 'slirp4netns', publish = { { host = '[::1]:80', guest = 80 } }"] = "on IPv4 addresses only",
+  for text, said in pairs { ["backend = 'slirp4netns', publish = { { host = '[::1]:80', guest = 80 } }"] = "on IPv4 addresses only",
     ["backend = 'slirp4netns', publish = { { host = '127.0.0.1:80', guest = 80, proto = 'udp' } }"] = "on the loopback are lost",
     ["backend = 'pasta', publish = { { host = 8081, guest = 80, proto = 'udp' } }"] = "where the ports differ" } do
     if require("sandbox.plan.facts").gather().tun == "open" then
-      box.refused({ words = { "true" }, body = "network = { type = 'user', " .. text .. " }" }, words)
+      box.refused({ words = { "true" }, body = "network = { type = 'user', " .. text .. " }" }, said)
     end
   end
 end)

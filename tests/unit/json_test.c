@@ -58,6 +58,7 @@ Test(json, encodes)
 		{"json.encode(math.maxinteger)", "9223372036854775807"},
 		{"json.encode(math.mininteger)", "-9223372036854775808"},
 		{"json.encode { 0.1, 1.0, 1e300, 1/3 }", "[0.1,1.0,1e+300,0.3333333333333333]"},
+		{"json.encode '\\xc2\\x80\\xc2\\x9b\\xc2\\x9f\\xc2\\xa0'", "\"\\u0080\\u009b\\u009f\xc2\xa0\""},
 		{"json.encode 'a\"\\\\\\n\\0\\127/'", "\"a\\\"\\\\\\n\\u0000\\u007f/\""},
 		{"json.encode '\\xc3\\xa9'", "\"\xc3\xa9\""},
 		{"json.encode '\\xff\\xc3'", "\"\xef\xbf\xbd\xef\xbf\xbd\""},
