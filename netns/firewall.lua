@@ -165,6 +165,9 @@ local function egress_chain(egress)
   for _, family in ipairs(FAMILIES) do
     chain[#chain + 1] = { { family .. " daddr", ranges.metadata[family] }, { "goto", "deny" } }
   end
+  for _, address in ipairs(egress.host) do
+    chain[#chain + 1] = { { family_of(address) .. " daddr", address }, { "goto", "deny" } }
+  end
   for _, entry in ipairs(egress.allow) do
     if not names_one(entry) then chain[#chain + 1] = allowed(entry, false) end
   end
@@ -338,7 +341,8 @@ end
 
 local function with_all(egress)
   egress = egress or {}
-  return { allow = egress.allow or {}, internet = egress.internet, log = egress.log, open = egress.open }
+  return { allow = egress.allow or {}, internet = egress.internet, log = egress.log, open = egress.open,
+    host = egress.host or {} }
 end
 
 --- The tables of a container's network, as netns.nft takes them.
@@ -355,7 +359,7 @@ function M.tables(d)
 end
 
 --- The table of a container that has no end on the host: in its own namespace, which it must have no power over.
--- d: { table =, egress = }
+-- d: { table =, egress = }, as above with host = { the host's addresses }, which no chain of the host's tells from others here.
 function M.own_table(d)
   local egress = with_all(d.egress)
   local out = egress_chain(egress)

@@ -183,6 +183,7 @@ function M.guard(c)
       end
     end
   end
+  egress.host = c.facts.host_addresses -- a helper's packets come from the host itself, a macvlan's by a router
   c.steps:add("guest", why, "nl.ownfirewall", { { table = "luge", egress = egress } })
 end
 

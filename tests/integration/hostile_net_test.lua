@@ -351,6 +351,23 @@ test("extension headers do not get round egress", function()
   t.ok(denied(g) >= 8, "counted: " .. denied(g))
 end)
 
+test("what tells secrets in a cloud is reached by no other name", function()
+  local g = wire(2)
+  local there = outside()
+  local secret = { "64:ff9b::a9fe:a9fe", "64:ff9b::a83f:8110", "64:ff9b::6464:64c8", "fd20:ce::254", "fd00:ec2::254" }
+  for _, address in ipairs(secret) do
+    t.must(nl.address("eth0", address .. "/128", { netns = there, flags = "nodad" }))
+    t.must(nl.route { to = address .. "/128", via = "2001:db8::9" })
+  end
+  put(g, { egress = { allow = { { cidr = "::/0" } } } })
+  local mac, send, r = t.must(nl.link "lg2").mac, sender(g), receiver(there, "inet6", 7)
+  for _, to in ipairs(secret) do send(frame(mac, g.mac, "ip6", ip6(g.own6, to, 17, udp6(g.own6, to, 7, to)))) end
+  local to = "2001:db8::9"
+  send(frame(mac, g.mac, "ip6", ip6(g.own6, to, 17, udp6(g.own6, to, 7, "end"))))
+  t.equal(received(r, "end"), { "end" })
+  t.equal(denied(g), #secret)
+end)
+
 test("a limit on what it sends does not open the way for lies", function()
   local g = wire(2)
   t.must(nl.create { kind = "ifb", name = "ifb-2", up = true })

@@ -351,6 +351,15 @@ test_detached("join: the network of a container, or of a path", function(detache
   t.equal(run_text(("network = { join = %q }"):format(path), "readlink /proc/self/ns/net"), S.readlink(path))
   t.contains(t.run(box.words { shell = "true", body = 'network = { join = "/proc/self/ns/mnt" }' }).stderr,
     "it is no network namespace")
+  -- Nobody is waited for at a pipe's other end.
+  local pipe = ("/tmp/luge-pipe-%d"):format(S.getpid())
+  t.must(S.mknod(pipe, "0600", "fifo"))
+  for _, what in ipairs { ("network = { join = %q }"):format(pipe), ("namespaces = { uts = %q }"):format(pipe) } do
+    local stopped = t.run(box.words { shell = "true", body = what })
+    t.equal(stopped.code, 125)
+    t.contains(stopped.stderr, "it is no n")
+  end
+  S.unlink(pipe)
 end)
 
 t.test("a pod: one network, as long as one of its containers runs", function()

@@ -145,6 +145,23 @@ test("the host's loopback is not reached, by no address", function(backend, how)
   traffic.stop_server(v6)
 end)
 
+test("the host's own addresses are reached only where egress names them", function(backend, how)
+  assert(nl.veth { name = "up1", peer = "out1", up = true })
+  assert(nl.up "out1")
+  assert(nl.address("up1", "8.8.8.1/24") and nl.address("up1", "2600::1/64", "nodad"))
+  local server = traffic.start_server("8.8.8.1", 7100)
+  local server6 = traffic.start_server("2600::1", 7100)
+  for _, egress in ipairs { "internet = true", "allow = { { '0.0.0.0/0' }, { '::/0' } }" } do
+    local network = network_of(backend, ("egress = { %s }"):format(egress))
+    t.differs(client(network, how, "tcp", "8.8.8.1", "7100", "0.5"), "HELLO", egress)
+    t.differs(client(network, how, "tcp", "2600::1", "7100", "0.5"), "HELLO", egress)
+  end
+  t.equal(client(network_of(backend, "egress = { allow = { { '8.8.8.1', 7100 } } }"), how, "tcp", "8.8.8.1", "7100"), "HELLO")
+  traffic.stop_server(server)
+  traffic.stop_server(server6)
+  assert(nl.delete "up1")
+end)
+
 test("egress holds in the container's own network", function(backend, how, outside)
   local allowed, other = in_the_world(outside, "198.51.100.1", 7000), in_the_world(outside, "198.51.100.1", 7001)
   local host = traffic.start_server("192.0.2.2", 7001)
