@@ -62,8 +62,9 @@ t.test("closures of what was frozen come and go", function()
     r:close()
     w:close()
     if round % 3 == 0 then collectgarbage() end
-    local fill = {}
+    local fill = {} -- of what was free
     for i = 1, 50 do fill[i] = { ("f"):rep(i) .. round } end
+    t.equal(#fill, 50)
   end
   t.equal(seen, 300)
 end)
