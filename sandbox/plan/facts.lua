@@ -90,15 +90,15 @@ local finders = {
   host_networks = function() return require("netns.pool").host_networks() or {} end,
   -- Its addresses there, but for those that only neighbours know.
   host_addresses = function()
-    local list, seen = {}, {}
+    local texts, seen = {}, {}
     for _, address in ipairs(must("the addresses of luge's own network", require("netns").addresses())) do
       local text = address.address
       if address.scope == "global" and not seen[text] then
         seen[text] = true
-        list[#list + 1] = text
+        texts[#texts + 1] = text
       end
     end
-    return list
+    return texts
   end,
   -- The programs of netns.helper that are installed, and whether we may open the device that they need: "open", "closed" or
   -- "missing".
