@@ -64,7 +64,8 @@ static void fill_standard(void)
 {
 	for (int fd = 0; fd <= 2; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-			(void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY); /* the lowest free one: fd */
+			(void)open("/dev/null",
+				   fd == 0 ? O_WRONLY : O_RDONLY); /* the lowest free one: fd */
 }
 
 int main(int argc, char **argv)

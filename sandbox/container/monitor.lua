@@ -281,8 +281,8 @@ local function begin(self)
   if self.run.server then require("sandbox.container.control").move(self) end
 end
 
--- The collector is stopped for the start, and goes on being: a whole round at once, of half a millisecond, whenever there is so much more
--- in use. In small steps, as is usual, it would let megabytes come together first.
+-- The collector is stopped for the start, and goes on being: a whole round at once, of half a millisecond, whenever there is
+-- so much more in use. In small steps, as is usual, it would let megabytes come together first.
 local GARBAGE_KIB = 128
 
 local function collect_later(self)
