@@ -59,9 +59,8 @@ function nl.address(link, cidr, options)
   local t = check.fields(options, "#3", OPTIONS)
   if not t.broadcast and not t.peer then t.broadcast = broadcast_of(ip) end
   if t.peer and t.peer.family ~= ip.family then check.fail("'peer'", "an address of the same family", t.peer.text) end
-  local index, err, errno = links.index(link, t.netns)
-  if not index then return nil, err, errno end
-  return links.done(nl.request(compose(RTM.NEWADDR, t.replace and "create, replace" or "create, excl", index, ip, t), t.netns))
+  local how = t.replace and "create, replace" or "create, excl"
+  return links.send_about(link, t.netns, function(index) return compose(RTM.NEWADDR, how, index, ip, t) end)
 end
 
 --- nl.deladdress(link, "10.0.0.2/24" [, netns]) -> true
@@ -70,9 +69,7 @@ function nl.deladdress(link, cidr, netns)
   link = check.name(link, "#1")
   local ip = check.cidr(cidr, "#2")
   if netns then check.netns(netns, "#3") end
-  local index, err, errno = links.index(link, netns)
-  if not index then return nil, err, errno end
-  return links.done(nl.request(compose(RTM.DELADDR, nil, index, ip, {}), netns))
+  return links.send_about(link, netns, function(index) return compose(RTM.DELADDR, nil, index, ip, {}) end)
 end
 
 local meta = {}

@@ -371,11 +371,21 @@ function M.own_table(d)
     chains = { output = out, deny = deny_chain(egress) } }
 end
 
+local function made_anew(all, is_fresh)
+  for _, one in ipairs(all) do one.fresh = is_fresh and not one.gone end
+  return all
+end
+
 --- nl.firewall(description [, netns]) -> true
 -- Puts the tables of a container's network in place, or back, in one transaction: { table=, links=, publish=, egress= } as
 -- of netns.firewall. Errors: as of nl.nft.
 function nl.firewall(description, netns)
-  return nl.nft(M.tables(description), netns)
+  local all = M.tables(description)
+  -- What a transaction takes away is waited for, by somebody (socket:leave of netns.netlink): what is there is replaced only
+  -- where it is.
+  local made, err, errno = nl.nft(made_anew(all, true), netns)
+  if made or not err.EXIST then return made, err, errno end
+  return nl.nft(made_anew(all, false), netns)
 end
 
 --- nl.ownfirewall(description) -> true
@@ -395,5 +405,20 @@ function nl.delfirewall(name, netns)
   end
   return not own[1] or nl.nft(own, netns)
 end
+
+-- What the firewalls of containers have in common is read when the program is built.
+local function learn()
+  local link = { link = "lg00000000", mac = "02:00:00:00:00:00", addresses = { "10.213.0.2", "fd6c:7567:6500::2" }, nat = true,
+    subnets = { "10.213.0.0/30", "fd6c:7567:6500::/64" } }
+  local on_bridge = { bridge = "lg", link = link.link, mac = link.mac, addresses = link.addresses }
+  local publish = { { proto = "tcp", port = 80, to = link.addresses[1], to_port = 80, link = 1 },
+    { proto = "udp", port = 80, to = link.addresses[2], to_port = 80, link = 1 } }
+  for _, egress in ipairs { { open = true }, { log = true }, { internet = true } } do
+    nl.nft.learn(M.tables { table = "luge", links = { link }, publish = publish, egress = egress })
+    nl.nft.learn(M.tables { table = "luge", links = { on_bridge }, egress = egress })
+  end
+end
+
+learn()
 
 return M

@@ -56,22 +56,27 @@ function nl.is_link_name(name)
   return type(name) == "string" and #name > 0 and #name <= NAME_MAX and not name:find "[/%s%z]"
 end
 
+--- nl.open_in(netns [, protocol]) -> socket
+-- nl.open, "route" if not given, in a namespace that may be a pid, or nil for our own.
+function nl.open_in(netns, protocol)
+  if math.type(netns) ~= "integer" then return nl.open(protocol or "route", netns) end
+  local pidfd, err, errno = S.pidfd_open(netns)
+  if not pidfd then return nil, err, errno end
+  local socket
+  socket, err, errno = nl.open(protocol or "route", pidfd)
+  pidfd:close()
+  return socket, err, errno
+end
+
 --- nl.request(message [, netns [, how [, protocol]]]) -> list of replies
 -- One exchange on a socket of its own; how: "request" (if not given), "dump" or "batch", whose message is a list; protocol:
 -- "route" if not given. Errors: as of the socket's method of that name.
 function nl.request(message, netns, how, protocol)
-  local pidfd
-  if math.type(netns) == "integer" then
-    local err, errno
-    pidfd, err, errno = S.pidfd_open(netns)
-    if not pidfd then return nil, err, errno end
-  end
-  local socket, err, errno = nl.open(protocol or "route", pidfd or netns)
-  if pidfd then pidfd:close() end
+  local socket, err, errno = nl.open_in(netns, protocol)
   if not socket then return nil, err, errno end
   local replies, index
   replies, err, errno, index = socket[how or "request"](socket, message)
-  socket:close()
+  if protocol == "netfilter" then socket:leave() else socket:close() end
   return replies, err, errno, index
 end
 

@@ -90,24 +90,52 @@ function nl.link(name, netns)
   return decode(replies[1].data, netns)
 end
 
---- The index of a link, or nil, err, errno.
-function M.index(name, netns)
-  local link, err, errno = nl.link(name, netns)
-  if not link then return nil, err, errno end
-  return link.index
+local SKIP_STATS = 8 -- RTEXT_FILTER_SKIP_STATS
+
+--- The index of a link, or nil, err, errno; socket: one that is open, in the namespace.
+function M.index_by(socket, name)
+  local replies, err, errno = socket:request(M.message(RTM.GETLINK, nil, 0):string(IFLA.IFNAME, name):u32(IFLA.EXT_MASK, SKIP_STATS))
+  if not replies then return nil, err, errno end
+  local _, _, index = LINK_HEADER:unpack(replies[1].data)
+  return index
 end
 
---- The names by index, of all links. Errors as of a dump.
+--- f(socket) with a socket in a namespace; its results.
+function M.with_socket(netns, f)
+  local socket, err, errno = nl.open_in(netns)
+  if not socket then return nil, err, errno end
+  local replies, index
+  replies, err, errno, index = f(socket)
+  socket:close()
+  return replies, err, errno, index
+end
+
+--- The index of a link by a socket of its own.
+function M.index(name, netns)
+  return M.with_socket(netns, function(socket) return M.index_by(socket, name) end)
+end
+
+--- Sends what compose(index) says about the link `name`; true, or nil, err, errno.
+function M.send_about(name, netns, compose)
+  return M.done(M.with_socket(netns, function(socket)
+    local index, err, errno = M.index_by(socket, name)
+    if not index then return nil, err, errno end
+    return socket:request(compose(index))
+  end))
+end
+
+--- The names by index, of all links, and which indices are up. Errors as of a dump.
 function M.names(netns)
-  local replies, err, errno = nl.request(M.message(RTM.GETLINK, nil, 0), netns, "dump")
+  local ask = M.message(RTM.GETLINK, nil, 0):u32(IFLA.EXT_MASK, SKIP_STATS)
+  local replies, err, errno = nl.request(ask, netns, "dump")
   if not replies then return nil, err, errno end
-  local names = {}
+  local names, up = {}, {}
   for _, reply in ipairs(replies) do
-    local _, _, index = LINK_HEADER:unpack(reply.data)
+    local _, _, index, flags = LINK_HEADER:unpack(reply.data)
     local _, a = nl.attributes(reply.data, HEADER_SIZE)
-    names[index] = ("z"):unpack(a[IFLA.IFNAME])
+    names[index], up[index] = ("z"):unpack(a[IFLA.IFNAME]), flags & IFF.UP ~= 0 or nil
   end
-  return names
+  return names, up
 end
 
 local list_meta = {}
@@ -194,19 +222,13 @@ local function put_link_local(message, on)
   message:nest(IFLA.AF_SPEC):nest(S.c.AF.INET6):u8(S.c.IFLA_INET6.ADDR_GEN_MODE, on and 0 or 1):done():done()
 end
 
---- nl.set(name, { mtu=, mac=, name=, up=, master=name or false, move=netns, alias=, queue=, group=, arp=, multicast=,
---- promisc=, link_local=, netns= }) -> true
--- Changes a link, all in one request: name is the new one, move the namespace it goes to, netns the one it is in;
--- link_local=false: it gets no IPv6 address of its own making when it is set up. A link that is renamed has to be down
--- before Linux 6.2. Errors: NODEV, BUSY, EXIST, PERM. Source: rtnetlink(7), RTM_NEWLINK.
-function nl.set(name, changes)
-  name = check.name(name, "#1")
-  local t = check.fields(changes, "#2", M.COMMON, SETTABLE)
+-- The request of nl.set, by a socket in the link's namespace.
+local function change(socket, name, t)
   local index, master, err, errno
-  index, err, errno = M.index(name, t.netns)
+  index, err, errno = M.index_by(socket, name)
   if not index then return nil, err, errno end
   if t.master then
-    master, err, errno = M.index(t.master, t.netns)
+    master, err, errno = M.index_by(socket, t.master)
     if not master then return nil, err, errno end
   end
   local message = M.put_common(M.message(RTM.NEWLINK, nil, index, M.flags_of(t)), t)
@@ -222,8 +244,19 @@ function nl.set(name, changes)
   elseif t.name and t.up == false then
     first = M.message(RTM.NEWLINK, nil, index, { [IFF.UP] = false })
   end
-  if first then return M.done(nl.request({ first, message }, t.netns, "batch")) end
-  return M.done(nl.request(message, t.netns))
+  if first then return socket:batch { first, message } end
+  return socket:request(message)
+end
+
+--- nl.set(name, { mtu=, mac=, name=, up=, master=name or false, move=netns, alias=, queue=, group=, arp=, multicast=,
+--- promisc=, link_local=, netns= }) -> true
+-- Changes a link, all in one request: name is the new one, move the namespace it goes to, netns the one it is in;
+-- link_local=false: it gets no IPv6 address of its own making when it is set up. A link that is renamed has to be down
+-- before Linux 6.2. Errors: NODEV, BUSY, EXIST, PERM. Source: rtnetlink(7), RTM_NEWLINK.
+function nl.set(name, changes)
+  name = check.name(name, "#1")
+  local t = check.fields(changes, "#2", M.COMMON, SETTABLE)
+  return M.done(M.with_socket(t.netns, function(socket) return change(socket, name, t) end))
 end
 
 --- nl.rename(name, new [, netns]) -> true

@@ -14,7 +14,8 @@
 
 #include "bind.h"
 
-enum { MESSAGE_SIZE = 1024, MESSAGE_MAX = 1 << 24, SKIP_MAX = 1 << 16 };
+/* A transaction has dozens of messages, most of them small. */
+enum { MESSAGE_SIZE = 256, MESSAGE_MAX = 1 << 24, SKIP_MAX = 1 << 16 };
 
 /* The flags of nested and network order are the upper bits of an attribute's type. */
 enum { TYPE_MAX = 0x3fff };
@@ -187,7 +188,7 @@ static int m_nest(lua_State *L)
 	size_t offset = m->head->nlmsg_len;
 
 	put(L, NLA_F_NESTED, NULL, 0);
-	m->nests[m->depth++] = offset;
+	m->nests[m->depth++] = (uint32_t)offset;
 	return 1;
 }
 

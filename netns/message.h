@@ -17,7 +17,7 @@ enum { NEST_MAX = 16 };
 struct message {
 	size_t size; /* of the buffer; what is used stands in head->nlmsg_len */
 	struct nlmsghdr *head;
-	size_t nests[NEST_MAX]; /* offsets of the attributes that are still open */
+	uint32_t nests[NEST_MAX]; /* offsets of the attributes that are still open */
 	unsigned depth;
 };
 

@@ -20,13 +20,13 @@ local function send(type, flags, entry)
   check.need(t, "to", "an IPv4 or IPv6 address")
   check.need(t, "dev", "the name of a link")
   if type == RTM.NEWNEIGH and not t.proxy then check.need(t, "mac", "an Ethernet address") end
-  local index, err, errno = links.index(t.dev, t.netns)
-  if not index then return nil, err, errno end
   local bits = (t.proxy and NTF.PROXY or 0) | (t.router and NTF.ROUTER or 0)
-  local message = nl.message(type, flags, HEADER:pack(check.FAMILY[t.to.family], index, t.state or NUD.PERMANENT, bits, 0))
-    :bytes(NDA.DST, t.to.bytes)
-  if t.mac then message:bytes(NDA.LLADDR, t.mac) end
-  return links.done(nl.request(message, t.netns))
+  return links.send_about(t.dev, t.netns, function(index)
+    local message = nl.message(type, flags, HEADER:pack(check.FAMILY[t.to.family], index, t.state or NUD.PERMANENT, bits, 0))
+      :bytes(NDA.DST, t.to.bytes)
+    if t.mac then message:bytes(NDA.LLADDR, t.mac) end
+    return message
+  end)
 end
 
 --- nl.neighbour{ to=address, dev=, mac=, state="permanent", proxy=, router=, replace=, netns= } -> true

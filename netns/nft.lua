@@ -63,7 +63,7 @@ end
 
 -- ---- what is described ----
 
-local KNOWN = { family = 1, table = 1, counters = 1, sets = 1, chains = 1, gone = 1, keep = 1 }
+local KNOWN = { family = 1, table = 1, counters = 1, sets = 1, chains = 1, gone = 1, keep = 1, fresh = 1 }
 local CHAIN = { hook = 1, priority = 1, policy = 1, type = 1, device = 1, devices = 1, comment = 1 }
 
 local function sorted_keys(map)
@@ -111,7 +111,8 @@ local function comment_data(text)
   return ("BB"):pack(0, #text) .. text
 end
 
-local function new_rule(t, chain, rule)
+-- What the compiler of rules asks a transaction for.
+local function wishes(t, keeps)
   -- A list within a rule is a set without a name, made before it.
   local function anonymous(key, elements, data)
     local set = nft_set.fill({ types = key, data = data, anonymous = true }, elements)
@@ -124,11 +125,13 @@ local function new_rule(t, chain, rule)
     local link, err = nl.link(name, t.namespace)
     return link and link.index or error(("link %s: %s"):format(name, tostring(err)), 0)
   end
-  local expressions = nft_rule.compile(t.family, rule, { anonymous = anonymous, index_of = index_of })
+  return { anonymous = anonymous, index_of = index_of, keeps = keeps }
+end
+
+local function new_rule(t, chain, rule)
+  local expressions = nft_rule.compile(t.family, rule, t.with)
   local m = t:message(MSG.NEWRULE, "create, append")
-  m:string(A.RULE_TABLE, t.table):string(A.RULE_CHAIN, chain):nest(A.RULE_EXPRESSIONS)
-  for _, expression in ipairs(expressions) do expr.put(m, A.LIST_ELEM, expression) end
-  m:done()
+  m:string(A.RULE_TABLE, t.table):string(A.RULE_CHAIN, chain):bytes(A.RULE_EXPRESSIONS, expressions)
   if rule.comment then m:bytes(A.RULE_USERDATA, comment_data(rule.comment)) end
 end
 
@@ -137,7 +140,9 @@ local function new_counter(t, name)
     :be32(A.OBJ_TYPE, NFT.OBJECT_COUNTER):nest(A.OBJ_DATA):be64(A.COUNTER_BYTES, 0):be64(A.COUNTER_PACKETS, 0):done()
 end
 
-local function new_table(t) t:message(MSG.NEWTABLE, "create"):string(A.TABLE_NAME, t.table):be32(A.TABLE_FLAGS, 0) end
+local function new_table(t, flags)
+  t:message(MSG.NEWTABLE, flags or "create"):string(A.TABLE_NAME, t.table):be32(A.TABLE_FLAGS, 0)
+end
 
 local function del_table(t) t:message(MSG.DELTABLE):string(A.TABLE_NAME, t.table) end
 
@@ -163,10 +168,11 @@ local function put_table(t, description)
   if not FAMILY[t.family] then error(("no family '%s' of tables"):format(tostring(t.family)), 0) end
   if type(t.table) ~= "string" then error("a table without a name", 0) end
   t:making("", check_fields, description, KNOWN, "a table")
-  new_table(t)
-  if not description.keep then del_table(t) end -- what is not there cannot be taken away, so it is made first
+  local adds = description.keep or description.fresh
+  new_table(t, description.fresh and "create, excl")
+  if not adds then del_table(t) end -- what is not there cannot be taken away, so it is made first
   if description.gone then return end
-  if not description.keep then new_table(t) end
+  if not adds then new_table(t) end
   for _, name in ipairs(description.counters or {}) do t:making(": counter " .. name, new_counter, t, name) end
   local sets = put_sets(t, description.sets)
   local names = put_chains(t, description.chains)
@@ -180,9 +186,10 @@ local function put_table(t, description)
   end
 end
 
---- The messages of a transaction, and what each makes. Raises the text of a mistake.
-function M.compile(descriptions, namespace)
+--- The messages of a transaction, and what each makes. Raises the text of a mistake. keeps: see M.learn.
+function M.compile(descriptions, namespace, keeps)
   local t = setmetatable({ messages = {}, labels = {}, id = 0, namespace = namespace }, Transaction)
+  t.with = wishes(t, keeps)
   t.messages[1] = message(NFNL.MSG_BATCH_BEGIN, nil, 0, NFNL.SUBSYS_NFTABLES)
   t.labels[1] = "nftables"
   for _, description in ipairs(descriptions.table and { descriptions } or descriptions) do put_table(t, description) end
@@ -191,10 +198,13 @@ function M.compile(descriptions, namespace)
   return t.messages, t.labels
 end
 
+--- Remembers what the rules of these tables are made of, for all that have the same.
+function M.learn(descriptions) M.compile(descriptions, nil, true) end
+
 --- nl.nft(description [, namespace]) -> true
 -- Puts one table in place, or the tables of a list, by one transaction: { family =, table =, chains =, sets =,
 -- counters = }. Each is replaced whole; with keep = true it is added to, with gone = true it is taken away, whether
--- or not it is there. namespace: a descriptor of the network namespace. Errors: the kernel's, err.text naming table,
+-- or not it is there; with fresh = true it must not be there: EXIST. namespace: a descriptor of the network namespace. Errors: the kernel's, err.text naming table,
 -- chain and rule; a description that cannot be is raised. Source: nft(8), nfnetlink.
 function M.apply(descriptions, namespace)
   local ok, messages, labels = pcall(M.compile, descriptions, namespace)

@@ -7,6 +7,8 @@ local S = require "syscall"
 
 local A, NFT = S.c.NFTA, S.c.NFT
 
+local pack = string.pack
+
 local M = {}
 
 -- The attributes of each kind: field, number, form. Values are 32 bits in network order unless the form says otherwise.
@@ -83,38 +85,78 @@ function M.put_data(m, attribute, bytes, verdict)
   m:done()
 end
 
-local put -- of an expression within a nest that is open
+-- ---- as bytes ----
+
+-- Not put into a message one by one: of what many rules have in common the bytes are kept (netns.nft_rule).
+
+local NESTED = 0x8000 -- NLA_F_NESTED
+local PAD = { [0] = "", "\0\0\0", "\0\0", "\0" }
+
+-- An attribute: length, type, value, up to a multiple of four.
+local function attribute(type, value)
+  return pack("=I2I2", #value + 4, type) .. value .. PAD[#value & 3]
+end
+
+local function nest(type, content) return attribute(type | NESTED, content) end
+
+local function data_bytes(value) return attribute(A.DATA_VALUE, value) end
+
+local function verdict_bytes(verdict)
+  local inner = attribute(A.VERDICT_CODE, pack(">i4", verdict.code))
+  if verdict.chain then inner = inner .. attribute(A.VERDICT_CHAIN, verdict.chain .. "\0") end
+  return nest(A.DATA_VERDICT, inner)
+end
+
+local bytes_of -- of an expression
 
 local FORMS = {
-  u8 = function(m, attribute, value) m:u8(attribute, value) end,
-  be16 = function(m, attribute, value) m:be16(attribute, value) end,
-  be64 = function(m, attribute, value) m:be64(attribute, value) end,
-  string = function(m, attribute, value) m:string(attribute, value) end,
-  data = function(m, attribute, value) M.put_data(m, attribute, value) end,
-  verdict = function(m, attribute, value) M.put_data(m, attribute, nil, value) end,
-  expr = function(m, attribute, value)
-    m:nest(attribute)
-    put(m, value)
-    m:done()
-  end,
+  u8 = function(type, value) return attribute(type, pack("B", value)) end,
+  be16 = function(type, value) return attribute(type, pack(">I2", value)) end,
+  be64 = function(type, value) return attribute(type, pack(">i8", value)) end,
+  string = function(type, value) return attribute(type, value .. "\0") end,
+  data = function(type, value) return nest(type, data_bytes(value)) end,
+  verdict = function(type, value) return nest(type, verdict_bytes(value)) end,
+  expr = function(type, value) return nest(type, bytes_of(value)) end,
 }
 
-function put(m, expression)
-  m:string(A.EXPR_NAME, expression.kind):nest(A.EXPR_DATA)
+function bytes_of(expression)
+  local parts = {}
   for _, field in ipairs(LAYOUT[expression.kind]) do
     local value, form = expression[field[1]], field[3]
     if value ~= nil then
-      if form then FORMS[form](m, field[2], value) else m:be32(field[2], value) end
+      parts[#parts + 1] = form and FORMS[form](field[2], value) or pack("=I2I2", 8, field[2]) .. pack(">I4", value & 0xffffffff)
     end
   end
-  m:done()
+  return attribute(A.EXPR_NAME, expression.kind .. "\0") .. nest(A.EXPR_DATA, table.concat(parts))
 end
 
---- Puts one expression into the nest `attribute`.
-function M.put(m, attribute, expression)
-  m:nest(attribute)
-  put(m, expression)
-  m:done()
+--- An expression as what is in a nest around it.
+M.bytes = bytes_of
+
+local function element(expression) return nest(A.LIST_ELEM, bytes_of(expression)) end
+
+-- What stands before the bytes of a cmp's value, by its width and operator: most of a rule are comparisons.
+local before = {}
+
+local function compare(expression)
+  local data = expression.data
+  local key = expression.sreg << 16 | expression.op << 8 | #data
+  local first = before[key]
+  if not first then
+    first = element(expression):sub(1, -1 - (#data + 3 & ~3))
+    before[key] = first
+  end
+  return first .. data .. PAD[#data & 3]
+end
+
+--- An expression as an element of a list of them.
+function M.element(expression) return expression.kind == "cmp" and compare(expression) or element(expression) end
+
+--- A list of them, bytes of M.element among them, as what is in a list's nest.
+function M.list_bytes(expressions)
+  local parts = {}
+  for i, one in ipairs(expressions) do parts[i] = type(one) == "string" and one or M.element(one) end
+  return table.concat(parts)
 end
 
 return M

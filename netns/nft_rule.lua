@@ -17,6 +17,7 @@ local statements = require "netns.nft_statements"
 local types = require "netns.nft_types"
 
 local NFT = S.c.NFT
+local concat, next, type = table.concat, next, type
 
 local M = {}
 
@@ -86,10 +87,17 @@ end
 
 -- ---- loading and comparing ----
 
-function Compiler:load(field, register)
+local function load_of(field, register, len)
   local expression = { dreg = register }
   for key, value in pairs(field.load) do expression[key] = value end
-  self:add(expression)
+  expression.len = len or expression.len
+  return expression
+end
+
+function Compiler:load(field, register)
+  if register ~= REG then return self:add(load_of(field, register)) end
+  field.loaded = field.loaded or expr.element(load_of(field, REG))
+  self:add(field.loaded)
 end
 
 --- Loads the fields one after the other; returns the register of the first.
@@ -120,8 +128,7 @@ end
 function Compiler:match_prefix(field, op, low, length)
   local whole, rest = length // 8, length % 8
   if rest == 0 and whole > 0 and field.load.kind == "payload" then -- the leading bytes alone, as nft does it
-    local load = self.list[#self.list]
-    load.len = whole
+    self.list[#self.list] = load_of(field, REG, whole)
     self:cmp(op, low:sub(1, whole))
   else
     local mask = ("\255"):rep(whole) .. (rest > 0 and string.char(0xff << 8 - rest & 0xff) or "")
@@ -162,6 +169,7 @@ function Compiler:set(value, list, data_type)
   if type(value) == "string" then return value:match "^@(.+)$" or error("'" .. value .. "' is no @set", 0) end
   local key = {}
   for i, field in ipairs(list) do key[i] = field.type end
+  self.is_own = true -- the set is one of this transaction's
   return self.anonymous(key, value, data_type)
 end
 
@@ -227,17 +235,65 @@ local function compile_statement(compiler, statement)
   end
 end
 
---- A rule as the list of its expressions. with: { anonymous = function(key types, elements, data type) that makes a set and
---- returns its name and number, index_of = function(name of a link) }. Raises the text of an error.
+-- ---- what many rules have in common ----
+
+-- A statement's bytes, by the statement and by what the rule has said before it. nl.nft.learn fills it, when the program
+-- is built: a container's rules are mostly the same as another's, and to read them again took longer than the kernel takes.
+local known = {}
+
+-- A statement as one text; nil for those with named fields, or with what is no text or number. The control characters
+-- between the parts are in none of them, so that no two statements are one text.
+local function text_of(statement)
+  if type(statement) ~= "table" then return type(statement) == "string" and not statement:find "%c" and statement or nil end
+  local parts = {}
+  for key, value in next, statement do
+    local kind = type(value)
+    if type(key) ~= "number" then return nil end
+    if kind == "table" then
+      value = text_of(value)
+      if not value then return nil end
+      value = "\3" .. value .. "\5"
+    elseif kind == "number" then
+      value = "\4" .. value
+    elseif kind ~= "string" or value:find "%c" then
+      return nil
+    end
+    parts[key] = value
+  end
+  return concat(parts, "\1")
+end
+
+local function compile_kept(compiler, statement, keeps)
+  local text = text_of(statement)
+  text = text and concat({ compiler.family, compiler.l3 or "", compiler.l4 or "", compiler.ether and "e" or "", text }, "\2")
+  local kept = text and known[text]
+  if kept then
+    compiler.l3, compiler.l4, compiler.ether = kept.l3, kept.l4, kept.ether
+    return kept.bytes
+  end
+  compiler.list, compiler.is_own = {}, nil
+  compile_statement(compiler, statement)
+  local bytes = expr.list_bytes(compiler.list)
+  if keeps and text and not compiler.is_own then
+    known[text] = { bytes = bytes, l3 = compiler.l3, l4 = compiler.l4, ether = compiler.ether }
+  end
+  return bytes
+end
+
+--- A rule as the bytes of its expressions. with: { anonymous = function(key types, elements, data type) that makes a set and
+--- returns its name and number, index_of = function(name of a link), keeps = true: for later rules }. Raises the text of an
+--- error.
 ---@param family string "inet", "ip", "ip6", "arp", "bridge", "netdev"
 function M.compile(family, rule, with)
-  local compiler = setmetatable({ family = family, l3 = FIXED[family], list = {}, anonymous = with.anonymous,
+  local compiler = setmetatable({ family = family, l3 = FIXED[family], anonymous = with.anonymous,
     index_of = with.index_of }, Compiler)
+  local parts = {}
   for i, statement in ipairs(rule) do
-    local ok, message = pcall(compile_statement, compiler, statement)
-    if not ok then statement_error(i, statement, message) end
+    local ok, bytes = pcall(compile_kept, compiler, statement, with.keeps)
+    if not ok then statement_error(i, statement, bytes) end
+    parts[i] = bytes
   end
-  return compiler.list
+  return concat(parts)
 end
 
 M.REG = REG

@@ -162,7 +162,7 @@ local function new_set(t, name, set, id)
   if set.timeout then m:be64(A.SET_TIMEOUT, math.floor(set.timeout * 1000)) end
   put_description(m, set, #set.entries)
   m:bytes(A.SET_USERDATA, user_data(set))
-  if set.counter then expr.put(m, A.SET_EXPR, { kind = "counter", packets = 0, bytes = 0 }) end
+  if set.counter then m:bytes(A.SET_EXPR, expr.bytes { kind = "counter", packets = 0, bytes = 0 }) end
 end
 
 local function put_element(m, set, entry)

@@ -69,6 +69,7 @@ end
 --- { "fwd", LINK }: the packet goes out by another link instead, or into an ifb, which brings it back. Tables of netdev.
 function M.fwd(compiler, statement)
   check(statement, 1, "")
+  compiler.is_own = true -- the number is that of a link of today
   compiler:add { kind = "immediate", dreg = REG, data = ("=I4"):pack(compiler.index_of(statement[2])) }
   compiler:add { kind = "fwd", dev = REG }
 end

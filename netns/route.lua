@@ -10,6 +10,7 @@ local RTA, RTN, RTM, SCOPE = S.c.RTA, S.c.RTN, S.c.RTM, S.c.RT_SCOPE
 -- struct rtmsg: family, width of destination and source, tos, table, protocol, scope, type, flags
 local HEADER = "I1 I1 I1 I1 I1 I1 I1 I1 I4"
 local MAIN = S.c.RT_TABLE.MAIN
+local TABLE_BYTE = 5
 
 local M = {}
 
@@ -85,12 +86,8 @@ local function compose(type, flags, t, index)
 end
 
 local function send(type, flags, t)
-  local index, err, errno
-  if t.dev then
-    index, err, errno = links.index(t.dev, t.netns)
-    if not index then return nil, err, errno end
-  end
-  return links.done(nl.request(compose(type, flags, t, index), t.netns))
+  if t.dev then return links.send_about(t.dev, t.netns, function(index) return compose(type, flags, t, index) end) end
+  return links.done(nl.request(compose(type, flags, t), t.netns))
 end
 
 --- nl.route{ to="default" or "10.1.0.0/16", via=, dev=, metric=, table=, src=, type="unicast", onlink=, scope=, protocol=,
@@ -176,14 +173,17 @@ function nl.routes(filter)
     table = function(value, what) return value == "all" and value or M.table_number(value, what) end })
   local names, err, errno = links.names(t.netns)
   if not names then return nil, err, errno end
-  local wanted = t.table ~= "all" and (TABLE[t.table or MAIN] or t.table) or nil
+  local number = t.table ~= "all" and (t.table or MAIN) or nil
+  local wanted = number and (TABLE[number] or number)
   local list = setmetatable({}, list_meta)
   for _, family in ipairs(t.family and { t.family } or { S.c.AF.INET, S.c.AF.INET6 }) do
     local replies
     replies, err, errno = nl.request(nl.message(RTM.GETROUTE, nil, HEADER:pack(family, 0, 0, 0, 0, 0, 0, 0, 0)), t.netns, "dump")
     if not replies then return nil, err, errno end
     for _, reply in ipairs(replies) do
-      local route = decode(reply.data, names)
+      -- Most routes are those of the table "local": not even looked at.
+      local is_other = number and number < 256 and reply.data:byte(TABLE_BYTE) ~= number
+      local route = not is_other and decode(reply.data, names)
       if route and (not wanted or route.table == wanted) and (not t.dev or route.dev == t.dev) then list[#list + 1] = route end
     end
   end

@@ -123,10 +123,11 @@ local finders = {
   -- have made of it.
   router_links = function()
     local links = {}
-    for _, link in ipairs(must("the links of luge's own network", require("netns").interfaces())) do
-      local is_own = link.name == "lo" or link.name:find "^lg"
-      local accept = link.is_up and not is_own and must.text(("/proc/sys/net/ipv6/conf/%s/accept_ra"):format(link.name))
-      if accept and accept:find "^[12]" then links[#links + 1] = link.name end
+    local names, up = require("netns.link").names()
+    for index, name in pairs(must("the links of luge's own network", names, up)) do
+      local is_own = name == "lo" or name:find "^lg"
+      local accept = up[index] and not is_own and must.text(("/proc/sys/net/ipv6/conf/%s/accept_ra"):format(name))
+      if accept and accept:find "^[12]" then links[#links + 1] = name end
     end
     table.sort(links)
     return links

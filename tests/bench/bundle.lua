@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Prints the config.json of an OCI bundle: bundle.lua RUNTIME ROOT COMMAND…. What is compared with a luge
+-- Prints the config.json of an OCI bundle: bundle.lua RUNTIME ROOT COMMAND [HOOK]. What is compared with a luge
 -- that was asked for as little: no user namespace, no filter, no /proc and no /sys
 -- (runc cannot do without /proc).
 
@@ -27,7 +27,7 @@ io.write(json.encode({
   hostname = "bench",
   root = { path = arg[2], readonly = true },
   process = {
-    args = { table.unpack(arg, 3) },
+    args = { arg[3] },
     cwd = "/",
     env = { "PATH=/" },
     user = { uid = 0, gid = 0 },
@@ -36,4 +36,5 @@ io.write(json.encode({
   },
   mounts = mounts,
   linux = { namespaces = namespaces },
+  hooks = arg[4] and { createRuntime = json.array { { path = arg[4], env = { "PATH=" .. os.getenv "PATH" } } } } or nil,
 }, { pretty = true }), "\n")

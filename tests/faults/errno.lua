@@ -6,6 +6,7 @@
 --
 -- A scenario of a run is judged by the facts that the guest program finds in the container, its command, compared with
 -- those of runs without faults. One with `judge` judges itself: judge(s, r) gives words where the end is not right.
+-- rows: fields that the receipt (report) of a run that succeeded tells of.
 
 local S = require "syscall"
 
@@ -56,9 +57,9 @@ return function(t, f)
     return list
   end
 
-  local function points_of(calls, names)
+  local function points_of(calls, names, only)
     local points = {}
-    for _, call in ipairs(own_calls(f.of(calls, names))) do
+    for _, call in ipairs(own_calls(f.of(calls, names, only))) do
       for _, error in ipairs(ERRORS) do
         if not error[2] or error[2][f.name_of(call)] then points[#points + 1] = { call, error[1] } end
       end
@@ -71,6 +72,7 @@ return function(t, f)
   -- The facts as path → text. Mounts go by their target, for luge and its child make them side by side, in any order.
   local function flat(facts)
     local found = {}
+    table.sort(facts.links) -- a directory's order, another one in each network
     local function add(at, value)
       if type(value) ~= "table" then
         found[at] = tostring(value)
@@ -126,8 +128,13 @@ return function(t, f)
     local text = t.read(s.report)
     local report = text and t.json.decode(text)
     if not report then return not r.stderr:find("--report", 1, true) and "no report" or nil end
+    local seen = {}
     for _, row in ipairs(report.receipt or {}) do
+      seen[row.field] = true
       if not row.ok then return ("the receipt: %s: asked %s, got %s"):format(row.field, t.json.encode(row.asked), t.json.encode(row.got)) end
+    end
+    for _, field in ipairs(s.rows or {}) do
+      if not seen[field] then return "the receipt says nothing of " .. field end
     end
   end
 
@@ -182,7 +189,7 @@ return function(t, f)
 
   local function left_without_gc(s, hit)
     local name = f.name_of(hit)
-    for _, file in ipairs(S.dir(s.state)) do
+    for _, file in ipairs(s:files()) do
       if not REMOVES[name] and not (LOCKS[name] and file:find "%.lock$") then return "left without gc: " .. file end
     end
   end
@@ -213,7 +220,7 @@ return function(t, f)
     local calls = s:count()
     if not s.judge then learn(s) end
     local faults = {}
-    for _, point in ipairs(f.sample(points_of(calls, names), most)) do
+    for _, point in ipairs(f.sample(points_of(calls, names, s.only), most)) do
       local fault = try(s, table.unpack(point))
       if fault then faults[#faults + 1] = fault end
     end

@@ -9,13 +9,7 @@ local t = dofile "tests/integration/harness.lua"
 local f = dofile "tests/faults/faults.lua"(t)
 local sweep = dofile "tests/faults/errno.lua"(t, f)
 
-local RUN = { ["0x"] = "luge", ["0x.1"] = "child", ["0x.1x"] = "stage", ["0x.1x.1"] = "command", ["0x.1x.1x"] = "program" }
-local ALL = { "luge", "child", "stage", "command" }
-
-local function profile(name, fields)
-  return t.write(f.scratch .. "/" .. name, ("return container { mounts = { bind { %q, '/guest' } }%s }\n"):format(t.guest, fields or ""))
-end
-
+local RUN, ALL, profile = f.RUN, f.ALL, f.profile
 local PLAIN = profile "plain.lua"
 local WHOLE = t.root and profile("whole.lua", ", limits = { memory = '64M', pids = 32 }") or PLAIN
 
@@ -35,11 +29,8 @@ t.test("a run as an ordinary user", function()
     ALL, 120)
 end)
 
-local DETACHED = { ["0x"] = "caller", ["0x.1"] = "monitor", ["0x.1.1"] = "child", ["0x.1.1x"] = "stage", ["0x.1.1x.1"] = "command",
-  ["0x.1.1x.1x"] = "program" }
-
 t.test("a run in the background", function()
-  sweep(f.scenario { name = "background", detached = true, roles = DETACHED,
+  sweep(f.scenario { name = "background", detached = true, roles = f.DETACHED,
     words = { "run", "-d", "--name", "$name", WHOLE, "--", "/guest", "facts" } },
     { "caller", "monitor", "child", "stage", "command" }, 140)
 end)

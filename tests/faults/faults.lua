@@ -37,6 +37,20 @@ return function(t)
       t.must(S.mount { source = "tmpfs", target = place, type = "tmpfs", flags = "nosuid, nodev", data = "mode=0700" })
     end
   end
+
+  -- ---- what is run ----
+
+  -- trace.c's roles. The child becomes the stage, which is PID 1, whose child becomes the command.
+  M.RUN = { ["0x"] = "luge", ["0x.1"] = "child", ["0x.1x"] = "stage", ["0x.1x.1"] = "command", ["0x.1x.1x"] = "program" }
+  M.DETACHED = { ["0x"] = "caller", ["0x.1"] = "monitor", ["0x.1.1"] = "child", ["0x.1.1x"] = "stage",
+    ["0x.1.1x.1"] = "command", ["0x.1.1x.1x"] = "program" }
+  M.ALL = { "luge", "child", "stage", "command" } -- of RUN, those that luge makes
+
+  --- A profile with the guest in it, in the script's own directory, where it outlives its test.
+  function M.profile(name, fields)
+    return t.write(scratch .. "/" .. name, ("return container { mounts = { bind { %q, '/guest' } }%s }\n"):format(t.guest, fields or ""))
+  end
+
   M.keeper = setmetatable({}, { __gc = function() t.remove_tree(scratch) end })
 
   -- What a user's runs keep is the user's.
@@ -60,6 +74,23 @@ return function(t)
     end
   end
 
+  local SETTINGS = { "ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/up0/accept_ra" }
+
+  -- Links, addresses, routes, tables and settings of the network: those of a link go a moment after its namespace.
+  local function network(list)
+    local nl = require "netns"
+    for _, link in ipairs(t.must(nl.interfaces())) do
+      list[#list + 1] = "link " .. link.name
+      for _, address in ipairs(link.addresses) do list[#list + 1] = ("address %s %s"):format(link.name, tostring(address)) end
+    end
+    for _, route in ipairs(t.must(nl.routes { table = "all" })) do list[#list + 1] = "route " .. tostring(route) end
+    for _, rule in ipairs(t.must(nl.rules())) do list[#list + 1] = "rule " .. tostring(rule) end
+    for _, one in ipairs(t.must(nl.nft.tables())) do list[#list + 1] = ("table %s %s"):format(one.family, one.table) end
+    for _, name in ipairs(SETTINGS) do list[#list + 1] = ("setting %s %s"):format(name, S.readfile("/proc/sys/net/" .. name) or "") end
+  end
+
+  local IN_A_MOMENT = { link = true, address = true, route = true }
+
   --- One fact a line, sorted: what a container could leave behind.
   function M.host(s)
     local list = {}
@@ -67,7 +98,7 @@ return function(t)
     for line in t.must(S.readfile "/proc/self/mountinfo"):gmatch "[^\n]+" do
       list[#list + 1] = "mount " .. line:match "^%S+ %S+ %S+ %S+ (.*)":gsub("master:%d+ ", "")
     end
-    for name in t.must(S.readfile "/proc/self/net/dev"):gmatch "\n%s*([^:%s]+):" do list[#list + 1] = "link " .. name end
+    if t.root then network(list) end
     for _, kind in ipairs { "shm", "sem", "msg" } do
       for line in (S.readfile("/proc/sysvipc/" .. kind) or ""):gmatch "\n([^\n]+)" do list[#list + 1] = "ipc " .. line end
     end
@@ -108,7 +139,8 @@ return function(t)
   Scenario.__index = Scenario
 
   --- how: name, words (of luge's command line; "$name" in them is the container's name), roles = role of trace.c → what
-  -- it is called, uid, before(s) and after(s), called around each attempt.
+  -- it is called, uid, before(s) and after(s), called around each attempt; network = true: what is left of it is counted;
+  -- only: names of the calls that a sample is taken of.
   function M.scenario(how)
     local s = setmetatable(how, Scenario)
     s.container = PREFIX .. s.name
@@ -192,6 +224,20 @@ return function(t)
     return r.calls
   end
 
+  --- Its files of state, without those of a container that is there beside it (other).
+  function Scenario:files()
+    local list = {}
+    for _, name in ipairs(S.dir(self.state) or {}) do
+      if not (self.other and name:find(self.other, 1, true) == 1) then list[#list + 1] = name end
+    end
+    return list
+  end
+
+  --- Fails unless some attempt left each of these for luge gc.
+  function Scenario:all_left(kinds)
+    for _, kind in ipairs(kinds) do t.ok(self.left_kinds[kind], ("%s: no kill left a %s"):format(self.name, kind)) end
+  end
+
   -- Counts what is there for luge gc, by kind: the undo of each is exercised then.
   function Scenario:note_left()
     local function note(kind) self.left_kinds[kind] = (self.left_kinds[kind] or 0) + 1 end
@@ -200,6 +246,10 @@ return function(t)
     local list = {}
     cgroups(list)
     for _, line in ipairs(list) do note(line:match "^cgroup %S+") end
+    if not self.network then return end
+    list = {}
+    network(list)
+    for _, line in ipairs(difference(self.base or list, list)) do note(line:match "^[+-](%l+)") end
   end
 
   --- Fails unless after some kill each thing that a step of the plan undoes was there, and luge gc took it away.
@@ -216,6 +266,18 @@ return function(t)
     end
     t.ok(#kinds >= 3, "the plan undoes nothing")
     print(("%s: every undo was exercised: %s"):format(self.name, table.concat(kinds, ", ")))
+  end
+
+  -- What is there that was not, or the other way round; what goes by itself is waited for.
+  function Scenario:difference()
+    local deadline = S.clock_gettime "monotonic" + PATIENCE
+    while true do
+      local more = difference(self.base, M.host(self))
+      local waits = more[1] ~= nil
+      for _, line in ipairs(more) do waits = waits and IN_A_MOMENT[line:match "^%+(%l+)"] end
+      if not waits or S.clock_gettime "monotonic" > deadline then return more end
+      S.nanosleep(0.005)
+    end
   end
 
   --- After an attempt: every process has ended, gc and rm leave the host as before. Words where not.
@@ -243,7 +305,7 @@ return function(t)
       local rm = self:luge("rm", self.container)
       if rm.code ~= 0 then return "rm: " .. rm.stderr end
     end
-    local more = self.base and difference(self.base, M.host(self)) or {}
+    local more = self.base and self:difference() or {}
     if more[1] then self.base = M.host(self) end -- told once, and not of each point that comes after
     return more[1] and table.concat(more, "; ") or nil
   end
@@ -259,12 +321,13 @@ return function(t)
     return chosen
   end
 
-  --- The calls of the roles with these names.
-  function M.of(calls, names)
+  --- The calls of the roles with these names; only: the names of calls, in a sample.
+  function M.of(calls, names, only)
     local wanted, list = {}, {}
     for _, name in ipairs(names) do wanted[name] = true end
     for _, call in ipairs(calls) do
-      if wanted[call.name] and call.index > 0 then list[#list + 1] = call end
+      local is_meant = M.soak or not only or only[M.name_of(call)]
+      if wanted[call.name] and call.index > 0 and is_meant then list[#list + 1] = call end
     end
     return list
   end

@@ -6,68 +6,11 @@
 local t = dofile "tests/integration/harness.lua"
 local S = require "syscall"
 local f = dofile "tests/faults/faults.lua"(t)
+local sweep = dofile "tests/faults/kill.lua"(t, f)
 
--- trace.c's roles. The child becomes the stage, which is PID 1, whose child becomes the command.
-local RUN = { ["0x"] = "luge", ["0x.1"] = "child", ["0x.1x"] = "stage", ["0x.1x.1"] = "command", ["0x.1x.1x"] = "program" }
-local DETACHED = { ["0x"] = "caller", ["0x.1"] = "monitor", ["0x.1.1"] = "child", ["0x.1.1x"] = "stage",
-  ["0x.1.1x.1"] = "command", ["0x.1.1x.1x"] = "program" }
-
--- In the script's own directory, where profiles outlive their test.
-local function profile(name, fields)
-  return t.write(f.scratch .. "/" .. name, ("return container { mounts = { bind { %q, '/guest' } }%s }\n"):format(t.guest, fields or ""))
-end
-
+local RUN, ALL, profile = f.RUN, f.ALL, f.profile
 local PLAIN = profile "plain.lua"
 local WHOLE = t.root and profile("whole.lua", ", limits = { memory = '64M', pids = 32 }") or PLAIN
-
-local LUGE = { luge = true, caller = true, monitor = true }
-
--- Whether the run may end so, where a process of this name was killed.
-local function right_code(s, call, r)
-  if call.name == "luge" or call.name == "caller" then return r.code == 137 end
-  -- The caller hears of its monitor's end, unless the command ran before.
-  if call.name == "monitor" then return r.code == 125 and r.stderr ~= "" or r.code == 0 end
-  if s.detached then return r.code == 0 or r.code == 125 and r.stderr ~= "" or r.code == 137 end
-  return r.code == 137 or r.code == 125 and r.stderr:find("^luge: ") or r.code == 0 and r.stdout == s.expected
-end
-
--- Words where a point went wrong.
-local function try(s, call, where)
-  local r = s:trace("--kill", call.role, tostring(call.index), where)
-  s.tried = s.tried + 1
-  local at = ("%s: killed %s %s"):format(s.name, where == "entry" and "before" or "after", f.describe(call))
-  if r.hung[1] then
-    s:settle()
-    return ("%s: hangs: %s"):format(at, table.concat(r.hung, ", "))
-  end
-  if not r.hit then
-    local why = s:settle()
-    return why and ("%s: %s"):format(at, why)
-  end
-  s.hits = (s.hits or 0) + 1
-  local wrong = not right_code(s, call, r) and ("ended with %d: %s"):format(r.code, r.stderr)
-  if not LUGE[call.name] and not s.detached and not wrong and #S.dir(s.state) > 0 then wrong = "state was left without gc" end
-  wrong = s:settle() or wrong
-  return wrong and ("%s: %s"):format(at, wrong)
-end
-
--- Kills at a sample of the calls of these processes.
-local function sweep(s, names, most)
-  local points, faults = {}, {}
-  local calls = s:count()
-  for _, call in ipairs(f.of(calls, names)) do
-    points[#points + 1] = { call, "entry" }
-    points[#points + 1] = { call, "exit" }
-  end
-  for _, point in ipairs(f.sample(points, most)) do
-    local fault = try(s, table.unpack(point))
-    if fault then faults[#faults + 1] = fault end
-  end
-  f.conclude(s, table.concat(names, ", "), faults)
-  t.ok((s.hits or 0) * 10 >= s.tried * 9, "too many points were not met: " .. (s.hits or 0))
-end
-
-local ALL = { "luge", "child", "stage", "command" }
 
 t.test("a run in the foreground", function()
   local s = f.scenario { name = "run", roles = RUN, words = { "run", "--name", "$name", WHOLE, "--", "/guest", "exit", "0" } }
@@ -83,7 +26,7 @@ t.test("a run as an ordinary user", function()
 end)
 
 t.test("a run in the background", function()
-  local s = f.scenario { name = "background", roles = DETACHED, detached = true,
+  local s = f.scenario { name = "background", roles = f.DETACHED, detached = true,
     words = { "run", "-d", "--name", "$name", WHOLE, "--", "/guest", "exit", "0" } }
   sweep(s, { "caller", "monitor", "child", "stage", "command" }, 160)
 end)

@@ -86,10 +86,13 @@ function M.luge(luge, words, env, beside)
 end
 
 --- Starts `count` detached containers, crowd-1 and on; returns how many runs succeeded, and the seconds that it took.
-function M.detached(luge, profile, count, env)
+-- options(i): what the command line of one has before the profile.
+function M.detached(luge, profile, count, env, options)
   local began, running, good = S.clock_gettime "monotonic", {}, 0
   for i = 1, count do
-    running[#running + 1] = M.luge(luge, { "run", "-d", "--name", "crowd-" .. i, profile }, env, true)
+    local words = { "run", "-d", "--name", "crowd-" .. i, table.unpack(options and options(i) or {}) }
+    words[#words + 1] = profile
+    running[#running + 1] = M.luge(luge, words, env, true)
     if #running == AT_ONCE or i == count then
       for _, pid in ipairs(running) do
         local _, status = S.wait4(pid)

@@ -293,6 +293,17 @@ test("routes of both families", function()
   t.contains(tostring(nl.routes()), "unreachable 10.7.0.0/16 proto boot metric 9")
   t.equal(#nl.routes { dev = "two", family = "inet" }, 0)
 
+  t.ok(nl.up "two")
+  local beside = { to = "::1/128", type = "local", dev = "one", table = "local", metric = 4096, append = true }
+  t.ok(nl.route(beside))
+  beside.dev = "two"
+  t.ok(nl.route(beside), "another link's stays")
+  local devices = {}
+  for _, route in ipairs(nl.routes { family = "inet6", table = "local" }) do
+    if route.to == "::1/128" and route.metric == 4096 then devices[#devices + 1] = route.dev end
+  end
+  table.sort(devices)
+  t.equal(devices, { "one", "two" })
   fails("EXIST", nl.route { to = "default", via = "10.0.0.253" })
   t.ok(nl.route { to = "default", via = "10.0.0.253", replace = true })
   t.equal(ip_routes("-4", "default")[1].gateway, "10.0.0.253")
@@ -342,6 +353,26 @@ test("neighbours", function()
 end)
 
 -- ---- wrong use ----
+
+test("a socket that is left is closed, and its descriptor is free", function()
+  local function count() return #S.dir "/proc/self/fd" end
+  local before = count()
+  for _ = 1, 20 do
+    local socket = t.must(nl.open "netfilter")
+    t.ok(socket:leave())
+    raises("the netlink socket is closed", socket.getfd, socket)
+  end
+  t.equal(count(), before)
+  -- Where there is no room for what it takes, it is closed as any.
+  local socket = t.must(nl.open "netfilter")
+  local full = {}
+  t.must(S.setrlimit("nofile", 64, 64))
+  repeat
+    full[#full + 1] = S.open("/dev/null", "rdonly, cloexec")
+  until not S.open("/dev/null", "rdonly, cloexec")
+  t.ok(socket:leave())
+  for _, fd in ipairs(full) do fd:close() end
+end)
 
 test("wrong use raises, naming the argument", function()
   raises("no field 'nam' is known, did you mean 'name'?", nl.veth, { nam = "x" })

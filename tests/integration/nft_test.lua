@@ -188,9 +188,34 @@ t.test("a table is replaced whole, and only where all of it can be", function()
     t.must(nft { family = "ip", table = "luge-a", keep = true, chains = { four = { { "accept" } } } })
     t.contains(list("list", "ruleset"), "chain two")
     t.equal(nft.tables(), { { family = "ip", table = "luge-a" } })
+    local fresh = { { family = "ip", table = "luge-c", fresh = true }, { family = "ip", table = "luge-a", fresh = true } }
+    ok, err = nft(fresh)
+    t.ok(not ok and err.EXIST, "one is there")
+    t.equal(nft.tables(), { { family = "ip", table = "luge-a" } }, "and so none is made")
     for _ = 1, 2 do t.must(nft { family = "ip", table = "luge-a", gone = true }) end
     t.equal(nft.tables(), {})
   end)
+end)
+
+-- Statements that many rules have are kept as bytes, by their text: no other may be taken for one.
+t.test("what is kept of a statement is that statement's", function()
+  local rule = require "netns.nft_rule"
+  local function bytes(statement) return rule.compile("inet", { statement }, { keeps = true }) end
+  local statements = { { "oifname", "!=", "lg1" }, { "oifname", "!=\1lg1" }, { "oifname", "lg1" }, { "iifname", "lg1" },
+    { "meta mark", 5 }, { "meta mark", 53 }, { "meta l4proto", "tcp" }, { "meta l4proto", "!=", "tcp" }, "accept", { "accept" }, "drop" }
+  local first, of = {}, {}
+  for i, statement in ipairs(statements) do first[i] = bytes(statement) end
+  for i, statement in ipairs(statements) do
+    t.equal(bytes(statement), first[i], "again")
+    if of[first[i]] then t.equal({ of[first[i]], i }, { 9, 10 }, "the same bytes") end
+    of[first[i]] = i
+  end
+  -- By what the rule has said before: a port without a protocol is one, after a protocol it is not looked for again.
+  local port = { "tcp dport", 80 }
+  local alone, after = rule.compile("inet", { port }, {}), rule.compile("inet", { { "meta l4proto", "tcp" }, port }, { keeps = true })
+  t.equal(rule.compile("inet", { port }, { keeps = true }), alone)
+  t.equal(rule.compile("inet", { port }, { keeps = true }), alone, "again")
+  t.equal(after, alone, "said by itself or by the rule")
 end)
 
 t.test("mistakes name the place", function()
