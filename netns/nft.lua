@@ -204,8 +204,9 @@ function M.learn(descriptions) M.compile(descriptions, nil, true) end
 --- nl.nft(description [, namespace]) -> true
 -- Puts one table in place, or the tables of a list, by one transaction: { family =, table =, chains =, sets =,
 -- counters = }. Each is replaced whole; with keep = true it is added to, with gone = true it is taken away, whether
--- or not it is there; with fresh = true it must not be there: EXIST. namespace: a descriptor of the network namespace. Errors: the kernel's, err.text naming table,
--- chain and rule; a description that cannot be is raised. Source: nft(8), nfnetlink.
+-- or not it is there; with fresh = true it must not be there: EXIST. namespace: a descriptor of the network namespace.
+-- Errors: the kernel's, err.text naming table, chain and rule; a description that cannot be is raised. Source: nft(8),
+-- nfnetlink.
 function M.apply(descriptions, namespace)
   local ok, messages, labels = pcall(M.compile, descriptions, namespace)
   if not ok then error(messages, 2) end
