@@ -217,7 +217,8 @@ static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 	if (mnl_socket_sendto(nl->socket, request, request->nlmsg_len) < 0)
 		return -errno;
 	for (;;) {
-		ssize_t n = mnl_socket_recvfrom(nl->socket, &receive_buffer, sizeof(receive_buffer));
+		ssize_t n =
+			mnl_socket_recvfrom(nl->socket, &receive_buffer, sizeof(receive_buffer));
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -30,7 +30,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH_SIZE = 65536, ANSWERS_SIZE = 65536, MESSAGE_SIZE = 1024, PREFIX4 = 30, PREFIX6 = 64, NO_ADDRESS = 1 };
+enum {
+	BATCH_SIZE = 65536,
+	ANSWERS_SIZE = 65536,
+	MESSAGE_SIZE = 1024,
+	PREFIX4 = 30,
+	PREFIX6 = 64,
+	NO_ADDRESS = 1
+};
 
 #define MUST(call) must((long)(call), #call)
 
@@ -90,7 +97,8 @@ static void exchange(struct mnl_socket *s, const void *data, size_t len, unsigne
 	while (count > 0) {
 		int left = (int)MUST(mnl_socket_recvfrom(s, &answer, sizeof(answer)));
 
-		for (struct nlmsghdr *h = &answer.head; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+		for (struct nlmsghdr *h = &answer.head; mnl_nlmsg_ok(h, left);
+		     h = mnl_nlmsg_next(h, &left)) {
 			const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
 
 			if (h->nlmsg_type != NLMSG_ERROR)
@@ -102,7 +110,10 @@ static void exchange(struct mnl_socket *s, const void *data, size_t len, unsigne
 	}
 }
 
-static void send_message(struct mnl_socket *s) { exchange(s, &message, message.head.nlmsg_len, 1); }
+static void send_message(struct mnl_socket *s)
+{
+	exchange(s, &message, message.head.nlmsg_len, 1);
+}
 
 static void *begin(uint16_t type, uint16_t flags, size_t header)
 {
@@ -152,7 +163,8 @@ static void make_veth(struct mnl_socket *s, pid_t pid)
 	struct nlattr *data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
 	struct nlattr *peer = mnl_attr_nest_start(h, VETH_INFO_PEER);
 
-	memset(mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg)), 0, sizeof(struct ifinfomsg));
+	memset(mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg)), 0,
+	       sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(h, IFLA_IFNAME, "eth0");
 	mnl_attr_put(h, IFLA_ADDRESS, sizeof(mac), mac);
 	mnl_attr_put_u32(h, IFLA_NET_NS_PID, (uint32_t)pid);
@@ -234,7 +246,8 @@ static void read_batch(const char *path)
 	close(fd);
 	int left = (int)job.batch_len;
 
-	for (struct nlmsghdr *h = (void *)job.batch; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
+	for (struct nlmsghdr *h = (void *)job.batch; mnl_nlmsg_ok(h, left);
+	     h = mnl_nlmsg_next(h, &left))
 		job.batch_messages += (h->nlmsg_flags & NLM_F_ACK) != 0;
 }
 
@@ -296,7 +309,8 @@ int main(int argc, char **argv)
 	char byte;
 
 	if (argc != 8) {
-		fputs("usage: net_floor LINK MAC ADDRESS GATEWAY ADDRESS6 GATEWAY6 BATCH\n", stderr);
+		fputs("usage: net_floor LINK MAC ADDRESS GATEWAY ADDRESS6 GATEWAY6 BATCH\n",
+		      stderr);
 		return 99;
 	}
 	job.link = argv[1], job.mac = argv[2], job.address = argv[3], job.gateway = argv[4];
