@@ -5,8 +5,8 @@
 --   net-router
 --   $ luge run examples/net-link.lua
 --   …Connection refused
---   $ luge exec net-router -- sh -c "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '"
---   lo
+--   $ luge exec net-router -- sh -c "until grep -c : /proc/net/dev | grep -qx 1; do sleep 0.1; done; echo the wire is gone"
+--   the wire is gone
 --   $ luge rm -f net-router
 return container {
   command = { "bash", "-c", "(exec 3<>/dev/tcp/10.56.0.1/9) 2>&1 | tail -n 1" },

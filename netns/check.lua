@@ -151,6 +151,9 @@ function M.cidr(value, what)
   return M.parse_cidr(value) or M.fail(what, "an address such as 10.0.0.1/24 or fd00::1/64", value)
 end
 
+--- Whether an address, as text, is one of the loopback's.
+function M.is_loopback(text) return text == "::1" or text:find "^127%." ~= nil end
+
 --- The text of an address in an answer's bytes; family: its name or number.
 function M.ip_text(family, bytes)
   return S.inet_ntop(M.family_name(family) or family, bytes)

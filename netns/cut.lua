@@ -8,7 +8,8 @@ local nl = require "netns"
 local KERNEL = { kernel = true, ra = true, redirect = true }
 
 --- nl.cut(name [, netns]) -> state
--- Sets a link down. state: { addresses = { "ADDRESS/WIDTH"… }, routes = { { to =, via =, metric = }… } } for nl.mend. Errors: NODEV, PERM.
+-- Sets a link down. state: { addresses = { "ADDRESS/WIDTH"… }, routes = { { to =, via =, metric = }… } } for nl.mend. Errors:
+-- NODEV, PERM.
 function nl.cut(name, netns)
   name = check.name(name, "#1")
   local addresses, err, errno = nl.addresses { dev = name, netns = netns }
@@ -45,7 +46,8 @@ function nl.mend(name, state, netns)
     if not ok then return nil, err, errno end
   end
   for _, route in ipairs(state.routes) do
-    ok, err, errno = nl.route { to = route.to, via = route.via, metric = route.metric, family = route.family, dev = name, netns = netns }
+    ok, err, errno = nl.route { to = route.to, via = route.via, metric = route.metric, family = route.family, dev = name,
+      netns = netns }
     if not ok and not err.EXIST then return nil, err, errno end
   end
   return true

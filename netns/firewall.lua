@@ -165,6 +165,9 @@ local function egress_chain(egress)
   for _, family in ipairs(FAMILIES) do
     chain[#chain + 1] = { { family .. " daddr", ranges.metadata[family] }, { "goto", "deny" } }
   end
+  for _, address in ipairs(egress.host) do
+    chain[#chain + 1] = { { family_of(address) .. " daddr", address }, { "goto", "deny" } }
+  end
   for _, entry in ipairs(egress.allow) do
     if not names_one(entry) then chain[#chain + 1] = allowed(entry, false) end
   end
@@ -216,17 +219,20 @@ end
 
 -- ---- addresses ----
 
--- The rules that lead a published port into the container, from outside and, in the output hook, from the host itself.
-local function publish_rules(d)
-  local rules = {}
+-- The rules that lead a published port into the container, from outside and, in the output hook, from the host itself: nobody
+-- else means the loopback, and a frame from outside that names it would be led on before the kernel refuses it.
+local function publish_rules(d, hook)
+  local rules = { hook = hook, type = "nat", priority = "dstnat" }
   for _, p in ipairs(d.publish) do
-    local family = family_of(p.to)
-    rules[#rules + 1] = rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
-      p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
-      p.but_loopback and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
-      { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port })
+    local family, is_own = family_of(p.to), hook == "output"
+    if is_own or not (p.address and check.is_loopback(p.address)) then
+      rules[#rules + 1] = rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
+        p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
+        not p.address and (p.but_loopback or not is_own) and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
+        { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port })
+    end
   end
-  return rules
+  return rules[1] and rules
 end
 
 -- Answers must come back by the host where it changed an address: from the loopback, and from the container's neighbours.
@@ -327,9 +333,7 @@ local function host_table(d)
   local postrouting = postrouting_chain(d)
   if postrouting[1] then chains.postrouting = postrouting end
   if d.publish[1] then
-    chains.prerouting, chains.output = publish_rules(d), publish_rules(d)
-    chains.prerouting.hook, chains.prerouting.type, chains.prerouting.priority = "prerouting", "nat", "dstnat"
-    chains.output.hook, chains.output.type, chains.output.priority = "output", "nat", "dstnat"
+    chains.prerouting, chains.output = publish_rules(d, "prerouting") or nil, publish_rules(d, "output") or nil
   end
   return { family = "inet", table = d.table, counters = { "denied", "blocked" }, sets = denied_sets(d.egress),
     chains = chains }
@@ -337,7 +341,8 @@ end
 
 local function with_all(egress)
   egress = egress or {}
-  return { allow = egress.allow or {}, internet = egress.internet, log = egress.log, open = egress.open }
+  return { allow = egress.allow or {}, internet = egress.internet, log = egress.log, open = egress.open,
+    host = egress.host or {} }
 end
 
 --- The tables of a container's network, as netns.nft takes them.
@@ -354,7 +359,7 @@ function M.tables(d)
 end
 
 --- The table of a container that has no end on the host: in its own namespace, which it must have no power over.
--- d: { table =, egress = }
+-- d: { table =, egress = }, as above with host = { the host's addresses }, which no chain of the host's tells from others here.
 function M.own_table(d)
   local egress = with_all(d.egress)
   local out = egress_chain(egress)

@@ -4,10 +4,10 @@
 local M = {}
 
 -- Where a machine in a cloud asks who it is, and gets the keys that go with it: the address that all share, with the
--- rest of its range, and those of Azure, Alibaba and, on IPv6, Amazon.
+-- rest of its range, and those of Azure, Alibaba and, on IPv6, Amazon and Google; by NAT64 (RFC 6052) as well.
 M.metadata = {
   ip = { "169.254.0.0/16", "168.63.129.16", "100.100.100.200" },
-  ip6 = { "fd00:ec2::254", "fe80::/10" },
+  ip6 = { "fd00:ec2::254", "fd20:ce::254", "fe80::/10", "64:ff9b::a9fe:0/112", "64:ff9b::a83f:8110", "64:ff9b::6464:64c8" },
 }
 
 -- RFC 6890 and its registry: this network, private, shared (RFC 6598), loopback, link-local, protocol assignments,

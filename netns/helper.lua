@@ -50,8 +50,8 @@ end
 
 -- In the foreground it is one process, which writes its pid when the device is there.
 function pasta.words(t, fds)
-  local words = { t.path, "--foreground", "--stderr", "--quiet", "--config-net", "--no-map-gw", "--no-netns-quit", "--ns-ifname", t.name,
-    "--dns-forward", M.NAMESERVER.pasta, "--pid", fds.ready, "--netns", fds.netns }
+  local words = { t.path, "--foreground", "--stderr", "--quiet", "--config-net", "--no-map-gw", "--no-netns-quit",
+    "--ns-ifname", t.name, "--dns-forward", M.NAMESERVER.pasta, "--pid", fds.ready, "--netns", fds.netns }
   if fds.userns then add(words, "--userns", fds.userns) else add(words, "--netns-only") end
   if t.mtu then add(words, "--mtu", tostring(t.mtu)) end
   if t.mac then add(words, "--ns-mac-addr", t.mac) end
@@ -62,8 +62,9 @@ function pasta.words(t, fds)
 end
 
 function slirp4netns.words(t, fds)
-  local words = { t.path, "--configure", "--enable-ipv6", "--disable-host-loopback", "--enable-seccomp", "--mtu", tostring(t.mtu or 65520),
-    "--ready-fd", fds.ready:match "%d+$", "--exit-fd", fds.exit:match "%d+$", "--netns-type", "path" }
+  local words = { t.path, "--configure", "--enable-ipv6", "--disable-host-loopback", "--enable-seccomp",
+    "--mtu", tostring(t.mtu or 65520), "--ready-fd", fds.ready:match "%d+$", "--exit-fd", fds.exit:match "%d+$",
+    "--netns-type", "path" }
   if not fds.userns then add(words, "--enable-sandbox") end -- it wants to be the namespace's root for that
   if t.mac then add(words, "--macaddress", t.mac) end
   if fds.userns then add(words, "--userns-path", fds.userns) end
@@ -154,7 +155,8 @@ end
 -- Until it says that the device is there.
 local function await(helper, ready, deadline)
   local left = deadline - S.clock_gettime "monotonic"
-  local events = left > 0 and S.poll({ { fd = ready, events = "in" }, { fd = helper.pidfd, events = "in" } }, math.ceil(left * 1000))
+  local events = left > 0
+    and S.poll({ { fd = ready, events = "in" }, { fd = helper.pidfd, events = "in" } }, math.ceil(left * 1000))
   if not events or #events == 0 then return failure(helper, "TIMEDOUT", ("was not ready after %g s"):format(helper.timeout)) end
   local data = S.read(ready, 64)
   if data and data ~= "" then return true end
@@ -182,8 +184,8 @@ end
 
 function slirp4netns.publish(helper, t, deadline)
   for _, one in ipairs(t.publish) do
-    local ok, words = order(helper, deadline, { proto = one.proto or "tcp", host_addr = one.address or "0.0.0.0", host_port = one.port,
-      guest_addr = SLIRP_ADDRESS, guest_port = one.guest })
+    local ok, words = order(helper, deadline, { proto = one.proto or "tcp", host_addr = one.address or "0.0.0.0",
+      host_port = one.port, guest_addr = SLIRP_ADDRESS, guest_port = one.guest })
     if not ok then
       return failure(helper, "CHILD", ("cannot publish %s:%d: %s"):format(one.address or "0.0.0.0", one.port, words))
     end
@@ -273,13 +275,13 @@ local function may_enter(t)
   return (host == S.geteuid() or host and st and st.perm & EVERYBODY == EVERYBODY) and host
 end
 
---- nl.helper{ backend="pasta" or "slirp4netns", path=, netns=fd, userns=fd, pid=, name="eth0", mtu=, mac=, publish={ { proto=, address=,
---- port=, guest= } }, api=directory, lock=fd, timeout=10 } -> helper
+--- nl.helper{ backend="pasta" or "slirp4netns", path=, netns=fd, userns=fd, pid=, name="eth0", mtu=, mac=,
+--- publish={ { proto=, address=, port=, guest= } }, api=directory, lock=fd, timeout=10 } -> helper
 -- Starts a program that connects the namespace netns by a device of that name, and waits until it is there. userns: whose
--- namespace it is, which the helper enters; pid: a process in it, as whose root the helper runs where that one may open /dev/net/tun.
--- publish: ports of ours, on all addresses if none is given, that lead to one inside. api: a directory to make for a socket that slirp4netns needs
--- for publish. lock: a file of S.take_lock that the process is noted in. The answer is for nl.endhelper. Errors: CHILD,
--- with what it wrote; TIMEDOUT. Source: pasta(1), slirp4netns(1).
+-- namespace it is, which the helper enters; pid: a process in it, as whose root the helper runs where that one may open
+-- /dev/net/tun. publish: ports of ours, on all addresses if none is given, that lead to one inside. api: a directory to make
+-- for a socket that slirp4netns needs for publish. lock: a file of S.take_lock that the process is noted in. The answer is
+-- for nl.endhelper. Errors: CHILD, with what it wrote; TIMEDOUT. Source: pasta(1), slirp4netns(1).
 function nl.helper(what)
   local t = check.fields(what, "#1", FIELDS)
   for _, key in ipairs { "backend", "path", "netns", "name" } do check.need(t, key, "its value") end
@@ -293,7 +295,8 @@ function nl.helper(what)
   local child, err, errno = S.fork()
   if not child then return nil, err, errno end
   if child == 0 then become(t, words, theirs, self) end
-  local helper = { backend = t.backend, pid = child, stderr = ours.said, said = "", exit = ours.exit, api = t.api, timeout = t.timeout }
+  local helper = { backend = t.backend, pid = child, stderr = ours.said, said = "", exit = ours.exit, api = t.api,
+    timeout = t.timeout }
   helper.pidfd, err, errno = S.pidfd_open(child)
   theirs.said:close()
   for _, fd in ipairs(theirs.kept) do

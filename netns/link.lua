@@ -94,8 +94,8 @@ local SKIP_STATS = 8 -- RTEXT_FILTER_SKIP_STATS
 
 --- The index of a link, or nil, err, errno; socket: one that is open, in the namespace.
 function M.index_by(socket, name)
-  local ask = M.message(RTM.GETLINK, nil, 0):string(IFLA.IFNAME, name):u32(IFLA.EXT_MASK, SKIP_STATS)
-  local replies, err, errno = socket:request(ask)
+  local message = M.message(RTM.GETLINK, nil, 0):string(IFLA.IFNAME, name):u32(IFLA.EXT_MASK, SKIP_STATS)
+  local replies, err, errno = socket:request(message)
   if not replies then return nil, err, errno end
   local _, _, index = LINK_HEADER:unpack(replies[1].data)
   return index

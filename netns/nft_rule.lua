@@ -17,7 +17,7 @@ local statements = require "netns.nft_statements"
 local types = require "netns.nft_types"
 
 local NFT = S.c.NFT
-local concat = table.concat
+local concat, next, type_of = table.concat, next, type
 
 local M = {}
 
@@ -79,9 +79,9 @@ function Compiler:learn(field, bytes)
   if name == "meta nfproto" then
     self.l3 = value == "ipv4" and "ip" or "ip6"
   elseif name == "meta protocol" or name == "ether type" then
-    self.l3 = type(value) == "string" and value or self.l3
+    self.l3 = type_of(value) == "string" and value or self.l3
   elseif name == "meta l4proto" or name == "ip protocol" then
-    self.l4 = type(value) == "string" and value or self.l4
+    self.l4 = type_of(value) == "string" and value or self.l4
   end
 end
 
@@ -166,7 +166,7 @@ end
 
 --- The name of a set and its number within the transaction; a list makes one without a name.
 function Compiler:set(value, list, data_type)
-  if type(value) == "string" then return value:match "^@(.+)$" or error("'" .. value .. "' is no @set", 0) end
+  if type_of(value) == "string" then return value:match "^@(.+)$" or error("'" .. value .. "' is no @set", 0) end
   local key = {}
   for i, field in ipairs(list) do key[i] = field.type end
   self.is_own = true -- the set is one of this transaction's
@@ -176,8 +176,8 @@ end
 function Compiler:match(list, op, value)
   local first = list[1]
   self:load_all(list)
-  local is_list = type(value) == "table"
-  if is_list or (type(value) == "string" and value:sub(1, 1) == "@") then
+  local is_list = type_of(value) == "table"
+  if is_list or (type_of(value) == "string" and value:sub(1, 1) == "@") then
     if op ~= NFT.CMP_EQ and op ~= NFT.CMP_NEQ then error("a set is compared by == and != only", 0) end
     if is_list and first.type.bits and not list[2] then return self:match_bits(first, op, value) end
     local set, id = self:set(value, list)
@@ -216,19 +216,19 @@ end
 -- ---- all of it ----
 
 local function statement_error(i, statement, message)
-  local text = type(statement) == "table" and tostring(statement[1]) or tostring(statement)
+  local text = type_of(statement) == "table" and tostring(statement[1]) or tostring(statement)
   error(("statement %d (%s): %s"):format(i, text, message), 0)
 end
 
 local function compile_statement(compiler, statement)
-  local word = type(statement) == "table" and statement[1] or statement
-  local verdict = expr.verdict(type(statement) == "table" and statement[2] and type(statement[2]) == "string"
+  local word = type_of(statement) == "table" and statement[1] or statement
+  local verdict = expr.verdict(type_of(statement) == "table" and statement[2] and type_of(statement[2]) == "string"
     and word .. " " .. statement[2] or word)
   if verdict then
     compiler:add { kind = "immediate", dreg = NFT.REG_VERDICT, verdict = verdict }
   elseif statements[word] then
-    statements[word](compiler, type(statement) == "table" and statement or { word })
-  elseif type(statement) == "table" then
+    statements[word](compiler, type_of(statement) == "table" and statement or { word })
+  elseif type_of(statement) == "table" then
     compiler:match_statement(statement)
   else
     error("no such statement", 0)
@@ -244,11 +244,11 @@ local known = {}
 -- A statement as one text; nil for those with named fields, or with what is no text or number. The control characters
 -- between the parts are in none of them, so that no two statements are one text.
 local function text_of(statement)
-  if type(statement) ~= "table" then return type(statement) == "string" and not statement:find "%c" and statement or nil end
+  if type_of(statement) ~= "table" then return type_of(statement) == "string" and not statement:find "%c" and statement or nil end
   local parts = {}
   for key, value in next, statement do
-    local kind = type(value)
-    if type(key) ~= "number" then return nil end
+    local kind = type_of(value)
+    if type_of(key) ~= "number" then return nil end
     if kind == "table" then
       value = text_of(value)
       if not value then return nil end

@@ -64,7 +64,8 @@ end
 
 --- Whether the files above belong into any root, and not only into one that luge makes up.
 function M.has_files(network)
-  return network.type == "table" and (has_interfaces(network) or network.pod ~= nil or next(network.hosts) ~= nil or #network.dns > 0)
+  return network.type == "table"
+    and (has_interfaces(network) or network.pod ~= nil or next(network.hosts) ~= nil or #network.dns > 0)
 end
 
 return M

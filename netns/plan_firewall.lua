@@ -5,6 +5,8 @@
 -- What dies with the links needs no undo: rates, and the settings of a link. What does not (tables, the ifb of a limit,
 -- settings of the host) is noted in the lock of the name, or has a file of its own, for `luge gc`.
 
+local check = require "netns.check"
+
 local M = {}
 
 local PRIVILEGED = { "net_admin", "net_raw" }
@@ -29,8 +31,6 @@ local function link_of(interface, ends, ifb)
     behind = interface.behind, ifb = ifb }
 end
 
-local function is_loopback(address) return address == "::1" or address:find "^127%." ~= nil end
-
 -- A bridge is shared with others and may be somebody else's: no route of ours leads by it. Where the host's tables see what
 -- bridges carry, answers to ::1 would get lost besides: the kernel drops them at the bridge's end.
 local function loses_loopback(c, to)
@@ -38,7 +38,7 @@ local function loses_loopback(c, to)
 end
 
 local function wants_loopback(c, entry, to)
-  if entry.host.address then return is_loopback(entry.host.address) end
+  if entry.host.address then return check.is_loopback(entry.host.address) end
   return not loses_loopback(c, to)
 end
 
@@ -105,7 +105,7 @@ local function forward_for(c, all_ends)
     for family in pairs(interface.nat and all_ends[i] or {}) do want(("network.interfaces[%d].nat"):format(i), family) end
   end
   each_published(c, all_ends, function(place, entry, to)
-    if not (entry.host.address and is_loopback(entry.host.address)) then want(place, to.family) end
+    if not (entry.host.address and check.is_loopback(entry.host.address)) then want(place, to.family) end
   end)
   if why then forward(c, why, families) end
 end
@@ -183,6 +183,7 @@ function M.guard(c)
       end
     end
   end
+  egress.host = c.facts.host_addresses -- a helper's packets come from the host itself, a macvlan's by a router
   c.steps:add("guest", why, "nl.ownfirewall", { { table = "luge", egress = egress } })
 end
 

@@ -33,7 +33,7 @@ function M.plan(c)
     steps:add("host", why, "nl.hold_pod", { path }, { save = "$net.pod", undo = { "nl.leave_pod", { path } } })
     return go("setns", { "$net.pod", "newnet" })
   elseif network.join:sub(1, 1) == "/" then
-    steps:add("host", why, "open", { { literal = network.join }, "rdonly, cloexec" }, { save = "$net.joined" })
+    steps:add("host", why, "open", { { literal = network.join }, "rdonly, nonblock, cloexec" }, { save = "$net.joined" })
   else
     steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(network.join), "net" }, { save = "$net.joined" })
   end

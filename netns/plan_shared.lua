@@ -48,8 +48,8 @@ function M.begin(c)
   c.shared = { user = "$net.users" }
 end
 
---- A step that takes power over the network `there`, another container's or the hub's. args(netns): its arguments where they name that
--- network, and where it is the caller's own (nil); undo: { op, args as above } or nil.
+--- A step that takes power over the network `there`, another container's or the hub's. args(netns): its arguments where they
+-- name that network, and where it is the caller's own (nil); undo: { op, args as above } or nil.
 function M.add(c, why, there, op, args, undo)
   local function call(what, arguments)
     if not c.shared then return what, arguments(there) end
@@ -84,7 +84,9 @@ end
 --- A wire to the hub of the group.
 function M.private(c, why, interface, link)
   if not c.shared and not c.facts.privileged then
-    if #c.faults == 0 then c:fault(why, "a group's own network takes CAP_SYS_ADMIN, or a user namespace that its containers share") end
+    if #c.faults == 0 then
+      c:fault(why, "a group's own network takes CAP_SYS_ADMIN, or a user namespace that its containers share")
+    end
     return nil
   end
   local hub = M.hold(c, why, ("${state}/private.%s.0"):format(c.options.group or "${name}"), "$net.hub")

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- netns.plan_user: the outside world by an installed helper (netns.helper) as steps, for whoever has no power over the host's network.
--- It is started when the container's namespace is there, and the command is not executed before the device is.
+-- netns.plan_user: the outside world by an installed helper (netns.helper) as steps, for whoever has no power over the host's
+-- network. It is started when the container's namespace is there, and the command is not executed before the device is.
 
 local M = {}
 
@@ -46,7 +46,8 @@ function M.cannot_publish(backend, one, address, port)
   elseif is_slirp and one.proto == "udp" and address and address:find "^127%." then
     return "answers to UDP on the loopback are lost by slirp4netns, which must not reach it",
       'write backend = "pasta", or another address of the host'
-  elseif not is_slirp and one.proto == "udp" and port ~= one.guest and (not address or address:find "^127%." or address == "::1") then
+  elseif not is_slirp and one.proto == "udp" and port ~= one.guest
+    and (not address or address:find "^127%." or address == "::1") then
     return "answers to UDP on the loopback are lost by pasta where the ports differ",
       ("write guest = %d, or another address of the host"):format(port)
   end

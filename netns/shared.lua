@@ -11,7 +11,7 @@ local WAIT = 0.002 -- seconds: another makes or removes it
 --- Whether a descriptor is still the file of that name.
 function M.is_there(fd, path)
   local here, there = S.fstat(fd), S.lstat(path)
-  return there and here.ino == there.ino
+  return here and there and here.ino == there.ino
 end
 
 --- The file, made unless it is there, and locked: fd, and "ex" for whoever is alone with it, else "sh".

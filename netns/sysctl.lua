@@ -8,6 +8,7 @@ local shared = require "netns.shared"
 
 local M = {}
 
+local MOST = 65536 -- bytes of a file that are read
 local held = {} -- path → descriptor
 
 local function read_value(name)
@@ -19,6 +20,33 @@ end
 -- What the file says: the setting, what it was, what it was made.
 local function parse(text) return text:match "^sysctl (%S+) (%S+) (%S+)\n" end
 
+-- The kernel's switch between a host and a router sets more than itself: by IPv4 the host believes redirects again when it is
+-- none, whatever it did before, and each link's own switch goes with the one for all.
+local SWITCHES = { ["net/ipv4/ip_forward"] = "net/ipv4/conf", ["net/ipv6/conf/all/forwarding"] = "net/ipv6/conf" }
+
+-- Lines for what would not be as it is now once a switch has been set and set back to `was`.
+local function companions(name, was)
+  local base, lines = SWITCHES[name], {}
+  local function note(what, after)
+    local now = read_value(what)
+    if now and now ~= after then lines[#lines + 1] = ("also %s %s\n"):format(what, now) end
+  end
+  if not base then return "" end
+  if base == "net/ipv4/conf" then note(base .. "/all/accept_redirects", was == "0" and "1" or "0") end
+  for _, link in ipairs(S.dir("/proc/sys/" .. base) or {}) do
+    if link ~= "all" then note(("%s/%s/forwarding"):format(base, link), was) end
+  end
+  return table.concat(lines)
+end
+
+-- Puts it back, and what the kernel changed with it.
+local function write_back(name, was, text)
+  if not S.writefile("/proc/sys/" .. name, was) then return end
+  for what, value in text:gmatch "\nalso (%S+) (%S+)%f[\n]" do
+    if read_value(what) ~= value then S.writefile("/proc/sys/" .. what, value) end
+  end
+end
+
 --- Puts back what a file's text says, unless somebody changed it since. Nobody may need it any more. there: the network
 -- namespace it is of, a descriptor, nil for our own: /proc/sys/net shows that of the reader.
 function M.restore(text, there)
@@ -26,7 +54,7 @@ function M.restore(text, there)
   if not name then return end
   local own = there and S.open("/proc/self/ns/net", "rdonly, cloexec")
   if there and not (own and S.setns(there, "newnet")) then return end
-  if read_value(name) == made then S.writefile("/proc/sys/" .. name, was) end
+  if read_value(name) == made then write_back(name, was, text) end
   if own then
     assert(S.setns(own, "newnet")) -- else we would go on in the wrong network
     own:close()
@@ -35,13 +63,13 @@ end
 
 -- Alone with the file: what a killed one left is put back first. True, and whether there is something to hold.
 local function change(fd, name, value)
-  M.restore(S.pread(fd, 4096, 0) or "")
+  M.restore(S.pread(fd, MOST, 0) or "")
   S.ftruncate(fd, 0)
   local was, err, errno = read_value(name)
   if not was then return nil, err, errno end
   if was == value then return true, false end
   local ok
-  ok, err, errno = S.pwrite(fd, ("sysctl %s %s %s\n"):format(name, was, value), 0)
+  ok, err, errno = S.pwrite(fd, ("sysctl %s %s %s\n"):format(name, was, value) .. companions(name, was), 0)
   if ok then ok, err, errno = S.writefile("/proc/sys/" .. name, value) end
   if not ok then return nil, err, errno end
   return true, true
@@ -65,7 +93,7 @@ function nl.hold_sysctl(path, name, value)
       end
       S.flock(fd, "sh") -- for an instant there is no lock, and who clears up may come in between
     end
-    if shared.is_there(fd, path) and parse(S.pread(fd, 4096, 0) or "") then
+    if shared.is_there(fd, path) and parse(S.pread(fd, MOST, 0) or "") then
       held[path] = fd
     else
       fd:close()
@@ -80,7 +108,7 @@ function nl.leave_sysctl(path)
   local fd = held[path]
   held[path] = nil
   if fd and S.flock(fd, "ex, nb") and shared.is_there(fd, path) then
-    M.restore(S.pread(fd, 4096, 0) or "")
+    M.restore(S.pread(fd, MOST, 0) or "")
     S.unlink(path)
   end
   if fd then fd:close() end

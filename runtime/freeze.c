@@ -239,6 +239,93 @@ static int check_state(lua_State *L)
 	return 0;
 }
 
+/* ---- what the collector need not look at ---- */
+
+/* The words that objects of Lua 5.3 begin with. */
+struct object {
+	struct object *next; /* in the list of all that may be freed, the newest first */
+	unsigned char kind, marks;
+};
+
+enum {
+	KIND_STRING = LUA_TSTRING,
+	KIND_LONG_STRING = LUA_TSTRING | 1 << 4,
+	KIND_PROTOTYPE = LUA_NUMTAGS,
+	WHITE = 1 << 0 | 1 << 1,
+	BLACK = 1 << 2,
+	PROTOTYPE_WORDS = 15,
+};
+
+static bool is_leaf(const struct object *o)
+{
+	return o->kind == KIND_STRING || o->kind == KIND_LONG_STRING || o->kind == KIND_PROTOTYPE;
+}
+
+/* Where a prototype keeps the closure that was last made of it, in words; 0 where it is not found. */
+static size_t find_cache(lua_State *L)
+{
+	static const char text[] = "local a = ... return function() return a end";
+	size_t found = 0;
+
+	if (luaL_loadstring(L, text) != LUA_OK)
+		return 0;
+	lua_call(L, 0, 1);
+	const void *closure = lua_topointer(L, -1);
+
+	lua_newtable(L);
+	for (const struct object *o = lua_topointer(L, -1); o && !found; o = o->next)
+		for (size_t i = 2; o->kind == KIND_PROTOTYPE && i < PROTOTYPE_WORDS; i++)
+			if (((const void *const *)o)[i] == closure)
+				found = i;
+	lua_pop(L, 2);
+	return found;
+}
+
+/* Whether all objects in the list look as they must, each of one white. */
+static bool is_known(const struct object *first)
+{
+	for (const struct object *o = first; o; o = o->next) {
+		int white = o->marks & (WHITE | BLACK);
+
+		if ((o->kind & 15) < LUA_TSTRING || (o->kind & 15) > KIND_PROTOTYPE ||
+		    (white != 1 && white != 2))
+			return false;
+	}
+	return true;
+}
+
+/* Strings and prototypes are black for ever, and not in the list of what may be freed: the collector, which otherwise
+ * writes to each object twice in a round, neither marks nor sweeps them, and their pages stay those of the file.
+ *
+ * It is safe since nothing that they refer to can be freed: a string refers to nothing, a prototype, which does not change,
+ * to strings and prototypes, all of which are in the heap and stay; and to the closure last made of it, which is forgotten
+ * here, and which Lua keeps for no black one. Neither has a finalizer. Tables, closures and userdata can get new things
+ * to refer to, and remain what they were. In a Lua that is laid out otherwise nothing is done. */
+static void fix_leaves(lua_State *L)
+{
+	size_t cache = find_cache(L);
+
+	lua_gc(L, LUA_GCCOLLECT, 0);
+	lua_newtable(L);
+	struct object *newest = (struct object *)lua_topointer(L, -1);
+
+	lua_pop(L, 1);
+	if (LUA_VERSION_NUM != 503 || !cache || newest->kind != LUA_TTABLE || !is_known(newest))
+		return;
+	for (struct object *o = newest; o->next;) {
+		struct object *next = o->next;
+
+		if (!is_leaf(next)) {
+			o = next;
+			continue;
+		}
+		if (next->kind == KIND_PROTOTYPE)
+			((void **)next)[cache] = NULL;
+		next->marks = (unsigned char)((next->marks & ~WHITE) | BLACK);
+		o->next = next->next;
+	}
+}
+
 /* What a run of the default profile does before there is a container. */
 static const char rehearsal[] = "local request = require 'sandbox.cli.request'\n"
 				"local spec, host = request.load('default', {}, { 'true' })\n"
@@ -267,7 +354,7 @@ int state_freeze(const char *path)
 			return -EINVAL;
 		}
 	}
-	lua_gc(L, LUA_GCCOLLECT, 0);
+	fix_leaves(L);
 	lua_gc(L, LUA_GCSTOP, 0);
 	int rc = heap_freeze(L, rehearse, path);
 

@@ -65,6 +65,10 @@ static union {
 /* The heap of the engine's state, where it has one of these. */
 static struct heap *current;
 
+/* In the build, free blocks for what the collector goes on writing to (freeze.c says what it does not): in pages of
+ * their own. */
+static void *marked_free[N_CLASSES];
+
 /* Where the linker put the program. */
 extern const char __executable_start[], _end[];
 
@@ -111,6 +115,14 @@ static void *cut(struct heap *heap, size_t size)
 	return block;
 }
 
+/* Whether a new block is for an object of this kind, which Lua tells in place of an old size. Arrays, which have none of
+ * the collector's words, and strings are no such thing. */
+static bool is_marked(size_t kind)
+{
+	return kind == LUA_TTABLE || kind == LUA_TFUNCTION || kind == LUA_TUSERDATA ||
+	       kind == LUA_TTHREAD;
+}
+
 /* While the build fills the heap, blocks of one size lie together: the tables, which hold most of the pointers into
  * the program, then fill few pages, and only those are written to by heap_thaw(). */
 static void cut_run(struct heap *heap, void **list, size_t size)
@@ -125,12 +137,13 @@ static void cut_run(struct heap *heap, void **list, size_t size)
 	}
 }
 
-static void *take(struct heap *heap, size_t size)
+static void *take(struct heap *heap, size_t size, bool marked)
 {
 	if (size > CLASSED_MAX)
 		return heap->thawed ? malloc(size) : cut(heap, size);
 	size_t room;
-	void **list = &heap->free[class_of(size, &room)];
+	unsigned class = class_of(size, &room);
+	void **list = marked && !heap->thawed ? &marked_free[class] : &heap->free[class];
 
 	if (!*list && !heap->thawed && room <= SMALL_MAX)
 		cut_run(heap, list, room);
@@ -165,14 +178,14 @@ static void *heap_alloc(void *ud, void *block, size_t old_size, size_t size)
 	struct heap *heap = ud;
 
 	if (!block)
-		return size ? take(heap, size) : NULL;
+		return size ? take(heap, size, is_marked(old_size)) : NULL;
 	if (size == 0) {
 		give_back(heap, block, old_size);
 		return NULL;
 	}
 	if (old_size > CLASSED_MAX && size > CLASSED_MAX && !is_frozen(block))
 		return realloc(block, size);
-	void *moved = take(heap, size);
+	void *moved = take(heap, size, false);
 
 	if (!moved)
 		return size <= old_size ? block : NULL;
@@ -188,6 +201,7 @@ void heap_turn_page(bool is_child)
 		return;
 	current->turned = !is_child;
 	memset(current->free, 0, sizeof(current->free));
+	memset(marked_free, 0, sizeof(marked_free));
 	if (current->thawed)
 		current->next = current->end = NULL;
 }

@@ -4,9 +4,12 @@
  * What the command line says is decided in sandbox/cli; this file knows only exit code 125, for the case
  * that Lua itself cannot run.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -54,8 +57,20 @@ static int call_cli(lua_State *L)
 	return 1;
 }
 
+/* A caller may leave some of the standard descriptors closed: then the next thing that is opened, a lock or the other end
+ * of a pipe, would get the number, and what is written to stdout. What is put there can neither be read nor written, in
+ * the direction that counts: whoever tries gets EBADF, as before. */
+static void fill_standard(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)open("/dev/null",
+				   fd == 0 ? O_WRONLY : O_RDONLY); /* the lowest free one: fd */
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard();
 	/* The build's last step; what it makes knows this word no more. */
 	if (argc == 3 && strcmp(argv[1], "--freeze") == 0 && state_freeze(argv[2]) == 0)
 		return 0;

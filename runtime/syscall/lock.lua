@@ -18,6 +18,7 @@ return function(S)
   function S.take_lock(path, note)
     for try = 1, 100 do
       local fd, err, number = S.open(path, "creat, rdwr, nofollow, cloexec", "0600")
+      if not fd and (err.LOOP or err.ISDIR) then return S.failure("BUSY", "what has its name is no file") end
       if not fd then return nil, err, number end
       local ok
       ok, err, number = S.flock(fd, "ex, nb")
@@ -33,6 +34,7 @@ return function(S)
         here, err, number = S.fstat(fd)
         if here then there, err, number = S.lstat(path) end
         if not here or not there and not err.NOENT then return nil, err, number end
+        if here.type ~= "file" then return S.failure("BUSY", "what has its name is no file but a " .. here.type) end
       end
       if there and here.ino == there.ino then
         if here.size > 0 then ok, err, number = S.ftruncate(fd, 0) end -- what its last holder noted
@@ -95,7 +97,7 @@ return function(S)
   -- The namespace ("net", "mnt" …) of the process that a lock's file notes (S.note_process). NOENT: there is no such lock;
   -- SRCH: nobody holds it, or it notes no process that lives.
   function S.open_noted(path, kind)
-    local lock, err, number = S.open(path, "rdonly, nofollow, cloexec")
+    local lock, err, number = S.open(path, "rdonly, nofollow, nonblock, cloexec")
     if not lock then return nil, err, number end
     local free = S.flock(lock, "sh, nb")
     local pid, age, boot = (S.pread(lock, 65536, 0) or ""):match("process (%d+) (%d+) (%S+)\n")

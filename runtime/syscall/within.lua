@@ -7,13 +7,10 @@ return function(S)
 
   local function enter(where)
     for _, kind in ipairs { "user", "net" } do
-      local namespace, ok, err = where[kind], nil, nil
+      local namespace, err, ok = where[kind], nil, nil
       if math.type(namespace) == "integer" then namespace, err = S.pidfd_open(namespace) end
-      if where[kind] then
-        ok = namespace
-        if ok then ok, err = S.setns(namespace, "new" .. kind) end
-        if not ok then return nil, err end
-      end
+      if namespace then ok, err = S.setns(namespace, "new" .. kind) end
+      if where[kind] and not ok then return nil, err end
     end
     return true
   end
@@ -32,7 +29,8 @@ return function(S)
       local pid
       pid, err = enter(where)
       if pid then
-        pid, err = S.clone3 { flags = "parent" .. (how.flags ~= "" and ", " .. how.flags or ""), exit_signal = 0, cgroup = how.cgroup }
+        local flags = "parent" .. (how.flags ~= "" and ", " .. how.flags or "")
+        pid, err = S.clone3 { flags = flags, exit_signal = 0, cgroup = how.cgroup }
       end
       if pid == 0 then return 0 end
       S.write(w, RESULT:pack(pid or -err.errno))

@@ -128,7 +128,8 @@ function M.run(options, found)
   -- Opened before a container can put a link in its place.
   local directory = report and report.directory_of(options.report)
   local ended
-  code, ended = require("sandbox.container.group").run(group, runs, require("sandbox.cli.run").perform, report ~= nil)
+  code, ended = require("sandbox.container.terminal").lent(require("sandbox.container.group").run, group, runs,
+    require("sandbox.cli.run").perform, report ~= nil)
   if report then report.put(options.report, directory, require("sandbox.container.group").document(ended, code)) end
   return code
 end

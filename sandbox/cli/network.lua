@@ -13,8 +13,8 @@ local verbs = {}
 -- The wire's other end knows it as its own: the container and its interface, where another one's wire leads to this.
 local function owner_of(directory, name, interface)
   for _, other in ipairs(list.all(directory)) do
-    local reply, fds = nil, nil
-    if containers.LIVE[other.state] and other.name ~= name then reply, fds = life.ask(directory, other.name, { op = "describe" }) end
+    local is_other, reply, fds = containers.LIVE[other.state] and other.name ~= name, nil, nil
+    if is_other then reply, fds = life.ask(directory, other.name, { op = "describe" }) end
     local facts = reply and not reply.ended and require("sandbox.container.describe").read_raw(fds)
     for _, known in ipairs(facts and facts.network or {}) do
       if known.peer and known.peer.container == name and known.peer.name == interface then return other.name, known.name end
@@ -26,7 +26,8 @@ local function set_cut(op)
   return function(_, words)
     local name, interface = words[1], words[2]
     if not interface or words[3] then
-      return cli.complain(("network %s: a container and one of its interfaces expected"):format(op), ("luge network %s NAME eth0"):format(op))
+      return cli.complain(("network %s: a container and one of its interfaces expected"):format(op),
+        ("luge network %s NAME eth0"):format(op))
     end
     local directory = containers.directory()
     if not directory then return containers.FAILED end

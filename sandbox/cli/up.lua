@@ -210,6 +210,7 @@ function M.run(options, words)
     started = {}, replace = options.replace }
   options.replace = nil
   up.signals = monitor.block_signals()
+  io.stdout:setvbuf "line" -- each name when it runs, however long the others take
   code = bring_all(up)
   return up.interrupted and 128 + S.c.SIG[up.interrupted:upper()] or code
 end

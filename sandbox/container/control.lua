@@ -134,7 +134,9 @@ end
 
 function operations.network(server, client, message)
   local wanted = ({ cut = true, join = false })[message.act]
-  if wanted == nil or type(message.interface) ~= "string" then return server:refuse(client, "act: cut or join, and an interface expected") end
+  if wanted == nil or type(message.interface) ~= "string" then
+    return server:refuse(client, "act: cut or join, and an interface expected")
+  end
   if server.watch.pausing or server.watch.gone then return server:refuse(client, "it has ended") end
   local ok, text = require("sandbox.container.network").set_cut(server.watch.run, message.interface, wanted)
   if not ok then return server:refuse(client, "%s", text) end

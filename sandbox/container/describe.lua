@@ -136,7 +136,8 @@ function M.container(watch)
     log = run.log and { path = run.log.writer.path, written_bytes = run.log.writer.written, lost_bytes = run.log.writer.lost },
     restarts = run.restarts, health = watch.health and watch.health:facts(), group = run.group,
     network = require("sandbox.container.network").describe(run), firewall = firewall_of(run),
-    hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec, shared = is_shared(run),
+    hostname = run.symbols.hostname, user = user, environment = environment, cgroups = cgroups_of(run), spec = run.spec,
+    shared = is_shared(run),
     seal = steps, attach = attaching(run) }
 end
 

@@ -183,7 +183,6 @@ end
 local function report(name, message)
   if message == "started" then
     io.write(name, "\n")
-    io.stdout:flush() -- `up` starts others yet
     return 0
   end
   local code = tonumber(message)

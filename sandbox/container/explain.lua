@@ -141,6 +141,13 @@ hints["nl.veth"] = function(step, err)
   if err.EXIST and step.args[1].into then return "the other container has an interface of that name: peer.name chooses another" end
   return link_hint(step, err)
 end
+-- What an ordinary user's container does in the network of another one.
+hints.within = function(step, err)
+  if err.PERM then
+    return "the other container is not one of this user's that share a network: put both into one group, or run luge as root"
+  end
+  return hints[step.args[2]] and hints[step.args[2]]({ op = step.args[2], args = table.move(step.args, 3, #step.args, 1, {}) }, err)
+end
 hints["nl.macvlan"] = function(step, err)
   if err.NODEV then return ("the host has no device %s (ip link)"):format(step.args[1].link) end
   if err.BUSY then return "that device is a port of a bridge, or another driver's already" end

@@ -16,7 +16,6 @@ local M = {}
 local KEPT = 512 -- bytes of a check's output
 local CHUNK = 16384
 local OFTEN = 1 -- seconds between checks at most, as long as it starts
-local ROUND = 32 -- checks between two collections: each check leaves some KiB, of which the collector makes megabytes by itself
 local PATIENCE = 5 -- seconds for luge exec itself, beside the check's timeout
 
 local Health = {}
@@ -97,8 +96,7 @@ end
 
 local function end_check(self)
   local check, watch = self.check, self.watch
-  self.check, self.checks = nil, self.checks + 1
-  if self.checks % ROUND == 0 then collectgarbage() end
+  self.check = nil
   local status = S.waitid("pidfd", check.pidfd, "exited") or { code = "exited", status = 125 }
   -- Whatever it left running may hold the pipe, and go on.
   for _ = 1, 8 do
@@ -175,7 +173,7 @@ end
 
 --- The container's command was executed: begins to ask, in the loop of `watch`.
 function M.start(watch)
-  local self = setmetatable({ watch = watch, spec = watch.run.spec.health, state = "starting", failures = 0, checks = 0,
+  local self = setmetatable({ watch = watch, spec = watch.run.spec.health, state = "starting", failures = 0,
     began = now(), found = {}, ready = watch.run.ready, timer = S.timerfd_create("monotonic", "nonblock") }, Health)
   watch.run.health_state = "starting"
   vitals.write(watch.run)

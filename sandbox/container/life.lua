@@ -76,8 +76,8 @@ function M.remove(directory, name)
     ok, err = require("sandbox.container.log_place").remove(known.log, true)
   end
   if ok then ok, err = record.remove(directory, name) end
-  local freed, why = S.unlink(path)
-  if ok and not freed then ok, err = nil, why end
+  local freed, wrong = S.unlink(path)
+  if ok and not freed then ok, err = nil, wrong end
   lock:close()
   if ok then return true end
   return nil, tostring(err)

@@ -48,6 +48,8 @@ end
 -- nobody writes any more.
 function Reader:look(ended)
   local numbers, err = log_place.numbers(self.dir)
+  -- Removed with its container; what was seen of it is still open.
+  if not numbers and err.NOENT then return end
   if not numbers then return self:complain(self.last, tostring(err)) end
   for i, number in ipairs(numbers) do
     if number > self.last then

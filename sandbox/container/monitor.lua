@@ -281,18 +281,16 @@ local function begin(self)
   if self.run.server then require("sandbox.container.control").move(self) end
 end
 
--- The collector is stopped for the start. Its first round writes to every page of the heap, more than a megabyte, which
--- luges otherwise share (runtime/heap.c): it waits until there is something to collect. The next ones come when what is in
--- use, luge's own modules among it, has grown by so much: by as much again, as is usual, would be megabytes.
-local GARBAGE_KIB, PAUSE = 384, 120
+-- The collector is stopped for the start, and goes on being: a whole round at once, of half a millisecond, whenever there is
+-- so much more in use. In small steps, as is usual, it would let megabytes come together first.
+local GARBAGE_KIB = 128
 
 local function collect_later(self)
   local used = collectgarbage "count"
   self.collect_at = self.collect_at or used + GARBAGE_KIB
   if used < self.collect_at then return end
-  collectgarbage("setpause", PAUSE)
-  collectgarbage "restart"
-  self.collect_at = math.huge
+  collectgarbage()
+  self.collect_at = collectgarbage "count" + GARBAGE_KIB
 end
 
 --- Waits for events and handles them.

@@ -49,8 +49,8 @@ function M.set_cut(run, name, wanted)
   return true
 end
 
---- The interfaces, with the addresses that they got: { name =, kind =, link = of the host, address =, address6 =, state = "joined" or
--- "cut" } each; nil where the container has none.
+--- The interfaces, with the addresses that they got: { name =, kind =, link = of the host, address =, address6 =,
+-- state = "joined" or "cut" } each; nil where the container has none.
 function M.describe(run)
   if not run.network then return nil end
   local list = {}

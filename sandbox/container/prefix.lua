@@ -99,6 +99,9 @@ end
 -- The complete lines of what was read, each with the prefix; the beginning of the next one waits.
 local function add_lines(source, data)
   local rest, out, from = source.rest .. data, {}, 1
+  -- The end of what was cut just there is no line.
+  if source.is_cut and rest:byte() == 10 then from = 2 end
+  source.is_cut = false
   while true do
     local stop = rest:find("\n", from, true)
     if not stop and #rest - from + 1 < LINE_MAX then break end
@@ -106,8 +109,10 @@ local function add_lines(source, data)
     out[#out + 1] = source.prefix .. rest:sub(from, last) .. "\n"
     from = last + 1
     if from == stop then from = from + 1 end
+    source.is_cut = from ~= (stop or 0) + 1
   end
   source.rest = rest:sub(from)
+  source.is_cut = source.is_cut and source.rest == ""
   return table.concat(out)
 end
 

@@ -259,6 +259,13 @@ local function cgroups(rows, run, symbols)
 end
 
 -- What luge itself enforces.
+-- The command's standard output to be, as a descriptor of ours: without an own root the directory /proc/PID/fd is closed to
+-- an ordinary user.
+local function output_of(pid)
+  local pidfd = S.pidfd_open(pid)
+  return pidfd and S.pidfd_getfd(pidfd, 1)
+end
+
 local function enforced(rows, run, process, pid)
   local cpu_time = run.spec.limits.cpu_time
   if cpu_time then
@@ -273,7 +280,8 @@ local function enforced(rows, run, process, pid)
     row(rows, "limits.disk", tostring(disk), got and tostring(got) or "unreadable", got and got == disk - disk % room.bsize)
   end
   if run.spec.limits.output then
-    local got = S.readlink(("/proc/%d/fd/1"):format(pid))
+    local out = output_of(pid)
+    local got = out and S.readlink("/proc/self/fd/" .. out:getfd())
     row(rows, "limits.output", run.spec.limits.output .. " bytes through " .. run.output:shown(), got or "unreadable",
       got == run.output:shown())
   end
@@ -289,7 +297,8 @@ end
 local function terminal(rows, spec, run, process, pid)
   local number, own = controlling(pid), process.terminal and S.fstat(process.terminal[2])
   if own then
-    local out = S.stat(("/proc/%d/fd/1"):format(pid))
+    local fd = output_of(pid)
+    local out = fd and S.fstat(fd)
     local is_own = out ~= nil and out.dev == own.dev and out.ino == own.ino
     local controls = number == own.rdev.major << 8 | own.rdev.minor
     row(rows, "terminal", "its own, controlling", ("%s, %s"):format(is_own and run.output:shown() or "another",

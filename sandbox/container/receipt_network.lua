@@ -22,13 +22,14 @@ local function where(entry)
 end
 
 local function published(row, known, found)
-  local texts, order = {}, {}
+  local texts, order, from_outside = {}, {}, {}
   for _, entry in ipairs(known.publish) do
+    from_outside[entry.why] = not (entry.address and require("netns.check").is_loopback(entry.address))
     if not texts[entry.why] then order[#order + 1] = entry.why end
     texts[entry.why] = (texts[entry.why] and texts[entry.why] .. ", " or "") .. where(entry)
   end
   for _, why in ipairs(order) do
-    local is_there = (found.prerouting or {})[why] and (found.output or {})[why]
+    local is_there = (found.output or {})[why] and (not from_outside[why] or (found.prerouting or {})[why])
     row(why, texts[why], is_there and texts[why] or "", is_there == true)
   end
 end

@@ -52,6 +52,19 @@ function Modes:restore()
   if in_foreground(self.fd) then S.tcsetattr(self.fd, "now", self.saved) end
 end
 
+--- Runs f(…) while others have luge's terminal, who may leave it in any mode and be killed: it has its own again then. Returns
+-- what f does.
+function M.lent(f, ...)
+  local fd
+  for number = 2, 0, -1 do fd = S.isatty(number) and number or fd end
+  local modes = fd and M.modes(fd)
+  if not modes then return f(...) end
+  modes.is_raw = true
+  local results = table.pack(f(...))
+  modes:restore()
+  return table.unpack(results, 1, results.n)
+end
+
 -- ---- keys ----
 
 --- A filter of what is typed that finds `keys`, by which one leaves an attached container: a function of the data that

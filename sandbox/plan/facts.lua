@@ -88,6 +88,18 @@ local finders = {
   ipv6 = function(f) return f:stat("/proc/net/if_inet6") ~= nil end,
   -- Where that network has routes to, as netns.pool takes them.
   host_networks = function() return require("netns.pool").host_networks() or {} end,
+  -- Its addresses there, but for those that only neighbours know.
+  host_addresses = function()
+    local own, seen = {}, {}
+    for _, address in ipairs(must("the addresses of luge's own network", require("netns").addresses())) do
+      local text = address.address
+      if address.scope == "global" and not seen[text] then
+        seen[text] = true
+        own[#own + 1] = text
+      end
+    end
+    return own
+  end,
   -- The programs of netns.helper that are installed, and whether we may open the device that they need: "open", "closed" or
   -- "missing".
   helpers = function() return { pasta = find_program("pasta"), slirp4netns = find_program("slirp4netns") } end,

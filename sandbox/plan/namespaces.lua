@@ -18,7 +18,7 @@ end
 -- A process's children are born in its pid namespace: joining one happens before the clone.
 local function join(c, kind, path)
   local why = "namespaces." .. kind
-  local fd = c.steps:open("host", why, "ns", "open", { text(path), "rdonly, cloexec" })
+  local fd = c.steps:open("host", why, "ns", "open", { text(path), "rdonly, nonblock, cloexec" })
   c.steps:add(kind == "pid" and "host" or "guest", why, "setns", { fd, CLONE[kind] })
 end
 
@@ -83,7 +83,7 @@ local function set_clocks(c)
   if not time or time == "host" then return end
   local steps, why = c.steps, "namespaces.time"
   if is_path(time) then
-    local fd = steps:open("host", why, "ns", "open", { text(time), "rdonly, cloexec" })
+    local fd = steps:open("host", why, "ns", "open", { text(time), "rdonly, nonblock, cloexec" })
     steps:add("guest", why, "setns", { fd, "newtime" })
     return
   end

@@ -325,7 +325,7 @@ function M.finish(merged, profile_name, facts, complain)
   if spec.network.type == "private" then
     spec.network = require "sandbox.profile.finish_network".private(spec.network, complain)
   elseif spec.network.type == "internet" then
-    spec.network = require "sandbox.profile.finish_firewall".internet()
+    spec.network = require "sandbox.profile.finish_firewall".internet(facts, complain)
   elseif spec.network.type == "table" then
     require "sandbox.profile.finish_network".finish(spec.network, complain)
   end

@@ -65,7 +65,8 @@ end
 
 --- { type = "user", … } as the network that it is short for.
 function M.expand(network)
-  return { type = "table", publish = network.publish or {}, egress = network.egress or false, hosts = network.hosts or {}, dns = network.dns or {},
+  return { type = "table", publish = network.publish or {}, egress = network.egress or false,
+    hosts = network.hosts or {}, dns = network.dns or {},
     interfaces = { { type = "user", backend = network.backend, name = network.name, mtu = network.mtu, mac = network.mac } } }
 end
 

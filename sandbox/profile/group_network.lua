@@ -58,7 +58,8 @@ end
 function M.needs(members, names, add)
   for _, name in ipairs(names) do
     for _, interface in ipairs(members[name].spec.network.interfaces or {}) do
-      if interface.type == "link" and members[interface.to] and not members[name].needs[interface.to] then add(name, interface.to) end
+      local to = interface.type == "link" and interface.to
+      if to and members[to] and not members[name].needs[to] then add(name, to) end
     end
   end
 end

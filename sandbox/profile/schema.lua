@@ -276,8 +276,8 @@ local network = typed { name = "network", words = { "none", "host", "internet", 
   takes = { "none", "host", "internet", "private", "user", "table",
     record = function(kind) return kind == "user" and M.network_user or M.network end } }
 local network_kinds
-M.network, network_kinds, M.network_user = require "sandbox.profile.schema_network" { record = record, typed = typed, list = list, map = map,
-  choice = choice }
+M.network, network_kinds, M.network_user = require "sandbox.profile.schema_network" { record = record, typed = typed,
+  list = list, map = map, choice = choice }
 for name, kind in pairs(network_kinds) do
   kind.name = name
   if kind.example then kinds[name] = kind end -- "user" is a field as well: { type = "user" }
@@ -385,8 +385,8 @@ M.container = record { name = "container", example = 'container { command = { "t
   { "limits", limits, example = '{ wall = "10m", open_files = 256 }',
     doc = "What it may use up; false lifts a limit." },
   { "network", network, default = { type = "none" }, shown = '"none"', example = '"none"',
-    doc = '"none" (only a loopback of its own), "host", "internet" (what is neither the host nor private), "private" (a group\'s own), '
-      .. '"user" (by pasta or slirp4netns), or a table.' },
+    doc = '"none" (only a loopback of its own), "host", "internet" (what is neither the host nor private), "private" (a group\'s '
+      .. 'own), "user" (by pasta or slirp4netns), or a table.' },
   { "stop", record { name = "stop", positional = { "signal", "grace" },
       { "signal", "signal", default = "TERM", example = '"INT"', doc = "The signal that asks it to end." },
       { "grace", "duration", default = 10, shown = '"10s"', unit = "seconds", example = '"30s"',

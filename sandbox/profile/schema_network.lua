@@ -73,8 +73,8 @@ return function(make)
           { "mac", "mac", example = '"02:00:00:00:00:08"', doc = "Its Ethernet address." } },
         required = true, example = '{ name = "eth1", address = "10.1.0.1/24" }', doc = "The other end." } },
     user = record { positional = { "backend" },
-      doc = "The outside world by an installed program that luge starts and watches, pasta or slirp4netns, as an ordinary user too: what "
-        .. "the container sends is the program's own. It has addresses and routes from it; the host's loopback is not reached.",
+      doc = "The outside world by an installed program that luge starts and watches, pasta or slirp4netns, as an ordinary user "
+        .. "too: what the container sends is the program's own. It gives addresses and routes; the host's loopback is not reached.",
       { "backend", make.choice { "pasta", "slirp4netns" }, shown = "the one that is installed, pasta before slirp4netns",
         example = '"pasta"', doc = "The program." }, name, mtu, mac },
   }

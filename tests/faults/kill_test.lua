@@ -45,8 +45,18 @@ end
 
 local function take_away(s) s:luge("rm", "-f", "-t", "0s", s.container) end
 
-t.test("exec: the container stays as it was", function()
-  local s = f.scenario { name = "exec", detached = true, before = start, roles = { ["0x"] = "luge", ["0x.1"] = "child",
+-- Each as this user, and as root also as an ordinary one.
+local function as_users(name, body)
+  local word = name:match "^%l+"
+  t.test(name, function() body(word) end)
+  t.test(name .. ", as an ordinary user", function()
+    t.needs_root()
+    body(word .. "-user", 65534)
+  end)
+end
+
+as_users("exec: the container stays as it was", function(name, uid)
+  local s = f.scenario { name = name, uid = uid, detached = true, before = start, roles = { ["0x"] = "luge", ["0x.1"] = "child",
     ["0x.1x"] = "stage", ["0x.2"] = "command", ["0x.1x.1"] = "command" }, words = { "exec", "$name", "--", "/guest", "exit", "0" } }
   s.after = function()
     local state, row = state_of(s)
@@ -58,8 +68,9 @@ t.test("exec: the container stays as it was", function()
   sweep(s, { "luge", "child", "stage", "command" }, 80)
 end)
 
-t.test("stop: it runs or has ended, and nothing between", function()
-  local s = f.scenario { name = "stop", detached = true, before = start, roles = { ["0x"] = "luge" }, words = { "stop", "-t", "0s", "$name" } }
+as_users("stop: it runs or has ended, and nothing between", function(name, uid)
+  local s = f.scenario { name = name, uid = uid, detached = true, before = start, roles = { ["0x"] = "luge" },
+    words = { "stop", "-t", "0s", "$name" } }
   s.after = function()
     local state = state_of(s)
     take_away(s)
@@ -68,10 +79,10 @@ t.test("stop: it runs or has ended, and nothing between", function()
   sweep(s, { "luge" }, 40)
 end)
 
-t.test("gc: it can be killed itself, and called again", function()
-  local s = f.scenario { name = "gc", detached = true, roles = { ["0x"] = "luge" }, words = { "gc" } }
+as_users("gc: it can be killed itself, and called again", function(name, uid)
+  local s = f.scenario { name = name, uid = uid, detached = true, roles = { ["0x"] = "luge" }, words = { "gc" } }
   s.before = function()
-    local r = s:luge("run", "-d", "--rm", "--name", s.container, WHOLE, "--", "/guest", "sleep", "1000")
+    local r = s:luge("run", "-d", "--rm", "--name", s.container, uid and PLAIN or WHOLE, "--", "/guest", "sleep", "1000")
     t.equal({ r.code, r.stderr }, { 0, "" })
     local _, row = state_of(s)
     S.kill(row.luge, "kill")

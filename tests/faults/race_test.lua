@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- Two luges at once on one name: exactly one wins, the other says who has it. 10,000 times in a soak.
+-- Two luges at once on one name: exactly one wins, the other says who has it. 10,000 times in a soak, or LUGE_ROUNDS.
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
 local d = dofile "tests/integration/detached.lua"(t, box)
 
 local SOAK = os.getenv "LUGE_SOAK"
-local ROUNDS, REPLACING = SOAK and 10000 or 40, SOAK and 1000 or 15
+local ROUNDS = SOAK and (tonumber(os.getenv "LUGE_ROUNDS") or 10000) or 40
+local REPLACING = SOAK and math.max(1, ROUNDS // 10) or 15
 
 local function start(...)
   return t.start(d.words { "sleep", "1000", options = { "-d", "--name", "det-race", ... } })

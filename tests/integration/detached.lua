@@ -37,6 +37,16 @@ return function(t, box)
   --- The same, which must succeed: what it printed.
   function M.ok(...) return plain_result(t.succeed(words_of(...))).stdout end
 
+  --- What `luge gc` has taken away of the script's containers. Numbers of ranges and networks are those of all luges of
+  -- the machine, and others may be killed while we look.
+  function M.gc()
+    local own = {}
+    for line in M.ok "gc":gmatch "[^\n]+\n" do
+      if line:find "^det%-" then own[#own + 1] = line end
+    end
+    return table.concat(own)
+  end
+
   --- The same, as JSON.
   function M.json(...) return t.ok(t.json.decode(M.ok(...)), "no JSON") end
 

@@ -82,13 +82,25 @@ end
 local CONTROLLERS = { ["limits-memory.lua"] = "memory", ["limits-pids.lua"] = "pids", ["limits-cpus.lua"] = "cpu",
   ["limits-cpuset.lua"] = "cpuset", ["limits-io.lua"] = "io", ["16-device.lua"] = "devices" }
 
+-- An ordinary user's container is wired to those that were made for it: of one group, or of one private network.
+local function refuses_wire()
+  t.equal(t.run { "luge", "run", "-d", "--name", "net-router", "examples/01-hello.lua", "--", "sleep", "1000" }.code, 0)
+  local r = t.run { "luge", "run", "examples/net-link.lua" }
+  t.equal(r.code, 125, r.stderr)
+  t.contains(r.stderr, "put both into one group, or run luge as root")
+  t.equal(t.run { "luge", "rm", "-f", "net-router" }.code, 0)
+  return false
+end
+
 -- Whether this user can have the example's limit; one who cannot is told so, with the way out.
 local function allowed(name)
+  if name == "net-link.lua" and not t.root then return refuses_wire() end
   if name:find "^net%-" and not t.root then
     local r = t.run { "luge", "plan", "examples/" .. name }
     if r.code == 0 then return true end
     t.equal(r.code, 125, r.stderr)
-    t.contains(r.stderr, name == "net-user.lua" and "/dev/net/tun" or "= run luge as root")
+    local by_helper = name == "net-user.lua" or name == "net-internet.lua"
+    t.contains(r.stderr, by_helper and "/dev/net/tun" or "= run luge as root")
     return false
   end
   local controller = CONTROLLERS[name]

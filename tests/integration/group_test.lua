@@ -183,6 +183,11 @@ t.test("bytes of any kind and a line without end", function()
   t.equal(n, 200000)
 end)
 
+t.test("a line as long as is passed on at once has one end", function()
+  local r = run("", { a = sh "head -c 65536 /dev/zero | tr '\\0' x; sleep 0.1; echo; sleep 0.1; echo; echo tail" })
+  t.equal(r.stdout, "a | " .. ("x"):rep(65536) .. "\na | \na | tail\n")
+end)
+
 t.test("a reader that is gone ends the writers, one that waits is waited for", function()
   local path = group("", { a = sh "yes", b = sh "yes" })
   local r = t.run { "/bin/sh", "-c", ("%s run %s | head -n 1000 | wc -l"):format(t.luge, path), env = { LUGE_STATE = box.state } }
@@ -194,11 +199,22 @@ t.test("a reader that is gone ends the writers, one that waits is waited for", f
   box.nothing_left()
 end)
 
+t.test("a stdout that is closed is nobody else's descriptor", function()
+  local path = group("", { a = sh "echo out; echo err >&2; exit 0" })
+  local r = t.run { "/bin/sh", "-c", ("%s run %s >&-"):format(t.luge, path), env = { LUGE_STATE = box.state } }
+  t.contains(r.stderr, "a | err\n")
+  t.contains(r.stderr, "luge: stdout: Bad file descriptor")
+  box.nothing_left()
+end)
+
 -- ---- reports, events, names ----
 
 t.test("the report holds those of all containers", function()
-  local r = run(MAIN, { main = sh("exit 7", "needs = { db = 'started' }"), db = sh(FOR_EVER), late = sh("true", "needs = { bad = 'done' }"),
-    bad = sh "exit 2" }, {}, { report = true })
+  -- Main ends when bad is about to, and hears no TERM; db hears one.
+  local shared = (", mounts = { bind { %q, '/shared', rw = true } }"):format(t.dir "0755")
+  local r = run(MAIN, { main = sh("until test -e /shared/end; do sleep 0.01; done; exit 7", "needs = { db = 'healthy' }" .. shared),
+    db = sh("trap 'exit 0' TERM; echo >&3; " .. FOR_EVER, "health = { fd = 3 }"), late = sh("true", "needs = { bad = 'done' }"),
+    bad = sh("trap '' TERM; echo > /shared/end; exit 2", "cwd = '/'" .. shared) }, {}, { report = true })
   t.equal({ r.report.exit_code, r.report.reason, r.report.main }, { 7, "exit", "main" })
   local all = r.report.containers
   t.equal({ all.main.exit_code, all.db.reason, all.bad.exit_code, all.late.reason }, { 7, "stopped", 2, "not started" })
@@ -351,9 +367,9 @@ t.test("a Ctrl-C is heard while a member's hook runs", function()
   local r = p:wait()
   t.equal({ r.code, r.stdout }, { 130, "" }, r.stderr)
   box.nothing_left()
-  p = start(MAIN, { main = sh("trap 'exit 0' TERM; echo ready; " .. FOR_EVER), db = sh(FOR_EVER, hook "started") })
+  p = start(MAIN, { main = sh("trap 'exit 0' TERM; echo up; " .. FOR_EVER), db = sh(FOR_EVER, hook "started") })
+  p:await "up\n"
   p:await("waits", "stderr")
-  p:await "ready\n"
   p:signal "int"
   t.equal(p:wait().code, 0)
   box.nothing_left()

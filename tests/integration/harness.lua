@@ -124,9 +124,13 @@ local counter = 0
 
 -- A new directory, gone at the end of the test. perm: octal text.
 function M.dir(perm)
-  counter = counter + 1
-  local path = string.format("%s/luge-test-%d-%d", os.getenv "TMPDIR" or "/tmp", S.getpid(), counter)
-  M.must(S.mkdir(path, perm or "0755"))
+  local path, made, err
+  repeat -- a script that was killed and had our pid may have left some
+    counter = counter + 1
+    path = string.format("%s/luge-test-%d-%d", os.getenv "TMPDIR" or "/tmp", S.getpid(), counter)
+    made, err = S.mkdir(path, perm or "0755")
+  until made or not err.EXIST
+  M.must(made, err)
   S.chmod(path, perm or "0755")
   temporary[#temporary + 1] = path
   return path

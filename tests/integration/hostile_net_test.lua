@@ -255,6 +255,45 @@ test("the host's loopback is not reached where a port is published on it", funct
   t.equal({ received(r4, "honest"), received(r6, "honest") }, { { "honest" }, { "honest" } })
 end)
 
+-- A frame may say that it is for the loopback, from any wire; what leads a port on elsewhere comes before the kernel would mind.
+test("a port that is published on the loopback is not reached from outside", function()
+  local g, there = wire(2), outside()
+  put(g, { publish = { { proto = "udp", address = "127.0.0.1", port = 70, to = g.own, to_port = 7, link = 1 },
+    { proto = "udp", port = 80, to = g.own, to_port = 7, link = 1 } } })
+  t.must(S.writefile("/proc/sys/net/ipv4/conf/lg2/route_localnet", "1"))
+  local inside = receiver(g.ns, "inet", 7)
+  local stranger = { ns = there, mac = t.must(nl.link("eth0", there)).mac }
+  local mac, send = t.must(nl.link "up0").mac, sender(stranger)
+  send(frame(mac, stranger.mac, "ip", ip4("192.0.2.9", "127.0.0.1", udp4(70, "loopback"))),
+    frame(mac, stranger.mac, "ip", ip4("192.0.2.9", "127.0.0.1", udp4(80, "every address"))),
+    frame(mac, stranger.mac, "ip", ip4("192.0.2.9", "192.0.2.1", udp4(80, "honest"))))
+  t.equal(received(inside, "honest"), { "honest" })
+  -- The host itself does.
+  local own = t.must(S.socket("inet", "dgram"))
+  t.must(S.sendto(own, "host", nil, { family = "inet", addr = "127.0.0.1", port = 70 }))
+  received(inside, "host")
+end)
+
+test("a network that it routes for has no more rights than itself", function()
+  bridge()
+  local g, there = guest(2, "lab"), outside()
+  g.described.behind = { "10.6.0.0/16", "fd06::/64" }
+  put(g, { egress = { allow = { { cidr = "10.5.0.1", port = 7 }, { cidr = "fd05::1", port = 7 } } } })
+  t.must(nl.route { to = "10.6.0.0/16", via = g.own })
+  t.must(nl.route { to = "fd06::/64", via = g.own6 })
+  local r4, r6 = receiver(here(), "inet", 9), receiver(here(), "inet6", 9)
+  local out, last4, last6 = receiver(there, "inet", 9), receiver(here(), "inet", 7), receiver(here(), "inet6", 7)
+  local mac, send = "02:00:00:00:00:fe", sender(g)
+  send(frame(mac, g.mac, "ip", ip4("10.6.0.5", "10.5.0.1", udp4(9, "host"))),
+    frame(mac, g.mac, "ip", ip4("10.6.0.5", "192.0.2.9", udp4(9, "outside"))),
+    frame(mac, g.mac, "ip6", ip6("fd06::5", "fd05::1", 17, udp6("fd06::5", "fd05::1", 9, "host"))),
+    frame(mac, g.mac, "ip", ip4("10.6.0.5", "10.5.0.1", udp4(7, "end"))),
+    frame(mac, g.mac, "ip6", ip6("fd06::5", "fd05::1", 17, udp6("fd06::5", "fd05::1", 7, "end"))))
+  t.equal({ received(last4, "end"), received(last6, "end") }, { { "end" }, { "end" } })
+  t.equal({ S.recv(r4, 100) or "nothing", S.recv(r6, 100) or "nothing", S.recv(out, 100) or "nothing" }, { "nothing", "nothing", "nothing" })
+  t.equal(denied(g), 3)
+end)
+
 -- ---- round egress ----
 
 -- A datagram in two pieces of IPv4; the first has so many bytes.
@@ -310,6 +349,23 @@ test("extension headers do not get round egress", function()
   t.equal(received(allowed, "end"), { "allowed", "allowed", "end" })
   t.equal(S.recv(forbidden, 100), nil, "nothing came to the other port")
   t.ok(denied(g) >= 8, "counted: " .. denied(g))
+end)
+
+test("what tells secrets in a cloud is reached by no other name", function()
+  local g = wire(2)
+  local there = outside()
+  local secret = { "64:ff9b::a9fe:a9fe", "64:ff9b::a83f:8110", "64:ff9b::6464:64c8", "fd20:ce::254", "fd00:ec2::254" }
+  for _, address in ipairs(secret) do
+    t.must(nl.address("eth0", address .. "/128", { netns = there, flags = "nodad" }))
+    t.must(nl.route { to = address .. "/128", via = "2001:db8::9" })
+  end
+  put(g, { egress = { allow = { { cidr = "::/0" } } } })
+  local mac, send, r = t.must(nl.link "lg2").mac, sender(g), receiver(there, "inet6", 7)
+  for _, to in ipairs(secret) do send(frame(mac, g.mac, "ip6", ip6(g.own6, to, 17, udp6(g.own6, to, 7, to)))) end
+  local to = "2001:db8::9"
+  send(frame(mac, g.mac, "ip6", ip6(g.own6, to, 17, udp6(g.own6, to, 7, "end"))))
+  t.equal(received(r, "end"), { "end" })
+  t.equal(denied(g), #secret)
 end)
 
 test("a limit on what it sends does not open the way for lies", function()

@@ -6,10 +6,9 @@ local box = dofile "tests/integration/box.lua"(t)
 local d = dofile "tests/integration/detached.lua"(t, box)
 local S = require "syscall"
 
-d.prefix = "log-"
-
 local function words_of(...)
   local words = { "luge", "logs", ... }
+  for i, word in ipairs(words) do words[i] = d.own(word) end
   words.env = { LUGE_STATE = box.state }
   return words
 end
@@ -17,7 +16,7 @@ end
 -- `luge logs WORDS…`: { stdout, stderr } of one that must succeed.
 local function logs(...)
   local r = t.succeed(words_of(...))
-  return { r.stdout, r.stderr }
+  return { d.plain(r.stdout), d.plain(r.stderr) }
 end
 
 local function start_logs(...) return t.start(words_of(...)) end
@@ -45,52 +44,52 @@ local function json_lines(text)
   return rows
 end
 
-local function file_names(name) return S.dir(("%s/%s.log"):format(box.state, name)) end
+local function file_names(name) return S.dir(d.own(("%s/%s.log"):format(box.state, name))) end
 
 -- ---- what is kept ----
 
 t.test("stdout and stderr are kept apart, each in its order, a partial line at the end as it is", function()
-  t.equal(ended("log-o", { shell = "echo a; echo E1 >&2; echo b; echo E2 >&2; printf c" }), 0)
-  t.equal(logs "log-o", { "a\nb\nc", "E1\nE2\n" })
-  local rows = json_lines(logs("--json", "log-o")[1])
+  t.equal(ended("det-o", { shell = "echo a; echo E1 >&2; echo b; echo E2 >&2; printf c" }), 0)
+  t.equal(logs "det-o", { "a\nb\nc", "E1\nE2\n" })
+  local rows = json_lines(logs("--json", "det-o")[1])
   local streams = { stdout = {}, stderr = {} }
   for _, row in ipairs(rows) do table.insert(streams[row.stream], row.text) end
   t.equal(streams, { stdout = { "a", "b", "c" }, stderr = { "E1", "E2" } })
   t.equal({ rows[#rows].text, rows[#rows].partial }, { "c", true })
-  local stamped = logs("--timestamps", "log-o")
+  local stamped = logs("--timestamps", "det-o")
   local stamp = "%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%d%d%d%d%d%d%dZ "
   t.matches(stamped[1], "^" .. stamp .. "a\n" .. stamp .. "b\n" .. stamp .. "c$")
   t.matches(stamped[2], "^" .. stamp .. "E1\n" .. stamp .. "E2\n$")
-  t.equal(d.ok("rm", "log-o"), "")
+  t.equal(d.ok("rm", "det-o"), "")
   d.nothing_left()
 end)
 
 t.test("the command writes into pipes that are its own user's", function()
-  t.equal(ended("log-p", { shell = "echo one > /dev/stdout; echo two > /dev/stderr; [ ! -t 1 ]", body = "user = '5:6'" }), 0)
-  t.equal(logs "log-p", { "one\n", "two\n" })
-  d.ok("rm", "log-p")
+  t.equal(ended("det-p", { shell = "echo one > /dev/stdout; echo two > /dev/stderr; [ ! -t 1 ]", body = "user = '5:6'" }), 0)
+  t.equal(logs "det-p", { "one\n", "two\n" })
+  d.ok("rm", "det-p")
 end)
 
 t.test("bytes of every value come back", function()
   local octal, every = {}, {}
   for byte = 0, 255 do octal[#octal + 1], every[#every + 1] = ("\\%03o"):format(byte), string.char(byte) end
-  t.equal(ended("log-b", { shell = ("printf '%s'"):format(table.concat(octal)) }), 0)
+  t.equal(ended("det-b", { shell = ("printf '%s'"):format(table.concat(octal)) }), 0)
   every = table.concat(every)
-  t.equal(logs("log-b")[1], every)
-  local rows = json_lines(logs("--json", "log-b")[1])
+  t.equal(logs("det-b")[1], every)
+  local rows = json_lines(logs("--json", "det-b")[1])
   t.equal({ #rows, rows[1].text, rows[2].text }, { 2, "\0\1\2\3\4\5\6\7\8\9", nil })
   t.equal(rows[2].base64, require("sandbox.container.log_lines").base64(every:sub(12)))
-  d.ok("rm", "log-b")
+  d.ok("rm", "det-b")
 end)
 
 t.test("a line of 1 MiB is one line", function()
-  t.equal(ended("log-l", { shell = "echo before; /guest flood 1048576; echo; echo after" }), 0)
+  t.equal(ended("det-l", { shell = "echo before; /guest flood 1048576; echo; echo after" }), 0)
   local line = ("x"):rep(1 << 20)
-  t.ok(logs("log-l")[1] == "before\n" .. line .. "\nafter\n")
-  local rows = json_lines(logs("--json", "-n", "2", "log-l")[1])
+  t.ok(logs("det-l")[1] == "before\n" .. line .. "\nafter\n")
+  local rows = json_lines(logs("--json", "-n", "2", "det-l")[1])
   t.equal({ #rows, #rows[1].text, rows[2].text }, { 2, 1 << 20, "after" })
   t.ok(rows[1].text == line)
-  d.ok("rm", "log-l")
+  d.ok("rm", "det-l")
 end)
 
 local function counted(last)
@@ -100,15 +99,15 @@ local function counted(last)
 end
 
 t.test("10 MB through rotation: nothing is missing but what the oldest files held", function()
-  t.equal(ended("log-r", { shell = "seq 1 1500000", body = "log = { size = '512K', files = 4 }" }), 0)
-  local names = file_names "log-r"
+  t.equal(ended("det-r", { shell = "seq 1 1500000", body = "log = { size = '512K', files = 4 }" }), 0)
+  local names = file_names "det-r"
   t.equal(#names, 4)
   local numbers, held = {}, 0
   for i, name in ipairs(names) do numbers[i] = tonumber(name) end
   table.sort(numbers)
   t.equal(numbers[4] - numbers[1], 3)
   for i, number in ipairs(numbers) do
-    local text = t.read(("%s/log-r.log/%d"):format(box.state, number))
+    local text = t.read(d.own("%s/det-r.log/%d"):format(box.state, number))
     t.ok(#text <= 512 << 10 and (i == 4 or #text > (512 - 33) << 10), "file " .. number .. " has " .. #text)
     local at = select(2, text:find("\n", 1, true)) + 1
     while at <= #text do
@@ -116,47 +115,47 @@ t.test("10 MB through rotation: nothing is missing but what the oldest files hel
       held, at = held + length, from + length + 1
     end
   end
-  local whole, shown = counted(1500000), logs("log-r")[1]
+  local whole, shown = counted(1500000), logs("det-r")[1]
   t.equal(#shown, held, "all that the files hold is shown")
   t.ok(whole:sub(-#shown) == shown, "it is the end of what was written")
-  t.equal(d.json("inspect", "log-r").containers[1].log.lost_bytes, 0)
-  d.ok("rm", "log-r")
+  t.equal(d.json("inspect", "det-r").containers[1].log.lost_bytes, 0)
+  d.ok("rm", "det-r")
   d.nothing_left()
 end)
 
 -- ---- which lines ----
 
 t.test("-n shows the last lines, --since those from then on", function()
-  local go = start_led("log-n", { shell = "echo 1; echo 2; read x; echo 3; echo E >&2; read x; printf '4\n5'" })
-  d.until_true("2", function() return logs("log-n")[1] == "1\n2\n" end)
+  local go = start_led("det-n", { shell = "echo 1; echo 2; read x; echo 3; echo E >&2; read x; printf '4\n5'" })
+  d.until_true("2", function() return logs("det-n")[1] == "1\n2\n" end)
   go()
-  d.until_true("E", function() return logs("log-n")[2] == "E\n" end)
+  d.until_true("E", function() return logs("det-n")[2] == "E\n" end)
   go()
-  t.equal(d.luge("wait", "log-n").code, 0)
-  t.equal(logs("-n", "0", "log-n"), { "", "" })
-  t.equal(logs("-n", "1", "log-n"), { "5", "" })
-  t.equal(logs("-n", "2", "log-n"), { "4\n5", "" })
-  t.equal(logs("-n", "3", "log-n"), { "4\n5", "E\n" })
-  t.equal(logs("-n", "4", "log-n"), { "3\n4\n5", "E\n" })
-  t.equal(logs("-n", "100", "log-n"), { "1\n2\n3\n4\n5", "E\n" })
+  t.equal(d.luge("wait", "det-n").code, 0)
+  t.equal(logs("-n", "0", "det-n"), { "", "" })
+  t.equal(logs("-n", "1", "det-n"), { "5", "" })
+  t.equal(logs("-n", "2", "det-n"), { "4\n5", "" })
+  t.equal(logs("-n", "3", "det-n"), { "4\n5", "E\n" })
+  t.equal(logs("-n", "4", "det-n"), { "3\n4\n5", "E\n" })
+  t.equal(logs("-n", "100", "det-n"), { "1\n2\n3\n4\n5", "E\n" })
   local times = {}
-  for _, row in ipairs(json_lines(logs("--json", "log-n")[1])) do times[row.text] = row.time end
-  t.equal(logs("--since", times["3"], "log-n"), { "3\n4\n5", "E\n" })
-  t.equal(logs("--since", times["4"], "log-n"), { "4\n5", "" })
-  t.equal(logs("--since", times["3"], "-n", "1", "log-n"), { "5", "" })
-  t.equal(logs("--since", "1h", "log-n")[1], "1\n2\n3\n4\n5")
-  t.equal(logs("--since", "2999-01-01", "log-n"), { "", "" })
-  t.equal(logs("--since", "0s", "log-n"), { "", "" })
-  d.ok("rm", "log-n")
+  for _, row in ipairs(json_lines(logs("--json", "det-n")[1])) do times[row.text] = row.time end
+  t.equal(logs("--since", times["3"], "det-n"), { "3\n4\n5", "E\n" })
+  t.equal(logs("--since", times["4"], "det-n"), { "4\n5", "" })
+  t.equal(logs("--since", times["3"], "-n", "1", "det-n"), { "5", "" })
+  t.equal(logs("--since", "1h", "det-n")[1], "1\n2\n3\n4\n5")
+  t.equal(logs("--since", "2999-01-01", "det-n"), { "", "" })
+  t.equal(logs("--since", "0s", "det-n"), { "", "" })
+  d.ok("rm", "det-n")
 end)
 
 -- ---- following ----
 
 t.test("-f follows over rotation, several at once, and ends with the container", function()
   local block = "seq -f '%06g of the lines in this block' 1 1000; " -- 35,000 bytes
-  local go = start_led("log-f", { shell = "while read i; do " .. block .. "echo end $i; echo err $i >&2; done; exit 3",
+  local go = start_led("det-f", { shell = "while read i; do " .. block .. "echo end $i; echo err $i >&2; done; exit 3",
     body = "log = { size = '64K', files = 2 }" })
-  local first = { start_logs("-f", "log-f"), start_logs("-f", "--json", "log-f") }
+  local first = { start_logs("-f", "det-f"), start_logs("-f", "--json", "det-f") }
   local ROUNDS = 20
   for i = 1, ROUNDS do
     go(tostring(i))
@@ -164,10 +163,10 @@ t.test("-f follows over rotation, several at once, and ends with the container",
     first[1]:await(("err %d\n"):format(i), "stderr")
     first[2]:await(('"text":"end %d"'):format(i))
   end
-  t.ok(tonumber(file_names("log-f")[1]) > ROUNDS // 3, "it rotated")
-  local late = start_logs("-f", "-n", "2", "log-f")
+  t.ok(tonumber(file_names("det-f")[1]) > ROUNDS // 3, "it rotated")
+  local late = start_logs("-f", "-n", "2", "det-f")
   late:await(("^end %d\n"):format(ROUNDS))
-  d.ok("kill", "-s", "TERM", "log-f")
+  d.ok("kill", "-s", "TERM", "det-f")
   local r = first[1]:wait()
   local expected, errors = {}, {}
   for i = 1, ROUNDS do
@@ -180,13 +179,13 @@ t.test("-f follows over rotation, several at once, and ends with the container",
   t.equal({ r.code, r.stderr, #json_lines(r.stdout) }, { 0, "", ROUNDS * 1002 })
   r = late:wait()
   t.equal({ r.code, r.stdout, r.stderr }, { 0, ("end %d\n"):format(ROUNDS), ("err %d\n"):format(ROUNDS) })
-  d.ok("rm", "-f", "log-f")
+  d.ok("rm", "-f", "det-f")
   d.nothing_left()
 end)
 
 t.test("-f of one that writes faster than it is read shows each line at most once, in order, and says what it missed", function()
-  local go = start_led("log-q", { shell = "read x; seq -f %07.0f 1 1000100", body = "log = { size = '64K', files = 2 }" })
-  local p = start_logs("-f", "--json", "log-q")
+  local go = start_led("det-q", { shell = "read x; seq -f %07.0f 1 1000100", body = "log = { size = '64K', files = 2 }" })
+  local p = start_logs("-f", "--json", "det-q")
   go()
   local r = p:wait()
   t.equal(r.code, 0)
@@ -200,15 +199,15 @@ t.test("-f of one that writes faster than it is read shows each line at most onc
   end
   t.equal(last, 1000100)
   if missed > 0 then t.contains(r.stderr, "files of the log were gone before they could be shown") else t.equal(r.stderr, "") end
-  d.ok("rm", "log-q")
+  d.ok("rm", "det-q")
 end)
 
 t.test("-f of one that has ended, and of one with --rm", function()
-  t.equal(ended("log-e", { shell = "echo over" }), 0)
-  t.equal(logs("-f", "log-e"), { "over\n", "" })
-  d.ok("rm", "log-e")
-  local go = start_led("log-m", { shell = "echo begun; read x; echo done", options = { "--rm" } })
-  local p = start_logs("-f", "log-m")
+  t.equal(ended("det-e", { shell = "echo over" }), 0)
+  t.equal(logs("-f", "det-e"), { "over\n", "" })
+  d.ok("rm", "det-e")
+  local go = start_led("det-m", { shell = "echo begun; read x; echo done", options = { "--rm" } })
+  local p = start_logs("-f", "det-m")
   p:await "begun"
   go()
   local r = p:wait()
@@ -217,53 +216,53 @@ t.test("-f of one that has ended, and of one with --rm", function()
 end)
 
 t.test("a stopped reader holds nobody up, one that goes is no error", function()
-  local go = start_led("log-s", { shell = "echo begun; read x; /guest flood 5000000; echo >&2", body = "log = { size = '64K', files = 2 }" })
-  local p = start_logs("-f", "log-s")
+  local go = start_led("det-s", { shell = "echo begun; read x; /guest flood 5000000; echo >&2", body = "log = { size = '64K', files = 2 }" })
+  local p = start_logs("-f", "det-s")
   p:await "begun"
   p:signal "stop"
   go()
-  t.equal(d.luge("wait", "log-s").code, 0)
+  t.equal(d.luge("wait", "det-s").code, 0)
   p:signal "cont"
   t.equal(p:wait().code, 0)
-  d.start("log-c", { shell = "while :; do echo y; done", body = "log = { size = '64K', files = 2 }" })
-  local r = t.run { "/bin/sh", "-c", t.luge .. " logs -f log-c | head -n 3", env = { LUGE_STATE = box.state } }
+  d.start("det-c", { shell = "while :; do echo y; done", body = "log = { size = '64K', files = 2 }" })
+  local r = t.run { "/bin/sh", "-c", t.luge .. d.own " logs -f det-c | head -n 3", env = { LUGE_STATE = box.state } }
   t.equal({ r.code, r.stdout, r.stderr }, { 0, "y\ny\ny\n", "" })
-  d.ok("rm", "-f", "log-c", "log-s")
+  d.ok("rm", "-f", "det-c", "det-s")
   d.nothing_left()
 end)
 
 -- ---- ends ----
 
 t.test("the log of a luge that was killed is there up to the last write", function()
-  d.start("log-k", { shell = "echo one; echo two >&2; printf three; exec sleep 1000" })
-  local p = start_logs("-f", "log-k")
+  d.start("det-k", { shell = "echo one; echo two >&2; printf three; exec sleep 1000" })
+  local p = start_logs("-f", "det-k")
   p:await "three"
-  d.lose "log-k"
+  d.lose "det-k"
   local r = p:wait()
   t.equal({ r.code, r.stdout }, { 0, "one\nthree" })
   t.contains(r.stderr, "two\n")
   t.contains(r.stderr, "the log ends where the luge that wrote it was killed")
-  r = logs "log-k"
+  r = logs "det-k"
   t.equal(r[1], "one\nthree")
   t.contains(r[2], "was killed")
-  local file = t.must(S.open(box.state .. "/log-k.log/1", "wronly, append, cloexec"))
+  local file = t.must(S.open(box.state .. d.own "/det-k.log/1", "wronly, append, cloexec"))
   S.write(file, "1 1795787079450720344 10\nfour")
   file:close()
-  r = logs "log-k"
+  r = logs "det-k"
   t.equal(r[1], "one\nthree")
-  t.contains(r[2], "log-k.log/1: its last record is torn")
+  t.contains(r[2], "det-k.log/1: its last record is torn")
   d.reap()
-  d.ok("rm", "log-k")
+  d.ok("rm", "det-k")
   d.nothing_left()
 end)
 
 t.test("killed in the midst of writing, it leaves whole lines up to the last", function()
   for round = 1, os.getenv "LUGE_SOAK" and 200 or 5 do
-    d.start("log-w", { shell = "seq 1 100000000", body = "log = { size = '256K', files = 2 }" })
-    d.until_true("some files", function() return #file_names "log-w" > 1 end)
+    d.start("det-w", { shell = "seq 1 100000000", body = "log = { size = '256K', files = 2 }" })
+    d.until_true("some files", function() return #file_names "det-w" > 1 end)
     S.nanosleep(0.003 * round % 0.1)
-    d.lose "log-w"
-    local shown, last = logs("log-w"), nil
+    d.lose "det-w"
+    local shown, last = logs("det-w"), nil
     t.contains(shown[2], "was killed")
     for number in shown[1]:match("\n(.*\n)"):gmatch "[^\n]*" do -- the first file may begin, the last end in the midst of a line
       if number ~= "" then
@@ -273,62 +272,62 @@ t.test("killed in the midst of writing, it leaves whole lines up to the last", f
     end
     t.ok(last)
     d.reap()
-    d.ok("rm", "log-w")
+    d.ok("rm", "det-w")
   end
   d.nothing_left()
 end)
 
 t.test("what a start leaves that failed or was killed", function()
-  t.equal(d.run("log-a", { words = { "nonexistent" } }).code, 127)
+  t.equal(d.run("det-a", { words = { "nonexistent" } }).code, 127)
   d.nothing_left()
-  local place = box.state .. "/log-g.log"
+  local place = box.state .. d.own "/det-g.log"
   t.must(S.mkdir(place, "0700"))
-  t.write(place .. "/1", ("luge-log 1 1 log-g %s\n"):format(box.state))
-  t.equal(d.ok "gc", "log-g.log\n")
+  t.write(place .. "/1", d.own("luge-log 1 1 det-g %s\n"):format(box.state))
+  t.equal(d.ok "gc", "det-g.log\n")
   d.nothing_left()
   t.must(S.mkdir(place, "0700"))
-  t.write(place .. "/1", "luge-log 1 1 log-g /somewhere/else\n")
+  t.write(place .. "/1", d.own "luge-log 1 1 det-g /somewhere/else\n")
   t.equal(d.ok "gc", "")
-  t.equal(ended("log-g", { shell = "echo new" }), 0)
-  t.equal(logs "log-g", { "new\n", "" })
+  t.equal(ended("det-g", { shell = "echo new" }), 0)
+  t.equal(logs "det-g", { "new\n", "" })
   t.equal(d.ok "gc", "", "the log of a container that has ended stays")
-  t.equal(logs "log-g", { "new\n", "" })
-  d.start("log-g", { shell = "echo again; exec sleep 1000", options = { "--replace" } })
-  d.until_true("its log", function() return logs("log-g")[1] == "again\n" end)
-  d.ok("rm", "-f", "log-g")
+  t.equal(logs "det-g", { "new\n", "" })
+  d.start("det-g", { shell = "echo again; exec sleep 1000", options = { "--replace" } })
+  d.until_true("its log", function() return logs("det-g")[1] == "again\n" end)
+  d.ok("rm", "-f", "det-g")
   d.nothing_left()
 end)
 
 t.test("limits.output counts what is logged", function()
-  t.equal(ended("log-u", { shell = "/guest flood 500000; exec sleep 1000", body = "limits = { output = '100K' }" }), 124)
-  t.equal(#logs("log-u")[1], 100 << 10)
-  t.equal(d.seen("log-u").reason, "output")
-  d.ok("rm", "log-u")
+  t.equal(ended("det-u", { shell = "/guest flood 500000; exec sleep 1000", body = "limits = { output = '100K' }" }), 124)
+  t.equal(#logs("det-u")[1], 100 << 10)
+  t.equal(d.seen("det-u").reason, "output")
+  d.ok("rm", "det-u")
 end)
 
 t.test("a file that may grow no further: what is dropped is counted, and the container goes on", function()
   local profile = t.profile(box.text("command = { '/guest', 'flood', '300000' }"))
-  local r = t.run { "luge", "run", "-d", "--name", "log-x", profile, env = { LUGE_STATE = box.state },
+  local r = t.run { "luge", "run", "-d", "--name", d.own "det-x", profile, env = { LUGE_STATE = box.state },
     before = function() S.setrlimit("fsize", 100000, S.getrlimit("fsize").hard) end }
   t.equal({ r.code, r.stderr }, { 0, "" })
-  t.equal(d.luge("wait", "log-x").code, 0)
-  local lost = d.json("inspect", "log-x").containers[1].log.lost_bytes
+  t.equal(d.luge("wait", "det-x").code, 0)
+  local lost = d.json("inspect", "det-x").containers[1].log.lost_bytes
   t.ok(lost > 200000)
-  r = logs "log-x"
+  r = logs "det-x"
   t.equal(#r[1] + lost, 300000)
   t.matches(r[2], "^luge: %d+ bytes of the output were lost")
-  d.ok("rm", "log-x")
+  d.ok("rm", "det-x")
 end)
 
 t.test("a report's receipt with a log, with and without a limit of output", function()
   local path = t.dir "0755" .. "/report.json"
   for _, body in ipairs { "", "limits = { output = '1M' }" } do
-    t.equal(ended("log-y", { shell = "echo x", body = body, options = { "--report", path } }), 0)
+    t.equal(ended("det-y", { shell = "echo x", body = body, options = { "--report", path } }), 0)
     local report = d.until_true("the report", function() return t.json.decode(t.read(path) or "") end)
     t.equal({ report.reason, report.exit_code }, { "exit", 0 })
     for _, row in ipairs(report.receipt) do t.ok(row.ok, row.field) end
-    t.equal(logs("log-y"), { "x\n", "" })
-    d.ok("rm", "log-y")
+    t.equal(logs("det-y"), { "x\n", "" })
+    d.ok("rm", "det-y")
     S.unlink(path)
   end
 end)
@@ -349,18 +348,18 @@ end)
 -- ---- none ----
 
 t.test("log = false, and the foreground: no log, and no pipe", function()
-  t.equal(ended("log-z", { shell = "[ $(readlink /proc/self/fd/1) = /dev/null ]; echo x", body = "log = false" }), 0)
-  t.equal(S.dir(box.state), { "log-z.json" })
-  local r = d.luge("logs", "log-z")
+  t.equal(ended("det-z", { shell = "[ $(readlink /proc/self/fd/1) = /dev/null ]; echo x", body = "log = false" }), 0)
+  t.equal(S.dir(box.state), { d.own "det-z.json" })
+  local r = d.luge("logs", "det-z")
   t.equal({ r.code, r.stdout }, { 125, "" })
-  t.contains(r.stderr, "container 'log-z' has no log: log = false")
-  d.ok("rm", "log-z")
-  local p = box.start { "sleep", "1000", options = { "--name", "log-y" } }
-  d.until_true("it", function() return d.seen "log-y" end)
-  r = d.luge("logs", "log-y")
+  t.contains(r.stderr, "container 'det-z' has no log: log = false")
+  d.ok("rm", "det-z")
+  local p = box.start { "sleep", "1000", options = { "--name", d.own "det-y" } }
+  d.until_true("it", function() return d.seen "det-y" end)
+  r = d.luge("logs", "det-y")
   t.equal(r.code, 125)
   t.contains(r.stderr, "it runs in the foreground")
-  d.ok("stop", "log-y")
+  d.ok("stop", "det-y")
   p:wait()
   d.nothing_left()
 end)
@@ -372,25 +371,25 @@ t.test("wrong use, and names that nobody has", function()
     for _, part in ipairs { ... } do t.contains(r.stderr, part) end
     t.lacks(r.stderr, "traceback")
   end
-  t.equal(ended("log-web", { shell = "echo x" }), 0)
-  refused({ "log-wen" }, "no container 'log-wen'", "did you mean log-web?")
+  t.equal(ended("det-web", { shell = "echo x" }), 0)
+  refused({ "det-wen" }, "no container 'det-wen'", "did you mean det-web?")
   refused({}, "which container?")
-  refused({ "log-web", "log-web" }, "one container at a time")
-  refused({ "--since", "soon", "log-web" }, "a duration or a time expected", "10m")
-  refused({ "--since", "2026-13-01", "log-web" }, "a duration or a time expected")
-  refused({ "-n", "-1", "log-web" }, "a number of lines expected")
-  refused({ "-n", "many", "log-web" }, "a number of lines expected")
-  S.chmod(box.state .. "/log-web.log", "0777")
-  refused({ "log-web" }, "log-web.log", "it is not this user's alone")
-  S.chmod(box.state .. "/log-web.log", "0700")
-  d.ok("rm", "log-web")
+  refused({ "det-web", "det-web" }, "one container at a time")
+  refused({ "--since", "soon", "det-web" }, "a duration or a time expected", "10m")
+  refused({ "--since", "2026-13-01", "det-web" }, "a duration or a time expected")
+  refused({ "-n", "-1", "det-web" }, "a number of lines expected")
+  refused({ "-n", "many", "det-web" }, "a number of lines expected")
+  S.chmod(box.state .. d.own "/det-web.log", "0777")
+  refused({ "det-web" }, "det-web.log", "it is not this user's alone")
+  S.chmod(box.state .. d.own "/det-web.log", "0700")
+  d.ok("rm", "det-web")
   d.nothing_left()
 end)
 
 t.test("a profile's log is checked", function()
   for text, message in pairs { ["log = { size = '10K' }"] = 'log.size: "10K" is out of bounds', ["log = { files = 0 }"] = "log.files: 0 is out of",
     ["log = 'syslog'"] = '"syslog" is not one of "journald"', ["log = { sice = 5 }"] = "did you mean 'size'?", ["log = true"] = "log:" } do
-    local r = d.run("log-v", { "exit", "0", body = text })
+    local r = d.run("det-v", { "exit", "0", body = text })
     t.equal(r.code, 125)
     t.contains(r.stderr, message)
   end
@@ -400,13 +399,13 @@ end)
 t.test("logs of others' making are refused before the start", function()
   local elsewhere = t.dir "0700"
   t.write(elsewhere .. "/1", "precious")
-  t.must(S.symlink(elsewhere, box.state .. "/log-h.log"))
-  local r = d.run("log-h", { "exit", "0", body = "log = { files = 2 }" })
+  t.must(S.symlink(elsewhere, box.state .. d.own "/det-h.log"))
+  local r = d.run("det-h", { "exit", "0", body = "log = { files = 2 }" })
   t.equal({ r.code, r.stdout }, { 125, "" })
-  t.matches(r.stderr, "log: .-/log%-h%.log: ")
+  t.matches(r.stderr, "log: .-/det%-h%.log: ")
   t.contains(r.stderr, "log = false")
   t.equal(t.read(elsewhere .. "/1"), "precious")
-  S.unlink(box.state .. "/log-h.log")
+  S.unlink(box.state .. d.own "/det-h.log")
   d.nothing_left()
 end)
 
@@ -416,21 +415,22 @@ t.test("an ordinary user's logs are in XDG_STATE_HOME; a directory that is unfit
   t.needs_user()
   local runtime, home = t.dir "0700", t.dir "0700"
   local function luge(words, env)
+    for i, word in ipairs(words) do words[i] = d.own(word) end
     words.env = { LUGE_STATE = false, XDG_RUNTIME_DIR = runtime, XDG_STATE_HOME = home .. "/state", HOME = home }
     for name, value in pairs(env or {}) do words.env[name] = value end
     return t.run(words)
   end
   local profile = t.profile(box.text("command = { '/guest', 'print', 'hello' },\nlog = { files = 1 }"))
-  local function start(env) return luge({ "luge", "run", "-d", "--name", "log-w", profile }, env) end
+  local function start(env) return luge({ "luge", "run", "-d", "--name", "det-w", profile }, env) end
   for _, case in ipairs { { nil, home .. "/state/luge" }, { { XDG_STATE_HOME = false }, home .. "/.local/state/luge" },
     { { XDG_STATE_HOME = "relative" }, home .. "/.local/state/luge" } } do
     local env, place = case[1], case[2]
     t.equal(start(env).code, 0)
-    t.equal(luge({ "luge", "wait", "log-w" }, env).code, 0)
-    t.equal(luge({ "luge", "logs", "log-w" }).stdout, "hello\n", "also without that variable")
-    t.equal({ S.lstat(place).perm, S.lstat(place .. "/log-w.log").perm, S.lstat(place .. "/log-w.log/1").perm },
+    t.equal(luge({ "luge", "wait", "det-w" }, env).code, 0)
+    t.equal(luge({ "luge", "logs", "det-w" }).stdout, "hello\n", "also without that variable")
+    t.equal({ S.lstat(place).perm, S.lstat(place .. d.own "/det-w.log").perm, S.lstat(place .. d.own "/det-w.log/1").perm },
       { tonumber("700", 8), tonumber("700", 8), tonumber("600", 8) })
-    t.equal(luge({ "luge", "rm", "log-w" }).code, 0)
+    t.equal(luge({ "luge", "rm", "det-w" }).code, 0)
     t.equal(S.dir(place), {})
   end
   local place = home .. "/state/luge"

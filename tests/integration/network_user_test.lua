@@ -145,6 +145,35 @@ test("the host's loopback is not reached, by no address", function(backend, how)
   traffic.stop_server(v6)
 end)
 
+test("the host's own addresses are reached only where egress names them", function(backend, how)
+  assert(nl.veth { name = "up1", peer = "out1", up = true })
+  assert(nl.up "out1")
+  assert(nl.address("up1", "8.8.8.1/24") and nl.address("up1", "2600::1/64", "nodad"))
+  local server = traffic.start_server("8.8.8.1", 7100)
+  local server6 = traffic.start_server("2600::1", 7100)
+  for _, egress in ipairs { "internet = true", "allow = { { '0.0.0.0/0' }, { '::/0' } }" } do
+    local network = network_of(backend, ("egress = { %s }"):format(egress))
+    t.differs(client(network, how, "tcp", "8.8.8.1", "7100", "0.5"), "HELLO", egress)
+    t.differs(client(network, how, "tcp", "2600::1", "7100", "0.5"), "HELLO", egress)
+  end
+  t.equal(client(network_of(backend, "egress = { allow = { { '8.8.8.1', 7100 } } }"), how, "tcp", "8.8.8.1", "7100"), "HELLO")
+  traffic.stop_server(server)
+  traffic.stop_server(server6)
+  assert(nl.delete "up1")
+end)
+
+test("egress holds in the container's own network", function(backend, how, outside)
+  local allowed, other = in_the_world(outside, "198.51.100.1", 7000), in_the_world(outside, "198.51.100.1", 7001)
+  local host = traffic.start_server("192.0.2.2", 7001)
+  local network = ("{ interfaces = { { type = 'user', backend = %q } }, egress = { allow = { { cidr = '198.51.100.1/32', port = 7000, "
+    .. "proto = 'tcp' } } } }"):format(backend)
+  t.equal(client(network, how, "tcp", "198.51.100.1", "7000"), "HELLO")
+  for _, words_of in ipairs { { "tcp", "198.51.100.1", "7001" }, { "udp", "198.51.100.1", "7000" }, { "tcp", "192.0.2.2", "7001" } } do
+    t.differs(client(network, how, table.unpack(table.move({ "0.5" }, 1, 1, 4, words_of))), "HELLO", table.concat(words_of, " "))
+  end
+  for _, pid in ipairs { allowed, other, host } do traffic.stop_server(pid) end
+end)
+
 test("published ports lead in, and no others", function(backend, how)
   -- Of UDP each loses something that luge refuses to begin with.
   local guest, address = backend == "pasta" and 8081 or 80, backend == "pasta" and "127.0.0.1" or "192.0.2.2"
@@ -163,11 +192,11 @@ test("published ports lead in, and no others", function(backend, how)
 end)
 
 t.test("what a helper would publish in vain is a fault", function()
-  for text, words in pairs { ["backend = 'slirp4netns', publish = { { host = '[::1]:80', guest = 80 } }"] = "on IPv4 addresses only",
+  for text, said in pairs { ["backend = 'slirp4netns', publish = { { host = '[::1]:80', guest = 80 } }"] = "on IPv4 addresses only",
     ["backend = 'slirp4netns', publish = { { host = '127.0.0.1:80', guest = 80, proto = 'udp' } }"] = "on the loopback are lost",
     ["backend = 'pasta', publish = { { host = 8081, guest = 80, proto = 'udp' } }"] = "where the ports differ" } do
     if require("sandbox.plan.facts").gather().tun == "open" then
-      box.refused({ words = { "true" }, body = "network = { type = 'user', " .. text .. " }" }, words)
+      box.refused({ words = { "true" }, body = "network = { type = 'user', " .. text .. " }" }, said)
     end
   end
 end)

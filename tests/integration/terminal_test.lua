@@ -56,6 +56,18 @@ t.test("false: luge's own terminal, which the command does not control", functio
   s:restored()
 end)
 
+t.test("luge's own terminal gets its modes back from whoever changed them, however that ended", function()
+  local spoil = "stty raw -echo; echo spoilt; kill -9 $$"
+  local group = ("return group { main = 'main', containers = { main = container { command = { '/bin/sh', '-c', %q } } } }"):format(spoil)
+  for _, how in ipairs { { shell = spoil, body = "terminal = false" }, { profile = t.profile(group) },
+    { shell = spoil, body = "terminal = false", streams = { 1 } , stdin = "" } } do
+    local s = screen()
+    s:start(how)
+    t.equal(s:finish().code, 137)
+    s:restored()
+  end
+end)
+
 t.test("true without any terminal: one of 24 by 80, whose output is luge's", function()
   local r = box.succeed { shell = "tty; stty size; echo $TERM", body = "terminal = true", env = { TERM = false } }
   t.equal(r.stdout, "/dev/pts/0\r\n24 80\r\nxterm\r\n")

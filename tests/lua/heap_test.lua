@@ -31,6 +31,40 @@ t.test("the collector frees, moves and grows what was frozen", function()
   package.loaded["syscall.docs"] = old
 end)
 
+t.test("the collector writes to few of the pages that all luges share", function()
+  if not is_frozen() then t.skip "a build with sanitizers has no frozen heap" end
+  local r = t.run { "luge", "lua", t.write(t.dir() .. "/rounds.lua", [[
+    for _ = 1, 5 do collectgarbage() end
+    for line in io.lines "/proc/self/smaps" do
+      if line:find "^%x+%-%x+ " then at = line:find "^1000000000%-" end
+      local kib = at and line:match "^Anonymous:%s+(%d+) kB"
+      if kib then print(kib) end
+    end]]) }
+  local kib = tonumber(r.stdout)
+  t.ok(kib and kib < 1024, "KiB: " .. r.stdout .. r.stderr)
+end)
+
+-- What makes closures of frozen prototypes: the same one is made again and again, with rounds of the collector between,
+-- and freed memory used by others.
+t.test("closures of what was frozen come and go", function()
+  local loop = require "sandbox.container.loop"
+  local seen = 0
+  for round = 1, 300 do
+    local self = setmetatable({}, { __index = loop })
+    loop.begin(self)
+    local r, w = S.pipe "cloexec"
+    self:listen(r, function() seen = seen + 1 end)
+    S.write(w, "x")
+    loop.dispatch(self)
+    self.poll:close()
+    r:close()
+    w:close()
+    if round % 3 == 0 then collectgarbage() end
+    for i = 1, 50 do t.equal(#(("f"):rep(i) .. round), i + #tostring(round)) end
+  end
+  t.equal(seen, 300)
+end)
+
 t.test("the standard streams are this process's", function()
   local r = t.run { "luge", "lua", t.write(t.dir() .. "/say.lua", "io.stdout:write(io.stdin:read 'a') io.stderr:write 'err'"),
     stdin = "hello" }

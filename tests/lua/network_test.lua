@@ -100,6 +100,13 @@ for _, row in ipairs(WRONG) do
   end)
 end
 
+t.test("the internet is reached by a wire to the host, or by a helper where luge has no power over the host's network", function()
+  for power, kind in pairs { [true] = "veth", [false] = "user" } do
+    local network = p.spec("network = 'internet'", { facts = p.facts_with { net_admin = power } }).network
+    t.equal({ network.interfaces[1].type, network.interfaces[1].name, network.egress.internet }, { kind, "eth0", true })
+  end
+end)
+
 t.test("join and pod take a network as it is", function()
   t.contains(p.faults("network = { join = '/run/netns/x', interfaces = { veth { } } }")[1],
     "network.interfaces: excludes join, which takes a network as it is")

@@ -18,7 +18,7 @@ A.each("a field that luge does not enforce yet is refused when it is written", f
   t.equal(side:run({}, "/guest", "print", "ran").stdout, "ran\n")
   for field, text in pairs {
     ["landlock"] = "landlock = { read = { '/' } }",
-    ["network"] = "network = 'internet'",
+    ["seccomp.notify"] = "seccomp = { notify = { 'mount' } }",
   } do
     refused(side, { fields = text }, field)
   end
