@@ -75,15 +75,16 @@ function M.run(_, words)
     overview()
     return 0
   end
-  local command = catalogue.command(topic)
-  if command then
-    command_help(command)
-    return 0
-  elseif GENERATED[topic] then
+  if GENERATED[topic] then
     io.write(GENERATED[topic]())
     return 0
   end
+  local command = catalogue.command(topic)
+  if command then command_help(command) end
+  -- A command and a field may have one name.
   local text, message = require("sandbox.profile.help").field(topic)
+  if command and not text then return 0 end
+  if command then print() end
   if not text then return cli.complain(message, "luge help lists the commands, luge help container the fields") end
   print(text)
   return 0

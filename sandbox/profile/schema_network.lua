@@ -121,7 +121,8 @@ return function(make)
   local network = record { name = "network",
     { "interfaces", interfaces, default = {}, shown = "{}", example = '{ veth { } }', doc = "Its interfaces, in order." },
     { "publish", list(publish), default = {}, shown = "{}", example = '{ { host = "127.0.0.1:8080", guest = 80 } }',
-      doc = "Ports of the host that lead into the container." },
+      doc = "Ports of the host that lead into the container; where they are not only its loopback's, the host forwards packets "
+        .. "between all its links meanwhile, as for nat." },
     { "egress", egress, off = true, default = { allow = {}, log = false, internet = false }, shown = "{}",
       example = '{ allow = { { cidr = "192.0.2.0/24", port = 443 } } }',
       doc = "Where it may connect to besides its neighbours on a bridge or link: nowhere unless it says so; false: anywhere." },

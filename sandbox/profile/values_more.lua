@@ -296,7 +296,16 @@ end
 
 -- The symbols of the plan are made of it.
 M.interface_name = pattern("name of an interface (letters, digits, _ and ., 15 at most)", "^%a[%w_.]*$", 15)
-M.link_name = pattern("name of a link (letters, digits, _ . -, 15 at most)", "^[%w_][%w_.-]*$", 15)
+local link_name = pattern("name of a link (letters, digits, _ . -, 15 at most)", "^[%w_][%w_.-]*$", 15)
+
+-- The kernel has settings of these names for all links, and so no link of them; lo is always another one.
+local TAKEN = { all = true, default = true, lo = true }
+
+function M.link_name(v)
+  if TAKEN[v] then return nil, ("%q is no name that a link can be given"):format(v) end
+  return link_name(v)
+end
+
 M.host_alias = pattern("name for /etc/hosts", "^[%w_][%w_.-]*$", 253)
 
 function M.join(v, layer)

@@ -221,6 +221,9 @@ t.test("help for each command, each option, each field", function()
   for _, field in ipairs { "limits.wall", "mounts", "bind", "tmpfs", "namespaces.time", "seccomp.allow", "group" } do
     t.equal(luge({ "help", field }).code, 0, field)
   end
+  local both = luge({ "help", "network" }).stdout -- a command and a field
+  t.contains(both, "luge network reload")
+  t.contains(both, "Its interfaces, in order.")
   wrong({ "help", "limts" }, "limts")
   t.equal(luge({}).stdout, overview)
   t.equal(luge({ "--help" }).stdout, overview)

@@ -83,6 +83,7 @@ local WRONG = {
   { "veth { routes = { { '10.0.0.0/8', 'fd00::1' } } }", "[1]: fd00::1 is no address of the family of 10.0.0.0/8" },
   { "veth { address6 = false, routes = { { 'fd00::/8' } } }", "[1]: fd00::/8 needs an address6" },
   { "bridge { }", "needs bridge" },
+  { "bridge { 'all' }", '"all" is no name that a link can be given' },
   { "bridge { 'lab', subnet = '10.5.0.0/24', address = '10.6.0.2/24' }", "10.6.0.2/24 is not in subnet, 10.5.0.0/24" },
   { "bridge { 'lab', address = '10.5.0.2/24', gateway = 'auto' }", "needs the bridge's subnet" },
   { "bridge { 'lab', subnet = '10.5.0.0/31' }", "is no network of IPv4, 8 to 30 bits wide" },
