@@ -185,8 +185,9 @@ _Noreturn static void init_main(long command)
 		stage_fail(e->b, e->c);
 	(void)sys(munmap, stage.image, stage.size);
 	lock_down();
+	/* Of a command that luge did not hear of nobody would know how it began. */
 	if (stage.executing)
-		(void)stage_send(STAGE_STARTED, 0, 0, 0);
+		need(stage_send(STAGE_STARTED, 0, 0, 0));
 	serve(command);
 }
 

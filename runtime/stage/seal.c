@@ -6,6 +6,7 @@
  * root and gives away what the orders say. Whatever fails is reported and ends it: a half-sealed process
  * must never go on.
  */
+#include <linux/errno.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
 #include <linux/poll.h>
@@ -37,8 +38,13 @@ _Noreturn void stage_exit(int code)
 long stage_send(int32_t kind, int32_t a, int32_t b, int32_t c)
 {
 	struct stage_message message = {kind, a, b, c};
+	long rc;
 
-	return sys(write, stage.header.status, &message, sizeof(message));
+	/* A word that is lost is one that luge waits for. */
+	do
+		rc = sys(write, stage.header.status, &message, sizeof(message));
+	while (rc == -EINTR);
+	return rc;
 }
 
 int stage_exit_code(int32_t reason)
