@@ -12,6 +12,7 @@ local function copy(v)
   for key, value in next, v do out[key] = copy(value) end
   return out
 end
+M.copy = copy
 
 local function add_defaults(rec, value)
   for i = 1, #rec do

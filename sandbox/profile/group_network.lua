@@ -4,12 +4,7 @@
 
 local M = {}
 
-local function copy(value)
-  if type(value) ~= "table" then return value end
-  local out = {}
-  for key, item in next, value do out[key] = copy(item) end
-  return out
-end
+local copy = require "sandbox.profile.finish".copy
 
 --- Gives a container of a group the group's network, unless it says its own. value: the merged container, not finished
 -- yet; network: the group's, checked, or what it is without a word, with places = the containers' names in order; name: its own.
