@@ -244,7 +244,8 @@ test("a bridge that was there before stays", function()
   t.equal(nl.interfaces().mine.addresses[1].address, "10.5.0.1")
   box.refused({ "exit", "0", body = body 'bridge { "mine" }' }, "the bridge mine: ", "the bridge is another's: write the addresses",
     "address6 (false for none)")
-  box.refused({ "exit", "0", body = body 'bridge { "lo", address = "10.6.0.2/24" }' }, "which is no bridge", "choose another name")
+  assert(nl.delete "mine" and nl.veth { name = "mine", peer = "yours" })
+  box.refused({ "exit", "0", body = body 'bridge { "mine", address = "10.6.0.2/24" }' }, "which is no bridge", "choose another name")
   assert(nl.delete "mine")
 end)
 
