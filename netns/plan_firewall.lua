@@ -114,11 +114,33 @@ end
 
 local ANY = { inet = "0.0.0.0", inet6 = "::" }
 
+-- Who was led to the container by datagrams is led nowhere when it has ended: the tables are gone by then, for this is taken
+-- back after them. Of TCP the kernel knows itself when something begins anew.
 local function hold_ports(c, all_ends)
-  each_published(c, all_ends, function(why, entry, to, _, name)
+  each_published(c, all_ends, function(why, entry, to, e, name)
     c.steps:add("host", why, "nl.hold_port", { entry.proto, entry.host.address or ANY[to.family], entry.host.port },
-      { save = "$published." .. name })
+      { save = "$published." .. name,
+        undo = entry.proto == "udp" and { "nl.delconntracks", { { { answers = e.address, proto = "udp" } } } } or nil })
   end)
+end
+
+-- Neither what a container before had begun from the addresses, or was led to them, may go on; nor is who asked a port before
+-- led past the container for as long as he goes on asking.
+local function forget(c, links, all_ends)
+  local filters = {}
+  for _, link in ipairs(links) do
+    for _, list in ipairs { link.addresses, link.behind or {} } do
+      for _, address in ipairs(list) do
+        filters[#filters + 1] = { from = address }
+        filters[#filters + 1] = { answers = address }
+      end
+    end
+  end
+  each_published(c, all_ends, function(_, entry, to)
+    if entry.proto ~= "udp" then return end
+    filters[#filters + 1] = { proto = "udp", to = entry.host.address or "local", port = entry.host.port, family = to.family }
+  end)
+  c.steps:add("attach", "network", "nl.delconntracks", { filters })
 end
 
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
@@ -204,6 +226,7 @@ function M.plan(c, all_ends)
   note(c, "network", ("tables ${netns} %s\n"):format(name))
   c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }
   c.steps:add("attach", "network", "nl.firewall", { c.firewall }, { undo = { "nl.delfirewall", { name } } })
+  forget(c, links, all_ends)
 end
 
 return M
