@@ -153,7 +153,8 @@ local function lead_loopback(c, all_ends)
     if not wants_loopback(c, entry, to) or done[to.family .. device] then return end
     done[to.family .. device] = true
     if loses_loopback(c, to) then
-      c:fault(why, "::1 is not led to a container on a bridge", "publish on 127.0.0.1, or give it a veth as well")
+      c:fault(why, "::1 is not led to a container on a bridge: its answers are lost where the host filters what bridges carry",
+        "publish on 127.0.0.1, or write a veth { } beside the bridge")
     elseif to.family == "inet6" then
       c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096,
         append = true } })

@@ -251,7 +251,11 @@ test("ports of a container on a bridge are published too", function()
     { { "tcp", host, 8080 } }), { "HELLO" })
   stop(server)
   box.refused({ "exit", "0", body = body '{ interfaces = { bridge { "lab", gateway6 = "auto" } }, publish = { { "[::1]:8080", 80 } } }' },
-    "network.publish[1]: ::1 is not led to a container on a bridge", "give it a veth as well")
+    "network.publish[1]: ::1 is not led to a container on a bridge: its answers are lost where the host filters what bridges carry",
+    "publish on 127.0.0.1, or write a veth { } beside the bridge")
+  server = serve '{ interfaces = { bridge { "lab", gateway6 = "auto" }, veth { } }, publish = { { "[0:0::1]:8080", 80 }, { "127.0.0.1:8080", 80 } } }'
+  t.equal({ traffic.ask("tcp", "::1", 8080), traffic.ask("tcp", "127.0.0.1", 8080) }, { "HELLO", "HELLO" }, "by the veth")
+  stop(server)
   -- A bridge that was there before is as it was.
   t.must(nl.bridge { name = "mine", up = true } and nl.address("mine", "10.5.0.1/24"))
   server = serve '{ interfaces = { bridge { "mine", address = "10.5.0.2/24", gateway = "auto", subnet = "10.5.0.0/24", address6 = false } }, publish = { { 8080, 80 } } }'
