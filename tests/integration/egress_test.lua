@@ -187,6 +187,23 @@ test("what was stopped is in the report, and what holds is read back", function(
   leave(far, before)
 end)
 
+test("a rate that one of several links has not is told", function()
+  local function rows()
+    local found = {}
+    require("sandbox.container.receipt_network").read(function(field, asked, got, ok)
+      if field:find "bandwidth" then found[#found + 1] = { asked, got, ok } end
+    end, { spec = { network = { bandwidth = { down = 1000000 } } },
+      firewall = { table = "none", publish = {}, egress = { allow = {} }, links = { { link = "one" }, { link = "two" } } } }, {})
+    return found
+  end
+  t.must(nl.veth { name = "one", peer = "two" })
+  t.must(nl.qdisc { link = "one", kind = "tbf", rate = 1000000 })
+  t.equal(rows(), { { "1000000", "1000000 0", false } })
+  t.must(nl.qdisc { link = "two", kind = "tbf", rate = 1000000 })
+  t.equal(rows(), { { "1000000", "1000000 1000000", true } })
+  t.must(nl.delete "one")
+end)
+
 test("a macvlan is held in the container's own network, where it keeps no power", function()
   local there = apart.namespace()
   apart.inside(there, no_dad)
