@@ -195,9 +195,11 @@ local INSIDE = { veth = true, bridge = true, link = true }
 
 --- Where the host has no end, the container's own network has to do it, and the container must have no power over that.
 function M.guard(c)
-  local egress, is_outside, why = allowed(c), false, "network.egress"
-  for _, interface in ipairs(c.spec.network.interfaces) do is_outside = is_outside or not INSIDE[interface.type] end
-  if egress.open or not is_outside then return end
+  local egress, outside, why = allowed(c), {}, "network.egress"
+  for _, interface in ipairs(c.spec.network.interfaces) do
+    if not INSIDE[interface.type] then outside[#outside + 1] = interface.name end
+  end
+  if egress.open or not outside[1] then return end
   for _, name in ipairs(PRIVILEGED) do
     for _, kept in ipairs(c.spec.capabilities.bounding) do
       if kept == name then
@@ -207,7 +209,7 @@ function M.guard(c)
     end
   end
   egress.host = c.facts.host_addresses -- a helper's packets come from the host itself, a macvlan's by a router
-  c.steps:add("guest", why, "nl.ownfirewall", { { table = "luge", egress = egress } })
+  c.steps:add("guest", why, "nl.ownfirewall", { { table = "luge", egress = egress, outside = outside } })
 end
 
 --- all_ends: the ends of each interface, as netns.plan_interfaces has them.
