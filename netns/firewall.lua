@@ -358,17 +358,19 @@ function M.tables(d)
   return { link_table(d), host_table(d), bridge_table(d) }
 end
 
---- The table of a container that has no end on the host: in its own namespace, which it must have no power over.
--- d: { table =, egress = }, as above with host = { the host's addresses }, which no chain of the host's tells from others here.
+--- The table of a container with interfaces that have no end on the host: in its own namespace, which it must have no power over.
+-- What goes out by those is asked about, its own and what it forwards for a neighbour; of what goes by others the host is in
+-- the way, or only a neighbour is at the other end.
+-- d: { table =, egress =, outside = { their names } }, egress as above with host = { the host's addresses }, which no chain of
+-- the host's tells from others here.
 function M.own_table(d)
   local egress = with_all(d.egress)
-  local out = egress_chain(egress)
-  out.hook, out.priority = "output", "filter"
-  table.insert(out, 1, { { "oifname", "lo" }, "accept" })
-  table.insert(out, 2, { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert", "nd-router-solicit",
-    "mld2-listener-report" } }, "accept" })
+  local inside = { "oifname", "!=", #d.outside == 1 and d.outside[1] or d.outside }
+  local function chain(hook, ...) return { hook = hook, priority = "filter", { inside, "accept" }, ... } end
   return { family = "inet", table = d.table, counters = { "denied" }, sets = denied_sets(egress),
-    chains = { output = out, deny = deny_chain(egress) } }
+    chains = { egress = egress_chain(egress), deny = deny_chain(egress), forward = chain("forward", { { "goto", "egress" } }),
+      output = chain("output", { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert", "nd-router-solicit",
+        "mld2-listener-report" } }, "accept" }, { { "goto", "egress" } }) } }
 end
 
 local function made_anew(all, is_fresh)
@@ -389,7 +391,7 @@ function nl.firewall(description, netns)
 end
 
 --- nl.ownfirewall(description) -> true
--- The same for a container without an end on the host, in its own namespace: { table=, egress= }.
+-- The same for interfaces without an end on the host, in the container's own namespace: { table=, egress=, outside= names }.
 function nl.ownfirewall(description)
   return nl.nft(M.own_table(description))
 end
