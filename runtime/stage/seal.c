@@ -178,6 +178,9 @@ static long furnish(const struct stage_record *r)
 	case STAGE_DEVICE:
 		return guest_expect_device((int)a[0], (unsigned)a[1], (unsigned)a[2],
 					   (unsigned)a[3]);
+	case STAGE_LINK:
+		return link_tell((const void *)a[0], (size_t)a[1], (size_t)a[2],
+				 (const char *)a[3]);
 	default:
 		return guest_expect_bare_root();
 	}
@@ -225,6 +228,7 @@ static void run_record(const struct stage_record *record)
 	case STAGE_COPY:
 	case STAGE_DEVICE:
 	case STAGE_BARE:
+	case STAGE_LINK:
 		judge(record, furnish(record));
 		break;
 	default:
