@@ -179,8 +179,7 @@ static long furnish(const struct stage_record *r)
 		return guest_expect_device((int)a[0], (unsigned)a[1], (unsigned)a[2],
 					   (unsigned)a[3]);
 	case STAGE_LINK:
-		return link_tell((const void *)a[0], (size_t)a[1], (size_t)a[2],
-				 (const char *)a[3]);
+		return link_tell(r);
 	default:
 		return guest_expect_bare_root();
 	}

@@ -50,8 +50,8 @@ long guest_copy(int to, int from);
 long guest_expect_device(int fd, unsigned type, unsigned major, unsigned minor);
 long guest_expect_bare_root(void);
 
-/* link.c: the same. Sends a message of rtnetlink about a link, with its index at index_at. */
-long link_tell(const void *message, size_t size, size_t index_at, const char *name);
+/* link.c: the same. STAGE_LINK: where the kernel has words for an error, luge gets them, and the stage ends. */
+long link_tell(const struct stage_record *record);
 
 /* exec.c */
 _Noreturn void exec_command(const struct stage_record *record);
