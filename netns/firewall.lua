@@ -14,6 +14,7 @@
 -- An "accept" there is the word of this table alone: what another one drops is dropped.
 
 local check = require "netns.check"
+local forms = require "netns.firewall_form"
 local nl = require "netns"
 local ranges = require "netns.firewall_ranges"
 
@@ -345,6 +346,10 @@ local function with_all(egress)
     host = egress.host or {} }
 end
 
+local function whole(d)
+  return { table = d.table, links = d.links or {}, publish = d.publish or {}, egress = with_all(d.egress) }
+end
+
 --- The tables of a container's network, as netns.nft takes them.
 -- d: { table = their name,
 --   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated =, nat = boolean,
@@ -353,8 +358,7 @@ end
 --     that, port =, to = address, to_port =, link = index of the link, why = }… },
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)
-  d = { table = d.table, links = d.links or {}, publish = d.publish or {},
-    egress = with_all(d.egress) }
+  d = whole(d)
   return { link_table(d), host_table(d), bridge_table(d) }
 end
 
@@ -371,7 +375,9 @@ function M.own_table(d)
     chains = { output = out, deny = deny_chain(egress) } }
 end
 
-local function made_anew(all, is_fresh)
+--- The tables of a description; is_fresh: where none of the name is.
+function M.anew(d, is_fresh)
+  local all = M.tables(d)
   for _, one in ipairs(all) do one.fresh = is_fresh and not one.gone end
   return all
 end
@@ -380,12 +386,13 @@ end
 -- Puts the tables of a container's network in place, or back, in one transaction: { table=, links=, publish=, egress= } as
 -- of netns.firewall. Errors: as of nl.nft.
 function nl.firewall(description, netns)
-  local all = M.tables(description)
+  local bytes = forms.bytes(whole(description))
+  if bytes and nl.request(bytes, netns, "batch", "netfilter") then return true end
   -- What a transaction takes away is waited for, by somebody (socket:leave of netns.netlink): what is there is replaced only
   -- where it is.
-  local made, err, errno = nl.nft(made_anew(all, true), netns)
+  local made, err, errno = nl.nft(M.anew(description, true), netns)
   if made or not err.EXIST then return made, err, errno end
-  return nl.nft(made_anew(all, false), netns)
+  return nl.nft(M.anew(description, false), netns)
 end
 
 --- nl.ownfirewall(description) -> true
@@ -405,20 +412,5 @@ function nl.delfirewall(name, netns)
   end
   return not own[1] or nl.nft(own, netns)
 end
-
--- What the firewalls of containers have in common is read when the program is built.
-local function learn()
-  local link = { link = "lg00000000", mac = "02:00:00:00:00:00", addresses = { "10.213.0.2", "fd6c:7567:6500::2" }, nat = true,
-    subnets = { "10.213.0.0/30", "fd6c:7567:6500::/64" } }
-  local on_bridge = { bridge = "lg", link = link.link, mac = link.mac, addresses = link.addresses }
-  local publish = { { proto = "tcp", port = 80, to = link.addresses[1], to_port = 80, link = 1 },
-    { proto = "udp", port = 80, to = link.addresses[2], to_port = 80, link = 1 } }
-  for _, egress in ipairs { { open = true }, { log = true }, { internet = true } } do
-    nl.nft.learn(M.tables { table = "luge", links = { link }, publish = publish, egress = egress })
-    nl.nft.learn(M.tables { table = "luge", links = { on_bridge }, egress = egress })
-  end
-end
-
-learn()
 
 return M

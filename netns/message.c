@@ -49,6 +49,7 @@ static int message_reserve(struct message *m, size_t len)
 
 	if (!head)
 		return -ENOMEM;
+	memset((char *)head + used, 0, size - used); /* what stands between attributes */
 	m->head = head;
 	m->size = size;
 	return 0;

@@ -308,19 +308,24 @@ static int s_dump(lua_State *L)
 /* ---- batches ---- */
 
 struct batch {
-	lua_Integer count, failed; /* index of the first message that failed, from 1; 0: none */
+	uint32_t count, failed; /* index of the first message that failed, from 1; 0: none */
 	long error;
-	struct iovec parts[BATCH_MAX];
+	size_t part_count;
+	struct iovec parts[]; /* a message each, or one with all of them */
 };
 
 /* Failures are told without asking, and 1000 acknowledgements would not find room in the socket. */
-static void batch_number(struct netlink *nl, const struct batch *b)
+static void batch_number(struct netlink *nl, struct batch *b)
 {
-	for (lua_Integer i = 1; i <= b->count; i++) {
-		struct nlmsghdr *h = b->parts[i - 1].iov_base;
+	b->count = 0;
+	for (size_t i = 0; i < b->part_count; i++) {
+		int left = (int)b->parts[i].iov_len;
 
-		h->nlmsg_seq = nl->sequence + (uint32_t)i;
-		h->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
+		for (struct nlmsghdr *h = b->parts[i].iov_base; mnl_nlmsg_ok(h, left);
+		     h = mnl_nlmsg_next(h, &left)) {
+			h->nlmsg_seq = nl->sequence + ++b->count;
+			h->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
+		}
 	}
 }
 
@@ -329,7 +334,7 @@ static void batch_take(struct netlink *nl, struct batch *b, const struct nlmsghd
 {
 	uint32_t index = h->nlmsg_seq - nl->sequence;
 
-	if (h->nlmsg_type != NLMSG_ERROR || index < 1 || index > (uint32_t)b->count ||
+	if (h->nlmsg_type != NLMSG_ERROR || index < 1 || index > b->count ||
 	    mnl_nlmsg_get_payload_len(h) < sizeof(struct nlmsgerr))
 		return;
 	const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
@@ -372,10 +377,10 @@ static long batch_send(struct netlink *nl, struct batch *b)
 	struct msghdr m = {.msg_name = &kernel,
 			   .msg_namelen = sizeof(kernel),
 			   .msg_iov = b->parts,
-			   .msg_iovlen = (size_t)b->count};
+			   .msg_iovlen = b->part_count};
 	size_t size = 0;
 
-	for (lua_Integer i = 0; i < b->count; i++)
+	for (size_t i = 0; i < b->part_count; i++)
 		size += b->parts[i].iov_len;
 	int room = size > INT32_MAX / 2 ? INT32_MAX / 2 : (int)size;
 
@@ -390,39 +395,69 @@ static long batch_send(struct netlink *nl, struct batch *b)
 
 	if (rc >= 0)
 		rc = batch_receive(nl, b);
-	nl->sequence += (uint32_t)b->count;
+	nl->sequence += b->count;
 	return rc;
 }
 
-/* socket:batch(messages) -> true
- * Sends up to 1024 messages by one sendmsg(2). nftables takes what stands between its marks of begin
- * and end whole or not at all; with others the kernel goes on after a message that fails. Errors:
- * that of the first message that failed, whose index in the list is a fourth result. */
-static int s_batch(lua_State *L)
+static struct batch *push_batch(lua_State *L, size_t part_count)
 {
-	struct netlink *nl = check_socket(L, 1);
+	struct batch *b = lua_newuserdata(L, sizeof(*b) + part_count * sizeof(b->parts[0]));
 
+	memset(b, 0, sizeof(*b));
+	b->part_count = part_count;
+	return b;
+}
+
+/* Of the list at 2. */
+static struct batch *check_list(lua_State *L)
+{
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_Integer count = (lua_Integer)lua_rawlen(L, 2);
 
 	if (count < 1 || count > BATCH_MAX)
 		luaL_argerror(L, 2, "1 to 1024 messages expected");
-	lua_settop(L, 2);
-	struct batch *b = lua_newuserdata(L, sizeof(*b));
+	struct batch *b = push_batch(L, (size_t)count);
 
-	b->count = count;
-	b->failed = 0;
-	b->error = 0;
 	for (lua_Integer i = 1; i <= count; i++) {
 		lua_rawgeti(L, 2, i);
 		if (!luaL_testudata(L, 4, MESSAGE_TYPE))
-			return luaL_error(L, "bad argument #1 (messages[%d]: a message expected)",
-					  (int)i);
+			luaL_error(L, "bad argument #1 (messages[%d]: a message expected)", (int)i);
 		struct nlmsghdr *head = check_complete(L, 4)->head;
 
 		b->parts[i - 1] = (struct iovec){head, head->nlmsg_len};
 		lua_pop(L, 1);
 	}
+	return b;
+}
+
+/* Of the bytes at 2: a copy, for they are numbered. */
+static struct batch *check_bytes(lua_State *L)
+{
+	size_t len;
+	const char *bytes = lua_tolstring(L, 2, &len);
+	struct batch *b = push_batch(L, 1);
+	struct nlmsghdr *copy = lua_newuserdata(L, len + 1), *h = copy;
+	int left = len > INT32_MAX ? 0 : (int)len;
+
+	memcpy(copy, bytes, len);
+	while (mnl_nlmsg_ok(h, left))
+		h = mnl_nlmsg_next(h, &left);
+	if (len == 0 || left != 0)
+		luaL_argerror(L, 2, "messages, one after the other, expected");
+	b->parts[0] = (struct iovec){copy, len};
+	return b;
+}
+
+/* socket:batch(messages) -> true
+ * Sends up to 1024 messages, or what a string holds, by one sendmsg(2). nftables takes what stands between its marks of
+ * begin and end whole or not at all; with others the kernel goes on after a message that fails. Errors:
+ * that of the first message that failed, whose index in the list is a fourth result. */
+static int s_batch(lua_State *L)
+{
+	struct netlink *nl = check_socket(L, 1);
+
+	lua_settop(L, 2);
+	struct batch *b = lua_type(L, 2) == LUA_TSTRING ? check_bytes(L) : check_list(L);
 	long rc = batch_send(nl, b);
 
 	if (rc >= 0)
