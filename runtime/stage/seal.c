@@ -164,7 +164,11 @@ static long furnish(const struct stage_record *r)
 
 	switch (r->kind) {
 	case STAGE_OPEN:
-		return guest_number(make_call(r), number);
+		return guest_number((uint32_t)r->nr == __NR_openat2
+					    ? sys_openat2((long)a[0], (const char *)a[1],
+							  (const struct open_how *)a[2])
+					    : make_call(r),
+				    number);
 	case STAGE_HEAR:
 		guest_hear();
 		return 0;
