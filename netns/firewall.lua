@@ -73,6 +73,12 @@ local function rule(n, ...)
   return closed
 end
 
+-- One that a description's entry asks for; slot: which of those of its chain (netns.firewall_form).
+local function varied(one, slot, entry)
+  one.slot, one.of = slot, entry
+  return one
+end
+
 -- ---- the link's own table ----
 
 local function with(list, more)
@@ -148,7 +154,7 @@ local function host_chain(egress)
     { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert" } }, "accept" },
     { { "meta pkttype", { "broadcast", "multicast" } }, "drop" } }
   for _, entry in ipairs(egress.allow) do
-    if names_one(entry) then chain[#chain + 1] = allowed(entry, true) end
+    if names_one(entry) then chain[#chain + 1] = varied(allowed(entry, true), "one", entry) end
   end
   chain[#chain + 1] = { { "goto", "deny" } }
   return chain
@@ -159,7 +165,7 @@ local function egress_chain(egress)
   if egress.open then return { { "accept" } } end
   local chain = { KNOWN, { { "ct state", "invalid" }, { "goto", "deny" } } }
   for _, entry in ipairs(egress.allow) do
-    if names_one(entry) then chain[#chain + 1] = allowed(entry, true) end
+    if names_one(entry) then chain[#chain + 1] = varied(allowed(entry, true), "one", entry) end
   end
   -- A port that the host publishes is the host.
   chain[#chain + 1] = { { "ct status", "dnat" }, { "goto", "deny" } }
@@ -227,10 +233,10 @@ local function publish_rules(d, hook)
   for _, p in ipairs(d.publish) do
     local family, is_own = family_of(p.to), hook == "output"
     if is_own or not (p.address and check.is_loopback(p.address)) then
-      rules[#rules + 1] = rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
+      rules[#rules + 1] = varied(rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
         p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
         not p.address and (p.but_loopback or not is_own) and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
-        { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port })
+        { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port }), "publish", p)
     end
   end
   return rules[1] and rules
@@ -248,8 +254,8 @@ local function hairpin_rules(d, rules)
       for _, cidr in ipairs(link.subnets or {}) do
         if family_of(cidr) == family then from[#from + 1] = cidr end
       end
-      rules[#rules + 1] = { { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" },
-        any_of(family .. " saddr", from), "masquerade" }
+      rules[#rules + 1] = varied({ { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" },
+        any_of(family .. " saddr", from), "masquerade" }, "hairpin", p)
     end
   end
 end
@@ -346,7 +352,8 @@ local function with_all(egress)
     host = egress.host or {} }
 end
 
-local function whole(d)
+--- A description with all its fields.
+function M.whole(d)
   return { table = d.table, links = d.links or {}, publish = d.publish or {}, egress = with_all(d.egress) }
 end
 
@@ -358,7 +365,7 @@ end
 --     that, port =, to = address, to_port =, link = index of the link, why = }… },
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)
-  d = whole(d)
+  d = M.whole(d)
   return { link_table(d), host_table(d), bridge_table(d) }
 end
 
@@ -375,6 +382,25 @@ function M.own_table(d)
     chains = { output = out, deny = deny_chain(egress) } }
 end
 
+--- The rules that entries of a description ask for, by "CHAIN SLOT"; nil where some are of a kind that has no slot.
+function M.varied(d)
+  local found = {}
+  for _, entry in ipairs(d.egress.allow) do
+    if not names_one(entry) then return nil end
+  end
+  if not d.publish[1] and not d.egress.allow[1] then return found end
+  for name, chain in pairs(host_table(d).chains) do
+    for _, one in ipairs(chain) do
+      local place = one.slot and name .. " " .. one.slot
+      if place then
+        found[place] = found[place] or {}
+        table.insert(found[place], one)
+      end
+    end
+  end
+  return found
+end
+
 --- The tables of a description; is_fresh: where none of the name is.
 function M.anew(d, is_fresh)
   local all = M.tables(d)
@@ -386,7 +412,8 @@ end
 -- Puts the tables of a container's network in place, or back, in one transaction: { table=, links=, publish=, egress= } as
 -- of netns.firewall. Errors: as of nl.nft.
 function nl.firewall(description, netns)
-  local bytes = forms.bytes(whole(description))
+  local d = M.whole(description)
+  local bytes = forms.bytes(d, M.varied(d))
   if bytes and nl.request(bytes, netns, "batch", "netfilter") then return true end
   -- What a transaction takes away is waited for, by somebody (socket:leave of netns.netlink): what is there is replaced only
   -- where it is.

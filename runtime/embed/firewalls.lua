@@ -8,6 +8,7 @@
 local known = {}
 package.preload["netns.nft_known"] = function() return known end
 
+local S = require "syscall"
 local firewall = require "netns.firewall"
 local form = require "netns.firewall_form"
 local nft = require "netns.nft"
@@ -15,23 +16,36 @@ local nft = require "netns.nft"
 local M = {}
 
 local HEAD = 20 -- struct nlmsghdr and struct nfgenmsg; then comes the table's name
+local SETS = 0x5bd10000 -- numbers that nothing else in a message is
+local NEWSET = S.c.NFT_MSG.NEWSET
 
--- Names and addresses, and how much is let out.
+-- Names and addresses, the entries that rules are kept of, and how much is let out.
 local ADDRESSES = { "10.213.94.173", "fd6c:7567:6500:9d3b:a1b2:c3d4:e5f6:789a" }
+local SUBNETS = { { "10.213.94.172/30", "fd6c:7567:6500:9d3b::/64" }, { "192.168.94.172/30", "fd6c:7567:6500:9d3b::/64" } }
+local OUTSIDE = { "192.77.93.181", "2a07:9d3b:a1b2:c3d4:e5f6:789a:8b9c:adbe" }
+local PORT, TO_PORT, COMMENT = 0xb7c9, 0xc9b7, "why"
 local LINKS = { { nat = true }, {}, { bridge = "lbQWXYZUIOPASDF" } }
 local EGRESS = { { open = true }, {}, { log = true }, { internet = true }, { internet = true, log = true } }
 
-local function each_description(f)
-  for families = 1, 2 do
-    for _, own in ipairs(LINKS) do
-      for _, egress in ipairs(EGRESS) do
-        egress.allow, egress.host = {}, {}
-        f { table = "luge-form", publish = {}, egress = egress, links = { { link = "lgQWXYZUIO", mac = "02:a5:5a:c3:3c:99",
-          addresses = table.move(ADDRESSES, 1, families, 1, {}), nat = own.nat, bridge = own.bridge } } }
-      end
-    end
-  end
+local function description(families, own, egress, subnets)
+  return { table = "luge-form", publish = {}, egress = { open = egress.open, log = egress.log, internet = egress.internet,
+    allow = {}, host = {} }, links = { { link = "lgQWXYZUIO", mac = "02:a5:5a:c3:3c:99", nat = own.nat, bridge = own.bridge,
+      subnets = subnets, addresses = table.move(ADDRESSES, 1, families, 1, {}) } } }
 end
+
+-- ---- messages as forms ----
+
+local texts, messages = {}, {} -- what is the same, and forms, once each, by their numbers
+
+local function once(list, text)
+  if not list[text] then
+    list[#list + 1] = text
+    list[text] = #list
+  end
+  return list[text]
+end
+
+local function quoted(text) return ("t[%d]"):format(once(texts, text)) end
 
 -- The first of the values in a text from a place on: its name, where it begins and where it ends.
 local function first_of(values, text, from)
@@ -43,60 +57,151 @@ local function first_of(values, text, from)
   return name, first, last
 end
 
--- A form that is being made: the numbers of its texts in `texts`, in order, and 0 where a value stands.
-local function new_form(texts)
-  local made = { same = {}, values = {} }
-  function made.add(text, what)
-    if text ~= "" then
-      if not texts[text] then
-        texts[#texts + 1] = text
-        texts[text] = #texts
-      end
-      table.insert(made.same, texts[text])
-    end
-    if what then
-      table.insert(made.same, 0)
-      made.values[#made.same] = what
-    end
+-- The number of a message's form.
+local function form_of(bytes, values)
+  local words, more, start, stop = {}, "", HEAD + 1, #bytes
+  local in_messages = values.table and bytes:sub(start, start + #values.table - 1) == values.table
+  if not in_messages then return once(messages, ("{ false, false, %s }"):format(quoted(bytes))) end -- one of the marks
+  start = start + #values.table
+  local length = #bytes - #values.table
+  if values.comment and bytes:sub(-#values.comment) == values.comment then
+    more, stop, length = more .. ", has_comment = true", stop - #values.comment, length - #values.comment
   end
-  return made
-end
-
-local function add_message(made, bytes, values)
-  local start = HEAD + 1
-  if bytes:sub(start, start + #values.table - 1) == values.table then
-    made.add("", #bytes - #values.table)
-    made.add(bytes:sub(5, HEAD), "table")
-    start = start + #values.table
-  else
-    made.add(bytes:sub(1, HEAD)) -- one of the marks
+  if bytes:byte(5) == NEWSET then more = more .. ", is_set = true" end
+  words[1], words[2] = length, quoted(bytes:sub(5, HEAD))
+  local searched = {}
+  for name, value in pairs(values) do
+    if name ~= "table" and name ~= "comment" then searched[name] = value end
   end
-  for name, first, last in function() return first_of(values, bytes, start) end do
-    made.add(bytes:sub(start, first - 1), name)
+  local body = bytes:sub(1, stop)
+  for name, first, last in function() return first_of(searched, body, start) end do
+    words[#words + 1], words[#words + 2] = quoted(body:sub(start, first - 1)), ("%q"):format(name)
     start = last + 1
   end
-  made.add(bytes:sub(start))
+  words[#words + 1] = quoted(body:sub(start))
+  return once(messages, ("{ %s%s }"):format(table.concat(words, ", "), more))
 end
 
-local function form_text(made)
-  local same, values = {}, {}
-  for i, number in ipairs(made.same) do same[i] = number == 0 and "false" or ("t[%d]"):format(number) end
-  for i = 1, #made.same do
-    local what = made.values[i]
-    if what then values[#values + 1] = ("[%d] = %s"):format(i, math.type(what) and what or ("%q"):format(what)) end
+-- Calls f(number of the form, label) with each message of tables.
+local function each_form(tables, values, f)
+  local sets = SETS
+  local list, labels = nft.compile(tables, nil, nil, SETS)
+  for i, message in ipairs(list) do
+    local bytes = message:tobytes()
+    if bytes:byte(5) == NEWSET and bytes:byte(6) == S.c.NFNL.SUBSYS_NFTABLES then sets = sets + 1 end
+    values.set, values.set_before = (">I4"):pack(sets), (">I4"):pack(sets - 1)
+    f(form_of(bytes, values), labels[i])
   end
-  return ("{\n  same = { %s },\n  values = { %s },\n}"):format(table.concat(same, ", "), table.concat(values, ", "))
+end
+
+-- ---- tables, and the places of rules in them ----
+
+local function shape_text(d)
+  local values, rules, places, numbers, seen = form.values(d), firewall.varied(d), {}, {}, {}
+  local tables = firewall.anew(d, true)
+  for _, one in ipairs(tables) do
+    for name, chain in pairs(one.chains or {}) do
+      for i, rule in ipairs(chain) do
+        if rule.slot then places[("table %s %s: chain %s: rule %d"):format(one.family, one.table, name, i)] = name .. " " .. rule.slot end
+      end
+    end
+  end
+  each_form(tables, values, function(number, label)
+    local place = places[label]
+    if not place then
+      numbers[#numbers + 1] = ("m[%d]"):format(number)
+    elseif not seen[place] then
+      seen[place] = true
+      numbers[#numbers + 1] = ("%q"):format(place)
+    end
+  end)
+  return ("[%q] = { %s }"):format(form.shape(d, values, rules), table.concat(numbers, ", "))
+end
+
+-- With one entry for each kind of rule; which of the chains of published ports there are is a matter of what is published.
+local function shapes()
+  local lines = {}
+  for families = 1, 2 do
+    for _, own in ipairs(LINKS) do
+      for _, egress in ipairs(EGRESS) do
+        for _, address in ipairs { "none", "127.0.0.1", false } do
+          local d = description(families, own, egress)
+          if not egress.open then d.egress.allow[1] = { cidr = OUTSIDE[1], why = COMMENT } end
+          if address ~= "none" then
+            d.publish[1] = { proto = "tcp", address = address or nil, port = 80, to = ADDRESSES[1], to_port = 80, link = 1 }
+          end
+          if not own.bridge or address == "none" then lines[#lines + 1] = shape_text(d) end
+        end
+      end
+    end
+  end
+  return lines
+end
+
+-- ---- rules ----
+
+-- Adds the forms of the rules of a description, which has one entry.
+local function add_rules(lines, d)
+  for place, rules in pairs(firewall.varied(d)) do
+    local chain, values, numbers = place:match "^%S+", form.values(d), {}
+    local key = assert(form.key(place, rules[1], d, values), place)
+    local made = { hook = chain ~= "host" and chain ~= "egress" and "output" or nil, rules[1] }
+    each_form({ family = "inet", table = d.table, keep = true, chains = { [chain] = made } }, values, function(number, label)
+      if label and label:find ": rule 1$" then numbers[#numbers + 1] = ("m[%d]"):format(number) end
+    end)
+    lines[key] = table.concat(numbers, ", ")
+  end
+end
+
+local function each_publish(f)
+  for i, to in ipairs(ADDRESSES) do
+    for _, proto in ipairs { "tcp", "udp" } do
+      for _, address in ipairs { OUTSIDE[i], "but", "any" } do
+        f { proto = proto, address = address == OUTSIDE[i] and address or nil, but_loopback = address == "but" or nil, port = PORT,
+          to = to, to_port = TO_PORT, link = 1, why = COMMENT }
+      end
+    end
+  end
+end
+
+local function each_allowed(f)
+  for _, cidr in ipairs(OUTSIDE) do
+    for _, proto in ipairs { "any", "tcp", "udp", "icmp" } do
+      for _, port in ipairs { 0, PORT } do
+        if proto ~= "icmp" or port == 0 then
+          f { cidr = cidr, proto = proto ~= "any" and proto or nil, port = port > 0 and port or nil, why = COMMENT }
+        end
+      end
+    end
+  end
+end
+
+local function rules()
+  local lines, list = {}, {}
+  for _, subnets in ipairs(SUBNETS) do
+    each_publish(function(p)
+      local d = description(2, LINKS[1], EGRESS[1], subnets)
+      d.publish[1] = p
+      add_rules(lines, d)
+    end)
+  end
+  each_allowed(function(entry)
+    local d = description(2, LINKS[1], EGRESS[2])
+    d.egress.allow[1] = entry
+    add_rules(lines, d)
+  end)
+  for key, numbers in pairs(lines) do list[#list + 1] = ("[%q] = { %s }"):format(key, numbers) end
+  table.sort(list)
+  return list
 end
 
 local function forms_text()
-  local texts, forms = {}, {}
-  each_description(function(d)
-    local values, made = form.values(d), new_form(texts)
-    for _, message in ipairs((nft.compile(firewall.anew(d, true)))) do add_message(made, message:tobytes(), values) end
-    forms[#forms + 1] = ("M[%q] = %s\n"):format(form.shape(d, values), form_text(made))
-  end)
-  for i, text in ipairs(texts) do texts[i] = ("%q,\n"):format(text) end
-  return ("local t = {\n%s}\nlocal M = {}\n%sreturn M\n"):format(table.concat(texts), table.concat(forms))
+  local all_shapes, all_rules = shapes(), rules()
+  local strings, tables = {}, {}
+  for i, text in ipairs(texts) do strings[i] = ("%q"):format(text) end
+  for i, text in ipairs(messages) do tables[i] = text end
+  return ("local t = {\n%s }\nlocal m = {\n%s }\nreturn { shapes = {\n%s }, rules = {\n%s } }\n"):format(
+    table.concat(strings, ",\n"), table.concat(tables, ",\n"), table.concat(all_shapes, ",\n"), table.concat(all_rules, ",\n"))
 end
 
 -- ---- statements ----
