@@ -232,8 +232,6 @@ void heap_turn_page(bool is_child)
 void heap_end_hot(void)
 {
 	current->hot = (uint32_t)(current->next - (char *)current);
-	memset(current->free, 0, sizeof(current->free));
-	memset(marked_free, 0, sizeof(marked_free));
 }
 
 static int panic(lua_State *L)
