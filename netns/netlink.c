@@ -310,9 +310,11 @@ static int s_index(lua_State *L)
 		.name_head = {MNL_ATTR_HDRLEN + sizeof(request.name), IFLA_IFNAME},
 	};
 
-	if (strlen(name) >= sizeof(request.name))
+	size_t length = strlen(name);
+
+	if (length >= sizeof(request.name))
 		return luaL_argerror(L, 2, "the name of a link expected");
-	strcpy(request.name, name);
+	memcpy(request.name, name, length);
 	long rc = netlink_exchange(nl, &request.head);
 	const struct nlmsghdr *answer = (const void *)nl->replies;
 

@@ -102,7 +102,8 @@ local function shape_text(d)
   for _, one in ipairs(tables) do
     for name, chain in pairs(one.chains or {}) do
       for i, rule in ipairs(chain) do
-        if rule.slot then places[("table %s %s: chain %s: rule %d"):format(one.family, one.table, name, i)] = name .. " " .. rule.slot end
+        local label = ("table %s %s: chain %s: rule %d"):format(one.family, one.table, name, i)
+        if rule.slot then places[label] = name .. " " .. rule.slot end
       end
     end
   end
