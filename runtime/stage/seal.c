@@ -182,6 +182,8 @@ static long furnish(const struct stage_record *r)
 	case STAGE_DEVICE:
 		return guest_expect_device((int)a[0], (unsigned)a[1], (unsigned)a[2],
 					   (unsigned)a[3]);
+	case STAGE_LINK:
+		return link_tell(r);
 	default:
 		return guest_expect_bare_root();
 	}
@@ -229,6 +231,7 @@ static void run_record(const struct stage_record *record)
 	case STAGE_COPY:
 	case STAGE_DEVICE:
 	case STAGE_BARE:
+	case STAGE_LINK:
 		judge(record, furnish(record));
 		break;
 	default:

@@ -5,6 +5,8 @@ local t = dofile "tests/integration/harness.lua"
 local S = require "syscall"
 local orders = require "sandbox.container.orders"
 local furnish = require "sandbox.container.furnish"
+local nl = require "netns"
+local apart = dofile "tests/integration/apart.lua"(t)
 local stage = dofile "tests/lua/stage.lua"(t)
 
 -- Runs them on the directory `dir`, which is descriptor 100; then the script in it.
@@ -104,4 +106,64 @@ t.test("what the stage cannot do in the way it is asked, it is not asked", funct
   refuses({ op = "mknodat", args = { 3, "x", "0600", "char" } }, "mknodat of a char")
   refuses({ op = "open", args = { "/", "path" } }, "without a result")
   refuses({ op = "nl.up", args = { "eth0" } }, "nl.up of eth0")
+  refuses({ op = "nl.address", args = { "eth0", "10.0.0.1/24", { netns = S.getpid() } } }, "no link of the container's")
+  refuses({ op = "nl.route", args = { { to = "default", via = "10.0.0.1" } } }, "no link of the container's")
 end)
+
+-- ---- links, in a network of the test's own ----
+
+-- In a network with two ends of a wire.
+local function wired(name, body)
+  t.test(name, function()
+    apart.run(function()
+      t.must(nl.veth { name = "eth0", up = true, peer = "eth1" })
+      t.must(nl.up "eth1")
+      body(function(...)
+        local steps = { ... }
+        for i, step in ipairs(steps) do step.index = i end
+        steps[#steps + 1] = stage.sh "true"
+        return stage.run(steps, { encoders = furnish.encoders, spare = 110 })
+      end)
+    end)
+  end)
+end
+
+local function in_network_namespace()
+  wired("a link is told of addresses and routes", function(tell)
+    local r = tell({ op = "nl.address", args = { "eth0", "10.1.2.3/24" } },
+      { op = "nl.address", args = { "eth0", "fd00:1::2/64", "nodad" } },
+      { op = "nl.address", args = { "eth1", "10.1.9.3/24", { label = "eth1:a" } } },
+      { op = "nl.route", args = { { to = "default", via = "10.1.2.1", dev = "eth0", metric = 7 } } },
+      { op = "nl.route", args = { { to = "default", via = "fd00:1::1", dev = "eth0" } } },
+      { op = "nl.route", args = { { to = "10.7.0.0/16", via = "10.1.9.1", dev = "eth1" } } })
+    t.equal({ r.messages, r.code }, { {}, 0 })
+    local function addresses(dev, family)
+      local list = t.must(nl.addresses { dev = dev, family = family })
+      return tostring(list[1])
+    end
+    t.equal(addresses("eth0", "inet"), "inet 10.1.2.3/24 brd 10.1.2.255 scope global eth0")
+    t.contains(addresses("eth0", "inet6"), "inet6 fd00:1::2/64 scope global nodad")
+    t.contains(addresses("eth1", "inet"), "eth1:a")
+    local routes = {}
+    for _, route in ipairs(t.must(nl.routes())) do
+      if route.via then routes[#routes + 1] = ("%s %s %s %s"):format(route.to, route.via, route.dev, route.metric) end
+    end
+    table.sort(routes)
+    t.equal(routes, { "10.7.0.0/16 10.1.9.1 eth1 nil", "default 10.1.2.1 eth0 7", "default fd00:1::1 eth0 1024" })
+  end)
+
+  wired("what the kernel refuses of a link ends the stage, unless it may be", function(tell)
+    local function fails(number, errno, ...)
+      local r = tell(...)
+      t.equal(r.messages, { { kind = "error", index = number, errno = errno, reason = "failed", exit_code = 125 } })
+    end
+    local address = { op = "nl.address", args = { "eth0", "10.1.2.3/24" } }
+    fails(1, S.c.E.NODEV, { op = "nl.address", args = { "eth7", "10.1.2.3/24" } })
+    fails(2, S.c.E.EXIST, address, { op = "nl.address", args = { "eth0", "10.1.2.3/24" } })
+    fails(1, S.c.E.NETUNREACH, { op = "nl.route", args = { { to = "default", via = "10.9.9.9", dev = "eth0" } } })
+    local again = { op = "nl.address", args = { "eth0", "10.1.2.3/24" }, optional = true }
+    t.equal(tell(again, again).code, 0)
+  end)
+end
+
+if not os.getenv "LUGE_CHECK" then in_network_namespace() end
