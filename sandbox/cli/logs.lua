@@ -11,7 +11,7 @@ local lines = require "sandbox.container.log_lines"
 local M = {}
 
 local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
-local STREAMS = { ["1"] = "stdout", ["2"] = "stderr", ["!"] = "luge" }
+local STREAMS = setmetatable({ ["!"] = "luge" }, { __index = lines.STREAMS })
 
 -- ---- what is asked ----
 
@@ -113,12 +113,12 @@ end
 local shows = {}
 
 function shows.plain(out)
-  return function(kind, _, data) out:put(tonumber(kind), data) end
+  return function(kind, _, data) out:put(kind == "1" and 1 or 2, data) end
 end
 
 function shows.timestamps(out)
   out.lines = lines.lines(function(kind, time, text, whole)
-    out:put(tonumber(kind), ("%s %s%s"):format(lines.time(time), text, whole and "\n" or ""))
+    out:put(kind == "1" and 1 or 2, ("%s %s%s"):format(lines.time(time), text, whole and "\n" or ""))
   end)
   return function(...) out.lines:add(...) end
 end

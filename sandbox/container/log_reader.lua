@@ -73,7 +73,7 @@ end
 -- The next record of one file; nil and "end", or nil and "torn" where a record is not whole: not yet, or never.
 local function next_record(file)
   while true do
-    local kind, time, length, from = file.text:match("^([12!]) (%d+) (%d+)\n()", file.pos)
+    local kind, time, length, from = file.text:match("^([12h!]) (%d+) (%d+)\n()", file.pos)
     length = tonumber(length)
     if from and length <= log.RECORD_MAX then
       local stop = from + length
@@ -106,7 +106,7 @@ local function leave(self, file, state)
   self.index = self.index + 1
 end
 
---- The next record, { kind = "1", "2" or "!", time = nanoseconds, data = }; nil at the end of what is there. Where files
+--- The next record, { kind = "1", "2", "h" or "!", time = nanoseconds, data = }; nil at the end of what is there. Where files
 -- are missing comes { kind = "gap", count = files }.
 function Reader:next()
   while true do

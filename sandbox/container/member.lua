@@ -39,11 +39,9 @@ end
 
 local function follow(run, channel)
   local tell = run.events
+  -- Each start and each pause has a loop of its own.
+  function run.attend(watch) watch:listen(channel, function() obey(watch, channel) end) end
   run.events = function(event)
-    -- Each start and each pause has a loop of its own.
-    if event.event == "created" or event.event == "restarting" then
-      run.watch:listen(channel, function() obey(run.watch, channel) end)
-    end
     tell(event)
     S.send(channel, json.encode(event), "nosignal")
   end
