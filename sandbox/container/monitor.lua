@@ -90,9 +90,13 @@ end
 function Watch:freeze(wanted)
   if self.gone then return nil, { text = "it has ended" } end
   if not wanted and not self.paused then return nil, { text = "it is not paused" } end
-  if self.paused == "frozen" and wanted then return nil, { text = "it is paused already" } end
+  if (self.paused == "frozen" or self.paused == "halted") and wanted then return nil, { text = "it is paused already" } end
   if wanted and self.stopping then return nil, { text = "it is being stopped" } end
   if self.health then self.health.was_paused = true end
+  if self.paused == "halted" then
+    require("sandbox.container.halt").go(self)
+    return true
+  end
   local cgroup = require "sandbox.container.cgroup"
   local done, err = cgroup.set_frozen(cgroup.of(self.run, self.run.symbols), wanted)
   if done == nil then return nil, err end
