@@ -80,7 +80,7 @@ end
 
 --- A duration of the command line in seconds, or nil after the message was printed.
 function M.duration(text, option)
-  local seconds = require("sandbox.profile.values").duration(tonumber(text) or text)
+  local seconds = require("sandbox.profile.values").duration(text)
   if seconds then return seconds end
   cli.complain(("--%s %s: a duration expected"):format(option, text), "as 10s, 1m30s or 500ms; 0 is at once")
 end

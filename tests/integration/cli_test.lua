@@ -138,6 +138,14 @@ t.test("--set: scalars by the field's type, tables as Lua, the last word", funct
     "there")
 end)
 
+t.test("a duration is seconds, or has units", function()
+  for _, text in ipairs { "10", "1.5", "1m30s" } do
+    t.equal(luge({ "run", "--timeout", text, "default", "--", "true" }).code, 0, text)
+    t.equal(luge({ "run", "--set", "limits.wall=" .. text, "--set", "stop.grace=" .. text, "default", "--", "true" }).code, 0, text)
+  end
+  wrong({ "run", "--timeout", "1m30", "default" }, "no duration")
+end)
+
 t.test("--set: what is wrong says which option", function()
   wrong({ "run", "--set", "hostname", "default" }, "--set hostname: FIELD=VALUE expected")
   wrong({ "run", "--set", "limits.wal=1s", "default" }, "--set limits.wal", "did you mean 'wall'?")
