@@ -105,7 +105,10 @@ local function show_all(out, source)
       if out.stopped then return end
     end
     out:flush()
-    if not ended then reader:wait() end
+    if not ended and reader:wait() then
+      out.stopped = true
+      return
+    end
   until ended
   reader:finish()
   if out.lines then out.lines:finish() end
