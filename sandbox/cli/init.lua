@@ -80,8 +80,12 @@ end
 
 --- Runs a command line; argv[1] is the command. Returns the exit code.
 function M.main(argv)
-  -- Scripts decide for themselves; for the other commands a reader that goes away is no error.
-  if argv[1] ~= "lua" then require("syscall").sigaction("pipe", "ignore") end
+  -- Scripts decide for themselves; for the other commands a reader that goes away is no error, and a file that may grow no
+  -- further is one to tell, not luge's end.
+  if argv[1] ~= "lua" then
+    require("syscall").sigaction("pipe", "ignore")
+    require("syscall").sigaction("xfsz", "ignore")
+  end
   if argv[1] ~= "lua" and argv[1] ~= "run" then watch_output() end
   local ok, code = xpcall(dispatch, internal_error, argv)
   if not ok then return M.complain(code) end
