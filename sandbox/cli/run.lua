@@ -126,7 +126,7 @@ function M.prepare(spec, plan, host, options, how)
     firewall = plan.firewall,
     name = name, user = plan.user, user_is_known = plan.user_is_known, state = directory, ranges = ranges,
     argv = request.argv(spec), keep = how.keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
-    report = options.report ~= nil, log = log or nil,
+    report = options.report ~= nil, log = log or nil, replaces = options.replace,
     events = event_writer(how.status, name), status = how.status }
 end
 
@@ -161,7 +161,9 @@ function M.perform(run, before_words)
     for _, line in ipairs(run.egress.held) do io.stderr:write(line, "\n") end
   end
   for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
-  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
+  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do
+    cli.complain("keep: " .. text:gsub("[\n\t]", "?")) -- a name may hold anything, and is no line of its own
+  end
   for _, text in ipairs(outcome.left) do cli.complain("not taken away: " .. text, "luge gc takes it away") end
   for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
   if run.report_path then require("sandbox.container.report").write(run, outcome) end

@@ -16,6 +16,8 @@ local function refused(err)
   if err.NOENT then return "this kernel lacks that file, or somebody removed the cgroup (luge doctor)" end
 end
 
+local LOST_RACE = "--replace had made it free, and another luge was faster: try again, or choose another --name"
+
 -- The way out, by the step's function and the error.
 local hints = {
   clone3 = function(_, err)
@@ -38,12 +40,16 @@ local hints = {
       return "this file system cannot be idmapped: write id_map = false in the bind to see its owners as they are"
     end
   end,
-  take_lock = function(step)
+  take_lock = function(step, err, run)
+    if not err.BUSY then return end
     if step.why:find "^network" then return "another container of this machine has that address: take another" end
+    if run.replaces then return LOST_RACE end
     return "choose another --name, stop it (luge stop), or say --replace"
   end,
-  ensure_free = function(_, err)
-    if err.EXIST then return "choose another --name, take it away (luge rm), or say --replace" end
+  ensure_free = function(_, err, run)
+    if not err.EXIST then return end
+    if run.replaces then return LOST_RACE end
+    return "choose another --name, take it away (luge rm), or say --replace"
   end,
   open_log = function(_, err)
     if err.BUSY then return "a container of another state directory has this name: choose another --name" end
@@ -291,7 +297,7 @@ local function setup_lines(run, outcome)
   if outcome.reason == "not_executable" then message = what .. ": " .. error_text(outcome.err) end
   local lines = { ("luge: %s: %s: %s"):format(place(run, step.why), subject(run, step), message) }
   local hint = what and reason_hint(run, outcome)
-  if not hint and rawget(outcome.err, "errno") and hints[step.op] then hint = hints[step.op](step, outcome.err) end
+  if not hint and rawget(outcome.err, "errno") and hints[step.op] then hint = hints[step.op](step, outcome.err, run) end
   if not hint and rawget(outcome.err, "errno") and outcome.err.MFILE then
     hint = "luge itself may open too few files: raise ulimit -n"
   end
