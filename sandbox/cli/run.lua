@@ -49,9 +49,12 @@ local function event_writer(fd, name)
   end
 end
 
-local function no_command()
+-- A name is never looked up in the current directory, which may be what was meant.
+local function no_command(word, host)
+  local beside = not word:find "[/:]" and word .. ".lua"
   return cli.complain("the profile has no command, and no words were given",
-    "luge run PROFILE -- COMMAND, or command = { … } in the profile")
+    beside and S.stat(host.cwd .. "/" .. beside) and ("for the file here write ./%s"):format(beside)
+      or "luge run PROFILE -- COMMAND, or command = { … } in the profile")
 end
 
 -- On a terminal of its own a program finds the terminal's name, also where luge has none to pass on.
@@ -140,7 +143,7 @@ local function from_words(options, words)
   local spec, host = request.load(word, options, words, nil, true)
   if not spec then return nil, host end
   if spec.type == "group" then return nil, nil, { group = spec, host = host, keep = keep, status = status } end
-  if #request.argv(spec) == 0 then return nil, no_command() end
+  if #request.argv(spec) == 0 then return nil, no_command(word, host) end
   local plan, code = request.plan(spec, host, options)
   if not plan then return nil, code end
   local run

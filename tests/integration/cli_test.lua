@@ -39,6 +39,13 @@ t.test("a profile that lies here", function()
   t.equal(luge({ "run", "./ci2.lua", "/guest", "exit", "4" }, { cwd = dir }).code, 4)
 end)
 
+t.test("a profile that lies here, and one of that name is found elsewhere", function()
+  local dir = t.dir()
+  t.write(dir .. "/default.lua", box.text())
+  wrong({ "run", "default", cwd = dir }, "the profile has no command", "for the file here write ./default.lua")
+  wrong({ "run", "default" }, "luge run PROFILE -- COMMAND")
+end)
+
 t.test("a slip in a profile's name", function()
   wrong({ "run", "defualt" }, "no profile 'defualt' (did you mean 'default'?)")
 end)
