@@ -226,7 +226,7 @@ local function reason_hint(run, outcome)
 end
 
 -- An error of luge's own has all it says in its text.
-local OWN_WORDS = { getenv = true, read_script = true, run_script = true, ["nl.helper"] = true }
+local OWN_WORDS = { getenv = true, read_script = true, run_script = true, lookup_user = true, ["nl.helper"] = true }
 
 local function error_text(err, op)
   if op == "ensure_free" and err.EXIST then return "a container that has ended has it still" end
@@ -270,6 +270,7 @@ local function subject(run, step)
     local link = step.op == "nl.address" and step.args[2] or step.args[1].into and step.args[1].name or "a veth"
     return tostring(link)
   end
+  if step.op == "lookup_user" then return tostring(step.args[2].name or step.args[2].uid) end
   if step.op == "take_lock" or step.op == "ensure_free" then return "the name '" .. run.name .. "'" end
   if IN_ROOT[step.op] and type(step.args[2]) == "string" and step.args[2] ~= "" then return "/" .. step.args[2] end
   for _, arg in ipairs(step.args) do
@@ -346,7 +347,7 @@ function endings.unhealthy(run)
 end
 
 function endings.seccomp(run)
-  return { ("luge: %s: the kernel ended the command for a system call of a foreign ABI"):format(place(run, "seccomp")),
+  return { ("luge: %s: SIGSYS ended the command: the kernel's for a system call of a foreign ABI, or somebody's"):format(place(run, "seccomp")),
     "      = 32-bit programs and x32 do not run under a filter; luge plan --seccomp shows what is allowed" }
 end
 

@@ -302,6 +302,13 @@ end)
 
 -- ---- refusals ----
 
+test("a user that nobody has in there", function()
+  d.start("det-u", SLEEP)
+  refused({ "-u", "nosuch", "det-u", "/guest", "exit", "0" }, 125, "user: nosuch: no user 'nosuch' in its /etc/passwd")
+  d.ok("rm", "-f", "-t", "0", "det-u")
+  d.nothing_left()
+end)
+
 test("a paused container says so", function()
   t.needs_root()
   d.start("det-f", SLEEP)

@@ -446,8 +446,8 @@ t.test("an ordinary user's logs are in XDG_STATE_HOME; a directory that is unfit
     t.equal(S.dir(place), {})
   end
   local place = home .. "/state/luge"
-  local function refused(word)
-    local r = start()
+  local function refused(word, env)
+    local r = start(env)
     t.equal({ r.code, r.stdout }, { 125, "" })
     t.matches(r.stderr, "profile%.lua:%d+: log: the directory of logs ")
     t.contains(r.stderr, word)
@@ -456,6 +456,7 @@ t.test("an ordinary user's logs are in XDG_STATE_HOME; a directory that is unfit
   end
   S.chmod(place, "0500")
   refused "Permission denied"
+  refused(place .. "/deep: Permission denied", { XDG_STATE_HOME = place .. "/deep" })
   S.chmod(place, "0777")
   refused "can be written by others"
   S.rmdir(place)

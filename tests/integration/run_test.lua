@@ -78,6 +78,10 @@ t.test("a command line that is too long for execve is refused", function()
   t.contains(r.stderr, "Argument list too long")
 end)
 
+t.test("a command that is too long for luge as well is told without luge's own places", function()
+  box.refused({ body = 'command = { "/guest", ("x"):rep(20 << 20) }' }, "luge: the start failed: the command and its environment are too long")
+end)
+
 t.test("entrypoint stays, words replace the command", function()
   local body = 'entrypoint = { "/guest", "print", "in" }, command = { "own", "words" }'
   t.equal(box.says { body = body }, "in\nown\nwords")
