@@ -108,6 +108,22 @@ d.test("kill sends the command its signal; stop has its grace", function()
   d.nothing_left()
 end)
 
+d.test("of several --replace at once, who comes too late is not told to say it", function()
+  local started = {}
+  for i = 1, 6 do
+    started[i] = t.start(d.words { "sleep", "1000", options = { "-d", "--replace", "--name", "det-o" } })
+  end
+  local won = 0
+  for _, process in ipairs(started) do
+    local r = process:wait()
+    if r.code == 0 then won = won + 1 end
+    t.lacks(r.stderr, "say --replace")
+  end
+  t.ok(won > 0, "none came through")
+  d.ok("rm", "-f", "-t", "0", "det-o")
+  d.nothing_left()
+end)
+
 d.test("a name is one container's, running or ended, until --replace", function()
   d.start("det-n", SLEEP)
   local luge = d.seen("det-n").luge
