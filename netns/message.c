@@ -227,6 +227,42 @@ static int m_tobytes(lua_State *L)
 	return 1;
 }
 
+/* ---- answers ---- */
+
+struct attributes {
+	const char *data;
+	size_t len, at;
+	struct nlattr head; /* of the one that was read last, and its bytes */
+	const char *bytes;
+	size_t size;
+};
+
+/* The attributes of the string at 1 after the header whose size is at 2. */
+static struct attributes check_attributes(lua_State *L)
+{
+	struct attributes a = {0};
+
+	a.data = luaL_checklstring(L, 1, &a.len);
+	a.at = lua_isnoneornil(L, 2) ? 0 : (size_t)bind_check_range(L, 2, 0, SKIP_MAX);
+	a.at = MNL_ALIGN(a.at);
+	return a;
+}
+
+/* Wrong lengths end them. */
+static bool next_attribute(struct attributes *a)
+{
+	if (a->at + sizeof(a->head) > a->len)
+		return false;
+	memcpy(&a->head, a->data + a->at, sizeof(a->head));
+	if (a->head.nla_len < sizeof(a->head) || a->head.nla_len > a->len - a->at)
+		return false;
+	a->bytes = a->data + a->at + sizeof(a->head);
+	a->size = a->head.nla_len - sizeof(a->head);
+	a->at += MNL_ALIGN(a->head.nla_len);
+	a->head.nla_type &= TYPE_MAX;
+	return true;
+}
+
 /*** nl.attributes(data [, skip]) -> list of {type=, data=}, and the data by type
  * The attributes in a reply's data after the family's header of skip bytes (0), or in another
  * attribute's. The second result is a table from type to bytes, of repeated ones the last. Bytes
@@ -234,30 +270,39 @@ static int m_tobytes(lua_State *L)
  */
 static int l_attributes(lua_State *L)
 {
-	size_t len;
-	const char *data = luaL_checklstring(L, 1, &len);
-	size_t at = lua_isnoneornil(L, 2) ? 0 : (size_t)bind_check_range(L, 2, 0, SKIP_MAX);
+	struct attributes a = check_attributes(L);
 	lua_Integer n = 0;
-	struct nlattr a;
 
 	lua_settop(L, 1);
 	lua_newtable(L);
 	lua_newtable(L);
-	for (at = MNL_ALIGN(at); at + sizeof(a) <= len; at += MNL_ALIGN(a.nla_len)) {
-		memcpy(&a, data + at, sizeof(a));
-		if (a.nla_len < sizeof(a) || a.nla_len > len - at)
-			break;
-		uint16_t type = a.nla_type & TYPE_MAX;
-
+	while (next_attribute(&a)) {
 		lua_createtable(L, 0, 2);
-		bind_set_int(L, "type", type);
-		lua_pushlstring(L, data + at + sizeof(a), a.nla_len - sizeof(a));
+		bind_set_int(L, "type", a.head.nla_type);
+		lua_pushlstring(L, a.bytes, a.size);
 		lua_pushvalue(L, -1);
-		lua_seti(L, 3, type);
+		lua_seti(L, 3, a.head.nla_type);
 		lua_setfield(L, -2, "data");
 		lua_seti(L, 2, ++n);
 	}
 	return 2;
+}
+
+/*** nl.attribute(data, skip, type) -> string, or nil
+ * The bytes of the first attribute of a type, as of nl.attributes, without looking at the others.
+ */
+static int l_attribute(lua_State *L)
+{
+	struct attributes a = check_attributes(L);
+	uint16_t type = (uint16_t)bind_check_range(L, 3, 0, TYPE_MAX);
+
+	while (next_attribute(&a))
+		if (a.head.nla_type == type) {
+			lua_pushlstring(L, a.bytes, a.size);
+			return 1;
+		}
+	lua_pushnil(L);
+	return 1;
 }
 
 static const luaL_Reg methods[] = {
@@ -270,6 +315,7 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg functions[] = {
 	{"message", l_message},
 	{"attributes", l_attributes},
+	{"attribute", l_attribute},
 	{NULL, NULL},
 };
 

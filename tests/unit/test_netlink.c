@@ -146,7 +146,11 @@ Test(netlink, attributes_that_lie_end_the_list)
 		 "assert(#nl.attributes('\\255\\255\\1\\0abcd') == 0 and "
 		 "#nl.attributes('\\8\\0\\1\\0abc') == 0)\n"
 		 "assert(#nl.attributes('\\5\\0\\1\\0a\\0\\0\\0\\4\\0\\2\\0') == 2)\n"
-		 "assert(#nl.attributes('\\5\\0\\1\\0a', 4000) == 0)\n");
+		 "assert(#nl.attributes('\\5\\0\\1\\0a', 4000) == 0)\n"
+		 "local two = 'head\\5\\0\\1\\0a\\0\\0\\0\\6\\0\\2\\128bc\\0\\0\\5\\0\\2\\0d\\0\\0\\0'\n"
+		 "assert(nl.attribute(two, 4, 1) == 'a' and nl.attribute(two, 4, 2) == 'bc')\n"
+		 "assert(nl.attribute(two, 4, 3) == nil and nl.attribute(two, 8, 1) == nil)\n"
+		 "assert(nl.attribute('\\9\\0\\1\\0abcd', 0, 1) == nil)\n");
 }
 
 /* A veth needs neither address nor name of its other end. */
