@@ -305,6 +305,108 @@ static int l_attribute(lua_State *L)
 	return 1;
 }
 
+/* ---- forms ---- */
+
+/* Adds form[i], or values[form[i]]. The form is at 4, values at 2; a buffer wants nothing else on top of the stack. */
+static void add_part(lua_State *L, luaL_Buffer *b, lua_Integer i, bool by_name)
+{
+	lua_rawgeti(L, 4, i);
+	if (by_name)
+		lua_gettable(L, 2);
+	if (lua_type(L, -1) != LUA_TSTRING)
+		luaL_error(L, "a form without its part %d", (int)i);
+	luaL_addvalue(b);
+}
+
+/* The number of the next set, as values.set; the one before is values.set_before. */
+static void count_set(lua_State *L)
+{
+	lua_getfield(L, 2, "sets");
+	uint32_t number = (uint32_t)lua_tointeger(L, -1) + 1;
+	uint32_t bytes = htobe32(number);
+
+	lua_pop(L, 1);
+	lua_pushinteger(L, number);
+	lua_setfield(L, 2, "sets");
+	lua_getfield(L, 2, "set");
+	lua_setfield(L, 2, "set_before");
+	lua_pushlstring(L, (const char *)&bytes, sizeof(bytes));
+	lua_setfield(L, 2, "set");
+}
+
+static bool form_has(lua_State *L, const char *field)
+{
+	lua_getfield(L, 4, field);
+	bool has = lua_toboolean(L, -1);
+
+	lua_pop(L, 1);
+	return has;
+}
+
+static size_t value_len(lua_State *L, const char *name)
+{
+	lua_getfield(L, 2, name);
+	size_t len = lua_rawlen(L, -1);
+
+	lua_pop(L, 1);
+	return len;
+}
+
+/* Adds the message of the form at 4. */
+static void add_form(lua_State *L, luaL_Buffer *b)
+{
+	lua_Integer parts = (lua_Integer)lua_rawlen(L, 4);
+	bool has_comment = form_has(L, "has_comment");
+
+	if (form_has(L, "is_set"))
+		count_set(L);
+	lua_rawgeti(L, 4, 1);
+	uint32_t size = (uint32_t)lua_tointeger(L, -1);
+
+	lua_pop(L, 1);
+	if (size) {
+		size += (uint32_t)(value_len(L, "table") +
+				   (has_comment ? value_len(L, "comment") : 0));
+		luaL_addlstring(b, (const char *)&size, sizeof(size));
+		add_part(L, b, 2, false);
+		lua_getfield(L, 2, "table");
+		luaL_addvalue(b);
+	}
+	add_part(L, b, 3, false);
+	for (lua_Integer i = 4; i <= parts; i++)
+		add_part(L, b, i, i % 2 == 0);
+	if (has_comment) {
+		lua_getfield(L, 2, "comment");
+		luaL_addvalue(b);
+	}
+}
+
+/*** nl.fill(forms, values) -> string
+ * Messages of nftables whose forms are known, one after the other, as socket:batch takes them; values: strings by name, the
+ * attribute `table` among them, that of the `comment`, and `sets`, how many sets have a number. A form is { size without table
+ * and comment, or false; the bytes between size and table, or false; bytes, name of a value, bytes… }, with is_set = true
+ * where a set is made, has_comment = true where the comment ends it. Source: netns/firewall_form.lua.
+ */
+static int l_fill(lua_State *L)
+{
+	luaL_Buffer b;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
+
+	lua_settop(L, 4);
+	luaL_buffinit(L, &b);
+	for (lua_Integer i = 1; i <= count; i++) {
+		if (lua_rawgeti(L, 1, i) != LUA_TTABLE)
+			return luaL_argerror(L, 1, "a list of forms expected");
+		lua_replace(L, 4);
+		add_form(L, &b);
+	}
+	luaL_pushresult(&b);
+	return 1;
+}
+
 static const luaL_Reg methods[] = {
 	{"u8", m_u8},		{"u16", m_u16},	  {"u32", m_u32},   {"u64", m_u64},
 	{"be16", m_be16},	{"be32", m_be32}, {"be64", m_be64}, {"string", m_string},
@@ -316,6 +418,7 @@ static const luaL_Reg functions[] = {
 	{"message", l_message},
 	{"attributes", l_attributes},
 	{"attribute", l_attribute},
+	{"fill", l_fill},
 	{NULL, NULL},
 };
 
