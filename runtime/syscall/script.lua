@@ -62,7 +62,11 @@ return function(S)
     if not options.contained then S.setsid() end
     local null = S.open("/dev/null", "rdonly, cloexec")
     if null then S.dup3(null, 0) else S.close(0) end
-    if not options.contained then S.dup3(2, 1) end
+    if options.output then
+      for number = 1, 2 do S.dup3(options.output, number) end
+    elseif not options.contained then
+      S.dup3(2, 1)
+    end
     assert(S.dup3(result, 3, "cloexec") or S.fcntl(3, "getfd"))
     S.close_range(4, 0xffffffff)
     if options.memory then assert(S.setrlimit("data", options.memory)) end
@@ -181,12 +185,12 @@ return function(S)
     return judge(script, options, words, how)
   end
 
-  --- S.run_script(script, { timeout =, facts =, contained =, memory =, signals = }) -> true
+  --- S.run_script(script, { timeout =, facts =, contained =, memory =, signals =, output = }) -> true
   -- Runs a script of S.read_script in a process and a Lua state of its own: `container`, also its argument, is a copy of
   -- facts; `require` finds what luge holds. No descriptor of luge's but the standard ones: stdin is empty, stdout is luge's
   -- stderr. An error, or timeout seconds, end it: CANCELED or TIMEDOUT, and err.text says at which line. contained: in a pid
   -- namespace of its own, without luge's environment, its stdout as it is. memory: bytes of data. signals: a signalfd,
-  -- whose HUP, INT, QUIT and TERM end it too.
+  -- whose HUP, INT, QUIT and TERM end it too. output: the descriptor that is its stdout and stderr.
   function S.run_script(script, options)
     if options.contained then return run_contained(script, options) end
     local running, err, number = S.start_script(script, options)

@@ -4,14 +4,13 @@
 local S = require "syscall"
 local cli = require "sandbox.cli"
 local containers = require "sandbox.cli.containers"
-local json = require "luge.json"
 local list = require "sandbox.container.list"
 local lines = require "sandbox.container.log_lines"
+local logs_out = require "sandbox.cli.logs_out"
 
 local M = {}
 
 local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
-local STREAMS = { ["1"] = "stdout", ["2"] = "stderr", ["!"] = "luge" }
 
 -- ---- what is asked ----
 
@@ -32,23 +31,47 @@ local function number_of(text)
   cli.complain(("-n %s: a number of lines expected"):format(text), "as -n 20")
 end
 
--- The one container that is meant, with a log; nil and the exit code after the message was printed.
-local function container_of(directory, names)
+-- Why a container has no log that could be shown, and the way out; nothing where it has one.
+local function lack_of(container)
+  if container.state == "unknown" then
+    return containers.says(container), container.message
+  elseif not container.detached then
+    return ("container '%s' has no log: it runs in the foreground"):format(container.name),
+      "its output is where its luge's own goes; run -d writes a log"
+  elseif not container.log then
+    return ("container '%s' has no log: log = false"):format(container.name), "leave log out of its profile"
+  elseif container.log == "journald" then
+    return ("the log of container '%s' is in the journal"):format(container.name), "journalctl LUGE_CONTAINER=" .. container.name
+  end
+end
+
+-- The one container that is meant, with a log, in a list; nil and the exit code after the message was printed.
+local function one_of(directory, names)
   if #names > 1 then return nil, cli.complain("one container at a time", "luge logs " .. names[1]) end
   local found, code = containers.named(directory, {}, names, STATES)
   if not found then return nil, code end
-  local container = found[1]
-  if container.state == "unknown" then return nil, cli.complain(containers.says(container), container.message) end
-  if not container.detached then
-    return nil, cli.complain(("container '%s' has no log: it runs in the foreground"):format(container.name),
-      "its output is where its luge's own goes; run -d writes a log")
-  elseif not container.log then
-    return nil, cli.complain(("container '%s' has no log: log = false"):format(container.name), "leave log out of its profile")
-  elseif container.log == "journald" then
-    return nil, cli.complain(("the log of container '%s' is in the journal"):format(container.name),
-      "journalctl LUGE_CONTAINER=" .. container.name)
+  local words, hint = lack_of(found[1])
+  if words then return nil, cli.complain(words, hint) end
+  return found
+end
+
+-- The containers of a group that have a log: the others are told. nil and the exit code after the message was printed.
+local function group_of(directory, group, names)
+  if names[1] then return nil, cli.complain("--group, or a container's name", "luge logs --group " .. group) end
+  local found, there, known = {}, false, {}
+  for _, container in ipairs(list.all(directory)) do
+    if container.group then known[#known + 1] = container.group end
+    if container.group == group then
+      there = true
+      local words, hint = lack_of(container)
+      if words then cli.complain(words, hint) else found[#found + 1] = container end
+    end
   end
-  return container
+  if found[1] then return found end
+  if there then return nil, containers.FAILED end
+  local near = require("luge.cage").nearest(group, known)
+  return nil, cli.complain(("no container of a group '%s'"):format(group), near and ("did you mean %s?"):format(near)
+    or "luge ps -a --group lists those of all groups")
 end
 
 -- The pidfd of the luge that writes, nil when it is gone. The number may be another's since: it is not as long as the lock
@@ -60,118 +83,21 @@ local function writer_of(directory, container)
   return still and still.luge == container.luge and pidfd or nil
 end
 
--- ---- what is shown ----
-
-local Out = {}
-Out.__index = Out
-
-local FULL = 65536
-
--- Writes to a descriptor: all of it, unless its reader has gone or the disk is full.
-local function write_all(self, number, text)
-  while text ~= "" and not self.stopped do
-    local n, err = S.write(number, text)
-    if n then
-      text = text:sub(n + 1)
-    elseif err.AGAIN then -- somebody made our stdout nonblocking
-      S.poll { { fd = number, events = "out" } }
-    elseif not err.INTR then
-      self.stopped = true
-      local stream = number == 1 and "standard output: " or "standard error: "
-      if not err.PIPE then self.code = cli.complain(stream .. tostring(err)) end -- a closed pipe is no error
-    end
-  end
-end
-
-function Out:flush()
-  local text = table.concat(self.waiting)
-  self.waiting, self.size = {}, 0
-  write_all(self, self.number, text)
-end
-
---- Text for stdout or stderr, in their order.
-function Out:put(number, text)
-  if number ~= self.number or self.size >= FULL then self:flush() end
-  self.number, self.size = number, self.size + #text
-  self.waiting[#self.waiting + 1] = text
-end
-
---- Words of luge's own.
-function Out:complain(...)
-  self:flush()
-  cli.complain(...)
-end
-
-local function json_line(kind, time, text, whole)
-  local row = { time = lines.time(time), stream = STREAMS[kind] }
-  if utf8.len(text) then row.text = text else row.base64 = lines.base64(text) end
-  if not whole then row.partial = true end
-  return json.encode(row) .. "\n"
-end
-
--- Each is given a record's kind, time and the part of its data that is wanted.
-local shows = {}
-
-function shows.plain(out)
-  return function(kind, _, data) out:put(tonumber(kind), data) end
-end
-
-function shows.timestamps(out)
-  out.lines = lines.lines(function(kind, time, text, whole)
-    out:put(tonumber(kind), ("%s %s%s"):format(lines.time(time), text, whole and "\n" or ""))
-  end)
-  return function(...) out.lines:add(...) end
-end
-
-function shows.json(out)
-  out.lines = lines.lines(function(...) out:put(1, json_line(...)) end)
-  return function(...) out.lines:add(...) end
-end
-
-local function loss(out, record, wanted, options)
-  local count, why = record.data:match("^(%d+) (.*)$")
-  count = math.tointeger(tonumber(count)) or 0
-  out.told = out.told + count
-  if not wanted then return end
-  if options.json then
-    out:put(1, json.encode { time = lines.time(record.time), stream = STREAMS["!"], lost_bytes = count, text = why } .. "\n")
-  else
-    out:complain(("%d bytes of the output were lost here: %s"):format(count, why or "?"))
-  end
-end
-
--- Two halves of lines are no line.
-local function gap(out, record)
-  if out.lines then out.lines:finish() end
-  out:complain(("%d files of the log were gone before they could be shown"):format(record.count),
-    "a larger log.size, or more log.files, gives the reader more time")
-end
-
-local function new_out(options)
-  local out = setmetatable({ told = 0, code = 0, number = 1, waiting = {}, size = 0 }, Out)
-  out.show = shows[options.json and "json" or options.timestamps and "timestamps" or "plain"](out)
-  return out
-end
-
 -- ---- the command ----
 
--- What could not be shown, in words.
-local function confess(out, reader, container)
-  for _, text in ipairs(reader.damaged) do cli.complain(text) end
-  local lost = (container and container.log_lost_bytes or 0) - out.told
-  if lost > 0 then cli.complain(("%d bytes of the output were lost, and could not be noted where"):format(lost)) end
-  if container and container.state == "lost" then cli.complain("the log ends where the luge that wrote it was killed") end
-end
-
-local function show_all(out, reader, gate, options)
+local function show_all(out, source)
+  local reader, gate = source.reader, source.gate
+  source.told = 0
   repeat
     local ended = reader:ended()
     reader:look(ended)
     for record in reader.next, reader do
       if record.kind == "gap" then
-        gap(out, record)
+        if out.lines then out.lines:finish() end -- two halves of lines are no line
+        out:gap(record)
       elseif record.kind == "!" then
-        loss(out, record, record.time >= gate.since and gate.left == 0, options)
+        source.told = source.told + logs_out.lost(record)
+        if record.time >= gate.since and gate.left == 0 then out:loss(record) end
       else
         local data = gate:pass(record)
         if data ~= "" then out.show(record.kind, record.time, data) end
@@ -197,21 +123,39 @@ local function gate_of(reader, since, number)
   return lines.gate(since or nil, math.max(0, count - number))
 end
 
+-- What is to be read of each: { container =, reader =, gate = }; nil and the exit code after the message was printed.
+local function open_all(directory, found, options, since, number)
+  local sources = {}
+  for i, container in ipairs(found) do
+    local reader, err = require("sandbox.container.log_reader").open(container.log)
+    if not reader then return nil, cli.complain(("the log %s: %s"):format(container.log, tostring(err))) end
+    local writer = options.follow and writer_of(directory, container)
+    if writer then reader:follow(writer) end
+    sources[i] = { container = container, reader = reader, gate = gate_of(reader, since, number) }
+  end
+  return sources
+end
+
 function M.run(options, names)
   local since, number = since_of(options.since), number_of(options.lines)
   if since == nil or number == nil then return containers.FAILED end
   local directory = containers.directory()
   if not directory then return containers.FAILED end
-  local container, code = container_of(directory, names)
-  if not container then return code end
-  local reader, err = require("sandbox.container.log_reader").open(container.log)
-  if not reader then return cli.complain(("the log %s: %s"):format(container.log, tostring(err))) end
-  local writer = options.follow and writer_of(directory, container)
-  if writer then reader:follow(writer) end
-  local out = new_out(options)
-  show_all(out, reader, gate_of(reader, since, number), options)
-  -- What its record says now, for it may have ended meanwhile.
-  if not out.stopped then confess(out, reader, list.one(directory, container.name)) end
+  local found, sources, code
+  if options.group then
+    found, code = group_of(directory, options.group, names)
+  else
+    found, code = one_of(directory, names)
+  end
+  if found then sources, code = open_all(directory, found, options, since, number) end
+  if not sources then return code end
+  local out = logs_out.new(options)
+  if options.group then require("sandbox.cli.logs_group").show(out, sources) else show_all(out, sources[1]) end
+  for _, source in ipairs(out.stopped and {} or sources) do
+    -- What its record says now, for it may have ended meanwhile.
+    local known = list.one(directory, source.container.name)
+    logs_out.confess(source.reader, known, source.told, options.group and source.container.name or nil)
+  end
   return out.code
 end
 

@@ -184,7 +184,7 @@ function M.run(options, words)
   end
   if report then report.prepare(run, plan, options.report) end
   run.inherited = inherited
-  if options.detach then return require("sandbox.container.detach").run(run, M.perform, options) end
+  if options.detach then return require("sandbox.container.detach").run_alone(run, M.perform, options) end
   if run.terminal or not (S.isatty(0) or S.isatty(1) or S.isatty(2)) then return M.perform(run) end
   return require("sandbox.container.terminal").lent(M.perform, run)
 end

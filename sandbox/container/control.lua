@@ -94,7 +94,7 @@ end
 local operations = { wait = wait }
 
 function operations.describe(server, client)
-  if server.watch.pausing then return server:refuse(client, "it has ended, and is started again in a moment") end
+  if server.watch.absent then return server:refuse(client, "%s", server.watch.absent) end
   local facts, fds = require("sandbox.container.describe").facts(server.watch)
   if not facts then return server:refuse(client, "%s", tostring(fds)) end
   server:send(client, facts, fds)
@@ -119,7 +119,8 @@ function operations.kill(server, client, message)
   if signal == "STOP" and server.watch.run.spec.init then
     return server:refuse(client, "STOP reaches no process behind luge's PID 1: pause stops all of them")
   end
-  server.watch:signal(signal)
+  local words = server.watch:signal(signal)
+  if words then return server:refuse(client, "%s", words) end
   server:send(client, { ok = true })
 end
 
@@ -137,7 +138,7 @@ function operations.network(server, client, message)
   if wanted == nil or type(message.interface) ~= "string" then
     return server:refuse(client, "act: cut or join, and an interface expected")
   end
-  if server.watch.pausing or server.watch.gone then return server:refuse(client, "it has ended") end
+  if server.watch.absent or server.watch.gone then return server:refuse(client, "%s", server.watch.absent or "it has ended") end
   local ok, text = require("sandbox.container.network").set_cut(server.watch.run, message.interface, wanted)
   if not ok then return server:refuse(client, "%s", text) end
   server:send(client, { ok = true })
@@ -147,7 +148,7 @@ operations.pause, operations.resume = freeze(true), freeze(false)
 
 function operations.reload(server, client)
   local run = server.watch.run
-  if not run.firewall then return server:send(client, { ok = true, reloaded = false }) end
+  if not run.firewall or server.watch.absent then return server:send(client, { ok = true, reloaded = false }) end
   local known = require("sandbox.plan.steps").resolve(run.firewall, run.symbols)
   local called, done, err = pcall(require("netns").firewall, known)
   if not called or not done then return server:refuse(client, "%s", tostring(not called and done or err)) end

@@ -70,7 +70,7 @@ end
 
 -- The container is there, and PID 1 about to be sealed.
 local function created(run)
-  local own, watch = run.detached, run.watch
+  local own = run.detached
   if own.record then
     note(run, "running")
     return note_in_lock(run) -- which has forgotten all of the last run
@@ -80,11 +80,17 @@ local function created(run)
   if ok then ok, err = note_in_lock(run) end
   if not ok then
     own.record = nil
-    watch.setup = { failed = true, index = 0, err = { text = ("the record %s.json: %s"):format(run.name, tostring(err)) } }
-    S.pidfd_send_signal(watch.process.pidfd, "kill")
+    run.watch.setup = { failed = true, index = 0, err = { text = ("the record %s.json: %s"):format(run.name, tostring(err)) } }
+    S.pidfd_send_signal(run.watch.process.pidfd, "kill")
   end
-  watch:listen(own.caller, function()
-    S.epoll_ctl(watch.poll, "del", own.caller)
+end
+
+-- The caller is gone: what it waits for is given up.
+local function attend(run, watch)
+  local caller = run.detached.caller
+  if not caller then return end
+  watch:listen(caller, function()
+    S.epoll_ctl(watch.poll, "del", caller)
     if not watch.started then watch:stop("stopped") end
   end)
 end
@@ -127,6 +133,7 @@ local function follow(run)
     if event.event == "restarting" then note(run, "restarting") end
     tell(event)
   end
+  run.attend = function(watch) attend(run, watch) end
   run.changed = function(state)
     local own = run.detached
     own.record.state = state
@@ -168,7 +175,11 @@ local function background(run, perform)
   follow(run)
   local ok, code = xpcall(function()
     own.stderr = leave_caller(run)
-    return perform(run, function() if own.stderr then S.dup3(own.stderr, 2) end end)
+    return perform(run, function()
+      if not own.stderr then return end
+      S.dup3(own.stderr, 2)
+      if run.hook_output then io.stderr:write(run.hook_output:tail()) end
+    end)
   end, function(raised) return must.words(raised) or "internal error: " .. debug.traceback(tostring(raised), 2) end)
   if not ok then
     if own.stderr then S.dup3(own.stderr, 2) end
@@ -191,6 +202,40 @@ local function report(name, message)
     "luge gc takes away what it left")
 end
 
+-- The signals that end a start, but for those that somebody had ignored: blocked, and a descriptor of them. The background
+-- blocks the same ones, by itself.
+local function block_ends()
+  local names = {}
+  for _, name in ipairs { "hup", "int", "quit", "term" } do
+    if S.sigaction(name) ~= "ignore" then names[#names + 1] = name end
+  end
+  local wanted = table.concat(names, ", ")
+  if not S.sigprocmask("block", wanted) then return nil end
+  return S.signalfd(wanted, "nonblock")
+end
+
+--- Runs a container in the background as M.run does; a signal that ends this luge ends the start. Returns the exit code.
+function M.run_alone(run, perform, options)
+  local signals, err = block_ends()
+  if not signals then return require("sandbox.cli").complain("run -d: " .. tostring(err)) end
+  run.others = { signals }
+  local asked
+  local code = M.run(run, perform, options, function(answer)
+    while true do
+      local ready = S.poll { { fd = signals, events = "in" }, { fd = answer, events = "in" } } or {}
+      local info = S.signalfd_read(signals)
+      if info then
+        asked = asked or info.name:upper()
+        return true
+      end
+      if #ready > 0 then return false end
+    end
+  end)
+  if not asked then return code end
+  if code == 0 then require("sandbox.container.life").stop_and_remove(run.state, run.name) end -- it was up just before
+  return 128 + S.c.SIG[asked]
+end
+
 --- Runs a container in the background; perform(run, before_words) runs it to its end, calls before_words before it says
 -- something, and returns the exit code. run.others: descriptors of the caller's that the background must not hold.
 -- is_interrupted(fd), of a caller that has blocked its signals: waits until `fd` can be read; true for a signal, which ends
@@ -208,8 +253,14 @@ function M.run(run, perform, options, is_interrupted)
     background(run, perform)
   end
   there:close()
-  while is_interrupted and is_interrupted(here) do S.kill(pid, "term") end
-  return report(run.name, S.recv(here, 64))
+  local interrupted = false
+  while is_interrupted(here) do
+    S.kill(pid, "term")
+    interrupted = true
+  end
+  local message = S.recv(here, 64)
+  if interrupted and message == "started" then return 0 end -- it is not announced: nobody wants it any more
+  return report(run.name, message)
 end
 
 return M

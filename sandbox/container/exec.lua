@@ -227,7 +227,7 @@ function Watch:interrupt()
   if self.interrupts == 1 or not self.command then
     if not (self.run.terminal and self.run.terminal:interrupt()) then self:signal("int") end
   elseif self.interrupts == 2 then
-    self:signal(monitor.signal_number(stop.signal))
+    self:signal(require("sandbox.container.ending").signal_number(stop.signal))
     self.deadline = S.clock_gettime("monotonic") + stop.grace
   else
     self:signal("kill")

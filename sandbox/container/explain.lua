@@ -344,10 +344,19 @@ function endings.seccomp(run)
     "      = 32-bit programs and x32 do not run under a filter; luge plan --seccomp shows what is allowed" }
 end
 
+--- What somebody's stop ended: { step = of the hook, or none, err = as of monitor.stopped_error }, in words.
+function M.cut_words(run, cut)
+  if not cut.step then return cut.err.text .. " before its command ran" end
+  local hook = cut.step.why:match("[^.]*$")
+  return ("%s while its %s hook ran (%s)"):format(cut.err.text, hook, profile.origin(run.spec, cut.step.why))
+end
+
 --- How a container ended, where that needs words: also outcome.message.
 function M.message(run, outcome)
   local lines
-  if outcome.failed then
+  if outcome.cut then
+    lines = { "luge: " .. M.cut_words(run, outcome.cut) }
+  elseif outcome.failed then
     lines = setup_lines(run, outcome)
   elseif endings[outcome.reason_name] then
     lines = endings[outcome.reason_name](run)

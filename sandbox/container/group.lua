@@ -119,7 +119,7 @@ local function own_descriptors(self, own, readers)
     if one.luge then table.move({ one.luge.channel, one.luge.pidfd }, 1, 2, #list + 1, list) end
     if one ~= own then list[#list + 1] = one.report end
   end
-  return table.move({ self.signals, self.poll }, 1, 2, #list + 1, list)
+  return table.move({ self.signals, self.poll, self.job_signals }, 1, 3, #list + 1, list)
 end
 
 local function start(self, one)
@@ -249,6 +249,23 @@ end
 
 local ENDING = { int = true, term = true, hup = true, quit = true }
 
+local function halt_all(self, wanted)
+  for _, one in pairs(self.members) do
+    if one.luge then member.halt(one.luge, wanted) end
+  end
+end
+
+-- Ctrl-Z: all stand still, and this luge stops as by default, until somebody has it go on. Where no shell could, for nobody is
+-- in charge of this process group, the kernel stops nothing.
+local function halt(self)
+  S.signalfd_read(self.job_signals)
+  halt_all(self, true)
+  S.kill(S.getpid(), "tstp")
+  S.sigprocmask("unblock", "tstp") -- here
+  S.sigprocmask("block", "tstp")
+  halt_all(self, false)
+end
+
 -- The first Ctrl-C stops all in order, the second kills, and each one more ends what is waited for then.
 function Group:signal_arrived()
   local info = S.signalfd_read(self.signals)
@@ -327,6 +344,11 @@ function M.run(group, runs, perform, report)
   S.sigaction("pipe", "ignore")
   self.mux = require("sandbox.container.prefix").new(self)
   self:listen(self.signals, self.signal_arrived)
+  if S.sigaction "tstp" ~= "ignore" then
+    S.sigprocmask("block", "tstp")
+    self.job_signals = S.signalfd("tstp", "nonblock")
+    self:listen(self.job_signals, halt)
+  end
   collectgarbage "restart"
   while true do
     if not self.stopping then advance(self) end

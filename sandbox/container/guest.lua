@@ -146,7 +146,9 @@ local function take_steps(run, channel, symbols, complete)
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
       if step.waits then complete() end
+      if step.op == "run_script" then S.send(channel, "hook " .. index, "nosignal") end
       local ok, err = Steps.run(S, step, symbols)
+      if step.op == "run_script" then S.send(channel, "hook ", "nosignal") end
       if ok == nil and not Steps.accepts(step, err) then M.fail(channel, index, err) end
       if step.save == "$user" then add_user(run, symbols, symbols.user) end
     end

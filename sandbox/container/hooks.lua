@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- sandbox.container.hooks: the scripts that run while a container does and after it.
 --
--- prepare and guest are steps like others. Those of `started` run beside the monitor's loop, which waits for nobody; the
--- start is over when the last of them is. Those of `stopped` are the last thing before what the host steps made is undone,
--- and what goes wrong in one of them is told, and changes nothing.
+-- guest is a step like others; prepare, too, but beside it luge answers (sandbox.container.hook_loop). Those of `started` run
+-- beside the monitor's loop, which waits for nobody; the start is over when the last of them is. Those of `stopped` are the
+-- last thing before what the host steps made is undone, and what goes wrong in one of them is told, and changes nothing.
 
 local S = require "syscall"
 local Steps = require "sandbox.plan.steps"
@@ -18,12 +18,25 @@ local function steps_of(run, place)
   return list
 end
 
-local function note(run, index, ok, err)
-  local step = run.steps[index]
+local function keep(run, index, ok, err)
   run.hooks_ended = run.hooks_ended or {}
   run.hooks_ended[index] = { ok = ok == true, text = not ok and rawget(err, "text") or nil }
+end
+
+local function note(run, index, ok, err)
+  local step = run.steps[index]
+  keep(run, index, ok, err)
   run.events { event = "hook", hook = step.why:match("[^.]*$"), script = run.symbols[step.args[1]:sub(2)].path, ok = ok == true,
     message = not ok and (rawget(err, "text") or tostring(err)) or nil }
+end
+
+-- ---- prepare ----
+
+--- Takes a step of `prepare`.
+function M.prepare(run, index, symbols)
+  local ok, err = require "sandbox.container.hook_loop"(run, run.steps[index], symbols)
+  keep(run, index, ok, err)
+  return ok, err
 end
 
 -- ---- started ----
@@ -36,10 +49,16 @@ local function failed(watch, index, err)
   watch:stop("stopped")
 end
 
-local function over(watch, list, n, done)
+local function close(watch)
   watch:forget(watch.hook.pidfd)
   local ok, err = S.end_script(watch.hook)
   watch.hook = nil
+  if watch.run.hook_output then watch.run.hook_output:read() end
+  return ok, err
+end
+
+local function over(watch, list, n, done)
+  local ok, err = close(watch)
   note(watch.run, list[n], ok, err)
   if not ok then return failed(watch, list[n], err) end
   next_script(watch, list, n + 1, done)
@@ -53,7 +72,7 @@ function next_script(watch, list, n, done)
     note(watch.run, list[n], nil, err)
     return failed(watch, list[n], err)
   end
-  watch.hook = running
+  watch.hook, watch.hook_index = running, list[n]
   watch:listen(running.pidfd, function() over(watch, list, n, done) end)
 end
 
@@ -62,11 +81,20 @@ function M.started(watch, done)
   next_script(watch, steps_of(watch.run, "started"), 1, done)
 end
 
+--- Somebody ends the container, by a signal of that number, and so the script that runs.
+function M.cut(watch, number)
+  local index, err = watch.hook_index, require("sandbox.container.ending").stopped_error(number)
+  close(watch)
+  note(watch.run, index, nil, err)
+  watch.hook_cut = { step = watch.run.steps[index], err = err }
+end
+
+local SIGINT, SIGTERM = 2, 15
+
 --- The container has ended, and its start may not be over. Of one that somebody ended nobody waits for that.
 function M.finish(watch)
-  while watch.hook and not (watch.given_up or watch.asked or watch.stopping) do watch:round() end
-  if watch.hook then S.end_script(watch.hook) end
-  watch.hook = nil
+  while watch.hook and not (watch.given_up or watch.asked or watch.stopping or watch.final) do watch:round() end
+  if watch.hook then M.cut(watch, watch.interrupts and SIGINT or SIGTERM) end
 end
 
 -- ---- stopped ----
@@ -87,8 +115,19 @@ function M.stopped(run, symbols, outcome)
   if #list == 0 then return end
   tell_outcome(symbols, outcome)
   outcome.hooks = {}
+  local cut
   for _, index in ipairs(list) do
-    local ok, err = Steps.run(S, run.steps[index], symbols)
+    local ok, err
+    if cut then
+      ok, err = nil, { text = "not run: " .. cut }
+    else
+      ok, err = require "sandbox.container.hook_loop"(run, run.steps[index], symbols)
+    end
+    if not ok and rawget(err, "stopped_by") then
+      if run.watch then run.watch.final = true end
+      err.text = require("sandbox.container.explain").cut_words(run, { step = run.steps[index], err = err })
+      cut = err.text
+    end
     note(run, index, ok, err)
     if not ok then
       local words = rawget(err, "text") or tostring(err)

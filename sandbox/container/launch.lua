@@ -7,6 +7,7 @@
 local S = require "syscall"
 local guest = require "sandbox.container.guest"
 local Steps = require "sandbox.plan.steps"
+local ending = require "sandbox.container.ending"
 local embedded = require "luge.embedded"
 local furnish = require "sandbox.container.furnish"
 local must = require "sandbox.must"
@@ -37,11 +38,16 @@ end
 
 -- Takes the steps of one place; returns nil, index, err at the first that fails. `release` is called after the step
 -- that says so.
-local function take(steps, place, symbols, undo, release)
-  for index, step in ipairs(steps) do
+local function take(run, place, symbols, undo, release)
+  for index, step in ipairs(run.steps) do
     if step.where == place then
       if step.undo then undo[#undo + 1] = step end
-      local ok, err = Steps.run(S, step, symbols)
+      local ok, err
+      if step.op == "run_script" then
+        ok, err = require("sandbox.container.hooks").prepare(run, index, symbols)
+      else
+        ok, err = Steps.run(S, step, symbols)
+      end
       if ok == nil and not Steps.accepts(step, err) then
         -- A step that failed has nothing to undo: what is there belongs to somebody else.
         if step.undo then undo[#undo] = nil end
@@ -136,27 +142,34 @@ local function child(run, c, symbols, names)
 end
 
 local function setup_failure(index, err, steps)
-  return { failed = true, index = index, err = err, step = steps[index] }
+  return ending.judge_failure { failed = true, index = index, err = err, step = steps[index] }
+end
+
+--- Opens the log of a run that has one; nil and the failure.
+function M.open_log(run)
+  if run.log.writer then return true end -- a container that is started again goes on with its log
+  local log = require(run.log.place and "sandbox.container.log" or "sandbox.container.log_journal")
+  local writer, err = log.open(run.log)
+  run.log.writer = writer
+  if writer then return true end
+  return nil, { failed = true, index = 0, err = err, step = { op = "open_log", why = "log",
+    args = { run.log.place and ("%s/%s.log"):format(run.log.place, run.name) or "journald" } } }
 end
 
 -- The pipes or the terminal that stand for stdout and stderr, and where they lead, of a run that has them; nil and the
 -- failure.
 local function open_output(run, symbols)
-  local err
-  if run.log and not run.log.writer then -- a container that is started again goes on with its log
-    local log = require(run.log.place and "sandbox.container.log" or "sandbox.container.log_journal")
-    run.log.writer, err = log.open(run.log)
-    if not run.log.writer then
-      return nil, { failed = true, index = 0, err = err, step = { op = "open_log", why = "log",
-        args = { run.log.place and ("%s/%s.log"):format(run.log.place, run.name) or "journald" } } }
-    end
+  local ok, err
+  if run.log then
+    ok, err = M.open_log(run)
+    if not ok then return nil, err end
   end
   if run.terminal then
     run.terminal, run.output = require("sandbox.container.terminal").open(run, symbols, run.log and run.log.writer)
     return run.output
   end
   run.output, err = require("sandbox.container.output").open(run.spec.limits.output, run.log and run.log.writer, symbols)
-  return run.output, setup_failure(0, err, run.steps)
+  return run.output, not run.output and setup_failure(0, err, run.steps) or nil
 end
 
 -- Kills the container of a start, or of a watch, that failed; nothing where there is none.
@@ -181,7 +194,7 @@ end
 
 local function start(run, symbols, undo)
   local steps = run.steps
-  local ok, index, err = take(steps, "host", symbols, undo)
+  local ok, index, err = take(run, "host", symbols, undo)
   run.hooked = run.spec.hooks and run.spec.hooks.stopped and came_to_hooks(steps, not ok and index or nil)
   if not ok then return nil, setup_failure(index, err, steps) end
   run.stage, err = M.stage_file()
@@ -219,7 +232,7 @@ local function start(run, symbols, undo)
   run.process = process
   local function release() tell(S.send(c.here, "maps")) end
   if not lets_go(steps) then release() end
-  ok, index, err = take(steps, "attach", symbols, undo, release)
+  ok, index, err = take(run, "attach", symbols, undo, release)
   if run.output then run.output:release() end
   if ok then
     tell(send_descriptors(c.here, names, symbols))
@@ -259,10 +272,18 @@ local function close(run, outcome)
   if run.detached then require("sandbox.container.detach").ended(run, outcome) end
 end
 
+-- What its scripts print goes to its log.
+local function open_hook_output(run)
+  if not (run.detached and run.spec.hooks.timeout) then return end
+  run.hook_output = run.hook_output or must("a pipe from the hooks", require("sandbox.container.hook_output").open(run))
+  return run.hook_output.writer
+end
+
 --- What a run knows before its first step.
 function M.symbols_of(run)
   local symbols = { name = run.name, hostname = run.spec.hostname == "$name" and run.name or run.spec.hostname,
-    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid(), signals = run.signals }
+    state = run.state, ranges = run.ranges, keep = run.keep, caller = run.detached and S.getppid(), signals = run.signals,
+    ["hooks.output"] = open_hook_output(run) }
   for name, value in pairs(run.constants) do symbols[name] = value end
   return symbols
 end

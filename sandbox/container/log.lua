@@ -8,9 +8,9 @@
 --   luge-log 1 NUMBER NAME STATE-DIRECTORY
 --   KIND TIME LENGTH          then LENGTH bytes and a newline, again and again
 --
--- KIND is 1 for stdout, 2 for stderr, and ! for a loss, whose bytes are "COUNT WHY". TIME is in nanoseconds of the epoch.
--- A record is what one read(2) gave, at most RECORD_MAX bytes: a line may lie in several, several lines in one. Files
--- are only added to, so that a crash spoils no more than the last record.
+-- KIND is 1 for stdout, 2 for stderr, h for what hooks print, and ! for a loss, whose bytes are "COUNT WHY". TIME is in
+-- nanoseconds of the epoch. A record is what one read(2) gave, at most RECORD_MAX bytes: a line may lie in several, several
+-- lines in one. Files are only added to, so that a crash spoils no more than the last record.
 --
 -- Nothing here waits, and nothing ends the container: what cannot be written is dropped and counted; the count is a
 -- record as soon as there is room, and in the container's record (sandbox.container.record) at the end.
@@ -86,7 +86,7 @@ function Log:tell()
   return ok, err
 end
 
---- Writes what came from a stream, 1 or 2, or counts it as lost.
+--- Writes what came from a stream, 1, 2 or "h", or counts it as lost.
 function Log:append(stream, data)
   for from = 1, #data, M.RECORD_MAX do
     local part = #data <= M.RECORD_MAX and data or data:sub(from, from + M.RECORD_MAX - 1)

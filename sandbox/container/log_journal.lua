@@ -17,8 +17,8 @@ M.LINE_MAX = 1 << 20
 -- What is larger goes as a sealed file: a datagram has to fit into the socket's buffer (net.core.wmem_default, 208 KiB).
 local DATAGRAM_MAX = 98304
 
-local PRIORITY = { "6", "3", warning = "4" }
-local STREAM = { "stdout", "stderr", warning = "luge" }
+local PRIORITY = { "6", "3", h = "6", warning = "4" }
+local STREAM = { "stdout", "stderr", h = "hook", warning = "luge" }
 
 local Journal = {}
 Journal.__index = Journal
@@ -67,7 +67,7 @@ function Journal:entry(stream, line)
   end
 end
 
---- Sends the lines that came from a stream, 1 or 2; the beginning of one waits for its end.
+--- Sends the lines that came from a stream, 1, 2 or "h"; the beginning of one waits for its end.
 function Journal:append(stream, data)
   local rest = self.rest[stream] .. data
   local from = 1
@@ -83,7 +83,7 @@ function Journal:append(stream, data)
 end
 
 function Journal:finish()
-  for stream, rest in ipairs(self.rest) do
+  for stream, rest in pairs(self.rest) do
     if rest ~= "" then self:entry(stream, rest) end
     self.rest[stream] = ""
   end
@@ -102,7 +102,7 @@ function M.open(how)
   local socket, err = S.socket("unix", "dgram")
   if not socket then return nil, err end
   return setmetatable({ socket = socket, address = { family = "unix", path = M.SOCKET }, name = how.name, path = "journald",
-    rest = { "", "" }, written = 0, lost = 0, untold = 0 }, Journal)
+    rest = { "", "", h = "" }, written = 0, lost = 0, untold = 0 }, Journal)
 end
 
 return M

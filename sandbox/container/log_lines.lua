@@ -6,6 +6,9 @@
 
 local M = {}
 
+--- The streams of a log: the container's two, and what hooks print.
+M.STREAMS = { ["1"] = "stdout", ["2"] = "stderr", h = "hook" }
+
 -- ---- which ----
 
 local Gate = {}
@@ -40,7 +43,7 @@ end
 function M.count(next_record, since)
   local gate = M.gate(since, math.maxinteger)
   for record in next_record do
-    if record.kind == "1" or record.kind == "2" then gate:pass(record) end
+    if M.STREAMS[record.kind] then gate:pass(record) end
   end
   return math.maxinteger - gate.left
 end
@@ -56,7 +59,7 @@ Lines.__index = Lines
 --- Puts lines together and gives each to emit(stream, time, text, whole): without its newline; whole = false for one that
 -- has none.
 function M.lines(emit)
-  return setmetatable({ emit = emit, parts = { ["1"] = {}, ["2"] = {} } }, Lines)
+  return setmetatable({ emit = emit, parts = { ["1"] = {}, ["2"] = {}, h = {} } }, Lines)
 end
 
 local function flush(self, stream, parts, whole)
@@ -88,7 +91,7 @@ end
 
 --- What follows does not go on with what has come: gives what has no newline.
 function Lines:finish()
-  for _, stream in ipairs { "1", "2" } do
+  for _, stream in ipairs { "1", "2", "h" } do
     if self.parts[stream].time then flush(self, stream, self.parts[stream], false) end
   end
 end

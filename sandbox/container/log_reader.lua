@@ -73,7 +73,7 @@ end
 -- The next record of one file; nil and "end", or nil and "torn" where a record is not whole: not yet, or never.
 local function next_record(file)
   while true do
-    local kind, time, length, from = file.text:match("^([12!]) (%d+) (%d+)\n()", file.pos)
+    local kind, time, length, from = file.text:match("^([12h!]) (%d+) (%d+)\n()", file.pos)
     length = tonumber(length)
     if from and length <= log.RECORD_MAX then
       local stop = from + length
@@ -106,7 +106,7 @@ local function leave(self, file, state)
   self.index = self.index + 1
 end
 
---- The next record, { kind = "1", "2" or "!", time = nanoseconds, data = }; nil at the end of what is there. Where files
+--- The next record, { kind = "1", "2", "h" or "!", time = nanoseconds, data = }; nil at the end of what is there. Where files
 -- are missing comes { kind = "gap", count = files }.
 function Reader:next()
   while true do
@@ -159,13 +159,21 @@ function Reader:ended()
   return not self.writer or #(S.poll({ { fd = self.writer, events = "in" } }, 0) or {}) > 0
 end
 
---- Waits until there may be more, or the writer is gone.
-function Reader:wait()
-  local list = { { fd = self.writer, events = "in" } }
-  if self.inotify then list[2] = { fd = self.inotify, events = "in" } end
-  S.poll(list, self.inotify and -1 or UNNOTIFIED)
-  if self.inotify then S.inotify_read(self.inotify) end
+--- Waits until there may be more for one of several that follow their writers, or one of these is gone.
+function M.wait(readers)
+  local list, notified = {}, true
+  for _, reader in ipairs(readers) do
+    list[#list + 1] = { fd = reader.writer, events = "in" }
+    if reader.inotify then list[#list + 1] = { fd = reader.inotify, events = "in" } else notified = false end
+  end
+  S.poll(list, notified and -1 or UNNOTIFIED)
+  for _, reader in ipairs(readers) do
+    if reader.inotify then S.inotify_read(reader.inotify) end
+  end
 end
+
+--- The same for one.
+function Reader:wait() M.wait { self } end
 
 --- Opens a log. The reader has damaged = words about what could not be read, missing = files that it never saw.
 ---@return table|nil reader

@@ -2,7 +2,7 @@
 -- sandbox.container.member: one container of a group in the foreground: a luge of its own, a child of the group's.
 --
 -- A socket is between the two. The member's luge tells what happens, as JSON, the events of --status-fd; the group's asks it
--- to stop: "stop SECONDS", the grace, or "stop" for the profile's. The socket's end says that the group's luge is gone: then
+-- to stop: "stop SECONDS", the grace, or "stop" for the profile's, or to halt as a job does, and to go on. The socket's end says that the group's luge is gone: then
 -- the container is killed, and its luge takes away all of it before it ends itself.
 
 local S = require "syscall"
@@ -20,6 +20,10 @@ local function obey(watch, channel)
   if not order or order == "" then
     watch:stop("stopped", 0)
     S.epoll_ctl(watch.poll, "del", channel)
+  elseif order == "halt" then
+    if watch.process then require("sandbox.container.halt").stop(watch) end
+  elseif order == "go" then
+    if watch.paused == "halted" then watch:thaw() end
   else
     watch:stop("stopped", tonumber(order:match("^stop (%S+)")))
   end
@@ -39,11 +43,9 @@ end
 
 local function follow(run, channel)
   local tell = run.events
+  -- Each start and each pause has a loop of its own.
+  function run.attend(watch) watch:listen(channel, function() obey(watch, channel) end) end
   run.events = function(event)
-    -- Each start and each pause has a loop of its own.
-    if event.event == "created" or event.event == "restarting" then
-      run.watch:listen(channel, function() obey(run.watch, channel) end)
-    end
     tell(event)
     S.send(channel, json.encode(event), "nosignal")
   end
@@ -102,6 +104,9 @@ end
 function M.stop(member, grace)
   S.send(member.channel, grace and ("stop %g"):format(grace) or "stop", "nosignal, dontwait")
 end
+
+--- Has it stand still, or go on.
+function M.halt(member, wanted) S.send(member.channel, wanted and "halt" or "go", "nosignal, dontwait") end
 
 --- Ends what its luge waits for beside the container, and hears nothing meanwhile: hooks, copies, a reader of its output.
 function M.hurry(member) S.pidfd_send_signal(member.pidfd, "term") end

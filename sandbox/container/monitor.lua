@@ -5,6 +5,7 @@
 -- luge's own signals and a timer. It says how the container ended and why.
 
 local S = require "syscall"
+local ending = require "sandbox.container.ending"
 local loop = require "sandbox.container.loop"
 local must = require "sandbox.must"
 local orders = require "sandbox.container.orders"
@@ -34,22 +35,36 @@ local function arm(self, seconds)
   must("the timer", S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) }))
 end
 
---- "RTMIN+3" counts from the first real-time signal that the C library leaves free.
-function M.signal_number(signal)
-  local above = signal:match("^RTMIN%+(%d+)$")
-  return above and 34 + tonumber(above) or signal
+-- Ends a start that is still in its guest steps, one of which is a script: nobody is there yet who could be asked to end.
+-- False where there is none, or the child has become the stage, which passes signals on.
+local function cut_start(self, signal, told)
+  if self.gone or not self.run.spec.hooks.guest then return false end
+  local channel = self.process.channels.here
+  while not self.is_stage and #(S.poll({ { fd = channel, events = "in" } }, 0) or {}) > 0 do self:channel_readable() end
+  if self.is_stage then return false end
+  local index = self.process.in_hook or 0
+  self.setup = self.setup or { failed = true, index = index, err = ending.stopped_error(ending.number_of(signal), told),
+    step = self.run.steps[index] }
+  self.final, self.cut = true, true
+  self:thaw()
+  self:send("kill")
+  return true
 end
 
 -- The polite signal first, KILL after the grace. Who asks again may shorten it.
 function Watch:stop(reason, grace)
+  if reason == "stopped" and (self.cut or cut_start(self, self.run.spec.stop.signal)) then return end
   self.reason = self.reason or reason
-  if reason == "stopped" then self.final = true end
+  if reason == "stopped" then
+    self.final = true
+    if self.hook then require("sandbox.container.hooks").cut(self, ending.number_of(self.run.spec.stop.signal)) end
+  end
   if self.gone then return end
   local ends = S.clock_gettime("monotonic") + (grace or self.run.spec.stop.grace)
   if self.stopping and self.stopping <= ends then return end
   if not self.stopping then
     self:thaw()
-    self:send(M.signal_number(self.run.spec.stop.signal))
+    self:send(ending.signal_number(self.run.spec.stop.signal))
     -- A stopped process handles no signal until it goes on.
     self:send("cont")
   end
@@ -59,13 +74,15 @@ end
 
 -- Who sends one of these wants no further run.
 local ENDS = { KILL = true, TERM = true, INT = true, QUIT = true }
+M.ENDS = ENDS
 
 --- Somebody's signal, by name. Paused, the container gets it when it goes on; KILL does not wait.
 function Watch:signal(name)
+  if ENDS[name] and (self.cut or cut_start(self, name)) then return end
   self.final = self.final or ENDS[name]
-  self.sent[S.c.SIG[name] or M.signal_number(name)] = true
+  self.sent[ending.number_of(name)] = true
   if name == "KILL" then self:thaw() end
-  self:send(M.signal_number(name))
+  self:send(ending.signal_number(name))
 end
 
 --- Stops every process of the container where it is, or lets them go on. True when it is so, false when it is not so
@@ -73,9 +90,13 @@ end
 function Watch:freeze(wanted)
   if self.gone then return nil, { text = "it has ended" } end
   if not wanted and not self.paused then return nil, { text = "it is not paused" } end
-  if self.paused == "frozen" and wanted then return nil, { text = "it is paused already" } end
+  if (self.paused == "frozen" or self.paused == "halted") and wanted then return nil, { text = "it is paused already" } end
   if wanted and self.stopping then return nil, { text = "it is being stopped" } end
   if self.health then self.health.was_paused = true end
+  if self.paused == "halted" then
+    require("sandbox.container.halt").go(self)
+    return true
+  end
   local cgroup = require "sandbox.container.cgroup"
   local done, err = cgroup.set_frozen(cgroup.of(self.run, self.run.symbols), wanted)
   if done == nil then return nil, err end
@@ -107,6 +128,8 @@ function Watch:interrupt()
   self.asked = true
   if self.gone then
     self.given_up = true
+  elseif self.cut or cut_start(self, "INT", "INT") then
+    return
   elseif self.interrupts == 1 then
     if not (self.has_terminal and self.run.terminal:interrupt()) then self:send("int") end
   elseif self.interrupts == 2 then
@@ -127,6 +150,7 @@ function Watch:signal_arrived()
     self:interrupt()
   else
     if info.name == "term" or info.name == "hup" or info.name == "quit" then
+      if self.cut or cut_start(self, info.name:upper(), info.name:upper()) then return end
       self:thaw()
       self.asked, self.given_up = true, self.gone
     end
@@ -137,7 +161,7 @@ end
 
 --- One message of the child, or nil at the end of file: what went wrong before it became the stage, or false for what it
 -- handed over: the file system of limits.disk, both ends of the terminal, the user where the container's files name
--- another than the plan expects.
+-- another than the plan expects, the hook that it runs.
 function M.hear_child(process, steps)
   local message, err = S.recvmsg(process.channels.here, { size = 65536, max_fds = 2 })
   if not message and not err.CONNRESET then must.fail("what luge's child says", err) end
@@ -151,6 +175,10 @@ function M.hear_child(process, steps)
     return false
   elseif data:find("^user ") then
     process.found_user = require("luge.json").decode(data:sub(6))
+    return false
+  end
+  if data:find("^hook ") then
+    process.in_hook = tonumber(data:sub(6))
     return false
   end
   local index, number, text = ("<i4i4s4"):unpack(data)
@@ -193,7 +221,7 @@ function Watch:channel_readable()
     self:take_terminal()
     return true
   end
-  self.setup = said or self.setup
+  self.setup, self.is_stage = said or self.setup, true
   S.epoll_ctl(self.poll, "del", self.process.channels.here)
 end
 
@@ -279,6 +307,8 @@ local function begin(self)
   end)
   self:listen(self.run.symbols.control, function() require("sandbox.container.control").accept(self) end)
   if self.run.server then require("sandbox.container.control").move(self) end
+  if self.run.attend then self.run.attend(self) end
+  if self.run.hook_output then self.run.hook_output:listen(self) end
 end
 
 -- The collector is stopped for the start, and goes on being: a whole round at once, of half a millisecond, whenever there is
@@ -325,49 +355,8 @@ local function until_gone(self)
   if self.run.output then finish_output(self) end
 end
 
--- How the container ended: the stage's word where it stayed as PID 1, else the exit status.
-local function ending(self, status)
-  if self.ended and self.ended.kind == "exit" then return { code = self.ended.code } end
-  if self.ended then return { signal = self.ended.signal, core = self.ended.core } end
-  if status.code == "exited" then return { code = status.status } end
-  return { signal = status.status, core = status.code == "dumped" }
-end
-
 --- Without a pid namespace the end of the first process ends no other. Luge is their subreaper then.
 M.end_orphans = S.end_orphans
-
-local SIGKILL, SIGSYS = 9, 31
-
--- Luge stopped the container for these.
-local STOPPED = { wall = 124, cpu_time = 124, output = 124, unhealthy = 124 }
-
--- Whether the command failed with no room left where it could write. Who was killed did not fail by itself.
-local function lacked_room(self, outcome)
-  local disk = outcome.code ~= 0 and outcome.signal ~= SIGKILL and self.process.disk
-  local room = disk and S.fstatfs(disk)
-  return room and (room.bavail == 0 or room.ffree == 0)
-end
-
-local function outcome_of(self, status)
-  local outcome = self.setup or ending(self, status)
-  if not outcome.failed and self.run.spec.init and not self.ended and outcome.code then
-    outcome = { failed = true, index = 0, err = { text = self.started and "PID 1 ended without a word of the command's end"
-      or "the stage ended without a word" } }
-  end
-  outcome.rusage = status.rusage
-  if outcome.failed then
-    outcome.reason_name = "setup"
-    return outcome
-  end
-  local reason = self.reason
-  if not reason and self.cpu_time and self.cpu_time:ended(outcome) then reason = "cpu_time" end
-  if not reason and outcome.signal == SIGSYS then reason = "seccomp" end
-  if not reason and outcome.signal and (self.asked or self.sent[outcome.signal]) then reason = "stopped" end
-  if not reason and lacked_room(self, outcome) then reason = "disk" end
-  outcome.reason_name = reason or (outcome.signal and "signal" or "exit")
-  outcome.exit_code = STOPPED[reason] or outcome.code or 128 + outcome.signal
-  return outcome
-end
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)
@@ -387,7 +376,7 @@ function M.watch(run, process, signals)
   until_gone(self)
   local status = must("the container's end", S.waitid("pidfd", process.pidfd, "exited"))
   run.process = nil
-  local outcome = outcome_of(self, status)
+  local outcome = ending.outcome_of(self, status)
   outcome.wall_s = S.clock_gettime("monotonic") - self.began
   outcome.events = self.happened
   return outcome

@@ -6,6 +6,7 @@
 -- again: a run finds nothing of the one before but what the profile keeps on the host.
 
 local S = require "syscall"
+local monitor = require "sandbox.container.monitor"
 local must = require "sandbox.must"
 local vitals = require "sandbox.container.vitals"
 
@@ -41,7 +42,7 @@ Pause.__index = Pause
 
 function Pause:stop() self.over = true end
 
-local ENDS = { KILL = true, TERM = true, INT = true, QUIT = true }
+local ENDS = monitor.ENDS
 
 function Pause:signal(name)
   if ENDS[name] then self.over = true end
@@ -56,9 +57,8 @@ end
 
 -- Waits so long; true when it was not ended meanwhile.
 local function pause(run, signals, seconds, outcome)
-  local monitor = require "sandbox.container.monitor"
-  local self = setmetatable({ run = run, signals = signals, pausing = true, listen = monitor.listen,
-    try_listen = monitor.try_listen, round = monitor.round }, Pause)
+  local self = setmetatable({ run = run, signals = signals, listen = monitor.listen,
+    absent = "it has ended, and is started again in a moment", try_listen = monitor.try_listen, round = monitor.round }, Pause)
   require("sandbox.container.loop").begin(self)
   local timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
   S.timerfd_settime(timer, nil, { value = math.max(seconds, 0.000001) })
@@ -68,6 +68,7 @@ local function pause(run, signals, seconds, outcome)
   local control = require "sandbox.container.control"
   self:listen(run.symbols.control, function() control.accept(self) end)
   if run.server then control.move(self, outcome) end
+  if run.attend then run.attend(self) end
   run.events { event = "restarting", restarts = run.restarts + 1, delay_s = seconds, exit_code = outcome.exit_code or 125,
     reason = outcome.reason_name or "setup" }
   repeat self:round() until self.done or self.over

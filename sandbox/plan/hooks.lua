@@ -68,7 +68,8 @@ function M.plan(c)
   for _, run in ipairs(runs) do
     local known = facts(c, run.hook)
     if more[run.hook] then more[run.hook](known, c) end
-    local how = { timeout = hooks.timeout, facts = known }
+    -- A detached container's luge has no stderr that lasts (sandbox.container.hook_output).
+    local how = { timeout = hooks.timeout, facts = known, output = c.options.detach and "$hooks.output" or nil }
     if run.hook == "guest" then
       how.contained, how.memory = true, GUEST_MEMORY
     else

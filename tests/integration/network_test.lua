@@ -181,6 +181,15 @@ test("mtu, mac, several interfaces, routes", function()
   t.lacks(text, "dev eth2 metric 200", "no gateway, no way out")
 end)
 
+test("a route that cannot be is told in the kernel's words", function()
+  for _, more in ipairs { "", "mounts = { file { '/etc/group', text = 'root:x:0:\\nnogroup:x:65534:\\n' } }," } do
+    local r = box.run { "exit", "0", body = more .. [[ network = { egress = false, interfaces = { veth { address = "10.5.0.2/24",
+      routes = { { to = "10.7.0.0/16", via = "10.9.9.9" } } } } } ]] }
+    t.equal(r.code, 125)
+    t.contains(r.stderr, "network.interfaces[1].routes[1]: 10.9.9.9: Network is unreachable: Nexthop has invalid gateway")
+  end
+end)
+
 test("an address that another container has", function()
   local container = start 'veth { address = "10.5.0.2/24" }'
   local r = t.run(box.words { "exit", "0", body = body 'veth { address = "10.5.0.2/24" }' })
