@@ -17,12 +17,13 @@ local function profile(more)
   return t.profile(GROUP:format(COUNTS:format("main", "main"), more or "", COUNTS:format("side", "side"), more or ""))
 end
 
--- The states of all processes of the group's containers, each once: "R", "S", "T"; those of luge's PID 1 among them.
+-- The states of all processes of the group's containers, each once: "T" stopped, "R" any other; those of luge's PID 1 among
+-- them. One that waits for a stopped child of its vfork(2), in state D, is none of both.
 local function states()
   local seen, list = {}, {}
   local function visit(pid)
     local state = (S.readfile(("/proc/%d/stat"):format(pid)) or ""):match("^.*%) (%a)")
-    if state and state ~= "Z" then seen[state == "T" and "T" or "R"] = true end
+    if state and state ~= "Z" and state ~= "D" then seen[state == "T" and "T" or "R"] = true end
     for child in (S.readfile(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch "%d+" do visit(tonumber(child)) end
   end
   for _, row in ipairs(d.json("ps", "--json").containers) do visit(row.pid) end
