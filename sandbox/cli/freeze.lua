@@ -24,7 +24,8 @@ function M.command(op, hint)
     for _, container in ipairs(found) do
       local ok, text = require("sandbox.container.life").freeze(directory, container.name, op)
       if not ok then
-        code = cli.complain(("%s %s: %s"):format(op, container.name, text), text:find("no cgroup", 1, true) and (container.detached and NO_FREEZER or IN_FOREGROUND))
+        local way_out = text:find("no cgroup", 1, true) and (container.detached and NO_FREEZER or IN_FOREGROUND)
+        code = cli.complain(("%s %s: %s"):format(op, container.name, text), way_out)
       end
     end
     return code
