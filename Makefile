@@ -66,13 +66,14 @@ $(BUILD)/gen/modules.S: $(BUILD)/embed/embed $(LUA_FILES) $(PROFILES) $(BUILD)/g
 	@mkdir -p $(@D) $(BUILD)/embed/lua
 	$(Q)$(BUILD)/embed/embed $@ $(BUILD)/embed/lua $(EMBED) $$(cat $(BUILD)/gen/seccomp.list)
 
-# The seccomp tiers are compiled by a luge that has no more in it than that takes, filters.lua as its command line.
-FILTER_LUA := $(wildcard runtime/syscall/*.lua profiles/seccomp/*.lua sandbox/plan/seccomp*.lua)
+# The seccomp tiers and usual firewalls are compiled by a luge that has no more in it than that takes, filters.lua as its
+# command line.
+FILTER_LUA := $(wildcard runtime/syscall/*.lua profiles/seccomp/*.lua sandbox/plan/seccomp*.lua netns/*.lua)
 
-$(BUILD)/gen/bootstrap.S: $(BUILD)/embed/embed $(FILTER_LUA) runtime/embed/filters.lua Makefile
+$(BUILD)/gen/bootstrap.S: $(BUILD)/embed/embed $(FILTER_LUA) $(wildcard runtime/embed/*.lua) Makefile
 	@mkdir -p $(@D) $(BUILD)/embed/bootstrap
 	$(Q)$(BUILD)/embed/embed $@ $(BUILD)/embed/bootstrap \
-		$(foreach f,$(FILTER_LUA),$(call module_name,$f)=$f) sandbox.cli=runtime/embed/filters.lua
+		$(foreach f,$(FILTER_LUA),$(call module_name,$f)=$f) sandbox.cli=runtime/embed/filters.lua firewalls=runtime/embed/firewalls.lua
 
 $(BUILD)/obj/bootstrap.o: $(BUILD)/gen/bootstrap.S
 	@mkdir -p $(@D)

@@ -6,6 +6,8 @@ local check = require "netns.check"
 local links = require "netns.link"
 local nl = require "netns"
 
+local M = {}
+
 local IFA, IFA_F, RTM = S.c.IFA, S.c.IFA_F, S.c.RTM
 local HEADER = "I1 I1 I1 I1 I4" -- struct ifaddrmsg: family, prefix, flags, scope, index
 local FOREVER = 0xffffffff
@@ -47,12 +49,8 @@ local function broadcast_of(ip)
   return { bytes = (">I4"):pack(number) }
 end
 
---- nl.address(link, "10.0.0.2/24" [, flags or { flags=, peer=, broadcast=, label=, scope=, valid=s, preferred=s, replace=,
---- netns= }]) -> true
--- Gives a link an address. flags: names of S.c.IFA_F; "nodad": an IPv6 address is ready at once, without a look whether
--- another has it; "noprefixroute": no route to its network. broadcast: the last address of an IPv4 network if not given.
--- Errors: EXIST, NODEV, PERM; ACCES for IPv6 where it is switched off.
-function nl.address(link, cidr, options)
+--- What nl.address asks for, checked: the link's name, the namespace, and the message for the link's index.
+function M.asked(link, cidr, options)
   link = check.name(link, "#1")
   local ip = check.cidr(cidr, "#2")
   if type(options) ~= "table" then options = { flags = options } end
@@ -60,8 +58,15 @@ function nl.address(link, cidr, options)
   if not t.broadcast and not t.peer then t.broadcast = broadcast_of(ip) end
   if t.peer and t.peer.family ~= ip.family then check.fail("'peer'", "an address of the same family", t.peer.text) end
   local how = t.replace and "create, replace" or "create, excl"
-  return links.send_about(link, t.netns, function(index) return compose(RTM.NEWADDR, how, index, ip, t) end)
+  return link, t.netns, function(index) return compose(RTM.NEWADDR, how, index, ip, t) end
 end
+
+--- nl.address(link, "10.0.0.2/24" [, flags or { flags=, peer=, broadcast=, label=, scope=, valid=s, preferred=s, replace=,
+--- netns= }]) -> true
+-- Gives a link an address. flags: names of S.c.IFA_F; "nodad": an IPv6 address is ready at once, without a look whether
+-- another has it; "noprefixroute": no route to its network. broadcast: the last address of an IPv4 network if not given.
+-- Errors: EXIST, NODEV, PERM; ACCES for IPv6 where it is switched off.
+function nl.address(link, cidr, options) return links.send_about(M.asked(link, cidr, options)) end
 
 --- nl.deladdress(link, "10.0.0.2/24" [, netns]) -> true
 -- Takes an address away. Errors: ADDRNOTAVAIL, NODEV, PERM.
@@ -132,3 +137,5 @@ function nl.addresses(filter)
   end
   return list
 end
+
+return M

@@ -1,21 +1,23 @@
 -- SPDX-License-Identifier: MIT
 -- netns.cut: a wire is cut, and joined again: one end is set down, so that the other has no carrier. What the kernel
--- takes away from a link that goes down, IPv6 addresses and routes by it, is noted and put back.
+-- takes away from a link that goes down, IPv6 addresses and routes by it, those of the loopback's published ports among them,
+-- is noted and put back.
 
 local check = require "netns.check"
 local nl = require "netns"
 
 local KERNEL = { kernel = true, ra = true, redirect = true }
+local FIELDS = { "to", "via", "metric", "family", "table", "type", "src", "onlink", "protocol", "scope" }
 
 --- nl.cut(name [, netns]) -> state
--- Sets a link down. state: { addresses = { "ADDRESS/WIDTH"… }, routes = { { to =, via =, metric = }… } } for nl.mend. Errors:
--- NODEV, PERM.
+-- Sets a link down. state: { addresses = { "ADDRESS/WIDTH"… }, routes = { fields of nl.route… } } for nl.mend. Errors: NODEV,
+-- PERM.
 function nl.cut(name, netns)
   name = check.name(name, "#1")
   local addresses, err, errno = nl.addresses { dev = name, netns = netns }
   if not addresses then return nil, err, errno end
   local routes
-  routes, err, errno = nl.routes { dev = name, netns = netns }
+  routes, err, errno = nl.routes { dev = name, table = "all", netns = netns }
   if not routes then return nil, err, errno end
   local state = { addresses = {}, routes = {} }
   for _, address in ipairs(addresses) do
@@ -24,8 +26,10 @@ function nl.cut(name, netns)
     end
   end
   for _, route in ipairs(routes) do
-    if not KERNEL[route.protocol] and route.type == "unicast" then
-      state.routes[#state.routes + 1] = { to = route.to, via = route.via, metric = route.metric, family = route.family }
+    if not KERNEL[route.protocol] then
+      local kept = {}
+      for _, field in ipairs(FIELDS) do kept[field] = route[field] end
+      state.routes[#state.routes + 1] = kept
     end
   end
   local ok
@@ -46,8 +50,9 @@ function nl.mend(name, state, netns)
     if not ok then return nil, err, errno end
   end
   for _, route in ipairs(state.routes) do
-    ok, err, errno = nl.route { to = route.to, via = route.via, metric = route.metric, family = route.family, dev = name,
-      netns = netns }
+    local again = { dev = name, netns = netns, append = route.family == "inet6" or nil } -- ::1 has a route of the kernel's, too
+    for _, field in ipairs(FIELDS) do again[field] = route[field] end
+    ok, err, errno = nl.route(again)
     if not ok and not err.EXIST then return nil, err, errno end
   end
   return true

@@ -14,6 +14,7 @@
 -- An "accept" there is the word of this table alone: what another one drops is dropped.
 
 local check = require "netns.check"
+local forms = require "netns.firewall_form"
 local nl = require "netns"
 local ranges = require "netns.firewall_ranges"
 
@@ -70,6 +71,12 @@ local function rule(n, ...)
   end
   closed.comment = n
   return closed
+end
+
+-- One that a description's entry asks for; slot: which of those of its chain (netns.firewall_form).
+local function varied(one, slot, entry)
+  one.slot, one.of = slot, entry
+  return one
 end
 
 -- ---- the link's own table ----
@@ -147,7 +154,7 @@ local function host_chain(egress)
     { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert" } }, "accept" },
     { { "meta pkttype", { "broadcast", "multicast" } }, "drop" } }
   for _, entry in ipairs(egress.allow) do
-    if names_one(entry) then chain[#chain + 1] = allowed(entry, true) end
+    if names_one(entry) then chain[#chain + 1] = varied(allowed(entry, true), "one", entry) end
   end
   chain[#chain + 1] = { { "goto", "deny" } }
   return chain
@@ -158,7 +165,7 @@ local function egress_chain(egress)
   if egress.open then return { { "accept" } } end
   local chain = { KNOWN, { { "ct state", "invalid" }, { "goto", "deny" } } }
   for _, entry in ipairs(egress.allow) do
-    if names_one(entry) then chain[#chain + 1] = allowed(entry, true) end
+    if names_one(entry) then chain[#chain + 1] = varied(allowed(entry, true), "one", entry) end
   end
   -- A port that the host publishes is the host.
   chain[#chain + 1] = { { "ct status", "dnat" }, { "goto", "deny" } }
@@ -226,10 +233,10 @@ local function publish_rules(d, hook)
   for _, p in ipairs(d.publish) do
     local family, is_own = family_of(p.to), hook == "output"
     if is_own or not (p.address and check.is_loopback(p.address)) then
-      rules[#rules + 1] = rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
+      rules[#rules + 1] = varied(rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
         p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
         not p.address and (p.but_loopback or not is_own) and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
-        { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port })
+        { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port }), "publish", p)
     end
   end
   return rules[1] and rules
@@ -247,8 +254,8 @@ local function hairpin_rules(d, rules)
       for _, cidr in ipairs(link.subnets or {}) do
         if family_of(cidr) == family then from[#from + 1] = cidr end
       end
-      rules[#rules + 1] = { { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" },
-        any_of(family .. " saddr", from), "masquerade" }
+      rules[#rules + 1] = varied({ { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" },
+        any_of(family .. " saddr", from), "masquerade" }, "hairpin", p)
     end
   end
 end
@@ -345,6 +352,11 @@ local function with_all(egress)
     host = egress.host or {} }
 end
 
+--- A description with all its fields.
+function M.whole(d)
+  return { table = d.table, links = d.links or {}, publish = d.publish or {}, egress = with_all(d.egress) }
+end
+
 --- The tables of a container's network, as netns.nft takes them.
 -- d: { table = their name,
 --   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated =, nat = boolean,
@@ -353,25 +365,47 @@ end
 --     that, port =, to = address, to_port =, link = index of the link, why = }… },
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)
-  d = { table = d.table, links = d.links or {}, publish = d.publish or {},
-    egress = with_all(d.egress) }
+  d = M.whole(d)
   return { link_table(d), host_table(d), bridge_table(d) }
 end
 
---- The table of a container that has no end on the host: in its own namespace, which it must have no power over.
--- d: { table =, egress = }, as above with host = { the host's addresses }, which no chain of the host's tells from others here.
+--- The table of a container with interfaces that have no end on the host: in its own namespace, which it must have no power over.
+-- What goes out by those is asked about, its own and what it forwards for a neighbour; of what goes by others the host is in
+-- the way, or only a neighbour is at the other end.
+-- d: { table =, egress =, outside = { their names } }, egress as above with host = { the host's addresses }, which no chain of
+-- the host's tells from others here.
 function M.own_table(d)
   local egress = with_all(d.egress)
-  local out = egress_chain(egress)
-  out.hook, out.priority = "output", "filter"
-  table.insert(out, 1, { { "oifname", "lo" }, "accept" })
-  table.insert(out, 2, { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert", "nd-router-solicit",
-    "mld2-listener-report" } }, "accept" })
+  local inside = { "oifname", "!=", #d.outside == 1 and d.outside[1] or d.outside }
+  local function chain(hook, ...) return { hook = hook, priority = "filter", { inside, "accept" }, ... } end
   return { family = "inet", table = d.table, counters = { "denied" }, sets = denied_sets(egress),
-    chains = { output = out, deny = deny_chain(egress) } }
+    chains = { egress = egress_chain(egress), deny = deny_chain(egress), forward = chain("forward", { { "goto", "egress" } }),
+      output = chain("output", { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert", "nd-router-solicit",
+        "mld2-listener-report" } }, "accept" }, { { "goto", "egress" } }) } }
 end
 
-local function made_anew(all, is_fresh)
+--- The rules that entries of a description ask for, by "CHAIN SLOT"; nil where some are of a kind that has no slot.
+function M.varied(d)
+  local found = {}
+  for _, entry in ipairs(d.egress.allow) do
+    if not names_one(entry) then return nil end
+  end
+  if not d.publish[1] and not d.egress.allow[1] then return found end
+  for name, chain in pairs(host_table(d).chains) do
+    for _, one in ipairs(chain) do
+      local place = one.slot and name .. " " .. one.slot
+      if place then
+        found[place] = found[place] or {}
+        table.insert(found[place], one)
+      end
+    end
+  end
+  return found
+end
+
+--- The tables of a description; is_fresh: where none of the name is.
+function M.anew(d, is_fresh)
+  local all = M.tables(d)
   for _, one in ipairs(all) do one.fresh = is_fresh and not one.gone end
   return all
 end
@@ -380,16 +414,18 @@ end
 -- Puts the tables of a container's network in place, or back, in one transaction: { table=, links=, publish=, egress= } as
 -- of netns.firewall. Errors: as of nl.nft.
 function nl.firewall(description, netns)
-  local all = M.tables(description)
+  local d = M.whole(description)
+  local bytes = forms.bytes(d, M.varied(d))
+  if bytes and nl.request(bytes, netns, "batch", "netfilter") then return true end
   -- What a transaction takes away is waited for, by somebody (socket:leave of netns.netlink): what is there is replaced only
   -- where it is.
-  local made, err, errno = nl.nft(made_anew(all, true), netns)
+  local made, err, errno = nl.nft(M.anew(description, true), netns)
   if made or not err.EXIST then return made, err, errno end
-  return nl.nft(made_anew(all, false), netns)
+  return nl.nft(M.anew(description, false), netns)
 end
 
 --- nl.ownfirewall(description) -> true
--- The same for a container without an end on the host, in its own namespace: { table=, egress= }.
+-- The same for interfaces without an end on the host, in the container's own namespace: { table=, egress=, outside= names }.
 function nl.ownfirewall(description)
   return nl.nft(M.own_table(description))
 end
@@ -405,20 +441,5 @@ function nl.delfirewall(name, netns)
   end
   return not own[1] or nl.nft(own, netns)
 end
-
--- What the firewalls of containers have in common is read when the program is built.
-local function learn()
-  local link = { link = "lg00000000", mac = "02:00:00:00:00:00", addresses = { "10.213.0.2", "fd6c:7567:6500::2" }, nat = true,
-    subnets = { "10.213.0.0/30", "fd6c:7567:6500::/64" } }
-  local on_bridge = { bridge = "lg", link = link.link, mac = link.mac, addresses = link.addresses }
-  local publish = { { proto = "tcp", port = 80, to = link.addresses[1], to_port = 80, link = 1 },
-    { proto = "udp", port = 80, to = link.addresses[2], to_port = 80, link = 1 } }
-  for _, egress in ipairs { { open = true }, { log = true }, { internet = true } } do
-    nl.nft.learn(M.tables { table = "luge", links = { link }, publish = publish, egress = egress })
-    nl.nft.learn(M.tables { table = "luge", links = { on_bridge }, egress = egress })
-  end
-end
-
-learn()
 
 return M

@@ -27,6 +27,7 @@ for theme, names in pairs {
   neighbour = "neighbour delneighbour neighbours",
   tuntap = "tuntap",
   nft = "nft",
+  conntrack = "conntracks delconntracks",
   firewall = "firewall ownfirewall delfirewall",
   sysctl = "hold_sysctl leave_sysctl",
   port = "hold_port new_mac",

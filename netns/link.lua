@@ -92,15 +92,6 @@ end
 
 local SKIP_STATS = 8 -- RTEXT_FILTER_SKIP_STATS
 
---- The index of a link, or nil, err, errno; socket: one that is open, in the namespace.
-function M.index_by(socket, name)
-  local message = M.message(RTM.GETLINK, nil, 0):string(IFLA.IFNAME, name):u32(IFLA.EXT_MASK, SKIP_STATS)
-  local replies, err, errno = socket:request(message)
-  if not replies then return nil, err, errno end
-  local _, _, index = LINK_HEADER:unpack(replies[1].data)
-  return index
-end
-
 --- f(socket) with a socket in a namespace; its results.
 function M.with_socket(netns, f)
   local socket, err, errno = nl.open_in(netns)
@@ -113,13 +104,13 @@ end
 
 --- The index of a link by a socket of its own.
 function M.index(name, netns)
-  return M.with_socket(netns, function(socket) return M.index_by(socket, name) end)
+  return M.with_socket(netns, function(socket) return socket:index(name) end)
 end
 
 --- Sends what compose(index) says about the link `name`; true, or nil, err, errno.
 function M.send_about(name, netns, compose)
   return M.done(M.with_socket(netns, function(socket)
-    local index, err, errno = M.index_by(socket, name)
+    local index, err, errno = socket:index(name)
     if not index then return nil, err, errno end
     return socket:request(compose(index))
   end))
@@ -226,10 +217,10 @@ end
 -- The request of nl.set, by a socket in the link's namespace.
 local function change(socket, name, t)
   local index, master, err, errno
-  index, err, errno = M.index_by(socket, name)
+  index, err, errno = socket:index(name)
   if not index then return nil, err, errno end
   if t.master then
-    master, err, errno = M.index_by(socket, t.master)
+    master, err, errno = socket:index(t.master)
     if not master then return nil, err, errno end
   end
   local message = M.put_common(M.message(RTM.NEWLINK, nil, index, M.flags_of(t)), t)

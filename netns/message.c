@@ -25,6 +25,15 @@ struct message *message_check(lua_State *L, int arg)
 	return luaL_checkudata(L, arg, MESSAGE_TYPE);
 }
 
+struct message *message_check_complete(lua_State *L, int arg)
+{
+	struct message *m = message_check(L, arg);
+
+	if (m->depth > 0)
+		luaL_argerror(L, arg, "a nested attribute is still open: done() ends it");
+	return m;
+}
+
 static int message_gc(lua_State *L)
 {
 	struct message *m = message_check(L, 1);
@@ -49,6 +58,7 @@ static int message_reserve(struct message *m, size_t len)
 
 	if (!head)
 		return -ENOMEM;
+	memset((char *)head + used, 0, size - used); /* what stands between attributes */
 	m->head = head;
 	m->size = size;
 	return 0;

@@ -23,6 +23,8 @@ struct message {
 
 /* Raises for anything but a message. */
 struct message *message_check(lua_State *L, int arg);
+/* The same for one with an attribute that is still open. */
+struct message *message_check_complete(lua_State *L, int arg);
 /* Adds nl.message and nl.attributes to the table at the top of the stack. */
 void message_functions(lua_State *L);
 /* A metatable with methods and a collector. */

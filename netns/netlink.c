@@ -17,33 +17,19 @@
 #include <unistd.h>
 
 #include <libmnl/libmnl.h>
-#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
 
-#include "bind.h"
+#include "netlink.h"
 #include "message.h"
 
 #define SOCKET_TYPE "netns.socket"
 
-enum { RECEIVE_SIZE = 32768, INTERRUPTED_MAX = 20, BATCH_MAX = 1024 };
+enum { INTERRUPTED_MAX = 20 };
 
-struct netlink {
-	struct mnl_socket *socket;
-	uint32_t sequence;
-	bool interrupted; /* what is being dumped changed meanwhile */
-	/* What the last exchange brought: messages one after the other, and the kernel's words. */
-	char *replies;
-	size_t replies_len, replies_size;
-	char text[256];
-	uint32_t offset; /* of the attribute that the error is about; 0: not told */
-};
+union netlink_answer netlink_received;
 
-/* What is being received; nothing of it is looked at after the exchange. */
-static union {
-	struct nlmsghdr align;
-	char bytes[RECEIVE_SIZE];
-} receive_buffer;
-
-static struct netlink *check_socket(lua_State *L, int arg)
+struct netlink *netlink_check(lua_State *L, int arg)
 {
 	struct netlink *nl = luaL_checkudata(L, arg, SOCKET_TYPE);
 
@@ -142,7 +128,7 @@ static long keep_reply(struct netlink *nl, const struct nlmsghdr *head)
 
 /* The attributes after an acknowledgement: the kernel's words, and which attribute they are about.
  */
-static void keep_error_text(struct netlink *nl, const struct nlmsghdr *head)
+void netlink_keep_text(struct netlink *nl, const struct nlmsghdr *head)
 {
 	const struct nlmsgerr *e = mnl_nlmsg_get_payload(head);
 	size_t offset = sizeof(*e);
@@ -179,7 +165,7 @@ static long take_answer(struct netlink *nl, const struct nlmsghdr *head)
 
 		if (mnl_nlmsg_get_payload_len(head) < sizeof(*e))
 			return -EBADMSG;
-		keep_error_text(nl, head);
+		netlink_keep_text(nl, head);
 		return e->error < 0 ? e->error : 1;
 	}
 	case NLMSG_DONE: {
@@ -200,7 +186,7 @@ static long take_answer(struct netlink *nl, const struct nlmsghdr *head)
 	}
 }
 
-static void forget_answer(struct netlink *nl)
+void netlink_forget(struct netlink *nl)
 {
 	nl->replies_len = 0;
 	nl->offset = 0;
@@ -211,14 +197,14 @@ static void forget_answer(struct netlink *nl)
 /* Sends, and receives until the acknowledgement or the end of a dump. */
 static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 {
-	forget_answer(nl);
+	netlink_forget(nl);
 	request->nlmsg_seq = ++nl->sequence;
 	request->nlmsg_flags |= NLM_F_ACK;
 	if (mnl_socket_sendto(nl->socket, request, request->nlmsg_len) < 0)
 		return -errno;
 	for (;;) {
-		ssize_t n =
-			mnl_socket_recvfrom(nl->socket, &receive_buffer, sizeof(receive_buffer));
+		ssize_t n = mnl_socket_recvfrom(nl->socket, &netlink_received,
+						sizeof(netlink_received));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -226,7 +212,7 @@ static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 			return n < 0 ? -errno : -EBADMSG;
 		int left = (int)n;
 
-		for (const struct nlmsghdr *h = &receive_buffer.align; mnl_nlmsg_ok(h, left);
+		for (const struct nlmsghdr *h = &netlink_received.head; mnl_nlmsg_ok(h, left);
 		     h = mnl_nlmsg_next(h, &left)) {
 			long rc = take_answer(nl, h);
 
@@ -236,7 +222,7 @@ static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 	}
 }
 
-static int return_error(lua_State *L, const struct netlink *nl, long rc)
+int netlink_return_error(lua_State *L, const struct netlink *nl, long rc)
 {
 	bind_error(L, (int)-rc);
 	if (nl->text[0]) {
@@ -269,15 +255,6 @@ static int return_replies(lua_State *L, const struct netlink *nl)
 	return 1;
 }
 
-static struct message *check_complete(lua_State *L, int arg)
-{
-	struct message *m = message_check(L, arg);
-
-	if (m->depth > 0)
-		luaL_argerror(L, arg, "a nested attribute is still open: done() ends it");
-	return m;
-}
-
 /* socket:request(message) -> list of {type=, flags=, data=}
  * Sends with an acknowledgement asked for; the list is empty where the kernel only acknowledges.
  * data: the bytes after the netlink header. Errors: the kernel's, err.text being its extended text
@@ -285,164 +262,79 @@ static struct message *check_complete(lua_State *L, int arg)
  * read: ask again, or use dump. */
 static int s_request(lua_State *L)
 {
-	struct netlink *nl = check_socket(L, 1);
-	long rc = netlink_exchange(nl, check_complete(L, 2)->head);
+	struct netlink *nl = netlink_check(L, 1);
+	long rc = netlink_exchange(nl, message_check_complete(L, 2)->head);
 
-	return rc < 0 ? return_error(L, nl, rc) : return_replies(L, nl);
+	return rc < 0 ? netlink_return_error(L, nl, rc) : return_replies(L, nl);
 }
 
 /* socket:dump(message) -> list of {type=, flags=, data=}
  * As request, with the flag "dump"; asks again when what was read changed meanwhile. */
 static int s_dump(lua_State *L)
 {
-	struct netlink *nl = check_socket(L, 1);
-	struct message *m = check_complete(L, 2);
+	struct netlink *nl = netlink_check(L, 1);
+	struct message *m = message_check_complete(L, 2);
 	long rc = -EINTR;
 
 	m->head->nlmsg_flags |= NLM_F_DUMP;
 	for (int i = 0; rc == -EINTR && i < INTERRUPTED_MAX; i++)
 		rc = netlink_exchange(nl, m->head);
-	return rc < 0 ? return_error(L, nl, rc) : return_replies(L, nl);
+	return rc < 0 ? netlink_return_error(L, nl, rc) : return_replies(L, nl);
 }
 
-/* ---- batches ---- */
+/* ---- links ---- */
 
-struct batch {
-	lua_Integer count, failed; /* index of the first message that failed, from 1; 0: none */
-	long error;
-	struct iovec parts[BATCH_MAX];
+/* A request for the description of a link by its name, without its counters. */
+struct link_request {
+	struct nlmsghdr head;
+	struct ifinfomsg info;
+	struct nlattr mask_head;
+	uint32_t mask;
+	struct nlattr name_head;
+	char name[IF_NAMESIZE];
 };
 
-/* Failures are told without asking, and 1000 acknowledgements would not find room in the socket. */
-static void batch_number(struct netlink *nl, const struct batch *b)
+/* socket:index(name) -> integer
+ * The index of a link. The kernel is asked for its description, for which it looks at the link's other end, too: what was
+ * just set up then works at once. Errors: NODEV. */
+static int s_index(lua_State *L)
 {
-	for (lua_Integer i = 1; i <= b->count; i++) {
-		struct nlmsghdr *h = b->parts[i - 1].iov_base;
+	struct netlink *nl = netlink_check(L, 1);
+	const char *name = bind_check_path(L, 2);
+	struct link_request request = {
+		.head = {.nlmsg_len = sizeof(request),
+			 .nlmsg_type = RTM_GETLINK,
+			 .nlmsg_flags = NLM_F_REQUEST},
+		.mask_head = {MNL_ATTR_HDRLEN + sizeof(request.mask), IFLA_EXT_MASK},
+		.mask = RTEXT_FILTER_SKIP_STATS,
+		.name_head = {MNL_ATTR_HDRLEN + sizeof(request.name), IFLA_IFNAME},
+	};
 
-		h->nlmsg_seq = nl->sequence + (uint32_t)i;
-		h->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
-	}
-}
+	size_t length = strlen(name);
 
-/* One answer; only the first failure keeps its words. */
-static void batch_take(struct netlink *nl, struct batch *b, const struct nlmsghdr *h)
-{
-	uint32_t index = h->nlmsg_seq - nl->sequence;
+	if (length >= sizeof(request.name))
+		return luaL_argerror(L, 2, "the name of a link expected");
+	memcpy(request.name, name, length);
+	long rc = netlink_exchange(nl, &request.head);
+	const struct nlmsghdr *answer = (const void *)nl->replies;
 
-	if (h->nlmsg_type != NLMSG_ERROR || index < 1 || index > (uint32_t)b->count ||
-	    mnl_nlmsg_get_payload_len(h) < sizeof(struct nlmsgerr))
-		return;
-	const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
-
-	if (e->error == 0 || b->failed)
-		return;
-	b->failed = index;
-	b->error = e->error;
-	keep_error_text(nl, h);
-}
-
-/* The kernel works while it is sent to: what it has to say is there when sendmsg(2) returns. */
-static long batch_receive(struct netlink *nl, struct batch *b)
-{
-	int fd = mnl_socket_get_fd(nl->socket);
-	long full = 0;
-
-	for (;;) {
-		ssize_t n = recv(fd, &receive_buffer, sizeof(receive_buffer), MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == ENOBUFS) {
-			full = -ENOBUFS; /* said before what found room, the first failure */
-			continue;
-		}
-		if (n < 0)
-			return errno != EAGAIN ? -errno : b->failed ? b->error : full;
-		int left = (int)n;
-
-		for (const struct nlmsghdr *h = &receive_buffer.align; mnl_nlmsg_ok(h, left);
-		     h = mnl_nlmsg_next(h, &left))
-			batch_take(nl, b, h);
-	}
-}
-
-static long batch_send(struct netlink *nl, struct batch *b)
-{
-	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-	struct msghdr m = {.msg_name = &kernel,
-			   .msg_namelen = sizeof(kernel),
-			   .msg_iov = b->parts,
-			   .msg_iovlen = (size_t)b->count};
-	size_t size = 0;
-
-	for (lua_Integer i = 0; i < b->count; i++)
-		size += b->parts[i].iov_len;
-	int room = size > INT32_MAX / 2 ? INT32_MAX / 2 : (int)size;
-
-	/* A socket takes less than its buffer at once: 208 KiB mostly. Root may ask for more. */
-	if (room > 65536 && setsockopt(mnl_socket_get_fd(nl->socket), SOL_SOCKET, SO_SNDBUFFORCE,
-				       &room, sizeof(room)) < 0)
-		(void)setsockopt(mnl_socket_get_fd(nl->socket), SOL_SOCKET, SO_SNDBUF, &room,
-				 sizeof(room)); /* sendmsg(2) will tell */
-	forget_answer(nl);
-	batch_number(nl, b);
-	long rc = sys_result(sendmsg(mnl_socket_get_fd(nl->socket), &m, 0));
-
-	if (rc >= 0)
-		rc = batch_receive(nl, b);
-	nl->sequence += (uint32_t)b->count;
-	return rc;
-}
-
-/* socket:batch(messages) -> true
- * Sends up to 1024 messages by one sendmsg(2). nftables takes what stands between its marks of begin
- * and end whole or not at all; with others the kernel goes on after a message that fails. Errors:
- * that of the first message that failed, whose index in the list is a fourth result. */
-static int s_batch(lua_State *L)
-{
-	struct netlink *nl = check_socket(L, 1);
-
-	luaL_checktype(L, 2, LUA_TTABLE);
-	lua_Integer count = (lua_Integer)lua_rawlen(L, 2);
-
-	if (count < 1 || count > BATCH_MAX)
-		luaL_argerror(L, 2, "1 to 1024 messages expected");
-	lua_settop(L, 2);
-	struct batch *b = lua_newuserdata(L, sizeof(*b));
-
-	b->count = count;
-	b->failed = 0;
-	b->error = 0;
-	for (lua_Integer i = 1; i <= count; i++) {
-		lua_rawgeti(L, 2, i);
-		if (!luaL_testudata(L, 4, MESSAGE_TYPE))
-			return luaL_error(L, "bad argument #1 (messages[%d]: a message expected)",
-					  (int)i);
-		struct nlmsghdr *head = check_complete(L, 4)->head;
-
-		b->parts[i - 1] = (struct iovec){head, head->nlmsg_len};
-		lua_pop(L, 1);
-	}
-	long rc = batch_send(nl, b);
-
-	if (rc >= 0)
-		return bind_return_ok(L, 0);
-	(void)return_error(L, nl, rc);
-	if (!b->failed)
-		return 3;
-	lua_pushinteger(L, b->failed);
-	return 4;
+	if (rc >= 0 && nl->replies_len < MNL_NLMSG_HDRLEN + sizeof(struct ifinfomsg))
+		rc = -EBADMSG;
+	if (rc < 0)
+		return netlink_return_error(L, nl, rc);
+	lua_pushinteger(L, ((const struct ifinfomsg *)mnl_nlmsg_get_payload(answer))->ifi_index);
+	return 1;
 }
 
 static int s_getfd(lua_State *L)
 {
-	lua_pushinteger(L, mnl_socket_get_fd(check_socket(L, 1)->socket));
+	lua_pushinteger(L, mnl_socket_get_fd(netlink_check(L, 1)->socket));
 	return 1;
 }
 
 static int s_close(lua_State *L)
 {
-	(void)check_socket(L, 1);
+	(void)netlink_check(L, 1);
 	(void)netlink_gc(L);
 	return bind_return_ok(L, 0);
 }
@@ -482,7 +374,7 @@ static long leave_to_kernel(int fd)
  * is out of the sight of every packet on its way: 5 to 15 ms (nft_rcv_nl_event of the kernel's nf_tables_api.c). */
 static int s_leave(lua_State *L)
 {
-	struct netlink *nl = check_socket(L, 1);
+	struct netlink *nl = netlink_check(L, 1);
 
 	(void)leave_to_kernel(mnl_socket_get_fd(nl->socket)); /* else closing waits */
 	(void)netlink_gc(L);
@@ -490,8 +382,8 @@ static int s_leave(lua_State *L)
 }
 
 static const luaL_Reg socket_methods[] = {
-	{"request", s_request}, {"dump", s_dump},   {"batch", s_batch}, {"getfd", s_getfd},
-	{"close", s_close},	{"leave", s_leave}, {NULL, NULL},
+	{"request", s_request}, {"dump", s_dump},   {"index", s_index}, {"batch", netlink_batch},
+	{"getfd", s_getfd},	{"close", s_close}, {"leave", s_leave}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

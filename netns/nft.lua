@@ -105,8 +105,8 @@ local function new_chain(t, name, chain)
   m:string(A.CHAIN_TYPE, chain.type or "filter")
 end
 
--- What nft(8) shows as a comment: entries of type, length, value.
-local function comment_data(text)
+--- What nft(8) shows as a comment: entries of type, length, value.
+function M.comment_data(text)
   text = text:sub(1, 127) .. "\0"
   return ("BB"):pack(0, #text) .. text
 end
@@ -132,7 +132,7 @@ local function new_rule(t, chain, rule)
   local expressions = nft_rule.compile(t.family, rule, t.with)
   local m = t:message(MSG.NEWRULE, "create, append")
   m:string(A.RULE_TABLE, t.table):string(A.RULE_CHAIN, chain):bytes(A.RULE_EXPRESSIONS, expressions)
-  if rule.comment then m:bytes(A.RULE_USERDATA, comment_data(rule.comment)) end
+  if rule.comment then m:bytes(A.RULE_USERDATA, M.comment_data(rule.comment)) end
 end
 
 local function new_counter(t, name)
@@ -186,9 +186,10 @@ local function put_table(t, description)
   end
 end
 
---- The messages of a transaction, and what each makes. Raises the text of a mistake. keeps: see M.learn.
-function M.compile(descriptions, namespace, keeps)
-  local t = setmetatable({ messages = {}, labels = {}, id = 0, namespace = namespace }, Transaction)
+--- The messages of a transaction, and what each makes. Raises the text of a mistake. keeps: see M.learn; sets: the numbers of
+-- sets are those after this one.
+function M.compile(descriptions, namespace, keeps, sets)
+  local t = setmetatable({ messages = {}, labels = {}, id = sets or 0, namespace = namespace }, Transaction)
   t.with = wishes(t, keeps)
   t.messages[1] = message(NFNL.MSG_BATCH_BEGIN, nil, 0, NFNL.SUBSYS_NFTABLES)
   t.labels[1] = "nftables"

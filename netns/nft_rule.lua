@@ -237,9 +237,10 @@ end
 
 -- ---- what many rules have in common ----
 
--- A statement's bytes, by the statement and by what the rule has said before it. nl.nft.learn fills it, when the program
--- is built: a container's rules are mostly the same as another's, and to read them again took longer than the kernel takes.
-local known = {}
+-- A statement's bytes, by the statement and by what the rule has said before it: the build learns them from firewalls
+-- (runtime/embed/firewalls.lua). A container's rules are mostly the same as another's, and to read them again takes longer
+-- than the kernel takes.
+local known = require "netns.nft_known"
 
 -- A statement as one text; nil for those with named fields, or with what is no text or number. The control characters
 -- between the parts are in none of them, so that no two statements are one text.

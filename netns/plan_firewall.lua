@@ -114,11 +114,33 @@ end
 
 local ANY = { inet = "0.0.0.0", inet6 = "::" }
 
+-- Who was led to the container by datagrams is led nowhere when it has ended: the tables are gone by then, for this is taken
+-- back after them. Of TCP the kernel knows itself when something begins anew.
 local function hold_ports(c, all_ends)
-  each_published(c, all_ends, function(why, entry, to, _, name)
+  each_published(c, all_ends, function(why, entry, to, e, name)
     c.steps:add("host", why, "nl.hold_port", { entry.proto, entry.host.address or ANY[to.family], entry.host.port },
-      { save = "$published." .. name })
+      { save = "$published." .. name,
+        undo = entry.proto == "udp" and { "nl.delconntracks", { { { answers = e.address, proto = "udp" } } } } or nil })
   end)
+end
+
+-- Neither what a container before had begun from the addresses, or was led to them, may go on; nor is who asked a port before
+-- led past the container for as long as he goes on asking.
+local function forget(c, links, all_ends)
+  local filters = {}
+  for _, link in ipairs(links) do
+    for _, list in ipairs { link.addresses, link.behind or {} } do
+      for _, address in ipairs(list) do
+        filters[#filters + 1] = { from = address }
+        filters[#filters + 1] = { answers = address }
+      end
+    end
+  end
+  each_published(c, all_ends, function(_, entry, to)
+    if entry.proto ~= "udp" then return end
+    filters[#filters + 1] = { proto = "udp", to = entry.host.address or "local", port = entry.host.port, family = to.family }
+  end)
+  c.steps:add("attach", "network", "nl.delconntracks", { filters })
 end
 
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
@@ -131,7 +153,8 @@ local function lead_loopback(c, all_ends)
     if not wants_loopback(c, entry, to) or done[to.family .. device] then return end
     done[to.family .. device] = true
     if loses_loopback(c, to) then
-      c:fault(why, "::1 is not led to a container on a bridge", "publish on 127.0.0.1, or give it a veth as well")
+      c:fault(why, "::1 is not led to a container on a bridge: its answers are lost where the host filters what bridges carry",
+        "publish on 127.0.0.1, or write a veth { } beside the bridge")
     elseif to.family == "inet6" then
       c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096,
         append = true } })
@@ -172,9 +195,11 @@ local INSIDE = { veth = true, bridge = true, link = true }
 
 --- Where the host has no end, the container's own network has to do it, and the container must have no power over that.
 function M.guard(c)
-  local egress, is_outside, why = allowed(c), false, "network.egress"
-  for _, interface in ipairs(c.spec.network.interfaces) do is_outside = is_outside or not INSIDE[interface.type] end
-  if egress.open or not is_outside then return end
+  local egress, outside, why = allowed(c), {}, "network.egress"
+  for _, interface in ipairs(c.spec.network.interfaces) do
+    if not INSIDE[interface.type] then outside[#outside + 1] = interface.name end
+  end
+  if egress.open or not outside[1] then return end
   for _, name in ipairs(PRIVILEGED) do
     for _, kept in ipairs(c.spec.capabilities.bounding) do
       if kept == name then
@@ -184,7 +209,7 @@ function M.guard(c)
     end
   end
   egress.host = c.facts.host_addresses -- a helper's packets come from the host itself, a macvlan's by a router
-  c.steps:add("guest", why, "nl.ownfirewall", { { table = "luge", egress = egress } })
+  c.steps:add("guest", why, "nl.ownfirewall", { { table = "luge", egress = egress, outside = outside } })
 end
 
 --- all_ends: the ends of each interface, as netns.plan_interfaces has them.
@@ -204,6 +229,7 @@ function M.plan(c, all_ends)
   note(c, "network", ("tables ${netns} %s\n"):format(name))
   c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }
   c.steps:add("attach", "network", "nl.firewall", { c.firewall }, { undo = { "nl.delfirewall", { name } } })
+  forget(c, links, all_ends)
 end
 
 return M

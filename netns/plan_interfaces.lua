@@ -90,6 +90,38 @@ local function check_free(c, why, cidr)
   end
 end
 
+-- One that the host is in, or goes out by, stays its own.
+local function check_behind(c, why, cidr)
+  local ip = check.parse_cidr(cidr)
+  if ip.prefix < 2 then
+    return c:fault(why, cidr .. " is everywhere, the host's own way out as well", "write the networks that are behind it")
+  end
+  for _, network in ipairs(c.facts.host_networks) do
+    local is_there = network.family == ip.family and network.prefix > 1
+      and (pool.contains(cidr, network.text:match "^[^/]+") or pool.contains(network.text, ip.text))
+    if is_there and not tostring(network.dev):find "^lg%w%w%w%w%w%w%w%w$" then
+      return c:fault(why, ("%s meets the host's own network %s (%s)"):format(cidr, network.text, network.dev),
+        "the host would not reach its own any more: write narrower ones")
+    end
+  end
+end
+
+-- The host's way back to what a container routes for; without one it would take what comes from there for forged, too.
+local function lead_behind(c, why, interface, ends, link)
+  for i, cidr in ipairs(interface.behind or {}) do
+    local family, at = check.parse_cidr(cidr).family, ("%s.behind[%d]"):format(why, i)
+    local e = ends[family]
+    check_behind(c, at, cidr)
+    if not (e and e.host) then
+      c:fault(at, ("the host has no address on the wire to reach %s by"):format(cidr),
+        family == "inet" and 'address = "auto", gateway = "auto"' or 'address6 = "auto", gateway6 = "auto"')
+    else
+      local route = { to = pool.network_of(cidr), via = e.address, dev = link }
+      c.steps:add("attach", at, "nl.route", { route }, { undo = { "nl.delroute", { route } } })
+    end
+  end
+end
+
 -- ---- addresses of an interface ----
 
 -- What both ends get, by family: { own = "ADDRESS/WIDTH", address = text, gateway = text, host = "ADDRESS/WIDTH" }.
@@ -214,6 +246,7 @@ function kinds.veth(c, why, interface)
         { undo = { "nl.deladdress", { link, e.host } } })
     end
   end
+  lead_behind(c, why, interface, ends, link)
   return ends
 end
 

@@ -43,7 +43,7 @@ function M.cannot_publish(backend, one, address, port)
   local is_slirp = backend == "slirp4netns"
   if is_slirp and address and address:find(":", 1, true) then
     return "slirp4netns publishes on IPv4 addresses only", 'write backend = "pasta", or an IPv4 address of the host'
-  elseif is_slirp and one.proto == "udp" and address and address:find "^127%." then
+  elseif is_slirp and one.proto == "udp" and (not address or address == "0.0.0.0" or address:find "^127%.") then
     return "answers to UDP on the loopback are lost by slirp4netns, which must not reach it",
       'write backend = "pasta", or another address of the host'
   elseif not is_slirp and one.proto == "udp" and port ~= one.guest

@@ -118,6 +118,17 @@ function M.neighbour_of(cidr)
   end
 end
 
+--- The network of an address and its width: "10.6.0.0/16" of "10.6.7.8/16".
+function M.network_of(cidr)
+  local ip = check.parse_cidr(cidr)
+  local bytes = {}
+  for at = 1, #ip.bytes do
+    local bits = math.max(0, math.min(8, ip.prefix - (at - 1) * 8))
+    bytes[at] = string.char(ip.bytes:byte(at) & 0xff << 8 - bits & 0xff)
+  end
+  return ("%s/%d"):format(check.ip_text(ip.family, table.concat(bytes)), ip.prefix)
+end
+
 --- Whether an address lies in a network (text both).
 function M.contains(cidr, address)
   local network, ip = check.parse_cidr(cidr), check.parse_ip(address)

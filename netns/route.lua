@@ -85,9 +85,20 @@ local function compose(type, flags, t, index)
   return message
 end
 
-local function send(type, flags, t)
-  if t.dev then return links.send_about(t.dev, t.netns, function(index) return compose(type, flags, t, index) end) end
-  return links.done(nl.request(compose(type, flags, t), t.netns))
+local function send(link, netns, message_for)
+  if link then return links.send_about(link, netns, message_for) end
+  return links.done(nl.request(message_for(), netns))
+end
+
+--- What nl.route asks for, checked: the link's name where it is of one, the namespace, and the message for the link's index.
+function M.asked(route)
+  local t = check.fields(route, "#1", FIELDS)
+  check.need(t, "to", "\"default\" or a network")
+  if not t.via and not t.dev and not NOWHERE[t.type or RTN.UNICAST] then
+    check.fail("'via'", "a gateway, or the 'dev' of a link", nil)
+  end
+  local how = t.replace and "create, replace" or t.append and "create, append" or "create, excl"
+  return t.dev, t.netns, function(index) return compose(RTM.NEWROUTE, how, t, index) end
 end
 
 --- nl.route{ to="default" or "10.1.0.0/16", via=, dev=, metric=, table=, src=, type="unicast", onlink=, scope=, protocol=,
@@ -96,21 +107,14 @@ end
 -- gateway is on the link, whatever its address; family: of a "default" without an address. replace: instead of one with the
 -- same destination and metric; append: beside it, if it leads elsewhere. Errors: EXIST, NETUNREACH (no link reaches the
 -- gateway), NODEV, NETDOWN, PERM.
-function nl.route(route)
-  local t = check.fields(route, "#1", FIELDS)
-  check.need(t, "to", "\"default\" or a network")
-  if not t.via and not t.dev and not NOWHERE[t.type or RTN.UNICAST] then
-    check.fail("'via'", "a gateway, or the 'dev' of a link", nil)
-  end
-  return send(RTM.NEWROUTE, t.replace and "create, replace" or t.append and "create, append" or "create, excl", t)
-end
+function nl.route(route) return send(M.asked(route)) end
 
 --- nl.delroute{ to=, … } -> true
 -- Removes the first route that has all that is given; fields of nl.route. Errors: SRCH.
 function nl.delroute(route)
   local t = check.fields(route, "#1", FIELDS)
   check.need(t, "to", "\"default\" or a network")
-  return send(RTM.DELROUTE, nil, t)
+  return send(t.dev, t.netns, function(index) return compose(RTM.DELROUTE, nil, t, index) end)
 end
 
 local meta = {}

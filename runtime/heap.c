@@ -30,7 +30,9 @@
 
 enum {
 	FROZEN_SIZE = 6 << 20,
-	CHUNK_SIZE = 128 << 10,
+	CHUNK_SIZE = 64 << 10,
+	STRINGS_SIZE = 256 << 10,
+	STRING_MAX = 80, /* of those that Lua keeps in its hash, which have up to 40 characters */
 	RUN_SIZE = 4 << 10,
 	GRAIN = 16,
 	PAGE_SIZE = 4096,
@@ -48,6 +50,7 @@ struct heap {
 	uint32_t magic;
 	uint32_t n_relocations;
 	uint32_t used; /* bytes, the header included */
+	uint32_t hot;  /* of these, from the first: what a start uses */
 	uint32_t n_written;
 	int32_t thawed;
 	int32_t turned;
@@ -65,9 +68,12 @@ static union {
 /* The heap of the engine's state, where it has one of these. */
 static struct heap *current;
 
-/* In the build, free blocks for what the collector goes on writing to (freeze.c says what it does not): in pages of
- * their own. */
+/* In the build, free blocks for what the collector goes on writing to (freeze.c says what it does not), and room for
+ * strings: each in pages of their own. A start that makes a string looks at all with the same hash, whoever made them. */
 static void *marked_free[N_CLASSES];
+static struct {
+	char *next, *end;
+} strings;
 
 /* Where the linker put the program. */
 extern const char __executable_start[], _end[];
@@ -123,6 +129,19 @@ static bool is_marked(size_t kind)
 	       kind == LUA_TTHREAD;
 }
 
+/* In the build, a block for a string; NULL where the heap is full. */
+static void *cut_string(struct heap *heap, size_t room)
+{
+	if ((size_t)(strings.end - strings.next) < room) {
+		strings.next = cut(heap, STRINGS_SIZE);
+		strings.end = strings.next ? strings.next + STRINGS_SIZE : NULL;
+	}
+	if (!strings.next)
+		return NULL;
+	strings.next += room;
+	return strings.next - room;
+}
+
 /* While the build fills the heap, blocks of one size lie together: the tables, which hold most of the pointers into
  * the program, then fill few pages, and only those are written to by heap_thaw(). */
 static void cut_run(struct heap *heap, void **list, size_t size)
@@ -137,13 +156,17 @@ static void cut_run(struct heap *heap, void **list, size_t size)
 	}
 }
 
-static void *take(struct heap *heap, size_t size, bool marked)
+/* A block for an object of this kind. */
+static void *take(struct heap *heap, size_t size, size_t kind)
 {
 	if (size > CLASSED_MAX)
 		return heap->thawed ? malloc(size) : cut(heap, size);
 	size_t room;
 	unsigned class = class_of(size, &room);
-	void **list = marked && !heap->thawed ? &marked_free[class] : &heap->free[class];
+
+	if (kind == LUA_TSTRING && room <= STRING_MAX && !heap->thawed)
+		return cut_string(heap, room);
+	void **list = is_marked(kind) && !heap->thawed ? &marked_free[class] : &heap->free[class];
 
 	if (!*list && !heap->thawed && room <= SMALL_MAX)
 		cut_run(heap, list, room);
@@ -178,14 +201,14 @@ static void *heap_alloc(void *ud, void *block, size_t old_size, size_t size)
 	struct heap *heap = ud;
 
 	if (!block)
-		return size ? take(heap, size, is_marked(old_size)) : NULL;
+		return size ? take(heap, size, old_size) : NULL;
 	if (size == 0) {
 		give_back(heap, block, old_size);
 		return NULL;
 	}
 	if (old_size > CLASSED_MAX && size > CLASSED_MAX && !is_frozen(block))
 		return realloc(block, size);
-	void *moved = take(heap, size, false);
+	void *moved = take(heap, size, LUA_TNIL);
 
 	if (!moved)
 		return size <= old_size ? block : NULL;
@@ -204,6 +227,11 @@ void heap_turn_page(bool is_child)
 	memset(marked_free, 0, sizeof(marked_free));
 	if (current->thawed)
 		current->next = current->end = NULL;
+}
+
+void heap_end_hot(void)
+{
+	current->hot = (uint32_t)(current->next - (char *)current);
 }
 
 static int panic(lua_State *L)
@@ -328,11 +356,11 @@ int heap_freeze(lua_State *L, void (*rehearse)(lua_State *L), const char *path)
 
 /* ---- thawing, in each run ---- */
 
-/* Maps all pages, and makes those that a start writes to its own, many with one call: a fault each costs ten times as
- * much. A kernel before 5.14 does not know how, and takes the faults. */
+/* Maps the pages that a start reads, and makes those that it writes to its own, many with one call: a fault each costs
+ * ten times as much. A kernel before 5.14 does not know how, and takes the faults. */
 static void touch(struct heap *heap, const uint32_t *runs)
 {
-	(void)madvise(heap, heap->used, MADV_POPULATE_READ);
+	(void)madvise(heap, heap->hot, MADV_POPULATE_READ);
 	for (uint32_t i = 0; i < heap->n_written; i++, runs += 2)
 		(void)madvise((char *)heap + (size_t)runs[0] * PAGE_SIZE,
 			      (size_t)runs[1] * PAGE_SIZE, MADV_POPULATE_WRITE);

@@ -4,6 +4,7 @@
  * embed OUT.S WORKDIR NAME=PATH…    A PATH that ends in .lua becomes unstripped bytecode (a message of the
  * running program names file and line) unless NAME starts with "file:"; those are kept byte for byte.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,6 @@ int main(int argc, char **argv)
 
 	if (!out)
 		return fail(argv[1], "cannot write");
-	fprintf(out, "\t.section .rodata\n");
 	for (int i = 3; i < argc; i++) {
 		char *path = strchr(argv[i], '=');
 
@@ -62,17 +62,21 @@ int main(int argc, char **argv)
 		*path++ = '\0';
 		snprintf(binary, sizeof(binary), "%s", path);
 		size_t len = strlen(path);
+		bool is_module = strncmp(argv[i], "file:", 5) != 0 && len > 4 &&
+				 !strcmp(path + len - 4, ".lua");
 
-		if (strncmp(argv[i], "file:", 5) != 0 && len > 4 &&
-		    !strcmp(path + len - 4, ".lua")) {
+		if (is_module) {
 			snprintf(binary, sizeof(binary), "%s/%s.luac", argv[2], argv[i]);
 			if (compile(path, binary))
 				return 1;
 		}
+		/* A program that has its modules in memory does not read these. */
+		fprintf(out, "\t.section %s,\"a\"\n", is_module ? ".modules" : ".rodata");
 		fprintf(out, "\t.balign 16\ndata%d:\t.incbin \"%s\"\nend%d:\n\t.byte 0\n", i,
 			binary, i);
 	}
 	/* Side by side, so that a search of the names touches few pages. */
+	fprintf(out, "\t.section .rodata\n");
 	for (int i = 3; i < argc; i++)
 		fprintf(out, "name%d:\t.asciz \"%s\"\n", i, argv[i]);
 	fprintf(out, "\t.section .data.rel.ro,\"aw\"\n\t.balign 8\n\t.globl embedded_files\n"

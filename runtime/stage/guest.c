@@ -127,7 +127,7 @@ static long find(long root, const char *path)
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
 
-	return sys(openat2, root, path, &how, sizeof(how));
+	return sys_openat2(root, path, &how);
 }
 
 static long make(long parent, const char *name, unsigned mode)

@@ -164,7 +164,11 @@ static long furnish(const struct stage_record *r)
 
 	switch (r->kind) {
 	case STAGE_OPEN:
-		return guest_number(make_call(r), number);
+		return guest_number((uint32_t)r->nr == __NR_openat2
+					    ? sys_openat2((long)a[0], (const char *)a[1],
+							  (const struct open_how *)a[2])
+					    : make_call(r),
+				    number);
 	case STAGE_HEAR:
 		guest_hear();
 		return 0;
@@ -178,6 +182,8 @@ static long furnish(const struct stage_record *r)
 	case STAGE_DEVICE:
 		return guest_expect_device((int)a[0], (unsigned)a[1], (unsigned)a[2],
 					   (unsigned)a[3]);
+	case STAGE_LINK:
+		return link_tell(r);
 	default:
 		return guest_expect_bare_root();
 	}
@@ -225,6 +231,7 @@ static void run_record(const struct stage_record *record)
 	case STAGE_COPY:
 	case STAGE_DEVICE:
 	case STAGE_BARE:
+	case STAGE_LINK:
 		judge(record, furnish(record));
 		break;
 	default:

@@ -50,6 +50,9 @@ long guest_copy(int to, int from);
 long guest_expect_device(int fd, unsigned type, unsigned major, unsigned minor);
 long guest_expect_bare_root(void);
 
+/* link.c: the same. STAGE_LINK: where the kernel has words for an error, luge gets them, and the stage ends. */
+long link_tell(const struct stage_record *record);
+
 /* exec.c */
 _Noreturn void exec_command(const struct stage_record *record);
 

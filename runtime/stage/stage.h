@@ -50,6 +50,8 @@
 #define STAGE_DEVICE                                                                               \
 	17 /* S.expect_device: descriptor args[0], type args[1], major and minor args[2] and args[3] */
 #define STAGE_BARE 16 /* S.expect_bare_root */
+#define STAGE_LINK                                                                                 \
+	18 /* the netlink message args[0], of args[1] bytes, with the index of the link args[3] at args[2] of it */
 
 #define STAGE_ANY_ERRNO 0xffff /* record.tolerate: no error of this call matters */
 

@@ -7,6 +7,8 @@
 #define LUGE_STAGE_SYS_H
 
 #include <asm/unistd.h>
+#include <linux/errno.h>
+#include <linux/openat2.h>
 
 #if defined(__x86_64__)
 static inline long sys6(long nr, long a, long b, long c, long d, long e, long f)
@@ -47,5 +49,18 @@ static inline long sys6(long nr, long a, long b, long c, long d, long e, long f)
 #define sys(name, ...) sys_pad(__NR_##name, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)
 #define sys_pad(nr, a, b, c, d, e, f, ...)                                                         \
 	sys6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* openat2(2), tried again where a lookup that must not leave a directory crossed a rename or a mount: any on the machine
+ * will do, and the kernel says EAGAIN. */
+static inline long sys_openat2(long dirfd, const char *path, const struct open_how *how)
+{
+	long rc;
+	int tries = 1000;
+
+	do
+		rc = sys(openat2, dirfd, path, how, sizeof(*how));
+	while (rc == -EINTR || (rc == -EAGAIN && how->resolve && --tries > 0));
+	return rc;
+}
 
 #endif

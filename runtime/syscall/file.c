@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "compat.h"
+#include "stage/sys.h"
 
 /* The most that read(2) and write(2) move at once. */
 enum { TRANSFER_MAX = 0x7ffff000, READ_DEFAULT = 65536 };
@@ -56,8 +57,8 @@ static int file_openat(lua_State *L)
 
 /*** S.openat2(dirfd, path, {flags="rdonly", mode="0666", resolve=""}) -> fd
  * resolve: names of S.c.RESOLVE; with "in_root" dirfd is / for the whole resolution. EXDEV or
- * ELOOP when the path leaves what resolve allows; EAGAIN when a rename raced "in_root" or
- * "beneath": try again. Unknown flags are EINVAL. openat2(2) */
+ * ELOOP when the path leaves what resolve allows; EAGAIN when each of 1,000 attempts at "in_root"
+ * or "beneath" met a rename or a mount, anywhere on the machine. Unknown flags are EINVAL. openat2(2) */
 static int file_openat2(lua_State *L)
 {
 	static const char *const fields[] = {"flags", "mode", "resolve", NULL};
@@ -76,7 +77,7 @@ static int file_openat2(lua_State *L)
 	}
 	how.mode = bind_opt_mode(L, 4, flags_create(how.flags) ? 0666 : 0);
 	how.flags |= O_CLOEXEC;
-	return bind_return_fd(L, sys_retry(syscall(SYS_openat2, dirfd, path, &how, sizeof(how))));
+	return bind_return_fd(L, sys_openat2(dirfd, path, &how));
 }
 
 /*** S.memfd_create(name, flags="") -> fd

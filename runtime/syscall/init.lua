@@ -112,15 +112,17 @@ end
 function S.readfile(path)
   local fd, err, errno = S.open(path, "rdonly")
   if not fd then return nil, err, errno end
-  local parts = {}
+  -- Most are short, and what is read into costs more than the reading.
+  local parts, size = {}, 4096
   repeat
     local part
-    part, err, errno = S.read(fd)
+    part, err, errno = S.read(fd, size)
     if not part then
       fd:close()
       return nil, err, errno
     end
     parts[#parts + 1] = part
+    if #part == size then size = 65536 end
   until part == ""
   fd:close()
   return table.concat(parts)

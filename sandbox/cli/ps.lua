@@ -54,7 +54,8 @@ local function status(container)
   if containers.RUNS[container.state] then
     local health = container.health and (" (%s)"):format(container.health) or ""
     local again = (container.restarts or 0) > 0 and (", restarted %d×"):format(container.restarts) or ""
-    return ("%s%s, for %s%s"):format(container.state, health, since(container.created), again)
+    local cut = container.cut and container.cut[1] and (", %s cut"):format(table.concat(container.cut, " ")) or ""
+    return ("%s%s%s, for %s%s"):format(container.state, health, cut, since(container.created), again)
   end
   if container.state ~= "ended" then return container.state end
   return ("ended (%d%s) %s ago"):format(container.exit_code or -1,
@@ -82,7 +83,7 @@ local COLUMNS = {
 local GROUP = { "GROUP", function(c) return c.group or "-" end, left = true }
 
 local FIELDS = { "name", "profile", "state", "detached", "argv", "created", "pid", "luge", "ended", "exit_code", "signal",
-  "reason", "message", "restarts", "health", "group" }
+  "reason", "message", "restarts", "health", "group", "cut" }
 
 --- A container as JSON, in the schema of `luge ps --json`.
 function M.row(container)
@@ -92,6 +93,7 @@ function M.row(container)
     row[field] = value == nil and json.null or value
   end
   row.argv = json.array(container.argv)
+  if container.cut then row.cut = json.array(container.cut) end
   -- The numbers of processes that are gone may be others' by now.
   if not containers.RUNS[container.state] then row.pid, row.luge = json.null, json.null end
   return row

@@ -144,7 +144,8 @@ end
 -- What an ordinary user's container does in the network of another one.
 hints.within = function(step, err)
   if err.PERM then
-    return "the other container is not one of this user's that share a network: put both into one group, or run luge as root"
+    return "it is not one of this user's containers that share a network: outside of a group a wire is root's: put both into one "
+      .. "group, or run luge as root"
   end
   return hints[step.args[2]] and hints[step.args[2]]({ op = step.args[2], args = table.move(step.args, 3, #step.args, 1, {}) }, err)
 end
@@ -173,7 +174,8 @@ hints["nl.address"] = function(step, err)
   end
   return link_hint({ op = "nl.address" }, err)
 end
-hints["nl.route"] = function(_, err)
+hints["nl.route"] = function(step, err)
+  if err.EXIST and step.why:find "%.behind" then return "another container routes for that network, or the host has a route to it" end
   if err.NETUNREACH then return "no network of its own reaches that router" end
 end
 
@@ -193,6 +195,11 @@ hints["nl.firewall"] = function(_, err)
   if err.OPNOTSUPP or err.NOENT or err.PROTONOSUPPORT then return "this kernel's nftables lack something (luge doctor)" end
 end
 hints["nl.ownfirewall"] = hints["nl.firewall"]
+hints["nl.delconntracks"] = function(_, err)
+  if err.OPNOTSUPP then
+    return "without it connections of a container before would go on (modprobe nf_conntrack_netlink, luge doctor)"
+  end
+end
 
 local REASONS = {
   not_found = "not found in the container",
@@ -232,17 +239,26 @@ local function lock_subject(run, step)
   return interface and interface[key] or step.op
 end
 
+-- The container that a wire leads to, as the profile calls it.
+local function other_subject(run, step)
+  local index = step.why:match "^network%.interfaces%[(%d+)%]$"
+  local interface = index and run.spec.network.interfaces[tonumber(index)]
+  return interface and interface.to and ("the network of '%s'"):format(interface.to) or step.args[2]
+end
+
 -- What the step was about: its path or name, where it has one.
 local function subject(run, step)
   if step.op == "exec" then return run.argv[1] end
   if step.op == "getenv" then return step.args[1] end
   if step.op == "nl.helper" then return step.args[1].backend end
+  if step.op == "within" then return other_subject(run, step) end
   if step.op == "take_lock" and step.why:find "^network" then return lock_subject(run, step) end
   if step.op == "open_noted" then return "the container '" .. tostring(step.args[1]):match "([^/]+)%.lock$" .. "'" end
-  if step.op == "nl.macvlan" or step.op == "nl.route" then return step.args[1].link or step.args[1].via or step.args[1].to end
+  if step.op == "nl.macvlan" or step.op == "nl.route" then return step.args[1].link or not step.why:find "%.behind" and step.args[1].via or step.args[1].to end
   if step.op == "nl.hold_port" then return ("%s %s port %d"):format(table.unpack(step.args)) end
   if step.op == "nl.hold_sysctl" then return step.args[2] end
   if step.op == "nl.firewall" or step.op == "nl.ownfirewall" then return "the firewall" end
+  if step.op == "nl.delconntracks" then return "connections of the same addresses" end
   if step.op == "nl.hold_bridge" then return "the bridge " .. step.args[2] end
   if step.op == "nl.veth" or step.op == "nl.address" then
     local link = step.op == "nl.address" and step.args[2] or step.args[1].into and step.args[1].name or "a veth"

@@ -99,6 +99,11 @@ local function noted(text, key, pattern)
   return at and text:match(pattern, at + #key)
 end
 
+-- The interfaces of one that runs that `luge network cut` has cut.
+local function cut_of(text)
+  return text:find("\ncut ", 1, true) and require("sandbox.container.network").noted(text) or {}
+end
+
 -- One that runs; nil while its luge is between two of its steps.
 local function running(directory, name, text)
   local luge = tonumber(text:match("^(%d+)\n"))
@@ -111,13 +116,13 @@ local function running(directory, name, text)
   return { name = name, state = state, luge = luge, pid = pid, profile = noted(text, "\nprofile ", "^%S+"),
     argv = known and known.argv or pid and command_of(pid) or {}, detached = known ~= nil,
     created = known and known.created or lock_time(directory, name), log = known and known.log, note = text,
-    restarts = life.restarts, health = life.health, group = noted(text, "\ngroup ", "^%S+"), needs = known and known.needs }
+    restarts = life.restarts, health = life.health, cut = cut_of(text), group = noted(text, "\ngroup ", "^%S+"), needs = known and known.needs }
 end
 
 --- The container of that name, whatever its state: { name =, state = "running", "restarting", "paused", "ended", "lost" or
 -- "unknown",
 -- profile =, argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
--- message =, may_run = of an unknown one, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =,
+-- message =, may_run = of an unknown one, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =, cut = interfaces,
 -- group =, needs = }, or nil
 -- and, where its record cannot be believed, words.
 function M.one(directory, name)

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- sandbox.container.network: the wires of a running container, cut and joined by its own luge, which knows where their other ends
 -- are: on the host, in the hub of a group, or in the container that a wire leads to. What the container itself may do to
--- its end makes no difference then; an end that only the container has (macvlan, user) is set down there.
+-- its end makes no difference then; an end that only the container has (macvlan, user) is set down there, and the program behind
+-- a user interface is stopped as long: it leads published ports in by the container's loopback.
 
 local S = require "syscall"
 local Steps = require "sandbox.plan.steps"
@@ -29,6 +30,44 @@ local function act(run, interface, op, ...)
   return S.nl[op](table.unpack(args, 1, args.n + 1))
 end
 
+local function stop_helper(run, interface, wanted)
+  local helper = interface.kind == "user" and run.symbols["net.helper"]
+  if helper and helper.pidfd then S.pidfd_send_signal(helper.pidfd, wanted and "stop" or "cont") end
+end
+
+-- ---- what is cut, in the lock, for `ps` ----
+
+-- The names of the interfaces that are cut, in their order.
+local function names_of(run)
+  local names = {}
+  for _, interface in ipairs(run.network or {}) do
+    if run.cut and run.cut[interface.name] then names[#names + 1] = interface.name end
+  end
+  return names
+end
+
+-- "cut eth0 lan", with room for all of them: one line replaces the other.
+local function note(run)
+  local lock, width = run.symbols["lock.name"], 0
+  for _, interface in ipairs(run.network) do width = width + #interface.name + 1 end
+  local line = ("cut %-" .. width .. "s\n"):format(table.concat(names_of(run), " "))
+  if not run.cut_at then
+    run.cut_at = S.lseek(lock, 0, "end")
+    S.note_lock(lock, line)
+  else
+    S.pwrite(lock, line, run.cut_at)
+  end
+end
+
+--- The interfaces that are cut, by the text of a lock that is held: a list of names.
+function M.noted(text)
+  local names, at = {}, text:find("\ncut ", 1, true)
+  for name in (at and text:match("^([^\n]*)", at + 5) or ""):gmatch "%S+" do names[#names + 1] = name end
+  return names
+end
+
+-- ---- what is done ----
+
 --- Cuts (wanted) or joins a wire. True, or nil and words.
 function M.set_cut(run, name, wanted)
   local interface, words = interface_of(run, name)
@@ -45,9 +84,14 @@ function M.set_cut(run, name, wanted)
     if value then run.cut[name] = nil end
   end
   if not value then return nil, ("%s: %s"):format(name, tostring(err)) end
+  stop_helper(run, interface, wanted)
+  note(run)
   run.events { event = "network", interface = name, state = wanted and "cut" or "joined" }
   return true
 end
+
+--- Forgets what was cut: a container that is started again has its wires anew.
+function M.forget(run) run.cut, run.cut_at = nil, nil end
 
 --- The interfaces, with the addresses that they got: { name =, kind =, link = of the host, address =, address6 =,
 -- state = "joined" or "cut" } each; nil where the container has none.

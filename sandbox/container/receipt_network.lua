@@ -54,11 +54,13 @@ end
 local function bandwidth(row, rates, links)
   local function held(direction, link_of)
     local asked, got = rates[direction], {}
+    local holds = asked and #links > 0
     for i, link in ipairs(asked and links or {}) do
       local q = (require("netns").qdiscs { link = link_of(link) } or {})[1]
       got[i] = q and q.rate or 0
+      holds = holds and got[i] == asked
     end
-    if asked then row("network.bandwidth." .. direction, tostring(asked), table.concat(got, " "), #got > 0 and got[1] == asked) end
+    if asked then row("network.bandwidth." .. direction, tostring(asked), table.concat(got, " "), holds) end
   end
   held("down", function(link) return link.link end)
   held("up", function(link) return link.ifb end)

@@ -121,6 +121,7 @@ end
 local function forget(run, plan)
   local symbols = run.symbols
   run.steps, run.terminal, run.output, run.found_user = plan.steps, plan.terminal, nil, nil
+  if run.cut then require("sandbox.container.network").forget(run) end
   run.symbols = require("sandbox.container.launch").symbols_of(run)
   for _, name in ipairs(plan.saved) do run.symbols[name] = symbols[name] end
   collectgarbage()

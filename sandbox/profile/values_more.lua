@@ -347,11 +347,10 @@ function M.host_port(v)
   local address, text = tostring(v):match "^%[([%x:.]+)%]:(%d+)$"
   if not address then address, text = tostring(v):match "^([%d.]+):(%d+)$" end
   port = port_number(text)
-  if not port or not addresses().parse_ip(address) then
-    return no(v, 'port of the host (write 8080, "127.0.0.1:8080" or "[::1]:8080")')
-  end
-  local is_all = address == "0.0.0.0" or address == "::"
-  return { address = not is_all and address or nil, port = port, family = addresses().parse_ip(address).family }
+  local ip = port and addresses().parse_ip(address)
+  if not ip then return no(v, 'port of the host (write 8080, "127.0.0.1:8080" or "[::1]:8080")') end
+  local is_all = not ip.bytes:find "[^%z]"
+  return { address = not is_all and addresses().ip_text(ip.family, ip.bytes) or nil, port = port, family = ip.family }
 end
 
 --- Bytes a second.

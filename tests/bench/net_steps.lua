@@ -10,6 +10,9 @@ collectgarbage "stop" -- as in `luge run`
 
 local S = require "syscall"
 local Steps = require "sandbox.plan.steps"
+local furnish = require "sandbox.container.furnish"
+local launch = require "sandbox.container.launch"
+local orders = require "sandbox.container.orders"
 local request = require "sandbox.cli.request"
 local nl = require "netns"
 
@@ -27,58 +30,62 @@ S.mkdir(state, "0700")
 local profile = DIR .. "/net_steps.lua"
 write(profile, 'return container { network = { interfaces = { veth { nat = true } }, egress = false }, command = { "/true" } }\n')
 
--- Those of `network`, but files of the container's root; by place.
-local function network_steps()
+-- The run of it, with the steps of `network` alone, but files of the container's root. Its container is there when it is
+-- sealed.
+local function network_run()
   local spec, host = request.load(profile, {}, {})
   local plan = assert(request.plan(spec, host, {}))
-  local steps = { host = {}, attach = {}, guest = {} }
+  local steps = {}
   for _, step in ipairs(plan.steps) do
-    if step.why:find "^network" and steps[step.where] and step.op ~= "put_file" then table.insert(steps[step.where], step) end
+    if step.why:find "^network" and step.op ~= "put_file" then steps[#steps + 1] = step end
   end
-  return steps, plan.constants
+  steps[#steps + 1] = { op = "wait", where = "seal", why = "network", args = {} }
+  return { spec = spec, steps = steps, constants = plan.constants, user = plan.user, user_is_known = true, keep = {},
+    argv = { "/true" }, name = "bench", state = state, ranges = state, stage = launch.stage_file() }
 end
 
-local function take(steps, symbols)
-  for _, step in ipairs(steps) do
-    local ok, err = Steps.run(S, step, symbols)
-    if ok == nil and not Steps.accepts(step, err) then error(step.op .. ": " .. tostring(err)) end
+local function take(run, place, symbols)
+  for _, step in ipairs(run.steps) do
+    if step.where == place then
+      local ok, err = Steps.run(S, step, symbols)
+      if ok == nil and not Steps.accepts(step, err) then error(step.op .. ": " .. tostring(err)) end
+    end
   end
 end
 
-local function child(steps, symbols, go, done)
-  local first = table.remove(steps, 1) -- lo
-  take({ first }, symbols)
-  S.read(go, 1)
-  take(steps, symbols)
-  S.write(done, "x")
-  S.nanosleep(1000) -- until it is killed
+-- What luge and the stage talk by.
+local function channels(run)
+  local here, there = S.socketpair("unix", "seqpacket")
+  local status_r, status_w = S.pipe()
+  local lifeline_r, lifeline_w = S.pipe()
+  local go_r, go_w = S.pipe()
+  run.descriptors = { status = status_w:getfd(), lifeline = lifeline_r:getfd(), channel = there:getfd(), go = go_r:getfd() }
+  return { here = here, there = there, status = status_r, status_w = status_w, lifeline = lifeline_r, lifeline_w = lifeline_w,
+    go = go_r, go_w = go_w }
 end
 
 -- One turn, in a process of its own: microseconds, and the symbols of the run.
 local function turn(before)
   assert(S.unshare "newnet")
   assert(nl.up "lo")
-  local steps, constants = network_steps()
-  local symbols = { name = "bench", state = state, ranges = state }
-  for name, value in pairs(constants) do symbols[name] = value end
+  local run = network_run()
+  local symbols = launch.symbols_of(run)
   symbols["lock.name"] = assert(S.take_lock(state .. "/bench.lock", ""))
-  local go_r, go_w = S.pipe "cloexec"
-  local done_r, done_w = S.pipe "cloexec"
+  local c = channels(run)
   if before then before() end
   local began = S.clock_gettime "monotonic"
-  take(steps.host, symbols)
-  local pid = assert(S.clone3 { flags = "newnet", exit_signal = "chld" })
-  if pid == 0 then
-    local ok, err = pcall(child, steps.guest, symbols, go_r, done_w)
-    if not ok then io.stderr:write(tostring(err), "\n") end
-    S.exit(1)
-  end
-  done_w:close()
+  take(run, "host", symbols)
+  local file, kept = furnish.orders(run, symbols, {})
+  kept[#kept + 1] = file
+  local pid = assert(S.clone3_exec({ flags = "newnet", exit_signal = "chld" }, run.stage, orders.argv(file), kept))
+  c.status_w:close()
+  S.send(c.here, "maps")
   symbols.child = pid
-  take(steps.attach, symbols)
-  S.write(go_w, "x")
-  assert(S.read(done_r, 1) == "x", "the child failed")
+  take(run, "attach", symbols)
+  S.sendmsg(c.here, { data = "go" })
+  local word = orders.decode_status(S.read(c.status, orders.MESSAGE_SIZE))
   local took = (S.clock_gettime "monotonic" - began) * 1e6
+  assert(word and word.kind == "sealed", "the child failed")
   S.kill(pid, "kill")
   S.wait4(pid)
   for _, name in ipairs(S.dir(state)) do S.unlink(state .. "/" .. name) end
@@ -105,6 +112,20 @@ local function of_copy(f)
   return table.concat(text)
 end
 
+-- The messages of a transaction, each but the marks at its ends with an acknowledgement asked for.
+local function acknowledged(bytes)
+  local parts, at = {}, 1
+  assert(type(bytes) == "string", "the firewall has no form")
+  while at <= #bytes do
+    local size, kind, flags = ("I4I2I2"):unpack(bytes, at)
+    local is_mark = at == 1 or at + size > #bytes
+    parts[#parts + 1] = ("I4I2I2I4"):pack(size, kind, flags | (is_mark and 0 or S.c.NLM_F.ACK), #parts + 1)
+      .. bytes:sub(at + 12, at + size - 1)
+    at = at + size
+  end
+  return parts
+end
+
 -- The messages of the transaction as luge sends them, with an acknowledgement for each, and the words for net_floor.
 local function recorded()
   local words = of_copy(function()
@@ -112,16 +133,7 @@ local function recorded()
     local _, symbols = turn(function()
       local own = nl.request
       nl.request = function(messages, netns, how, protocol)
-        if protocol == "netfilter" and how == "batch" then
-          parts = {}
-          for i, message in ipairs(messages) do
-            local bytes = message:tobytes()
-            local size, kind, flags = ("I4I2I2"):unpack(bytes)
-            local is_mark = i == 1 or i == #messages
-            parts[i] = ("I4I2I2I4"):pack(size, kind, flags | (is_mark and 0 or S.c.NLM_F.ACK), i) .. bytes:sub(13)
-            parts[i] = parts[i] .. ("\0"):rep(-#parts[i] % 4)
-          end
-        end
+        if protocol == "netfilter" and how == "batch" then parts = acknowledged(messages) end
         return own(messages, netns, how, protocol)
       end
     end)

@@ -187,6 +187,23 @@ test("what was stopped is in the report, and what holds is read back", function(
   leave(far, before)
 end)
 
+test("a rate that one of several links has not is told", function()
+  local function rows()
+    local found = {}
+    require("sandbox.container.receipt_network").read(function(field, asked, got, ok)
+      if field:find "bandwidth" then found[#found + 1] = { asked, got, ok } end
+    end, { spec = { network = { bandwidth = { down = 1000000 } } },
+      firewall = { table = "none", publish = {}, egress = { allow = {} }, links = { { link = "one" }, { link = "two" } } } }, {})
+    return found
+  end
+  t.must(nl.veth { name = "one", peer = "two" })
+  t.must(nl.qdisc { link = "one", kind = "tbf", rate = 1000000 })
+  t.equal(rows(), { { "1000000", "1000000 0", false } })
+  t.must(nl.qdisc { link = "two", kind = "tbf", rate = 1000000 })
+  t.equal(rows(), { { "1000000", "1000000 1000000", true } })
+  t.must(nl.delete "one")
+end)
+
 test("a macvlan is held in the container's own network, where it keeps no power", function()
   local there = apart.namespace()
   apart.inside(there, no_dad)
@@ -202,6 +219,47 @@ test("a macvlan is held in the container's own network, where it keeps no power"
   box.refused({ "exit", "0", body = body(network:format "", 'capabilities = { "net_raw" },') },
     "network.egress: holds in the container's own network here, where net_raw would undo it", "or use a veth or a bridge")
   t.must(nl.delete "uplink")
+end)
+
+test("what a container with a macvlan forwards for a neighbour is asked about as its own", function()
+  local there = apart.namespace()
+  apart.inside(there, no_dad)
+  t.must(nl.veth { name = "uplink", up = true, peer = { name = "out", netns = there } })
+  t.must(nl.address("out", "10.5.0.1/24", { netns = there }) and nl.address("out", "fd05::1/64", { flags = "nodad", netns = there }))
+  t.must(nl.up("out", there))
+  for _, route in ipairs { { to = "10.1.0.0/24", via = "10.5.0.2" }, { to = "fd01::/64", via = "fd05::2" } } do
+    route.netns = there
+    t.must(nl.route(route))
+  end
+  local server = apart.inside(there, traffic.start_server, "::", 7000)
+  local detached = dofile "tests/integration/detached.lua"(t, box)
+  local router = [[{ interfaces = { macvlan { "uplink", address = "10.5.0.2/24", address6 = "fd05::2/64" } }, egress = { allow = { %s } } }]]
+  local wire = ([[{ interfaces = { link { %q, address = "10.1.0.2/24", address6 = "fd01::2/64", gateway = "10.1.0.1", gateway6 = "fd01::1",
+    peer = { name = "eth1", address = "10.1.0.1/24", address6 = "fd01::1/64" } } }, egress = false }]]):format(detached.own "det-router")
+  local function through(allowed)
+    detached.start("det-router", { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "7000" }, body = body(router:format(allowed),
+      "sysctl = { ['net.ipv4.ip_forward'] = 1, ['net.ipv6.conf.all.forwarding'] = 1, ['net.ipv6.conf.default.accept_dad'] = 0 }, ") })
+    local words = asks(wire, { { "tcp", "10.5.0.1" }, { "tcp", "fd05::1" }, { "tcp", "10.1.0.1" }, { "tcp", "fd01::1" } })
+    detached.ok("rm", "-f", "-t", "0s", "det-router")
+    return words
+  end
+  t.equal(through "", { "refused", "refused", "HELLO", "HELLO" })
+  t.equal(through '{ "10.5.0.1", 7000 }, { "fd05::/64" }', { "HELLO", "HELLO", "HELLO", "HELLO" })
+  traffic.stop_server(server)
+  t.must(nl.delete "uplink")
+  detached.nothing_left()
+end)
+
+test("a container with a macvlan reaches its neighbours on a wire", function()
+  t.must(nl.veth { name = "uplink", up = true, peer = "out" })
+  local detached = dofile "tests/integration/detached.lua"(t, box)
+  detached.start("det-near", { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "7000" }, body = body "{ interfaces = {} }" })
+  t.equal(asks(([[{ interfaces = { macvlan { "uplink", address = "10.5.0.2/24" }, link { %q, address = "10.1.0.2/24",
+    peer = { name = "eth1", address = "10.1.0.1/24" } } } }]]):format(detached.own "det-near"), { { "tcp", "10.1.0.1" }, { "udp", "10.1.0.1" } }),
+    { "HELLO", "HELLO" })
+  detached.ok("rm", "-f", "-t", "0s", "det-near")
+  t.must(nl.delete "uplink")
+  detached.nothing_left()
 end)
 
 -- ---- ordinary users ----
@@ -251,7 +309,11 @@ test("ports of a container on a bridge are published too", function()
     { { "tcp", host, 8080 } }), { "HELLO" })
   stop(server)
   box.refused({ "exit", "0", body = body '{ interfaces = { bridge { "lab", gateway6 = "auto" } }, publish = { { "[::1]:8080", 80 } } }' },
-    "network.publish[1]: ::1 is not led to a container on a bridge", "give it a veth as well")
+    "network.publish[1]: ::1 is not led to a container on a bridge: its answers are lost where the host filters what bridges carry",
+    "publish on 127.0.0.1, or write a veth { } beside the bridge")
+  server = serve '{ interfaces = { bridge { "lab", gateway6 = "auto" }, veth { } }, publish = { { "[0:0::1]:8080", 80 }, { "127.0.0.1:8080", 80 } } }'
+  t.equal({ traffic.ask("tcp", "::1", 8080), traffic.ask("tcp", "127.0.0.1", 8080) }, { "HELLO", "HELLO" }, "by the veth")
+  stop(server)
   -- A bridge that was there before is as it was.
   t.must(nl.bridge { name = "mine", up = true } and nl.address("mine", "10.5.0.1/24"))
   server = serve '{ interfaces = { bridge { "mine", address = "10.5.0.2/24", gateway = "auto", subnet = "10.5.0.0/24", address6 = false } }, publish = { { 8080, 80 } } }'
@@ -282,7 +344,8 @@ end)
 test("many publish at once, and of one port only one does", function()
   local count, started = t.soak and 50 or 6, {}
   for i = 1, count do
-    local network = ("{ interfaces = { veth { } }, publish = { { %d, 80 }, { 9000, 90 } } }"):format(8100 + (i - 1) // 2)
+    -- The second port is its own: who let go of the first for want of another would have kept it from both.
+    local network = ("{ interfaces = { veth { } }, publish = { { %d, 80 }, { %d, 90 } } }"):format(8100 + (i - 1) // 2, 9000 + i)
     if i % 2 == 1 then network = ("{ interfaces = { veth { } }, publish = { { %d, 80 } } }"):format(8100 + (i - 1) // 2) end
     started[i] = box.start { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" }, body = body(network) }
   end

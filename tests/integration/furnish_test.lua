@@ -17,7 +17,10 @@ local function by_stage(source)
   for _, step in ipairs(plan.steps) do
     local symbol = step.save and step.save:sub(2)
     if step.where == "attach" and symbol and symbol:find "^fd%." then names[#names + 1] = symbol end
-    if step.where == "host" and symbol then symbols[symbol] = symbols[symbol] or S.open "/dev/null" end
+    if step.where == "host" and symbol then
+      local address = step.op == "nl.subnet" and (step.args[1]:find ":" and "fd00::2" or "10.0.0.2")
+      symbols[symbol] = symbols[symbol] or address or S.open "/dev/null"
+    end
   end
   for name, value in pairs(plan.constants) do symbols[name] = value end
   return furnish.orders({ spec = spec, steps = plan.steps, user = plan.user, user_is_known = plan.user_is_known, home = plan.home,
@@ -36,6 +39,14 @@ t.test("the stage furnishes what the shipped profiles ask for", function()
     t.ok(by_stage { name = name }, name)
   end
   t.ok(by_stage(text(("root = %q"):format(t.rootfs()))), "a directory")
+end)
+
+t.test("the stage furnishes what has a network", function()
+  t.needs_root()
+  for _, network in ipairs { "'internet'", "{ interfaces = { veth {} } }", "{ interfaces = { bridge { 'lab', address = '10.0.5.2/24' } }, egress = false }",
+    "{ interfaces = { veth { address = '10.1.2.2/24', routes = { { to = '10.7.0.0/16', via = '10.1.2.1' } } } } }" } do
+    t.ok(by_stage(text("network = " .. network)), network)
+  end
 end)
 
 t.test("it leaves to a copy of luge what it does not know", function()

@@ -209,6 +209,17 @@ t.test("wires that wait for each other are a fault, and so is an end that nobody
   t.contains(r.stderr, "nobody")
 end)
 
+t.test("a wire to a container that is in no group is root's, and an ordinary user is told", function()
+  t.needs_user()
+  d.start("det-alone", { shell = "exec sleep 1000", body = "network = { interfaces = {} }" })
+  local r = t.run(box.words { shell = "true", body = network(link(d.own "det-alone", 1, "eth5")) })
+  t.equal(r.code, 125)
+  t.contains(r.stderr, ("network.interfaces[1]: the network of '%s': Operation not permitted"):format(d.own "det-alone"))
+  t.contains(r.stderr, "outside of a group a wire is root's: put both into one group, or run luge as root")
+  d.ok("rm", "-f", "-t", "0s", "det-alone")
+  d.nothing_left()
+end)
+
 -- ---- cut and joined ----
 
 local function luge(...)

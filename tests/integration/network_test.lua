@@ -181,6 +181,15 @@ test("mtu, mac, several interfaces, routes", function()
   t.lacks(text, "dev eth2 metric 200", "no gateway, no way out")
 end)
 
+test("a route that cannot be is told in the kernel's words", function()
+  for _, more in ipairs { "", "mounts = { file { '/etc/group', text = 'root:x:0:\\nnogroup:x:65534:\\n' } }," } do
+    local r = box.run { "exit", "0", body = more .. [[ network = { egress = false, interfaces = { veth { address = "10.5.0.2/24",
+      routes = { { to = "10.7.0.0/16", via = "10.9.9.9" } } } } } ]] }
+    t.equal(r.code, 125)
+    t.contains(r.stderr, "network.interfaces[1].routes[1]: 10.9.9.9: Network is unreachable: Nexthop has invalid gateway")
+  end
+end)
+
 test("an address that another container has", function()
   local container = start 'veth { address = "10.5.0.2/24" }'
   local r = t.run(box.words { "exit", "0", body = body 'veth { address = "10.5.0.2/24" }' })
@@ -191,6 +200,30 @@ test("an address that another container has", function()
   assert(nl.veth { name = "lan", peer = "far", up = true } and nl.up "far" and nl.address("lan", "10.5.0.9/24"))
   box.refused({ "exit", "0", body = body 'veth { address = "10.5.0.2/24" }' },
     "10.5.0.2/24 is in the host's own network 10.5.0.0/24 (lan)", "take a network that the host has not")
+  assert(nl.delete "lan")
+end)
+
+test("networks that a container routes for are reached by it", function()
+  local more = ("network = { interfaces = { veth { address = '10.5.0.2/24', address6 = 'fd05::2/64', behind = { '10.6.0.0/16', 'fd06::/64' } } }, "
+    .. "egress = false }, capabilities = { 'net_admin' }, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }")
+    :format(t.luge, CLIENT)
+  local process = box.start { words = { "/bin/sh", "-c",
+    "ip address add 10.6.0.1/32 dev lo && ip address add fd06::1/128 dev lo && exec /luge lua /traffic.lua serve :: 80" }, body = more }
+  process:await "ready\n"
+  for _, address in ipairs { "10.6.0.1", "fd06::1" } do t.equal(traffic.ask("tcp", address, 80), "HELLO", address) end
+  local r = t.run(box.words { "exit", "0", body = body 'veth { behind = { "10.6.0.0/16" } }' })
+  t.equal(r.code, 125)
+  t.contains(r.stderr, "network.interfaces[1].behind[1]: 10.6.0.0/16: File exists")
+  t.contains(r.stderr, "another container routes for that network")
+  S.kill(process.pid, "term")
+  process:wait()
+  t.equal(#nl.routes(), 0, tostring(nl.routes()))
+  assert(nl.veth { name = "lan", peer = "far", up = true } and nl.up "far" and nl.address("lan", "10.6.7.1/24"))
+  box.refused({ "exit", "0", body = body 'veth { behind = { "10.0.0.0/8", "0.0.0.0/0" } }' },
+    "network.interfaces[1].behind[1]: 10.0.0.0/8 meets the host's own network 10.6.7.0/24 (lan)",
+    "network.interfaces[1].behind[2]: 0.0.0.0/0 is everywhere, the host's own way out as well")
+  box.refused({ "exit", "0", body = body 'veth { address6 = false, behind = { "fd06::/64" } }' },
+    "network.interfaces[1].behind[1]: the host has no address on the wire to reach fd06::/64 by")
   assert(nl.delete "lan")
 end)
 

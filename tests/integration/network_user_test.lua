@@ -191,13 +191,51 @@ test("published ports lead in, and no others", function(backend, how)
   t.equal(S.dir(state_of(how)), {}, "files of state")
 end)
 
+test("cut, nothing comes through it, and joined everything again", function(backend, how, outside)
+  local server, name = in_the_world(outside, "198.51.100.1", 7000), "cut-" .. S.getpid()
+  how.options = { "--name", name }
+  local process = t.start(words(network_of(backend, "publish = { { host = '127.0.0.1:8080', guest = 80 } }"),
+    { "/luge", "lua", "/traffic.lua", "serve", "0.0.0.0", "80" }, how))
+  process:await "ready\n"
+  local function luge(...)
+    local list = { "luge", ... }
+    list.env, list.uid = { LUGE_STATE = state_of(how) }, how.uid
+    return t.succeed(list)
+  end
+  local function asks()
+    local r = t.run { "luge", "exec", name, "/luge", "lua", "/traffic.lua", "tcp", "198.51.100.1", "7000", "0.1",
+      env = { LUGE_STATE = state_of(how) }, uid = how.uid }
+    return r.stdout == "HELLO\n", traffic.ask("tcp", "127.0.0.1", 8080, 0.1) == "HELLO"
+  end
+  local function both(wanted)
+    for _ = 1, 50 do
+      local out, into = asks()
+      if out == wanted and into == wanted then return end
+      if not wanted then error("something came through: " .. tostring(out) .. " " .. tostring(into)) end
+    end
+    error "nothing comes through"
+  end
+  both(true)
+  luge("network", "cut", name, "eth0")
+  both(false)
+  luge("network", "join", name, "eth0")
+  both(true)
+  process:signal "term"
+  process:wait()
+  traffic.stop_server(server)
+end)
+
 t.test("what a helper would publish in vain is a fault", function()
+  t.needs_root()
   for text, said in pairs { ["backend = 'slirp4netns', publish = { { host = '[::1]:80', guest = 80 } }"] = "on IPv4 addresses only",
     ["backend = 'slirp4netns', publish = { { host = '127.0.0.1:80', guest = 80, proto = 'udp' } }"] = "on the loopback are lost",
+    ["backend = 'slirp4netns', publish = { { host = 8080, proto = 'udp' } }"] = "on the loopback are lost",
+    ["backend = 'slirp4netns', publish = { { host = '0.0.0.0:8080', proto = 'udp' } }"] = "on the loopback are lost",
     ["backend = 'pasta', publish = { { host = 8081, guest = 80, proto = 'udp' } }"] = "where the ports differ" } do
-    if require("sandbox.plan.facts").gather().tun == "open" then
+    apart.run(function()
+      open_tun()
       box.refused({ words = { "true" }, body = "network = { type = 'user', " .. text .. " }" }, said)
-    end
+    end)
   end
 end)
 

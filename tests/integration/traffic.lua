@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Traffic for the tests: a client that runs inside containers, servers and pings beside them.
 --
---   luge lua traffic.lua tcp|udp ADDRESS PORT      sends "hello", prints the answer ("HELLO"), or "refused", "timeout" …
+--   luge lua traffic.lua tcp|udp ADDRESS PORT [SECONDS [OWN_PORT]]
+--                                                  sends "hello", prints the answer ("HELLO"), or "refused", "timeout" …
 --   luge lua traffic.lua serve ADDRESS PORT        answers in capitals, TCP and UDP, until it is ended; prints "ready"
 --
 -- As a module: local traffic = dofile "tests/integration/traffic.lua"; what arg is decides.
@@ -21,15 +22,16 @@ end
 
 local function say(err)
   if err.CONNREFUSED then return "refused" end
-  if err.NETUNREACH or err.HOSTUNREACH then return "unreachable" end
+  if err.NETUNREACH or err.HOSTUNREACH or err.ACCES then return "unreachable" end -- ACCES: prohibited, of ICMPv6
   if err.TIMEDOUT or err.AGAIN then return "timeout" end
   return tostring(err)
 end
 
---- One "hello" and its answer.
-function M.ask(proto, address, port, seconds)
+--- One "hello" and its answer; own: the port that it is sent from.
+function M.ask(proto, address, port, seconds, own)
   local fd = assert(S.socket(family_of(address), proto == "tcp" and "stream" or "dgram"))
   fd:setsockopt("socket", "sndtimeo", seconds or WAIT)
+  if own then assert(fd:bind { family = family_of(address), port = own }) end
   local ok, err = fd:connect { family = family_of(address), addr = address, port = port }
   if ok then ok, err = fd:send "hello" end
   local answer
@@ -129,7 +131,7 @@ if arg and arg[0] and arg[0]:find "traffic%.lua$" then
   elseif arg[1] == "ping" then
     print(M.ping(arg[2]) and "answered" or "silence")
   else
-    print(M.ask(arg[1], arg[2], tonumber(arg[3]), tonumber(arg[4])))
+    print(M.ask(arg[1], arg[2], tonumber(arg[3]), tonumber(arg[4]), tonumber(arg[5])))
   end
 end
 

@@ -9,6 +9,7 @@ local ORDER = { runtime = 1, netns = 2, sandbox = 3, profiles = 4, examples = 5,
 local EXEMPT = {
   ["runtime/main.c"] = true,
   ["runtime/embed/filters.lua"] = true,
+  ["runtime/embed/firewalls.lua"] = true,
   ["sandbox/plan/seccomp_policy.lua"] = { profiles = true },
 }
 

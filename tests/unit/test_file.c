@@ -82,6 +82,27 @@ Test(file, openat2_keeps_to_what_resolve_allows, .fini = scratch_remove)
 		 "assert(S.openat2(d, '.'))\n");
 }
 
+/* The kernel lets a lookup through ".." fail wherever on the machine something is renamed meanwhile. */
+Test(file, openat2_in_a_root_outlives_renames, .fini = scratch_remove)
+{
+	test_lua(scratch_state(),
+		 "assert(S.mkdir('d') and S.mkdir('d/a') and S.mkdir('x') and S.symlink('/../../a', 'd/l'))\n"
+		 "local d = assert(S.open('d', 'path'))\n"
+		 "local pid = assert(S.fork())\n"
+		 "if pid == 0 then S.prctl('set_pdeathsig', 'kill') end\n"
+		 "while pid == 0 do S.rename('x', 'y') S.rename('y', 'x') end\n"
+		 "local err\n"
+		 "for _ = 1, 20000 do\n"
+		 "  local file\n"
+		 "  file, err = S.openat2(d, 'l', { flags = 'path', resolve = 'in_root' })\n"
+		 "  if not file then break end\n"
+		 "  file:close()\n"
+		 "end\n"
+		 "S.kill(pid, 'kill')\n"
+		 "S.waitid('pid', pid, 'exited')\n"
+		 "assert(not err, err)\n");
+}
+
 Test(file, tmpfile_takes_a_mode, .fini = scratch_remove)
 {
 	test_lua(scratch_state(),

@@ -189,7 +189,11 @@ Test(netlink, wrong_batches_raise)
 	test_lua(test_state(), "local nl = require 'netns'\n"
 			       "local socket, open = nl.open(), nl.message('getlink')\n"
 			       "raises('1 to 1024', socket.batch, socket, {})\n"
-			       "raises('table expected', socket.batch, socket, 'x')\n"
+			       "raises('table expected', socket.batch, socket, 1)\n"
+			       "for _, s in ipairs { '', 'x', open:tobytes() .. 'x', "
+			       "open:tobytes():sub(1, -2) } do\n"
+			       "  raises('one after the other', socket.batch, socket, s)\n"
+			       "end\n"
 			       "raises('messages[2]', socket.batch, socket, { open, 'x' })\n"
 			       "raises('still open', socket.batch, socket, { open:nest(1) })\n");
 }

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* netlink.h – sockets, between netlink.c and batch.c */
+#ifndef LUGE_NETLINK_H
+#define LUGE_NETLINK_H
+
+#include <libmnl/libmnl.h>
+
+#include "bind.h"
+
+struct netlink {
+	struct mnl_socket *socket;
+	uint32_t sequence;
+	bool interrupted; /* what is being dumped changed meanwhile */
+	/* What the last exchange brought: messages one after the other, and the kernel's words. */
+	char *replies;
+	size_t replies_len, replies_size;
+	char text[256];
+	uint32_t offset; /* of the attribute that the error is about; 0: not told */
+};
+
+enum { RECEIVE_SIZE = 32768 };
+
+/* What is being received; nothing of it is looked at after the exchange. */
+union netlink_answer {
+	struct nlmsghdr head;
+	char bytes[RECEIVE_SIZE];
+};
+extern union netlink_answer netlink_received;
+
+/* Raises for anything but an open socket. */
+struct netlink *netlink_check(lua_State *L, int arg);
+
+/* Forgets what the last exchange brought. */
+void netlink_forget(struct netlink *nl);
+
+/* Keeps the kernel's words of an answer that is an error. */
+void netlink_keep_text(struct netlink *nl, const struct nlmsghdr *head);
+
+/* nil, err, errno with the kernel's words; rc: -errno. */
+int netlink_return_error(lua_State *L, const struct netlink *nl, long rc);
+
+/* batch.c: socket:batch */
+int netlink_batch(lua_State *L);
+
+#endif
