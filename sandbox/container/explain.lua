@@ -352,7 +352,8 @@ function endings.unhealthy(run)
 end
 
 function endings.seccomp(run)
-  return { ("luge: %s: SIGSYS ended the command: the kernel's for a system call of a foreign ABI, or somebody's"):format(place(run, "seccomp")),
+  return { ("luge: %s: SIGSYS ended the command: the kernel's for a system call of a foreign ABI, or somebody's"):format(
+      place(run, "seccomp")),
     "      = 32-bit programs and x32 do not run under a filter; luge plan --seccomp shows what is allowed" }
 end
 
