@@ -22,7 +22,7 @@ local function networks_of(c, why, interface, common)
   for _, f in ipairs(common.FAMILIES) do
     local subnet = interface[f.subnet]
     if wanted[f.family] then
-      by[f.family] = { base = f.family == "inet" and chosen.base or pool.BRIDGE.base6, prefix = pool.BRIDGE[f.prefix],
+      by[f.family] = { base = chosen[f.base], prefix = pool.BRIDGE[f.prefix],
         is_chosen = true }
     elseif subnet then
       by[f.family] = { base = subnet, prefix = check.parse_cidr(subnet).prefix }
@@ -115,6 +115,12 @@ function M.plan(c, why, interface, new_link, peer_of)
   common.set_up(c, why, interface)
   if interface.isolated then steps:add("attach", why, "nl.port", { link, { isolated = true } }) end
   steps:add("attach", why, "nl.set", { link, { up = true, link_local = false } })
+  for _, f in ipairs(common.FAMILIES) do
+    local network = by[f.family]
+    if interface[f.gateway] == "auto" and network and not network.is_chosen then
+      common.check_free(c, ("%s.%s"):format(why, f.subnet), M.first_of(network), bridge)
+    end
+  end
   return ends
 end
 

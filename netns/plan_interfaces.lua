@@ -14,8 +14,8 @@ local M = {}
 local function shared() return require "netns.plan_shared" end
 
 local FAMILIES = {
-  { key = "address", gateway = "gateway", subnet = "subnet", family = "inet", prefix = "prefix", to = "default" },
-  { key = "address6", gateway = "gateway6", subnet = "subnet6", family = "inet6", prefix = "prefix6", to = "default" },
+  { key = "address", gateway = "gateway", subnet = "subnet", family = "inet", prefix = "prefix", base = "base" },
+  { key = "address6", gateway = "gateway6", subnet = "subnet6", family = "inet6", prefix = "prefix6", base = "base6" },
 }
 
 local function flags_of(f) return f.family == "inet6" and "nodad" or nil end
@@ -66,7 +66,7 @@ local function take_wire(c, why, interface)
     { save = "$subnet." .. name, undo = { "unlink", { ("${ranges}/net.${subnet.%s}"):format(name) } } })
   for _, f in ipairs(FAMILIES) do
     if families[f.family] then
-      local base = f.family == "inet" and chosen.base or kind.base6
+      local base = chosen[f.base]
       local function nth(what, host)
         steps:add("host", why, "nl.subnet", { base, kind[f.prefix], "$subnet." .. name, host },
           { save = ("$%s.%s"):format(what, name) })
@@ -77,32 +77,35 @@ local function take_wire(c, why, interface)
   end
 end
 
--- One address with the host's own, which others of the machine route by, would cut them off. Links of luge's are known by
--- their locks.
-local function check_free(c, why, cidr)
-  local ip = check.parse_cidr(cidr)
+-- The host's own network that one of these meets, text of both as it is said; of a link of luge's it is none, for those are
+-- known by their locks, nor of `own_device`.
+local function met(c, cidr, own_device)
   for _, network in ipairs(c.facts.host_networks) do
-    if network.family == ip.family and network.prefix == ip.prefix and pool.contains(network.text, ip.text)
-      and not tostring(network.dev):find("^lg%w%w%w%w%w%w%w%w$") then
-      c:fault(why, ("%s is in the host's own network %s (%s)"):format(cidr, network.text, network.dev),
-        "take a network that the host has not, or a bridge { } or macvlan { } on that device")
+    if not pool.is_default(network) and network.dev ~= own_device and pool.meet(cidr, network.text)
+      and not tostring(network.dev):find "^lg%w%w%w%w%w%w%w%w$" then
+      return ("the host's own network %s (%s)"):format(network.text, network.dev)
     end
+  end
+end
+
+--- A fault where the host is to be in a network, "ADDRESS/WIDTH", that it is in already or goes out by: it would be cut off.
+-- own_device: whose own network it may be.
+function M.check_free(c, why, cidr, own_device)
+  local network = met(c, cidr, own_device)
+  if network then
+    c:fault(why, ("%s meets %s"):format(cidr, network),
+      "take a network that the host has not, or a bridge { } or macvlan { } on that device")
   end
 end
 
 -- One that the host is in, or goes out by, stays its own.
 local function check_behind(c, why, cidr)
-  local ip = check.parse_cidr(cidr)
-  if ip.prefix < 2 then
+  if check.parse_cidr(cidr).prefix < 2 then
     return c:fault(why, cidr .. " is everywhere, the host's own way out as well", "write the networks that are behind it")
   end
-  for _, network in ipairs(c.facts.host_networks) do
-    local is_there = network.family == ip.family and network.prefix > 1
-      and (pool.contains(cidr, network.text:match "^[^/]+") or pool.contains(network.text, ip.text))
-    if is_there and not tostring(network.dev):find "^lg%w%w%w%w%w%w%w%w$" then
-      return c:fault(why, ("%s meets the host's own network %s (%s)"):format(cidr, network.text, network.dev),
-        "the host would not reach its own any more: write narrower ones")
-    end
+  local network = met(c, cidr)
+  if network then
+    c:fault(why, ("%s meets %s"):format(cidr, network), "the host would not reach its own any more: write narrower ones")
   end
 end
 
@@ -136,7 +139,7 @@ local function wire_ends(c, why, interface)
         host = gateway and other .. "/" .. width }
     elseif own then
       if gateway == "auto" then gateway = pool.neighbour_of(own) end
-      check_free(c, ("%s.%s"):format(why, f.key), own)
+      M.check_free(c, ("%s.%s"):format(why, f.key), own)
       ends[f.family] = { own = own, address = own:match "^[^/]+", gateway = gateway,
         host = gateway and gateway .. "/" .. check.parse_cidr(own).prefix }
       local lock = ("${ranges}/address.%s.${netns}"):format(own:match "^[^/]+")

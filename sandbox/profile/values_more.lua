@@ -273,6 +273,10 @@ local function subnet(family, most)
     if not ip or ip.family ~= family or not v:find("/", 1, true) or ip.prefix > most or ip.prefix < 8 then
       return no(v, ("network of IPv%d, 8 to %d bits wide"):format(LENGTH[family], most))
     end
+    local network = require("netns.pool").network_of(v)
+    if addresses().parse_cidr(network).bytes ~= ip.bytes then
+      return nil, show(v) .. " is an address in a network, not the network's own", ("write %q"):format(network)
+    end
     return v
   end
 end
