@@ -127,6 +127,17 @@ end
 
 -- ---- addresses of an interface ----
 
+-- An address is one container's, and the network, where the host is in it, one wire's: the host has one way there.
+local function take_locks(c, why, name, own, has_host)
+  local ip = check.parse_cidr(own)
+  local function take(kind, text)
+    local lock = ("${ranges}/%s.%s.${netns}"):format(kind, text)
+    c.steps:add("host", why, "take_lock", { lock }, { save = ("$%s.lock.%s"):format(kind, name), undo = { "unlink", { lock } } })
+  end
+  take("address", check.ip_text(ip.family, ip.bytes))
+  if has_host then take("network", pool.network_of(own):match "^[^/]+") end
+end
+
 -- What both ends get, by family: { own = "ADDRESS/WIDTH", address = text, gateway = text, host = "ADDRESS/WIDTH" }.
 local function wire_ends(c, why, interface)
   local ends = {}
@@ -142,9 +153,7 @@ local function wire_ends(c, why, interface)
       M.check_free(c, ("%s.%s"):format(why, f.key), own)
       ends[f.family] = { own = own, address = own:match "^[^/]+", gateway = gateway,
         host = gateway and gateway .. "/" .. check.parse_cidr(own).prefix }
-      local lock = ("${ranges}/address.%s.${netns}"):format(own:match "^[^/]+")
-      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { lock },
-        { save = ("$lock.%s.%s"):format(f.key, interface.name), undo = { "unlink", { lock } } })
+      take_locks(c, ("%s.%s"):format(why, f.key), ("%s.%s"):format(f.key, interface.name), own, gateway)
     end
   end
   return ends

@@ -39,7 +39,11 @@ local hints = {
     end
   end,
   take_lock = function(step)
-    if step.why:find "^network" then return "another container of this machine has that address: take another" end
+    if tostring(step.args[1]):find("/network.", 1, true) then
+      return "another container's wire is in that network: take a network of its own, or a bridge { } for both"
+    elseif step.why:find "^network" then
+      return "another container of this machine has that address: take another"
+    end
     return "choose another --name, stop it (luge stop), or say --replace"
   end,
   ensure_free = function(_, err)
