@@ -350,6 +350,38 @@ test("an address that another container on the bridge has", function()
   stop(container)
 end)
 
+test("another's bridge keeps its addresses, and none of luge's", function()
+  local function addresses()
+    local list = {}
+    for _, address in ipairs(nl.interfaces().mine.addresses) do list[#list + 1] = address.address .. "/" .. address.prefix end
+    table.sort(list)
+    return table.concat(list, " ")
+  end
+  assert(nl.bridge { name = "mine", up = true } and nl.set("mine", { link_local = false }) and nl.address("mine", "10.6.0.1/24"))
+  for _, address in ipairs(nl.addresses { dev = "mine" }) do
+    if address.address ~= "10.6.0.1" then assert(nl.deladdress("mine", address.address .. "/" .. address.prefix)) end
+  end
+  local both = 'bridge { "mine", subnet = "10.6.0.0/24", gateway = "auto", subnet6 = "fd06::/64", gateway6 = "auto" }'
+  local one = start 'bridge { "mine", subnet = "10.6.0.0/24", gateway = "auto", address6 = false }'
+  local two = start(both)
+  t.equal(addresses(), "10.6.0.1/24 fd06::1/64")
+  stop(two)
+  t.equal(addresses(), "10.6.0.1/24 fd06::1/64", "one of them runs")
+  stop(one)
+  t.equal(addresses(), "10.6.0.1/24")
+  local killed = start 'bridge { "mine", subnet = "10.6.1.0/24", gateway = "auto", subnet6 = "fd06::/64", gateway6 = "auto" }'
+  t.equal(addresses(), "10.6.0.1/24 10.6.1.1/24 fd06::1/64")
+  S.kill(killed.pid, "kill")
+  killed:wait()
+  for _ = 1, 500 do -- until its processes let go of the lock
+    t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+    if addresses() == "10.6.0.1/24" then break end
+    S.nanosleep(0.01)
+  end
+  t.equal(addresses(), "10.6.0.1/24")
+  assert(nl.delete "mine")
+end)
+
 test("what is \"auto\" on a bridge is never what somebody wrote", function()
   -- Room for five, of which one is written; each of them says its addresses and stays.
   local own = { start 'bridge { "lab", address = "10.5.0.2/24", address6 = "fd05::3/64" }' }
