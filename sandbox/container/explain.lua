@@ -195,6 +195,7 @@ hints["nl.hold_sysctl"] = function(step, err)
   end
 end
 hints["nl.firewall"] = function(_, err)
+  if err.MSGSIZE then return "more at once than the kernel takes here (net.core.wmem_max): fewer entries, or wider ones" end
   if err.PERM then return "this takes CAP_NET_ADMIN over the network that luge is in" end
   if err.OPNOTSUPP or err.NOENT or err.PROTONOSUPPORT then return "this kernel's nftables lack something (luge doctor)" end
 end

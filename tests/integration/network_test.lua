@@ -283,6 +283,14 @@ test("networks that a container routes for are reached by it", function()
   assert(nl.delete "lan")
 end)
 
+test("hundreds of entries of allow, and dozens of wires", function()
+  local allow, wires = {}, {}
+  for i = 1, 400 do allow[i] = ("{ cidr = '198.18.%d.%d', port = %d }"):format(i // 250, i % 250 + 1, 1000 + i) end
+  for i = 1, 40 do wires[i] = "veth { }" end
+  t.equal(box.says { shell = "ls /sys/class/net | wc -l", body = ("network = { interfaces = { %s }, egress = { allow = { %s } } }")
+    :format(table.concat(wires, ", "), table.concat(allow, ", ")) }, "41")
+end)
+
 -- ---- bridges ----
 
 test("containers on a bridge reach each other, and go with it", function()
