@@ -89,7 +89,7 @@ end
 
 --- network: spec.network, a table's; complain as of sandbox.profile.finish.
 function M.finish(network, complain)
-  local taken = { lo = "the loopback" }
+  local taken = {}
   for i, interface in ipairs(network.interfaces) do
     interface.name = interface.name or "eth" .. i - 1
     local keys = { "network", "interfaces", i }

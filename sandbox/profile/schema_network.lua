@@ -116,7 +116,7 @@ return function(make)
       doc = what .. ", bits in a second: kbit, mbit, gbit." }
   end
   local bandwidth = record { name = "bandwidth", rate("down", "The most that it receives"), rate("up", "The most that it sends"),
-    { "burst", "size", unit = "bytes", min = 2048, shown = "4 ms of the rate, at least 16K", example = '"64K"',
+    { "burst", "size", unit = "bytes", min = 2048, max = 4294967295, shown = "4 ms of the rate, at least 16K", example = '"64K"',
       doc = "What may pass at once after a rest." } }
 
   local network = record { name = "network",

@@ -70,7 +70,9 @@ end)
 
 local WRONG = {
   { "veth { }, veth { name = 'eth0' }", "network.interfaces[2]: eth0 is interfaces[1] already [give it another name]" },
-  { "veth { name = 'lo' }", "network.interfaces[1]: lo is the loopback already [give it another name]" },
+  { "veth { name = 'lo' }", '"lo" is no name that a link can be given' },
+  { "veth { name = 'all' }", 'network.interfaces[1].name: "all" is no name that a link can be given' },
+  { "veth { name = 'default' }", '"default" is no name that a link can be given' },
   { "veth { address = '10.5.0.2' }", 'network.interfaces[1].address: "10.5.0.2" does not say how wide its network is [write "10.5.0.2/24"]' },
   { "veth { address = 'fd00::1/64' }", '"fd00::1/64" is no IPv4 address with a width' },
   { "veth { address = '10.5.0.0/24' }", "10.5.0.0/24 is the network's own, not one of it" },
@@ -84,6 +86,7 @@ local WRONG = {
   { "veth { mtu = 1000 }", "network.interfaces[1].mtu: IPv6 needs 1280 bytes" },
   { "veth { mtu = 20 }", "20 is out of bounds (68 to 65535)" },
   { "veth { mac = '03:00:00:00:00:01' }", "is the address of a group [its second digit must be even]" },
+  { "veth { mac = '00:00:00:00:00:00' }", '"00:00:00:00:00:00" is nobody\'s address' },
   { "veth { mac = '3:0:0:0:0:1' }", "is no Ethernet address" },
   { "veth { name = 'a b' }", "is no name of an interface" },
   { "bridge { 'lab', nat = true }", "is for what goes by the host, and this interface has another router" },
@@ -115,6 +118,11 @@ for _, row in ipairs(WRONG) do
     t.contains(faults[1], row[2])
   end)
 end
+
+t.test("a burst is what the kernel has 32 bits for", function()
+  t.contains(p.faults("network = { interfaces = { veth { } }, bandwidth = { up = '1gbit', burst = '4G' } }")[1],
+    "network.bandwidth.burst: \"4G\" is out of bounds (2048 to 4294967295)")
+end)
 
 t.test("the internet is reached by a wire to the host, or by a helper where luge has no power over the host's network", function()
   for power, kind in pairs { [true] = "veth", [false] = "user" } do
