@@ -90,7 +90,8 @@ local function family_ends(c, why, interface, f, network)
   if not own then return nil end
   local result = { own = own, address = own:match "^[^/]+", gateway = gateway or nil }
   local function nth(what, host, base)
-    steps:add("host", why, "nl.subnet", { base or network.base, network.prefix, network.is_chosen and "$bridge." .. name or 0, host },
+    local number = network.is_chosen and "$bridge." .. name or 0
+    steps:add("host", why, "nl.subnet", { base or network.base, network.prefix, number, host },
       { save = ("$%s.%s"):format(what, name) })
     return ("${%s.%s}"):format(what, name)
   end

@@ -99,14 +99,13 @@ function M.host_networks()
   local routes, err, errno = nl.routes { table = "all", type = "unicast" }
   if not routes then return nil, err, errno end
   local list, routers = {}, {}
+  local function add(to, ip, prefix, text, dev)
+    to[#to + 1] = { family = ip.family, bytes = ip.bytes, prefix = prefix, text = text, dev = dev }
+  end
   for _, route in ipairs(routes) do
-    if route.bytes then
-      list[#list + 1] = { family = route.family, bytes = route.bytes, prefix = route.prefix, text = route.to, dev = route.dev }
-    end
+    if route.bytes then add(list, route, route.prefix, route.to, route.dev) end
     local router = route.via and check.parse_ip(route.via)
-    if router then
-      routers[#routers + 1] = { family = router.family, bytes = router.bytes, prefix = router.prefix, text = route.via, dev = route.dev }
-    end
+    if router then add(routers, router, router.prefix, route.via, route.dev) end
   end
   return table.move(routers, 1, #routers, #list + 1, list)
 end

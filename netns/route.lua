@@ -170,8 +170,8 @@ end
 M.list_meta = list_meta
 
 --- nl.routes([{ family=, table="main" or "all", type=, dev=, netns= }]) -> list
--- The routes of a table, of one type if it is given, IPv4 and IPv6 if not given otherwise: { family=, to=, via=, dev=, index=, src=, metric=, table=, type=,
--- protocol=, scope=, onlink= } each. The list prints as `ip route` does.
+-- The routes of a table, of one type if it is given, IPv4 and IPv6 if not given otherwise: { family=, to=, via=, dev=, index=,
+-- src=, metric=, table=, type=, protocol=, scope=, onlink= } each. The list prints as `ip route` does.
 function nl.routes(filter)
   local t = check.fields(filter or {}, "#1", { family = check.family, dev = check.name, netns = check.netns, type = FIELDS.type,
     table = function(value, what) return value == "all" and value or M.table_number(value, what) end })

@@ -119,7 +119,8 @@ local function remove_network(text, path)
 end
 
 local KINDS = {}
-for kind in ("profile group life detached state cgroup process helper tables link bridge address number sysctl also pod"):gmatch "%l+" do
+for kind in ([[profile group life detached state cgroup process helper tables link
+  bridge address number sysctl also pod]]):gmatch "%l+" do
   KINDS[kind] = true
 end
 
