@@ -132,7 +132,7 @@ local function take_locks(c, why, name, own, has_host)
   local ip = check.parse_cidr(own)
   local function take(kind, text)
     local lock = ("${ranges}/%s.%s.${netns}"):format(kind, text)
-    c.steps:add("host", why, "take_lock", { lock }, { save = ("$%s.lock.%s"):format(kind, name), undo = { "unlink", { lock } } })
+    c.steps:add("host", why, "take_lock", { lock }, { save = ("$lock.%s.%s"):format(kind, name), undo = { "unlink", { lock } } })
   end
   take("address", check.ip_text(ip.family, ip.bytes))
   if has_host then take("network", pool.network_of(own):match "^[^/]+") end
