@@ -78,10 +78,12 @@ local function take_wire(c, why, interface)
 end
 
 -- The host's own network that one of these meets, text of both as it is said; of a link of luge's it is none, for those are
--- known by their locks, nor of `own_device`.
+-- known by their locks, nor of `own_device`. A wider one that the host only sends to keeps the rest of it: a VPN's are.
 local function met(c, cidr, own_device)
+  local prefix = check.parse_cidr(cidr).prefix
   for _, network in ipairs(c.facts.host_networks) do
-    if not pool.is_default(network) and network.dev ~= own_device and pool.meet(cidr, network.text)
+    local is_beyond = network.is_far and network.prefix < prefix
+    if not pool.is_default(network) and not is_beyond and network.dev ~= own_device and pool.meet(cidr, network.text)
       and not tostring(network.dev):find "^lg%w%w%w%w%w%w%w%w$" then
       return ("the host's own network %s (%s)"):format(network.text, network.dev)
     end

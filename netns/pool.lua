@@ -94,16 +94,17 @@ function M.choose(kind, networks, families)
 end
 
 --- The networks that the host has routes to, in any table, for a VPN has its own, and the routers that it sends by, as
--- M.choose takes them: { family =, bytes =, prefix =, text =, dev = } each. Errors: as of nl.routes.
+-- M.choose takes them: { family =, bytes =, prefix =, text =, dev =, is_far = whether the host is not itself in it } each.
+-- Errors: as of nl.routes.
 function M.host_networks()
   local routes, err, errno = nl.routes { table = "all", type = "unicast" }
   if not routes then return nil, err, errno end
   local list, routers = {}, {}
-  local function add(to, ip, prefix, text, dev)
-    to[#to + 1] = { family = ip.family, bytes = ip.bytes, prefix = prefix, text = text, dev = dev }
+  local function add(to, ip, prefix, text, dev, is_far)
+    to[#to + 1] = { family = ip.family, bytes = ip.bytes, prefix = prefix, text = text, dev = dev, is_far = is_far }
   end
   for _, route in ipairs(routes) do
-    if route.bytes then add(list, route, route.prefix, route.to, route.dev) end
+    if route.bytes then add(list, route, route.prefix, route.to, route.dev, route.protocol ~= "kernel") end
     local router = route.via and check.parse_ip(route.via)
     if router then add(routers, router, router.prefix, route.via, route.dev) end
   end

@@ -229,6 +229,9 @@ test("\"auto\" keeps off what a table of a VPN's own leads to", function()
   assert(nl.route { to = "fd00::/8", dev = "vpn", table = 1052 } and nl.rule { table = 52, priority = 100 })
   local text = box.says { shell = "ip -br address show dev eth0", body = body "veth { }" }
   t.matches(text, " 172%.29%.%d+%.%d+/30 fc6c:7567:6500:%x*:?:2/64")
+  -- What is written may be a part of it: the rest still leads there.
+  t.matches(box.says { shell = "ip -br -4 address show dev eth0", body = body 'veth { address = "10.213.9.2/24" }' }, " 10%.213%.9%.2/24")
+  box.refused({ "exit", "0", body = body 'veth { address = "10.213.9.2/17" }' }, "meets the host's own network 10.213.0.0/17 (vpn)")
   assert(nl.delrule { table = 52, priority = 100 } and nl.delete "vpn")
 end)
 
