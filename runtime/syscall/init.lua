@@ -143,14 +143,29 @@ function S.writefile(path, text)
   return true
 end
 
---- S.replacefile(dirfd, name, text, perm="0644", durable) -> true
---- Writes a file of a directory whole or not at all: beside its name, then renamed there. What was there before stays
---- until then, and no link of that name is followed. durable: it survives a loss of power, as far as the disk does; then
--- dirfd is no "path" descriptor.
-function S.replacefile(dirfd, name, text, perm, durable)
-  local temporary = name .. ".new"
-  S.unlinkat(dirfd, temporary) -- a killed one's
-  local fd, err, errno = S.openat(dirfd, temporary, "creat, excl, wronly, nofollow, cloexec", perm or "0644")
+-- A new file of a directory, and its name: that one, which a killed one may have left, or one that nobody had.
+local function open_new(dirfd, name, perm)
+  local flags = "creat, excl, wronly, nofollow, cloexec"
+  if name then
+    S.unlinkat(dirfd, name)
+    return name, S.openat(dirfd, name, flags, perm)
+  end
+  local fd, err, errno
+  for try = 1, 100 do
+    name = (".new-%d-%x-%d"):format(S.getpid(), S.clock_gettime "realtime" * 1e6 // 1 | 0, try)
+    fd, err, errno = S.openat(dirfd, name, flags, perm)
+    if fd or not err.EXIST then break end
+  end
+  return name, fd, err, errno
+end
+
+--- S.replacefile(dirfd, name, text, perm="0644", durable, temporary) -> true
+--- Writes a file of a directory whole or not at all: under another name, then renamed. What was there before stays until
+--- then, and no link of that name is followed. durable: it survives a loss of power, as far as the disk does; then
+--- dirfd is no "path" descriptor. temporary: the other name, where all that has it is the caller's; else nobody has it.
+function S.replacefile(dirfd, name, text, perm, durable, temporary)
+  local fd, err, errno
+  temporary, fd, err, errno = open_new(dirfd, temporary, perm or "0644")
   if not fd then return nil, err, errno end
   local n, ok
   n, err, errno = S.write(fd, text)

@@ -69,7 +69,8 @@ function M.write(directory, record)
   if not dirfd then return nil, err end
   record.schema = SCHEMA
   local ok
-  ok, err = S.replacefile(dirfd, record.name .. ".json", json.encode(record) .. "\n", "0600", record.state == "ended")
+  local file = record.name .. ".json"
+  ok, err = S.replacefile(dirfd, file, json.encode(record) .. "\n", "0600", record.state == "ended", file .. ".new")
   dirfd:close()
   return ok, err
 end

@@ -68,9 +68,14 @@ Test(lock, replacefile, .fini = scratch_remove)
 		 "assert(S.replacefile(dir, 'link', 'two') and S.readfile('link') == 'two')\n"
 		 "assert(S.lstat('link').type == 'file')\n"
 		 "fails('NOENT', S.lstat('elsewhere'))\n"
+		 "assert(S.readlink('link.new') == 'elsewhere')\n"
+		 "assert(S.replacefile(dir, 'link', 'three', nil, false, 'link.new'))\n"
+		 "assert(S.readfile('link') == 'three')\n"
+		 "fails('NOENT', S.lstat('link.new'))\n"
+		 "fails('NOENT', S.lstat('elsewhere'))\n"
 		 "assert(S.mkdir('sub') and S.mkdir('sub/in'))\n"
 		 "fails('ISDIR', S.replacefile(dir, 'sub', 'x'))\n"
-		 "fails('NOENT', S.lstat('sub.new'))\n");
+		 "for _, name in ipairs(S.dir('.')) do assert(not name:find('new', 1, true)) end\n");
 }
 
 Test(lock, slots_are_distinct_until_none_is_left, .fini = scratch_remove)
