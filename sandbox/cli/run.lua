@@ -131,6 +131,8 @@ end
 --- From the first step to the last word; before_words is called before there is anything to say. Returns the exit code.
 function M.perform(run, before_words)
   local outcome = launch.run(run)
+  local tell = package.loaded["sandbox.container.tell"]
+  if tell then tell.finish() end
   if before_words then before_words() end
   run.events { event = "ended", reason = outcome.reason_name or "setup", exit_code = outcome.exit_code,
     signal = outcome.signal }

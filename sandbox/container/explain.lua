@@ -365,10 +365,11 @@ function M.message(run, outcome)
   return outcome.message
 end
 
---- Says it on stderr.
-function M.show(run, outcome)
+--- Says it on stderr; write: what writes there, or nil.
+function M.show(run, outcome, write)
   local message = M.message(run, outcome)
-  if message then io.stderr:write(require("sandbox.cli").printable(message), "\n") end
+  write = write or function(text) io.stderr:write(text) end
+  if message then write(require("sandbox.cli").printable(message) .. "\n") end
 end
 
 return M

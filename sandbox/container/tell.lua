@@ -11,7 +11,7 @@ local output = require "sandbox.container.output"
 local M = {}
 
 -- At the end a slow reader is waited for, so many milliseconds.
-local PATIENCE = 2000
+local PATIENCE = 1000
 
 local Teller = {}
 Teller.__index = Teller
@@ -63,6 +63,9 @@ function M.stderr(text)
   end)
   stderr:write(text)
 end
+
+--- The same as luge's complaints look (sandbox.cli).
+function M.complain(message, hint) M.stderr(require("sandbox.cli").complaint(message, hint)) end
 
 --- What is left to say on stderr, when the container has ended.
 function M.finish()

@@ -241,6 +241,42 @@ t.test("a reader that is gone is no error", function()
   write:close()
 end)
 
+-- A pipe without room, and both of its ends.
+local function full_pipe()
+  local read, write = S.pipe()
+  S.fcntl(write, "setfl", "nonblock")
+  while S.write(write, ("x"):rep(4096)) do end
+  S.fcntl(write, "setfl", 0)
+  return read, write
+end
+
+t.test("nobody reads the events: every limit holds, and what was lost is told", function()
+  local read, write = full_pipe()
+  local r = box.run { "sleep", "1000", body = "limits = { wall = '300ms' }, stop = { grace = '100ms' }",
+    options = { "--status-fd", "9" }, fds = { [9] = write } }
+  t.equal(r.code, 124, r.stderr)
+  local tell = require "sandbox.container.tell"
+  local events = tell.events(write:getfd(), "n")
+  for i = 1, 5 do events { event = "health", number = i } end
+  S.fcntl(read, "setfl", "nonblock")
+  while S.read(read, 65536) do end
+  events { event = "health", number = 6 }
+  local said = {}
+  for line in S.read(read, 65536):gmatch "[^\n]+" do said[#said + 1] = json.decode(line) end
+  t.equal(said, { { event = "health", number = 1, name = "n" }, { event = "lost", count = 4, name = "n" },
+    { event = "health", number = 6, name = "n" } })
+  read:close()
+  write:close()
+end)
+
+t.test("nobody reads what luge says: the container is started again all the same", function()
+  local read, write = full_pipe()
+  local r = box.run { "exit", "3", body = "restart = { on = 'failure', max = 2, delay = '10ms' }", fds = { [2] = write } }
+  t.equal(r.code, 3)
+  read:close()
+  write:close()
+end)
+
 -- ---- descriptors that are passed on ----
 
 t.test("passed descriptors keep their number, and are the only ones", function()
