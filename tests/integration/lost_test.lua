@@ -88,7 +88,7 @@ d.test("the age of a process, not its number alone, says who is killed", functio
   local note = t.read(path)
   local pid, age, boot = t.matches(note, "\nprocess (%d+) (%d+) (%S+)\n")
   for _, forged in ipairs { { pid, age + 1, boot }, { pid, age, "another-boot" } } do
-    t.write(path, ("1\nprocess %s %s %s\n"):format(table.unpack(forged)), "0600")
+    t.write(path, ("luge 1\nprocess %s %s %s\n"):format(table.unpack(forged)), "0600")
     d.ok "gc"
     t.ok(not gone(row.pid), "it is not the process that was noted")
   end
@@ -132,10 +132,10 @@ end)
 -- ---- what a kill between two calls leaves ----
 
 d.test("a record that was not renamed yet goes with its lock", function()
-  t.write(box.state .. d.own "/det-n.lock", "1\n", "0600")
+  t.write(box.state .. d.own "/det-n.lock", "luge 1\n", "0600")
   t.write(box.state .. d.own "/det-n.json.new", "{", "0600")
   t.equal(d.gc(), "det-n.lock\n")
-  t.write(box.state .. d.own "/det-n.lock", "1\n", "0600")
+  t.write(box.state .. d.own "/det-n.lock", "luge 1\n", "0600")
   t.write(box.state .. d.own "/det-n.json.new", "{", "0600")
   d.start("det-n", { "exit", "0", options = { "--rm" } })
   d.luge("wait", "det-n")

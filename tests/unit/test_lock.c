@@ -11,7 +11,7 @@
 Test(lock, one_holder_at_a_time, .fini = scratch_remove)
 {
 	test_lua(scratch_state(), "local fd = assert(S.take_lock('name'))\n"
-				  "assert(S.readfile('name') == S.getpid() .. '\\n' and "
+				  "assert(S.readfile('name') == 'luge ' .. S.getpid() .. '\\n' and "
 				  "S.stat('name').perm == tonumber('600', 8))\n"
 				  "local none, err = S.take_lock('name')\n"
 				  "assert(not none and err.BUSY and "
@@ -20,7 +20,15 @@ Test(lock, one_holder_at_a_time, .fini = scratch_remove)
 				  "assert(S.take_lock('name'))\n"
 				  "fails('NOENT', S.take_lock('no/such/dir'))\n"
 				  "assert(S.symlink('elsewhere', 'trap'))\n"
-				  "fails('BUSY', S.take_lock('trap'))\n");
+				  "fails('BUSY', S.take_lock('trap'))\n"
+				  "for _, text in ipairs { '', '4711\\n', 'lug' } do\n"
+				  "  local file = assert(S.open('mine', 'creat, trunc, wronly'))\n"
+				  "  S.write(file, text)\n"
+				  "  fails('EXIST', S.take_lock('mine'))\n"
+				  "  assert(S.readfile('mine') == text)\n"
+				  "end\n"
+				  "local slots = { first = 1, step = 1, count = 2 }\n"
+				  "assert(S.link('mine', 'slot.1') and S.take_slot('slot.', slots) == 2)\n");
 }
 
 Test(lock, ends_with_its_holder, .fini = scratch_remove)
@@ -35,7 +43,7 @@ Test(lock, notes_and_names, .fini = scratch_remove)
 	test_lua(scratch_state(),
 		 "local fd = assert(S.take_lock('name', 'profile x\\n'))\n"
 		 "assert(S.note_lock(fd, 'more\\n') and S.note_process(fd, S.getpid()))\n"
-		 "assert(S.readfile('name') == ('%d\\nprofile x\\nmore\\nprocess %d %d "
+		 "assert(S.readfile('name') == ('luge %d\\nprofile x\\nmore\\nprocess %d %d "
 		 "%s\\n'):format(S.getpid(), "
 		 "S.getpid(), S.process_age(S.getpid()), S.boot_id()))\n"
 		 "fails('EXIST', S.ensure_free('name'))\n"
