@@ -128,6 +128,36 @@ function S.readfile(path)
   return table.concat(parts)
 end
 
+-- How long a pipe's writer may stand still, in milliseconds.
+local PATIENCE = 10000
+
+--- S.read_bounded(path, most [, "pipe"]) -> string
+--- The whole of a regular file of at most `most` bytes, else FBIG; "pipe": or of a pipe, whose writer may pause for 10 s and
+--- writes something. Whatever else is there is INVAL, and is not waited for.
+function S.read_bounded(path, most, pipe)
+  local fd, err, errno = S.open(path, "rdonly, cloexec, nonblock, noctty")
+  if not fd then return nil, err, errno end
+  local st, parts, size, part = S.fstat(fd), {}, 0, nil
+  local is_pipe = st and st.type == "fifo" and pipe
+  while st and (st.type == "file" or is_pipe) and size <= most and part ~= "" do
+    part, err, errno = S.read(fd, 65536)
+    if part then
+      parts[#parts + 1], size = part, size + #part
+    elseif not (is_pipe and err.AGAIN) then
+      break
+    elseif #(S.poll({ { fd = fd, events = "in" } }, PATIENCE) or {}) == 0 then
+      err, errno = S.error(S.c.E.TIMEDOUT), S.c.E.TIMEDOUT
+      break
+    end
+  end
+  fd:close()
+  if size > most then return S.failure("FBIG", ("%s is longer than %d KiB"):format(path, most >> 10)) end
+  if part == "" and (size > 0 or not is_pipe) then return table.concat(parts) end
+  if is_pipe and part == "" then return S.failure("INVAL", path .. ": nobody writes to that pipe") end
+  if err then return nil, err, errno end
+  return S.failure("INVAL", path .. " is no regular file" .. (pipe and " and no pipe" or ""))
+end
+
 --- S.writefile(path, text) -> true
 --- Writes text over an existing file in one write(2), as the files of /proc, /sys and cgroups want it; the
 --- file is neither made nor cut. A short write is ENOSPC.
