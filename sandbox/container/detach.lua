@@ -85,20 +85,22 @@ local function created(run)
   end
 end
 
--- The caller is gone: what it waits for is given up.
+-- The caller is gone before it was told: what it waits for is given up, also where the command is executed meanwhile.
 local function attend(run, watch)
-  local caller = run.detached.caller
+  local own = run.detached
+  local caller = own.caller
   if not caller then return end
   watch:listen(caller, function()
     S.epoll_ctl(watch.poll, "del", caller)
-    if not watch.started then watch:stop("stopped") end
+    own.given_up = true
+    watch:stop("stopped")
   end)
 end
 
 -- What the start needed and nobody needs any more. No collection: it would write to more than it frees (monitor.lua).
 local function forget(run)
   local own = run.detached
-  if own.caller then S.epoll_ctl(run.watch.poll, "del", own.caller) end
+  if own.caller and not own.given_up then S.epoll_ctl(run.watch.poll, "del", own.caller) end
   for _, name in ipairs { "caller", "stderr" } do
     if own[name] then own[name]:close() end
     own[name] = nil
@@ -118,7 +120,7 @@ end
 
 local function started(run)
   local caller = run.detached.caller
-  if caller then
+  if caller and not run.detached.given_up then
     run.watch.handlers[caller:getfd()] = nil
     S.send(caller, "started")
   end
@@ -147,7 +149,7 @@ end
 function M.ended(run, outcome)
   -- One that never ran leaves nothing, as in the foreground: its caller has heard why.
   local own, log = run.detached, run.log and run.log.writer
-  local leaves = own.record and not own.rm and not own.caller
+  local leaves = own.record and not own.rm and not own.caller and not own.given_up
   if log and not leaves then log:remove() end
   if log then log:close() end -- while the name is ours: then whoever has it may remove the log
   if not leaves then

@@ -129,6 +129,21 @@ d.test("a caller that is killed before the container runs takes the start with i
   d.nothing_left()
 end)
 
+d.test("a caller that is killed while the command was executed, and it not told, takes the start with it", function()
+  local dir = t.dir()
+  local hook = t.write(dir .. "/hook.lua", ([[
+    local S = require "syscall"
+    S.open(%q, "creat, wronly"):close()
+    while true do S.nanosleep(1) end
+  ]]):format(dir .. "/runs"))
+  local p = t.start(d.words { "sleep", "1000", body = ("hooks = { started = %q }"):format(hook), options = { "-d", "--name", "det-h" } })
+  d.until_true("the hook", function() return S.lstat(dir .. "/runs") end)
+  p:kill()
+  p:wait()
+  d.until_true("its end", function() return not d.seen "det-h" and #S.dir(box.state) == 0 end)
+  d.nothing_left()
+end)
+
 -- ---- what a kill between two calls leaves ----
 
 d.test("a record that was not renamed yet goes with its lock", function()
