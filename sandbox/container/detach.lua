@@ -77,6 +77,8 @@ local function created(run)
   end
   own.record = first_record(run)
   local ok, err = record.write(run.state, own.record)
+  if ok then own.reserved, err = record.reserve(run.state, own.record) end
+  ok = ok and not err
   if ok then ok, err = note_in_lock(run) end
   if not ok then
     own.record = nil
@@ -168,7 +170,7 @@ function M.ended(run, outcome)
   local function add(text) final.message = (final.message and final.message .. "\n" or "") .. "luge: " .. text end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do add("keep: " .. text) end
   for _, text in ipairs(outcome.hooks or {}) do add("hooks.stopped: " .. text) end
-  record.write(run.state, final)
+  record.write(run.state, final, own.reserved)
 end
 
 -- Never returns: what went wrong before the container ran is said to the caller, then to nobody.
