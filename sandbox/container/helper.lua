@@ -17,7 +17,8 @@ local function ended(watch, helper)
   watch.run.events(event)
   if not watch.gone then
     require("sandbox.container.tell").complain(
-      ("%s: %s ended%s"):format(watch.run.name, helper.backend, words ~= "" and ": " .. words or ""), "the container goes on without that network")
+      ("%s: %s ended%s"):format(watch.run.name, helper.backend, words ~= "" and ": " .. words or ""),
+      "the container goes on without that network")
   end
 end
 

@@ -41,15 +41,14 @@ function M.open(path)
 end
 
 local function write_into(target, text)
-  local to, err = target.output and require("sandbox.container.output").destination(target.output:getfd()), nil
+  local to = target.output and require("sandbox.container.output").destination(target.output:getfd())
   if not to then
-    to = {}
-    to.fd, err = S.open("/proc/self/fd/" .. target.opened:getfd(), "wronly, nonblock, noctty, cloexec")
-    if not to.fd then return nil, err.NXIO and "nobody reads it" or err end
+    local fd, err = S.open("/proc/self/fd/" .. target.opened:getfd(), "wronly, nonblock, noctty, cloexec")
+    if not fd then return nil, err.NXIO and "nobody reads it" or err end
+    to = { fd = fd }
   end
-  local ok
-  ok, err = require("sandbox.container.tell").to(to):write(text, PATIENCE)
-  return ok, err or "its reader does not read"
+  local ok, why = require("sandbox.container.tell").to(to):write(text, PATIENCE)
+  return ok, why or "its reader does not read"
 end
 
 -- ---- what it says ----

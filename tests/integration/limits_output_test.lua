@@ -4,7 +4,7 @@
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
-local d = dofile "tests/integration/detached.lua"(t, box)
+local detached = dofile "tests/integration/detached.lua"(t, box)
 local S = require "syscall"
 
 local ROUNDS = os.getenv "LUGE_SOAK" and 200 or 10
@@ -134,7 +134,7 @@ t.test("stop, rm -f and kill end a container whose reader stands still", functio
       local run = box.start { "flood", tostring(bytes), body = "limits = { output = '1T' }", timeout = 30,
         options = { "--name", "unread", "--status-fd", "9" }, fds = { [1] = write, [9] = tell } }
       local pid = t.json.decode(t.matches(S.read(events, 4096), "^[^\n]*")).pid
-      d.until_true("all that can be is written", function()
+      detached.until_true("all that can be is written", function()
         return #t.must(S.poll({ { fd = write, events = "out" } }, 0)) == 0 and (bytes > 120000 or state_of(pid) == "Z")
       end)
       t.run { "luge", words[1], words[2], words[3], words[4] or "unread", words[4] and "unread", timeout = 20,

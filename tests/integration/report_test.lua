@@ -282,11 +282,11 @@ t.test("nobody reads the events: every limit holds, and what was lost is told", 
     options = { "--status-fd", "9" }, fds = { [9] = write } }
   t.equal(r.code, 124, r.stderr)
   local tell = require "sandbox.container.tell"
-  local events = tell.events(write:getfd(), "n")
-  for i = 1, 5 do events { event = "health", number = i } end
+  local say = tell.events(write:getfd(), "n")
+  for i = 1, 5 do say { event = "health", number = i } end
   S.fcntl(read, "setfl", "nonblock")
   while S.read(read, 65536) do end
-  events { event = "health", number = 6 }
+  say { event = "health", number = 6 }
   local said = {}
   for line in S.read(read, 65536):gmatch "[^\n]+" do said[#said + 1] = json.decode(line) end
   t.equal(said, { { event = "health", number = 1, name = "n" }, { event = "lost", count = 4, name = "n" },
