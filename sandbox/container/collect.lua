@@ -11,8 +11,8 @@ local M = {}
 
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well, so that a name alone says
 -- nothing, and a file is believed whose content begins as all of S.take_lock do. Names, numbers of ranges of ids and of networks,
--- addresses of a wire and on a bridge, groups.
-local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
+-- addresses and networks of a wire, addresses on a bridge, groups.
+local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$", "^network%.[%x.:]+%.%d+$",
   "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^[%w_.-]+:group$" }
 
 -- Of netns.shared and netns.pod, whose file may be empty: bridges, pods, settings.
@@ -125,7 +125,8 @@ local function remove_network(text, path)
 end
 
 local KINDS = {}
-for kind in ("profile group life detached state cgroup process helper tables link bridge number sysctl also pod"):gmatch "%l+" do
+for kind in ([[profile group life detached state cgroup process helper tables link
+  bridge address number sysctl also pod]]):gmatch "%l+" do
   KINDS[kind] = true
 end
 
