@@ -128,6 +128,36 @@ function S.readfile(path)
   return table.concat(parts)
 end
 
+-- How long a pipe's writer may stand still, in milliseconds.
+local PATIENCE = 10000
+
+--- S.read_bounded(path, most [, "pipe"]) -> string
+--- The whole of a regular file of at most `most` bytes, else FBIG; "pipe": or of a pipe, whose writer may pause for 10 s and
+--- writes something. Whatever else is there is INVAL, and is not waited for.
+function S.read_bounded(path, most, pipe)
+  local fd, err, errno = S.open(path, "rdonly, cloexec, nonblock, noctty")
+  if not fd then return nil, err, errno end
+  local st, parts, size, part = S.fstat(fd), {}, 0, nil
+  local is_pipe = st and st.type == "fifo" and pipe
+  while st and (st.type == "file" or is_pipe) and size <= most and part ~= "" do
+    part, err, errno = S.read(fd, 65536)
+    if part then
+      parts[#parts + 1], size = part, size + #part
+    elseif not (is_pipe and err.AGAIN) then
+      break
+    elseif #(S.poll({ { fd = fd, events = "in" } }, PATIENCE) or {}) == 0 then
+      err, errno = S.error(S.c.E.TIMEDOUT), S.c.E.TIMEDOUT
+      break
+    end
+  end
+  fd:close()
+  if size > most then return S.failure("FBIG", ("%s is longer than %d KiB"):format(path, most >> 10)) end
+  if part == "" and (size > 0 or not is_pipe) then return table.concat(parts) end
+  if is_pipe and part == "" then return S.failure("INVAL", path .. ": nobody writes to that pipe") end
+  if err then return nil, err, errno end
+  return S.failure("INVAL", path .. " is no regular file" .. (pipe and " and no pipe" or ""))
+end
+
 --- S.writefile(path, text) -> true
 --- Writes text over an existing file in one write(2), as the files of /proc, /sys and cgroups want it; the
 --- file is neither made nor cut. A short write is ENOSPC.
@@ -143,14 +173,29 @@ function S.writefile(path, text)
   return true
 end
 
---- S.replacefile(dirfd, name, text, perm="0644", durable) -> true
---- Writes a file of a directory whole or not at all: beside its name, then renamed there. What was there before stays
---- until then, and no link of that name is followed. durable: it survives a loss of power, as far as the disk does; then
--- dirfd is no "path" descriptor.
-function S.replacefile(dirfd, name, text, perm, durable)
-  local temporary = name .. ".new"
-  S.unlinkat(dirfd, temporary) -- a killed one's
-  local fd, err, errno = S.openat(dirfd, temporary, "creat, excl, wronly, nofollow, cloexec", perm or "0644")
+-- A new file of a directory, and its name: that one, which a killed one may have left, or one that nobody had.
+local function open_new(dirfd, name, perm)
+  local flags = "creat, excl, wronly, nofollow, cloexec"
+  if name then
+    S.unlinkat(dirfd, name)
+    return name, S.openat(dirfd, name, flags, perm)
+  end
+  local fd, err, errno
+  for try = 1, 100 do
+    name = (".new-%d-%x-%d"):format(S.getpid(), S.clock_gettime "realtime" * 1e6 // 1 | 0, try)
+    fd, err, errno = S.openat(dirfd, name, flags, perm)
+    if fd or not err.EXIST then break end
+  end
+  return name, fd, err, errno
+end
+
+--- S.replacefile(dirfd, name, text, perm="0644", durable, temporary) -> true
+--- Writes a file of a directory whole or not at all: under another name, then renamed. What was there before stays until
+--- then, and no link of that name is followed. durable: it survives a loss of power, as far as the disk does; then
+--- dirfd is no "path" descriptor. temporary: the other name, where all that has it is the caller's; else nobody has it.
+function S.replacefile(dirfd, name, text, perm, durable, temporary)
+  local fd, err, errno
+  temporary, fd, err, errno = open_new(dirfd, temporary, perm or "0644")
   if not fd then return nil, err, errno end
   local n, ok
   n, err, errno = S.write(fd, text)

@@ -12,38 +12,78 @@ return function(S)
     return ok or err.PERM
   end
 
-  --- S.take_lock(path, note) -> fd
-  -- Makes the file (0600) and locks it; the lock holds while the descriptor is open. The file's content is the
-  -- holder's pid, and the note's lines after it. A lock that somebody holds is BUSY, and err.text says who.
-  function S.take_lock(path, note)
-    for try = 1, 100 do
-      local fd, err, number = S.open(path, "creat, rdwr, nofollow, cloexec", "0600")
-      if not fd and (err.LOOP or err.ISDIR) then return S.failure("BUSY", "what has its name is no file") end
-      if not fd then return nil, err, number end
-      local ok
-      ok, err, number = S.flock(fd, "ex, nb")
-      if not ok then
-        if not err.AGAIN then return nil, err, number end
-        local pid = tonumber((S.pread(fd, 32, 0) or ""):match("%d+"))
-        if is_alive(pid) then return S.failure("BUSY", "held by process " .. pid) end
-        S.nanosleep(math.min(try, 50) * 0.001) -- somebody looks whether a dead one has left it, or clears up after it
-      end
-      -- Its last holder may have removed the name between our open and our lock.
-      local here, there
+  -- How the file of every lock begins: what begins otherwise is somebody else's.
+  local MAGIC = "luge "
+  S.LOCK_BEGINS = MAGIC
+
+  -- The file, with its text and locked: it is there as a whole or not at all, whenever we are killed. Where the file system
+  -- makes no file without a name, an empty one is there for a moment, and nobody's when we are killed then.
+  local function make_lock(path, text)
+    local fd = S.open(path:match "^(.*/)[^/]*$" or ".", "tmpfile, rdwr, cloexec", "0600")
+    local ok, err, number
+    if fd then
+      ok = S.flock(fd, "ex, nb")
       if ok then
-        here, err, number = S.fstat(fd)
-        if here then there, err, number = S.lstat(path) end
-        if not here or not there and not err.NOENT then return nil, err, number end
-        if here.type ~= "file" then return S.failure("BUSY", "what has its name is no file but a " .. here.type) end
+        ok, err, number = S.pwrite(fd, text, 0)
+        if ok ~= #text then return nil, err or S.error(S.c.E.NOSPC), number or S.c.E.NOSPC end
       end
-      if there and here.ino == there.ino then
-        if here.size > 0 then ok, err, number = S.ftruncate(fd, 0) end -- what its last holder noted
-        if ok then ok, err, number = S.pwrite(fd, S.getpid() .. "\n" .. (note or ""), 0) end
-        if ok then return fd end
-        S.unlink(path) -- ours, and of no use to those who look for its holder
-        return nil, err, number
-      end
+      if ok then ok, err, number = S.linkat(nil, "/proc/self/fd/" .. fd:getfd(), nil, path, "symlink_follow") end
+      if ok then return fd end
       fd:close()
+      if err and err.EXIST then return nil, err, number end
+    end
+    fd, err, number = S.open(path, "creat, excl, rdwr, nofollow, cloexec", "0600")
+    if not fd then return nil, err, number end
+    ok, err, number = S.flock(fd, "ex, nb")
+    if ok then ok, err, number = S.pwrite(fd, text, 0) end
+    if ok then return fd end
+    S.unlink(path)
+    return nil, err, number
+  end
+
+  --- S.take_lock(path, note) -> fd
+  -- Makes the file (0600) and locks it; the lock holds while the descriptor is open. The file's content is "luge " and the
+  -- holder's pid, and the note's lines after it. A lock that somebody holds is BUSY, and err.text says who; a file that
+  -- is no lock is EXIST, and stays as it is.
+  function S.take_lock(path, note)
+    local text = ("%s%d\n%s"):format(MAGIC, S.getpid(), note or "")
+    for try = 1, 100 do
+      local fd, err, number = S.open(path, "rdwr, nofollow, cloexec")
+      if not fd and (err.LOOP or err.ISDIR) then return S.failure("BUSY", "what has its name is no file") end
+      if not fd and not err.NOENT then return nil, err, number end
+      local ok
+      if not fd then
+        fd, err, number = make_lock(path, text)
+        if fd or not err.EXIST then return fd, err, number end
+      else
+        ok, err, number = S.flock(fd, "ex, nb")
+        if not ok then
+          if not err.AGAIN then return nil, err, number end
+          local pid = tonumber((S.pread(fd, 32, 0) or ""):match("%d+"))
+          if is_alive(pid) then return S.failure("BUSY", "held by process " .. pid) end
+          S.nanosleep(math.min(try, 50) * 0.001) -- somebody looks whether a dead one has left it, or clears up after it
+        end
+        -- Its last holder may have removed the name between our open and our lock.
+        local here, there
+        if ok then
+          here, err, number = S.fstat(fd)
+          if here then there, err, number = S.lstat(path) end
+          if not here or not there and not err.NOENT then return nil, err, number end
+          if here.type ~= "file" then return S.failure("BUSY", "what has its name is no file but a " .. here.type) end
+        end
+        if there and here.ino == there.ino then
+          if S.pread(fd, #MAGIC, 0) ~= MAGIC then
+            fd:close()
+            return S.failure("EXIST", "what has its name is no lock of luge's")
+          end
+          ok, err, number = S.ftruncate(fd, #MAGIC) -- what its last holder noted
+          if ok then ok, err, number = S.pwrite(fd, text, 0) end
+          if ok then return fd end
+          S.unlink(path) -- ours, and of no use to those who look for its holder
+          return nil, err, number
+        end
+        fd:close()
+      end
     end
     return S.failure("BUSY", "held by a process that does not say who it is")
   end
@@ -134,7 +174,7 @@ return function(S)
       if fd then
         held[#held + 1] = fd
         return number
-      elseif err and not err.BUSY then
+      elseif err and not (err.BUSY or err.EXIST) then
         return nil, err, errno
       end
     end

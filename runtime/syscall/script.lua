@@ -32,19 +32,8 @@ return function(S)
   -- Reads a regular file of at most 1 MiB, for S.run_script: { path =, text = }. A text that is no Lua is NOEXEC, with its
   -- message.
   function S.read_script(path)
-    local fd, err, number = S.open(path, "rdonly, cloexec, nonblock, noctty")
-    if not fd then return nil, err, number end
-    local st = S.fstat(fd)
-    local parts, size = {}, 0
-    while st and st.type == "file" and size <= TEXT_MAX do
-      local part = S.read(fd, 65536)
-      if not part or part == "" then break end
-      parts[#parts + 1], size = part, size + #part
-    end
-    fd:close()
-    if not st or st.type ~= "file" then return S.failure("INVAL", path .. " is no regular file") end
-    if size > TEXT_MAX then return S.failure("FBIG", path .. " is longer than 1 MiB") end
-    local text = table.concat(parts)
+    local text, err, number = S.read_bounded(path, TEXT_MAX)
+    if not text then return nil, err, number end
     local chunk, message = load(text, "=" .. path:match("[^/]*$"), "t", {})
     if not chunk then return S.failure("NOEXEC", message) end
     return { path = path, text = text }

@@ -108,29 +108,29 @@ local function prepare(group, found, plans, options)
   return runs
 end
 
-local function failed(options, code)
-  if options.report then require("sandbox.container.report").failed(options.report, code) end
+local function failed(target, code)
+  if target then require("sandbox.container.report").failed(target, code) end
   return code
 end
 
---- Runs a group in the foreground. found: { group =, host =, keep =, status = } of sandbox.cli.run.
-function M.run(options, found)
-  local group, report = found.group, options.report and require "sandbox.container.report"
+--- Runs a group in the foreground. found: { group =, host =, keep =, status = } of sandbox.cli.run; target: of its report, or nil.
+function M.run(options, found, target)
+  local group = found.group
   local wrong = M.refuse_options(options)
-  if wrong then return failed(options, wrong) end
+  if wrong then return failed(target, wrong) end
   local name, code = M.settle_name(group, options, true)
-  if not name then return failed(options, code) end
+  if not name then return failed(target, code) end
   options.group = name
   local plans, runs
   plans, code = M.plans(group, found.host, options)
   if plans then runs, code = prepare(group, found, plans, options) end
-  if not runs then return failed(options, code) end
-  -- Opened before a container can put a link in its place.
-  local directory = report and report.directory_of(options.report)
+  if not runs then return failed(target, code) end
   local ended
   code, ended = require("sandbox.container.terminal").lent(require("sandbox.container.group").run, group, runs,
-    require("sandbox.cli.run").perform, report ~= nil)
-  if report then report.put(options.report, directory, require("sandbox.container.group").document(ended, code)) end
+    require("sandbox.cli.run").perform, target ~= nil)
+  if target then
+    require("sandbox.container.report").put(target, require("sandbox.container.group").document(ended, code))
+  end
   return code
 end
 

@@ -16,10 +16,14 @@ end
 
 M.printable = printable
 
---- "luge: message" and, indented, the way out.
+--- "luge: message" and, indented, the way out: a text.
+function M.complaint(message, hint)
+  return ("luge: %s\n%s"):format(printable(message), hint and ("      = %s\n"):format(printable(hint)) or "")
+end
+
+--- Says that on stderr. Who watches a container says it by sandbox.container.tell.
 function M.complain(message, hint)
-  io.stderr:write("luge: ", printable(message), "\n")
-  if hint then io.stderr:write("      = ", printable(hint), "\n") end
+  io.stderr:write(M.complaint(message, hint))
   return FAILED
 end
 

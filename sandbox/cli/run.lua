@@ -39,16 +39,6 @@ local function descriptors(options)
   return keep, status
 end
 
--- What hears of events as they happen: a line of JSON each.
-local function event_writer(fd, name)
-  if not fd then return function() end end
-  local json = require "luge.json"
-  return function(event)
-    event.name = name
-    S.write(fd, json.encode(event) .. "\n")
-  end
-end
-
 -- A name is never looked up in the current directory, which may be what was meant.
 local function no_command(word, host)
   local beside = not word:find "[/:]" and word .. ".lua"
@@ -74,15 +64,6 @@ local function state_directories(host, plan)
   if not ranges then return nil, message end
   if ranges ~= directory then collect.some(ranges, 32) end
   return directory, ranges
-end
-
--- A report that cannot be written is better known before the work than after it.
-local function check_report(path)
-  local directory = path:match("^(.*/)[^/]*$") or "."
-  local ok, err = S.access(directory, "w, x")
-  local st = ok and S.stat(path)
-  if st and st.type == "directory" then return nil, ("--report %s: it is a directory"):format(path) end
-  return ok, not ok and ("--report %s: %s"):format(path, tostring(err)) or nil
 end
 
 -- Where the output of a detached container goes, for launch; false for nowhere; nil and the exit code after the message.
@@ -130,15 +111,14 @@ function M.prepare(spec, plan, host, options, how)
     name = name, user = plan.user, user_is_known = plan.user_is_known, state = directory, ranges = ranges,
     argv = request.argv(spec), keep = how.keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil, log = log or nil, replaces = options.replace,
-    events = event_writer(how.status, name), status = how.status }
+    events = how.status and require("sandbox.container.tell").events(how.status, name) or function() end, status = how.status }
 end
 
 -- The container of a command line, ready to be launched, and its plan; nil, nil and the group where it is one; or nil and the
 -- exit code after the message was printed.
-local function from_words(options, words)
+local function from_words(options, words, keep, status)
   local word = table.remove(words, 1)
   if not word then return nil, cli.complain("which profile?", "luge run default -- COMMAND") end
-  local keep, status = descriptors(options)
   if not keep then return nil, cli.complain(status) end
   local spec, host = request.load(word, options, words, nil, true)
   if not spec then return nil, host end
@@ -154,6 +134,8 @@ end
 --- From the first step to the last word; before_words is called before there is anything to say. Returns the exit code.
 function M.perform(run, before_words)
   local outcome = launch.run(run)
+  local tell = package.loaded["sandbox.container.tell"]
+  if tell then tell.finish() end
   if before_words then before_words() end
   run.events { event = "ended", reason = outcome.reason_name or "setup", exit_code = outcome.exit_code,
     signal = outcome.signal }
@@ -169,25 +151,31 @@ function M.perform(run, before_words)
   end
   for _, text in ipairs(outcome.left) do cli.complain("not taken away: " .. text, "luge gc takes it away") end
   for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
-  if run.report_path then require("sandbox.container.report").write(run, outcome) end
+  if run.report_target then require("sandbox.container.report").write(run, outcome) end
   if run.finished then run.finished(outcome) end
   return outcome.exit_code
 end
 
 function M.run(options, words)
   local report = options.report and require "sandbox.container.report"
-  if report then
-    local ok, message = check_report(options.report)
-    if not ok then return cli.complain(message, "name a file in a directory that can be written") end
-  end
   local inherited = options.detach and require("sandbox.container.detach").inherited()
-  local run, plan, group = from_words(options, words)
-  if group then return require("sandbox.cli.group").run(options, group) end
+  local keep, status = descriptors(options) -- asked for before luge opens its own
+  local target, message
+  if report then
+    -- A report that cannot be written is better known before the work than after it.
+    target, message = report.open(options.report)
+    if not target then
+      return cli.complain(("--report %s: %s"):format(options.report, tostring(message)),
+        "name a file in a directory that can be written")
+    end
+  end
+  local run, plan, group = from_words(options, words, keep, status)
+  if group then return require("sandbox.cli.group").run(options, group, target) end
   if not run then
-    if report then report.failed(options.report, plan) end
+    if report then report.failed(target, plan) end
     return plan
   end
-  if report then report.prepare(run, plan, options.report) end
+  if report then report.prepare(run, plan, target) end
   run.inherited = inherited
   if options.detach then return require("sandbox.container.detach").run_alone(run, M.perform, options) end
   if run.terminal or not (S.isatty(0) or S.isatty(1) or S.isatty(2)) then return M.perform(run) end

@@ -9,17 +9,23 @@ local must = require "sandbox.must"
 
 local M = {}
 
--- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
--- and of networks, addresses and networks of a wire, addresses on a bridge, bridges, pods, groups.
+-- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well, so that a name alone says
+-- nothing, and a file is believed whose content begins as all of S.take_lock do. Names, numbers of ranges of ids and of networks,
+-- addresses and networks of a wire, addresses on a bridge, groups.
 local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$", "^network%.[%x.:]+%.%d+$",
-  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$", "^users%.0$", "^private%.[%w_.-]+%.0$",
-  "^sysctl%.[%w_.-]+%.%d+$", "^[%w_.-]+:group$" }
+  "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^[%w_.-]+:group$" }
 
-local function is_lock(name)
-  for _, form in ipairs(LOCKS) do
+-- Of netns.shared and netns.pod, whose file may be empty: bridges, pods, settings.
+local SHARED = { "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$", "^users%.0$", "^private%.[%w_.-]+%.0$",
+  "^sysctl%.[%w_.-]+%.%d+$" }
+
+local function has_form(forms, name)
+  for _, form in ipairs(forms) do
     if name:find(form) then return true end
   end
 end
+
+local function is_lock(name) return has_form(LOCKS, name) or has_form(SHARED, name) end
 
 -- The value, or nil where the thing that was asked about is gone; raises where the kernel did not answer.
 local function unless_gone(what, value, err)
@@ -130,7 +136,7 @@ local function unknown_line(text)
   local first = true
   for line in text:gmatch "([^\n]*)\n" do
     local kind = line:match "^(%l+) "
-    if not (first and line:find "^%d*$" or KINDS[kind]) then
+    if not (first and line:find "^luge %d*$" or KINDS[kind]) then
       return ("notes %q, which this luge does not know: the one that wrote it may"):format(line:sub(1, 40))
     end
     first = false
@@ -172,7 +178,7 @@ local function lock_left(fd, wait)
     local locked, err = S.flock(fd, "ex, nb")
     if locked then return true end
     if not err.AGAIN then must.fail("whether it is held", err) end
-    local pid = wait and tonumber((S.pread(fd, 32, 0) or ""):match "^%d+")
+    local pid = wait and tonumber((S.pread(fd, 32, 0) or ""):match "^luge (%d+)")
     if not pid or not has_ended(pid) then return false end
     S.nanosleep(MOMENT)
   end
@@ -182,6 +188,8 @@ end
 local function remove_open(fd, path, wait)
   local here = must("its file", S.fstat(fd))
   if here.type ~= "file" then return false, "is a " .. here.type end
+  if not has_form(SHARED, path:match "[^/]*$")
+    and must("what it notes", S.pread(fd, #S.LOCK_BEGINS, 0)) ~= S.LOCK_BEGINS then return nil end
   if not lock_left(fd, wait) then return nil end
   local there = unless_gone("its file", S.lstat(path))
   if not there or here.ino ~= there.ino then return nil end

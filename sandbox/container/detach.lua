@@ -77,6 +77,8 @@ local function created(run)
   end
   own.record = first_record(run)
   local ok, err = record.write(run.state, own.record)
+  if ok then own.reserved, err = record.reserve(run.state, own.record) end
+  ok = ok and not err
   if ok then ok, err = note_in_lock(run) end
   if not ok then
     own.record = nil
@@ -85,20 +87,22 @@ local function created(run)
   end
 end
 
--- The caller is gone: what it waits for is given up.
+-- The caller is gone before it was told: what it waits for is given up, also where the command is executed meanwhile.
 local function attend(run, watch)
-  local caller = run.detached.caller
+  local own = run.detached
+  local caller = own.caller
   if not caller then return end
   watch:listen(caller, function()
     S.epoll_ctl(watch.poll, "del", caller)
-    if not watch.started then watch:stop("stopped") end
+    own.given_up = true
+    watch:stop("stopped")
   end)
 end
 
 -- What the start needed and nobody needs any more. No collection: it would write to more than it frees (monitor.lua).
 local function forget(run)
   local own = run.detached
-  if own.caller then S.epoll_ctl(run.watch.poll, "del", own.caller) end
+  if own.caller and not own.given_up then S.epoll_ctl(run.watch.poll, "del", own.caller) end
   for _, name in ipairs { "caller", "stderr" } do
     if own[name] then own[name]:close() end
     own[name] = nil
@@ -118,7 +122,7 @@ end
 
 local function started(run)
   local caller = run.detached.caller
-  if caller then
+  if caller and not run.detached.given_up then
     run.watch.handlers[caller:getfd()] = nil
     S.send(caller, "started")
   end
@@ -147,7 +151,7 @@ end
 function M.ended(run, outcome)
   -- One that never ran leaves nothing, as in the foreground: its caller has heard why.
   local own, log = run.detached, run.log and run.log.writer
-  local leaves = own.record and not own.rm and not own.caller
+  local leaves = own.record and not own.rm and not own.caller and not own.given_up
   if log and not leaves then log:remove() end
   if log then log:close() end -- while the name is ours: then whoever has it may remove the log
   if not leaves then
@@ -166,7 +170,7 @@ function M.ended(run, outcome)
   local function add(text) final.message = (final.message and final.message .. "\n" or "") .. "luge: " .. text end
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do add("keep: " .. text) end
   for _, text in ipairs(outcome.hooks or {}) do add("hooks.stopped: " .. text) end
-  record.write(run.state, final)
+  record.write(run.state, final, own.reserved)
 end
 
 -- Never returns: what went wrong before the container ran is said to the caller, then to nobody.

@@ -33,7 +33,7 @@ local function say(run, line)
   elseif run.terminal then
     table.insert(run.egress.held, line) -- raw, it would garble the words: said at the end
   else
-    io.stderr:write(line, "\n")
+    require("sandbox.container.tell").stderr(line .. "\n")
   end
 end
 

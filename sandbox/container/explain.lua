@@ -109,7 +109,7 @@ local hints = {
     if err.PERM then return "real-time policies are for root with CAP_SYS_NICE over the machine" end
   end,
   getenv = function() return "export it before luge is started" end,
-  readfile = function(_, err)
+  read_bounded = function(_, err)
     if err.NOENT then return "make it, or leave the secret out" end
     if err.ACCES then return "luge runs as a user who may not read it" end
   end,
@@ -233,7 +233,8 @@ local function reason_hint(run, outcome)
 end
 
 -- An error of luge's own has all it says in its text.
-local OWN_WORDS = { getenv = true, read_script = true, run_script = true, lookup_user = true, ["nl.helper"] = true }
+local OWN_WORDS = { getenv = true, read_bounded = true, read_script = true, run_script = true, lookup_user = true,
+  ["nl.helper"] = true }
 
 local function error_text(err, op)
   if op == "ensure_free" and err.EXIST then return "a container that has ended has it still" end
@@ -383,10 +384,11 @@ function M.message(run, outcome)
   return outcome.message
 end
 
---- Says it on stderr.
-function M.show(run, outcome)
+--- Says it on stderr; write: what writes there, or nil.
+function M.show(run, outcome, write)
   local message = M.message(run, outcome)
-  if message then io.stderr:write(require("sandbox.cli").printable(message), "\n") end
+  write = write or function(text) io.stderr:write(text) end
+  if message then write(require("sandbox.cli").printable(message) .. "\n") end
 end
 
 return M

@@ -3,7 +3,6 @@
 -- container runs. When it ends the container goes on, without that network: what it does then is the container's to
 -- decide, and the event and the words on stderr say why.
 
-local cli = require "sandbox.cli"
 local loop = require "sandbox.container.loop"
 local netns_helper = require "netns.helper"
 
@@ -17,7 +16,8 @@ local function ended(watch, helper)
   table.insert(watch.happened, event)
   watch.run.events(event)
   if not watch.gone then
-    cli.complain(("%s: %s ended%s"):format(watch.run.name, helper.backend, words ~= "" and ": " .. words or ""),
+    require("sandbox.container.tell").complain(
+      ("%s: %s ended%s"):format(watch.run.name, helper.backend, words ~= "" and ": " .. words or ""),
       "the container goes on without that network")
   end
 end

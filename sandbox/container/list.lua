@@ -106,7 +106,7 @@ end
 
 -- One that runs; nil while its luge is between two of its steps.
 local function running(directory, name, text)
-  local luge = tonumber(text:match("^(%d+)\n"))
+  local luge = tonumber(text:match("^luge (%d+)\n"))
   local life = text:find("\nlife ", 1, true) and vitals.parse(text) or {}
   local known = luge and known_of(directory, name, luge, text)
   local pid = luge and not life.restarting

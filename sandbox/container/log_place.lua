@@ -162,6 +162,7 @@ local function remove_unrecorded(path, record, directory)
   if not dir then return nil, not (err.NOENT or err.NOTDIR or err.LOOP or err.PERM) and err or nil end
   local whose
   whose, err = owner(dir)
+  if whose == "" and S.fstat(dir).perm ~= 448 then whose = false end -- 0700: luge makes no others
   dir:close()
   if whose == nil then return nil, err end
   -- One that nobody has written to is nobody's yet, or never was.

@@ -47,7 +47,8 @@ local function follow(run, channel)
   function run.attend(watch) watch:listen(channel, function() obey(watch, channel) end) end
   run.events = function(event)
     tell(event)
-    S.send(channel, json.encode(event), "nosignal")
+    -- The group's luge may stand still: our container's limits hold all the same.
+    S.send(channel, json.encode(event), event.event == "ended" and "nosignal" or "nosignal, dontwait")
   end
 end
 

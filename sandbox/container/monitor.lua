@@ -51,6 +51,16 @@ local function cut_start(self, signal, told)
   return true
 end
 
+-- The container has ended and somebody wants all of it to end: what it wrote waits for its reader so many seconds more, and no
+-- longer than it might have run.
+local function hurry(self, seconds)
+  local now, wall = S.clock_gettime "monotonic", self.run.spec.limits.wall
+  if wall then seconds = math.min(seconds, self.began + wall - now) end
+  if self.gives_up and self.gives_up <= now + seconds then return end
+  self.gives_up = now + seconds
+  if seconds <= 0 then self.given_up = true else arm(self, seconds) end
+end
+
 -- The polite signal first, KILL after the grace. Who asks again may shorten it.
 function Watch:stop(reason, grace)
   if reason == "stopped" and (self.cut or cut_start(self, self.run.spec.stop.signal)) then return end
@@ -59,7 +69,7 @@ function Watch:stop(reason, grace)
     self.final = true
     if self.hook then require("sandbox.container.hooks").cut(self, ending.number_of(self.run.spec.stop.signal)) end
   end
-  if self.gone then return end
+  if self.gone then return reason == "stopped" and hurry(self, grace or self.run.spec.stop.grace) end
   local ends = S.clock_gettime("monotonic") + (grace or self.run.spec.stop.grace)
   if self.stopping and self.stopping <= ends then return end
   if not self.stopping then
@@ -80,6 +90,7 @@ M.ENDS = ENDS
 function Watch:signal(name)
   if ENDS[name] and (self.cut or cut_start(self, name)) then return end
   self.final = self.final or ENDS[name]
+  if self.gone then return ENDS[name] and hurry(self, name == "KILL" and 0 or self.run.spec.stop.grace) end
   self.sent[ending.number_of(name)] = true
   if name == "KILL" then self:thaw() end
   self:send(ending.signal_number(name))
@@ -113,7 +124,8 @@ end
 function Watch:timer_expired()
   S.timerfd_read(self.timer)
   if self.gone then
-    self.reason, self.given_up = self.reason or "wall", true
+    if not self.gives_up then self.reason = self.reason or "wall" end
+    self.given_up = true
   elseif self.stopping then
     self:thaw()
     self:send("kill")
@@ -332,9 +344,13 @@ end
 -- For whoever has another loop with the same handlers (sandbox.container.restart).
 M.listen, M.try_listen, M.round = Watch.listen, Watch.try_listen, Watch.round
 
--- What the container wrote may still wait for its reader: as long as the container might have run.
+-- What the container wrote may still wait for its reader: as long as the container might have run, or a moment where
+-- somebody has ended it.
+local LAST_WORDS = 1 -- second
 local function finish_output(self)
-  if self.stopping and self.reason ~= "wall" then
+  if self.reason == "stopped" or self.sent[ending.number_of "KILL"] then
+    hurry(self, math.max(LAST_WORDS, (self.stopping or 0) - S.clock_gettime "monotonic"))
+  elseif self.stopping and self.reason ~= "wall" then
     local wall = self.run.spec.limits.wall
     if wall then arm(self, wall - (S.clock_gettime("monotonic") - self.began)) else S.timerfd_settime(self.timer, nil, {}) end
   end

@@ -62,14 +62,44 @@ end
 
 local SIZE_USUAL, SIZE_MAX = 2048, 1 << 20
 
+local MORE = 4096 -- bytes by which the record of the end may be longer than the first
+
+--- Room for the record of the end, which must be told on a disk that is full by then: a file without a name, which goes with
+-- its luge. nil where the file system has no such files; nil and the error where there is no room.
+function M.reserve(directory, record)
+  local fd = S.open(directory, "tmpfile, rdwr, cloexec", "0600")
+  if not fd then return nil end
+  local room = ("\0"):rep(#json.encode(record) + MORE)
+  local n, err = S.pwrite(fd, room, 0)
+  if n == #room then return fd end
+  fd:close()
+  return nil, err or S.error(S.c.E.NOSPC)
+end
+
+-- Writes into what was reserved, and gives it the name.
+local function put_reserved(dirfd, file, text, reserved)
+  local temporary = file .. ".new"
+  S.unlinkat(dirfd, temporary) -- a killed one's
+  local ok = S.pwrite(reserved, text, 0) == #text and S.ftruncate(reserved, #text) and S.fsync(reserved)
+    and S.linkat(nil, "/proc/self/fd/" .. reserved:getfd(), dirfd, temporary, "symlink_follow")
+    and S.renameat2(dirfd, temporary, dirfd, file)
+  return ok and S.fsync(dirfd)
+end
+
 --- Writes a record; the caller holds the lock of its name. That of one that has ended is there after a loss of power
--- too: who waits is told of the end later. true, or nil and the error.
-function M.write(directory, record)
+-- too: who waits is told of the end later. reserved: of M.reserve, for that. true, or nil and the error.
+function M.write(directory, record, reserved)
   local dirfd, err = S.open(directory, "rdonly, directory, cloexec")
   if not dirfd then return nil, err end
   record.schema = SCHEMA
-  local ok
-  ok, err = S.replacefile(dirfd, record.name .. ".json", json.encode(record) .. "\n", "0600", record.state == "ended")
+  local file, text, ok = record.name .. ".json", json.encode(record) .. "\n", nil
+  if reserved then ok = put_reserved(dirfd, file, text, reserved) end
+  if not ok then ok, err = S.replacefile(dirfd, file, text, "0600", record.state == "ended", file .. ".new") end
+  if not ok and record.message then -- the exit code counts
+    record.message = nil
+    dirfd:close()
+    return M.write(directory, record, reserved)
+  end
   dirfd:close()
   return ok, err
 end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.container.report: how a container ended, as one JSON file. Written whole or not at all.
+-- sandbox.container.report: how a container ended, as one JSON file. Written whole or not at all; into what is no file, a
+-- device, a FIFO or luge's own output, it is written as it comes.
 
 local S = require "syscall"
 local json = require "luge.json"
@@ -8,16 +9,53 @@ local receipt = require "sandbox.container.receipt"
 
 local M = {}
 
-local function directory_of(path)
-  return S.open(path:match("^(.*/)[^/]*$") or ".", "path, directory, cloexec")
+-- ---- where to ----
+
+-- How long a FIFO's reader may stand still, in milliseconds.
+local PATIENCE = 10000
+
+-- Luge's own output where a link leads to it, as /dev/stdout does: a file, but one that others write to as well.
+local function own_output(there)
+  for number = 1, 2 do
+    local st = S.fstat(number)
+    if st and st.dev == there.dev and st.ino == there.ino then return S.fcntl(number, "dupfd_cloexec", 3) end
+  end
 end
 
---- Arranges that the receipt is read when the container is sealed. path: of the report's file, or nil where somebody else
--- writes it.
-function M.prepare(run, plan, path)
-  run.report_path = path
-  -- Opened before the container can put a link in its place: it may be bound writable.
-  run.report_directory = path and directory_of(path)
+--- Where a report goes, opened before the container can put something in its place, which may be bound writable: an existing
+-- thing that is no file is never replaced but written into, also where a link leads to it. Nil and the error.
+function M.open(path)
+  local there, link = S.stat(path), S.lstat(path)
+  if there and there.type == "directory" then return nil, "it is a directory" end
+  local target, err = { path = path }, nil
+  if there and there.type ~= "file" then
+    target.opened, err = S.open(path, "path, cloexec")
+    return target.opened and target, err
+  end
+  if there and link and link.type == "symlink" then target.output = own_output(there) end
+  local directory = path:match("^(.*/)[^/]*$") or "."
+  local ok
+  if not target.output then ok, err = S.access(directory, "w, x") end
+  if ok then target.directory, err = S.open(directory, "path, directory, cloexec") end
+  return (target.output or target.directory) and target, err
+end
+
+local function write_into(target, text)
+  local to = target.output and require("sandbox.container.output").destination(target.output:getfd())
+  if not to then
+    local fd, err = S.open("/proc/self/fd/" .. target.opened:getfd(), "wronly, nonblock, noctty, cloexec")
+    if not fd then return nil, err.NXIO and "nobody reads it" or err end
+    to = { fd = fd }
+  end
+  local ok, why = require("sandbox.container.tell").to(to):write(text, PATIENCE)
+  return ok, why or "its reader does not read"
+end
+
+-- ---- what it says ----
+
+--- Arranges that the receipt is read when the container is sealed. target: of M.open, or nil where somebody else writes it.
+function M.prepare(run, plan, target)
+  run.report_target = target
   run.receipt = json.array {}
   run.sealed = function(process, symbols)
     run.receipt = json.array(receipt.read(run, plan, process, symbols))
@@ -54,28 +92,26 @@ function M.document(run, outcome)
     message = outcome.message, restarts = run.restarts }
 end
 
---- The directory of a report's file, opened.
-M.directory_of = directory_of
+-- ---- writing ----
 
 --- The report of a run that never came as far as a container: the words are on stderr.
-function M.failed(path, exit_code)
-  M.write({ report_path = path, name = json.null, receipt = json.array {} }, { reason_name = "setup", exit_code = exit_code })
+function M.failed(target, exit_code)
+  M.write({ report_target = target, name = json.null, receipt = json.array {} }, { reason_name = "setup", exit_code = exit_code })
 end
 
---- Writes the report, whole or not at all.
-function M.write(run, outcome)
-  M.put(run.report_path, run.report_directory, M.document(run, outcome))
-end
+function M.write(run, outcome) M.put(run.report_target, M.document(run, outcome)) end
 
---- Writes a document to a report's file; directory: opened before, or nil.
-function M.put(path, directory, document)
-  local ok, err = directory, nil
-  if not ok then ok, err = directory_of(path) end
-  if ok then
-    ok, err = S.replacefile(ok, path:match("[^/]*$"), json.encode(document, { pretty = true }) .. "\n")
+--- Writes a document to where a report goes.
+function M.put(target, document)
+  local text = json.encode(document, { pretty = true }) .. "\n"
+  local ok, err
+  if target.directory then
+    ok, err = S.replacefile(target.directory, target.path:match("[^/]*$"), text)
+  else
+    ok, err = write_into(target, text)
   end
   if not ok then
-    require("sandbox.cli").complain(("--report %s: %s"):format(path, tostring(err)),
+    require("sandbox.cli").complain(("--report %s: %s"):format(target.path, tostring(err)),
       "the container's exit code is passed on all the same")
   end
 end

@@ -108,12 +108,12 @@ local function split(plan, steps)
 end
 
 local function say(run, outcome, seconds)
-  local explain, cli = require "sandbox.container.explain", require "sandbox.cli"
-  if outcome.failed or outcome.reason_name ~= "exit" then explain.show(run, outcome) end
-  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
-  for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
+  local explain, tell = require "sandbox.container.explain", require "sandbox.container.tell"
+  if outcome.failed or outcome.reason_name ~= "exit" then explain.show(run, outcome, tell.stderr) end
+  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do tell.complain("keep: " .. text) end
+  for _, text in ipairs(outcome.hooks or {}) do tell.complain("hooks.stopped: " .. text) end
   local max = run.spec.restart.max
-  cli.complain(("%s ended with exit code %d: started again in %gs (%d%s)"):format(run.name, outcome.exit_code or 125, seconds,
+  tell.complain(("%s ended with exit code %d: started again in %gs (%d%s)"):format(run.name, outcome.exit_code or 125, seconds,
     run.restarts + 1, max and " of " .. max or ""))
 end
 

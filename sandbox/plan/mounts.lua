@@ -159,6 +159,8 @@ function emit.symlink(c, mount)
   c.steps:add("guest", mount.why, "put_symlink", { c.root, text(mount.target), { literal = mount.to } })
 end
 
+local SECRET_MOST = 1 << 20
+
 -- The value is read at start and is only ever a symbol in the plan.
 function emit.secret(c, mount)
   c.secrets = (c.secrets or 0) + 1
@@ -166,7 +168,7 @@ function emit.secret(c, mount)
   if mount.env then
     c.steps:add("host", mount.why, "getenv", { text(mount.env) }, { save = symbol })
   else
-    c.steps:add("host", mount.why, "readfile", { text(mount.file) }, { save = symbol })
+    c.steps:add("host", mount.why, "read_bounded", { text(mount.file), SECRET_MOST, "pipe" }, { save = symbol })
   end
   put(c, mount, symbol, mode_text(mount.mode or 256), true)
 end

@@ -274,7 +274,7 @@ local function leftover(name)
 end
 
 local function note(name, ino, path)
-  t.write(("%s/%s.lock"):format(box.state, name), ("999999\ncgroup - above %s\ncgroup %s above %s\n"):format(path, ino, path))
+  t.write(("%s/%s.lock"):format(box.state, name), ("luge 999999\ncgroup - above %s\ncgroup %s above %s\n"):format(path, ino, path))
 end
 
 t.test("what outlived a killed luge is killed by the next start, by what its lock's file says", function()

@@ -357,3 +357,30 @@ d.test("a crowd of detached containers, stopped by one command", function()
   t.equal(d.ok("rm", "-a"), "")
   d.nothing_left()
 end)
+
+d.test("a disk that is full: the exit code is told all the same", function()
+  t.needs_root()
+  local dir = t.dir "0700"
+  t.must(S.mount { source = "luge-test-full", target = dir, type = "tmpfs", data = "size=200k,mode=0700" })
+  local ok, message = pcall(function()
+    local function luge(...)
+      local words = { "luge", ... }
+      words.env = { LUGE_STATE = dir }
+      return t.run(words)
+    end
+    t.equal(luge("run", "-d", "--name", d.own "det-full", "default", "--", "sh", "-c",
+      "trap 'exit 6' TERM; echo ready; while :; do sleep 0.01; done").code, 0)
+    d.until_true("its trap", function() return luge("logs", d.own "det-full").stdout == "ready\n" end)
+    local full = t.must(S.open(dir .. "/full", "creat, wronly"))
+    while S.write(full, ("x"):rep(4096)) do end
+    full:close()
+    t.equal(luge("kill", "-s", "TERM", d.own "det-full").code, 0)
+    t.equal(luge("wait", d.own "det-full").code, 6)
+    local rows = t.json.decode(luge("ps", "-a", "--json").stdout).containers
+    t.equal({ #rows, rows[1].state, rows[1].exit_code }, { 1, "ended", 6 })
+    t.equal(luge("rm", d.own "det-full").code, 0)
+    t.equal(S.dir(dir), { "full" })
+  end)
+  S.umount(dir, "detach")
+  if not ok then error(message, 0) end
+end)

@@ -4,6 +4,7 @@
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
+local detached = dofile "tests/integration/detached.lua"(t, box)
 local S = require "syscall"
 
 local ROUNDS = os.getenv "LUGE_SOAK" and 200 or 10
@@ -120,6 +121,29 @@ t.test("a reader that goes ends the container as it would without luge", functio
   -- Gone before anything was written.
   r = by_shell("{ " .. shell_words("'1G'", "/bin/sh -c 'sleep 0.3; while :; do echo y; done'") .. "; echo code $? >&2; } | true")
   t.equal(r.stderr, "code 141\n")
+end)
+
+t.test("stop, rm -f and kill end a container whose reader stands still", function()
+  local function state_of(pid) return (S.readfile(("/proc/%d/stat"):format(pid)) or ""):match "^.*%) (%a)" end
+  -- The first ends with more written than its pipe takes, the second would write for ever.
+  for bytes, ways in pairs { [120000] = { { "stop", "-t", "0s" }, { "stop", "-t", "1s" }, { "kill", "-s", "KILL" },
+    { "rm", "-f", "-t", "0s" } }, [1 << 40] = { { "stop", "-t", "0s" }, { "kill", "-s", "KILL" } } } do
+    for _, words in ipairs(ways) do
+      local read, write = S.pipe()
+      local events, tell = S.pipe()
+      local run = box.start { "flood", tostring(bytes), body = "limits = { output = '1T' }", timeout = 30,
+        options = { "--name", "unread", "--status-fd", "9" }, fds = { [1] = write, [9] = tell } }
+      local pid = t.json.decode(t.matches(S.read(events, 4096), "^[^\n]*")).pid
+      detached.until_true("all that can be is written", function()
+        return #t.must(S.poll({ { fd = write, events = "out" } }, 0)) == 0 and (bytes > 120000 or state_of(pid) == "Z")
+      end)
+      t.run { "luge", words[1], words[2], words[3], words[4] or "unread", words[4] and "unread", timeout = 20,
+        env = { LUGE_STATE = box.state } }
+      t.ok(not run:wait().timed_out, table.concat(words, " ") .. ": it goes on")
+      for _, fd in ipairs { read, write, events, tell } do fd:close() end
+      box.nothing_left()
+    end
+  end
 end)
 
 t.test("a place that is full is told, and ends the stream", function()

@@ -88,7 +88,7 @@ d.test("the age of a process, not its number alone, says who is killed", functio
   local note = t.read(path)
   local pid, age, boot = t.matches(note, "\nprocess (%d+) (%d+) (%S+)\n")
   for _, forged in ipairs { { pid, age + 1, boot }, { pid, age, "another-boot" } } do
-    t.write(path, ("1\nprocess %s %s %s\n"):format(table.unpack(forged)), "0600")
+    t.write(path, ("luge 1\nprocess %s %s %s\n"):format(table.unpack(forged)), "0600")
     d.ok "gc"
     t.ok(not gone(row.pid), "it is not the process that was noted")
   end
@@ -129,13 +129,28 @@ d.test("a caller that is killed before the container runs takes the start with i
   d.nothing_left()
 end)
 
+d.test("a caller that is killed while the command was executed, and it not told, takes the start with it", function()
+  local dir = t.dir()
+  local hook = t.write(dir .. "/hook.lua", ([[
+    local S = require "syscall"
+    S.open(%q, "creat, wronly"):close()
+    while true do S.nanosleep(1) end
+  ]]):format(dir .. "/runs"))
+  local p = t.start(d.words { "sleep", "1000", body = ("hooks = { started = %q }"):format(hook), options = { "-d", "--name", "det-h" } })
+  d.until_true("the hook", function() return S.lstat(dir .. "/runs") end)
+  p:kill()
+  p:wait()
+  d.until_true("its end", function() return not d.seen "det-h" and #S.dir(box.state) == 0 end)
+  d.nothing_left()
+end)
+
 -- ---- what a kill between two calls leaves ----
 
 d.test("a record that was not renamed yet goes with its lock", function()
-  t.write(box.state .. d.own "/det-n.lock", "1\n", "0600")
+  t.write(box.state .. d.own "/det-n.lock", "luge 1\n", "0600")
   t.write(box.state .. d.own "/det-n.json.new", "{", "0600")
   t.equal(d.gc(), "det-n.lock\n")
-  t.write(box.state .. d.own "/det-n.lock", "1\n", "0600")
+  t.write(box.state .. d.own "/det-n.lock", "luge 1\n", "0600")
   t.write(box.state .. d.own "/det-n.json.new", "{", "0600")
   d.start("det-n", { "exit", "0", options = { "--rm" } })
   d.luge("wait", "det-n")

@@ -221,6 +221,22 @@ t.test("a secret is nowhere but in its file", function()
   t.lacks(r.stderr, word)
 end)
 
+t.test("a secret's file is read as far as it goes, from a pipe too, and nothing else is waited for", function()
+  local dir = t.dir()
+  t.must(S.mknod(dir .. "/fifo", "0600", "fifo"))
+  t.write(dir .. "/long", "")
+  t.must(S.truncate(dir .. "/long", (1 << 20) + 1))
+  for path, words in pairs { ["/dev/zero"] = "no regular file and no pipe", [dir .. "/fifo"] = "nobody writes",
+    [dir .. "/long"] = "longer than 1024 KiB" } do
+    box.refused({ "exit", "0", body = mounts("secret { '/s', file = %q }", path) }, "mounts[2]", words)
+  end
+  local read, write = S.pipe()
+  t.must(S.write(write, "from a pipe"))
+  write:close()
+  t.equal(box.says { shell = "cat /s", body = mounts "secret { '/s', file = '/proc/self/fd/9' }", fds = { [9] = read } }, "from a pipe")
+  read:close()
+end)
+
 t.test("a secret that is not there is refused", function()
   box.refused({ "exit", "0", body = mounts "secret { '/s', env = 'NO_SUCH_TOKEN' }" }, "mounts[2]", "NO_SUCH_TOKEN")
   box.refused({ "exit", "0", body = mounts "secret { '/s', file = '/no/such/file' }" }, "mounts[2]", "/no/such/file")

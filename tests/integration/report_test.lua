@@ -183,6 +183,34 @@ t.test("the report is written whole, over what was there, links not followed", f
   t.ok(t.read(dir .. "/here.json"))
 end)
 
+t.test("what is no file is written into, never replaced, and others' files are left alone", function()
+  local dir = t.dir()
+  t.must(S.mknod(dir .. "/fifo", "0600", "fifo"))
+  local reader = t.must(S.open(dir .. "/fifo", "rdonly, nonblock"))
+  box.run { "exit", "3", options = { "--report", dir .. "/fifo" } }
+  t.equal(S.lstat(dir .. "/fifo").type, "fifo")
+  t.equal(json.decode(S.read(reader, 65536)).exit_code, 3)
+  reader:close()
+  t.contains(box.run({ "exit", "0", options = { "--report", dir .. "/fifo" } }).stderr, "nobody reads it")
+  t.must(S.symlink("/dev/null", dir .. "/null"))
+  box.succeed { "exit", "0", options = { "--report", dir .. "/null" } }
+  t.equal(S.readlink(dir .. "/null"), "/dev/null")
+  t.must(S.symlink("/proc/self/fd/1", dir .. "/stdout"))
+  local r = box.succeed { "print", "said", options = { "--report", dir .. "/stdout" } }
+  t.equal(json.decode(t.matches(r.stdout, "^said\n(.*)$")).reason, "exit")
+  local out = t.must(S.open(dir .. "/out", "creat, rdwr"))
+  box.succeed { "print", "said", options = { "--report", dir .. "/stdout" }, fds = { [1] = out } }
+  t.matches(t.read(dir .. "/out"), "^said\n{")
+  t.equal(S.readlink(dir .. "/stdout"), "/proc/self/fd/1")
+  if t.root and S.mknod(dir .. "/device", "0600", "char", { 1, 3 }) then
+    box.succeed { "exit", "0", options = { "--report", dir .. "/device" } }
+    t.equal(S.lstat(dir .. "/device").type, "char")
+  end
+  t.write(dir .. "/mine.json.new", "mine")
+  box.succeed { "exit", "0", options = { "--report", dir .. "/mine.json" } }
+  t.equal({ t.read(dir .. "/mine.json.new"), json.decode(t.read(dir .. "/mine.json")).exit_code }, { "mine", 0 })
+end)
+
 t.test("a report that cannot be written is said before anything runs", function()
   local dir = t.dir()
   box.refused({ "print", "ran", options = { "--report", dir .. "/none/r.json" } }, "--report " .. dir .. "/none/r.json",
@@ -236,6 +264,42 @@ t.test("a reader that is gone is no error", function()
   read:close()
   local r = box.run { "exit", "6", options = { "--status-fd", "9" }, fds = { [9] = write } }
   t.equal(r.code, 6, r.stderr)
+  write:close()
+end)
+
+-- A pipe without room, and both of its ends.
+local function full_pipe()
+  local read, write = S.pipe()
+  S.fcntl(write, "setfl", "nonblock")
+  while S.write(write, ("x"):rep(4096)) do end
+  S.fcntl(write, "setfl", 0)
+  return read, write
+end
+
+t.test("nobody reads the events: every limit holds, and what was lost is told", function()
+  local read, write = full_pipe()
+  local r = box.run { "sleep", "1000", body = "limits = { wall = '300ms' }, stop = { grace = '100ms' }",
+    options = { "--status-fd", "9" }, fds = { [9] = write } }
+  t.equal(r.code, 124, r.stderr)
+  local tell = require "sandbox.container.tell"
+  local say = tell.events(write:getfd(), "n")
+  for i = 1, 5 do say { event = "health", number = i } end
+  S.fcntl(read, "setfl", "nonblock")
+  while S.read(read, 65536) do end
+  say { event = "health", number = 6 }
+  local said = {}
+  for line in S.read(read, 65536):gmatch "[^\n]+" do said[#said + 1] = json.decode(line) end
+  t.equal(said, { { event = "health", number = 1, name = "n" }, { event = "lost", count = 4, name = "n" },
+    { event = "health", number = 6, name = "n" } })
+  read:close()
+  write:close()
+end)
+
+t.test("nobody reads what luge says: the container is started again all the same", function()
+  local read, write = full_pipe()
+  local r = box.run { "exit", "3", body = "restart = { on = 'failure', max = 2, delay = '10ms' }", fds = { [2] = write } }
+  t.equal(r.code, 3)
+  read:close()
   write:close()
 end)
 

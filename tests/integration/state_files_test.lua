@@ -16,17 +16,17 @@ local WHAT = {
   nothing_in_it = function(path) make(path) end,
   garbage = function(path) t.write(path, "\0\255\1{[\n\nnot for us\n%%\n\255", "0600") end,
   huge = function(path)
-    make(path)
+    t.write(path, "luge ", "0600")
     t.must(S.truncate(path, 1 << 30))
   end,
   newer = function(path)
-    t.write(path, path:find "%.json$" and d.own '{"schema":99,"name":"det-x"}' or "1\nprofile x\nquota 7 /elsewhere\n", "0600")
+    t.write(path, path:find "%.json$" and d.own '{"schema":99,"name":"det-x"}' or "luge 1\nprofile x\nquota 7 /elsewhere\n", "0600")
   end,
   wrong = function(path)
-    t.write(path, ("1\nprocess %s 5 x\ncgroup %s above /\ncgroup 1 own /sys/fs\ntables 99999999999999999999 %s\nlink 5 %s\n")
+    t.write(path, ("luge 1\nprocess %s 5 x\ncgroup %s above /\ncgroup 1 own /sys/fs\ntables 99999999999999999999 %s\nlink 5 %s\n")
       :format(("9"):rep(30), ("9"):rep(30), ("x"):rep(300), ("x"):rep(300)), "0600")
   end,
-  cut_off = function(path) t.write(path, "1\nprofile x\nprocess 1 5", "0600") end,
+  cut_off = function(path) t.write(path, "luge 1\nprofile x\nprocess 1 5", "0600") end,
   link = function(path, outside) t.must(S.symlink(outside, path)) end,
   link_to_nothing = function(path, outside) t.must(S.symlink(outside .. ".none", path)) end,
   fifo = function(path) t.must(S.mknod(path, "0600", "fifo")) end,
@@ -90,3 +90,18 @@ for _, file in ipairs(FILES) do
     d.nothing_left()
   end)
 end
+
+d.test("rm --all takes no file that is not luge's, and gc no directory", function()
+  t.write(box.state .. "/package.json", "{}", "0600")
+  t.must(S.mkdir(box.state .. "/empty.log", "0755"))
+  d.start("det-e", { "exit", "0" })
+  d.ok("wait", "det-e")
+  d.luge("rm", "--all", "--force")
+  d.luge("rm", "--all")
+  d.luge "gc"
+  t.equal({ t.read(box.state .. "/package.json"), S.lstat(box.state .. "/empty.log").type }, { "{}", "directory" })
+  t.equal(d.luge("inspect", "det-e").code, 125, "luge's own is removed")
+  t.remove_tree(box.state .. "/empty.log")
+  S.unlink(box.state .. "/package.json")
+  d.nothing_left()
+end)

@@ -36,9 +36,10 @@ t.test("a lock whose holder does not say who it is, or looks only, is waited for
     local path = t.dir "0700" .. "/x.lock"
     local fd = t.must(S.open(path, "creat, rdwr, cloexec", "0600"))
     t.must(S.flock(fd, how))
+    S.write(fd, "luge ")
     local r, pid = take_elsewhere(path)
     t.equal(#t.must(S.poll({ { fd = r, events = "in" } }, 150)), 0, "taken while it is held: " .. how)
-    t.equal(S.pread(fd, 100, 0), "", "written to while it is held")
+    t.equal(S.pread(fd, 100, 0), "luge ", "written to while it is held")
     t.must(S.flock(fd, "un"))
     t.equal(S.read(r, 100), "took it")
     S.wait4(pid)

@@ -38,13 +38,18 @@ end)
 
 A.each("only locks are cleared away in it", function(side)
   local state = side:folder("mine", "0700")
-  for _, name in ipairs { "precious", "x.lock.txt", "range.x", ".lock" } do side:file("mine/" .. name, name) end
+  for _, name in ipairs { "precious", "x.lock.txt", "range.x", ".lock", "flake.lock", "range.7", "app.sock", "app.json.new" } do
+    side:file("mine/" .. name, name)
+  end
+  side:file("mine/app.lock", "4711")
+  side:file("mine/empty.lock", "")
   t.must(S.mknod(state .. "/pipe.lock", "0644", "fifo"))
   t.must(S.symlink("precious", state .. "/link.lock"))
-  side:file("mine/left.lock", "12345\n")
+  side:file("mine/left.lock", "luge 12345\n")
   t.equal(side:run({ env = { LUGE_STATE = state }, timeout = 20 }, "/guest", "print", "ran").stdout, "ran\n")
   local left = table.concat(S.dir(state), " ")
-  for _, name in ipairs { "precious", "x.lock.txt", "range.x", "pipe.lock", "link.lock" } do t.contains(left, name) end
+  for _, name in ipairs { "precious", "x.lock.txt", "range.x", "pipe.lock", "link.lock", "flake.lock", "range.7", "app.sock",
+    "app.json.new", "app.lock", "empty.lock" } do t.contains(left, name) end
   t.lacks(left, "left.lock")
 end)
 

@@ -145,9 +145,9 @@ Test(lock, notes_go_with_the_next_holder, .fini = scratch_remove)
 	test_lua(scratch_state(),
 		 "local fd = assert(S.take_lock('name'))\n"
 		 "assert(S.note_lock(fd, 'one\\n') and S.note_lock(fd, 'two\\n'))\n"
-		 "assert(S.readfile('name') == S.getpid() .. '\\none\\ntwo\\n')\n"
+		 "assert(S.readfile('name') == 'luge ' .. S.getpid() .. '\\none\\ntwo\\n')\n"
 		 "fd:close()\n"
 		 "fd = assert(S.take_lock('name'))\n"
-		 "assert(S.readfile('name') == S.getpid() .. '\\n')\n"
+		 "assert(S.readfile('name') == 'luge ' .. S.getpid() .. '\\n')\n"
 		 "fails('BADF', S.note_lock(999, 'x'))\n");
 }

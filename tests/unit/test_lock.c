@@ -10,17 +10,26 @@
 
 Test(lock, one_holder_at_a_time, .fini = scratch_remove)
 {
-	test_lua(scratch_state(), "local fd = assert(S.take_lock('name'))\n"
-				  "assert(S.readfile('name') == S.getpid() .. '\\n' and "
-				  "S.stat('name').perm == tonumber('600', 8))\n"
-				  "local none, err = S.take_lock('name')\n"
-				  "assert(not none and err.BUSY and "
-				  "err.text:find(tostring(S.getpid()), 1, true), tostring(err))\n"
-				  "fd:close()\n"
-				  "assert(S.take_lock('name'))\n"
-				  "fails('NOENT', S.take_lock('no/such/dir'))\n"
-				  "assert(S.symlink('elsewhere', 'trap'))\n"
-				  "fails('BUSY', S.take_lock('trap'))\n");
+	test_lua(scratch_state(),
+		 "local fd = assert(S.take_lock('name'))\n"
+		 "assert(S.readfile('name') == 'luge ' .. S.getpid() .. '\\n' and "
+		 "S.stat('name').perm == tonumber('600', 8))\n"
+		 "local none, err = S.take_lock('name')\n"
+		 "assert(not none and err.BUSY and "
+		 "err.text:find(tostring(S.getpid()), 1, true), tostring(err))\n"
+		 "fd:close()\n"
+		 "assert(S.take_lock('name'))\n"
+		 "fails('NOENT', S.take_lock('no/such/dir'))\n"
+		 "assert(S.symlink('elsewhere', 'trap'))\n"
+		 "fails('BUSY', S.take_lock('trap'))\n"
+		 "for _, text in ipairs { '', '4711\\n', 'lug' } do\n"
+		 "  local file = assert(S.open('mine', 'creat, trunc, wronly'))\n"
+		 "  S.write(file, text)\n"
+		 "  fails('EXIST', S.take_lock('mine'))\n"
+		 "  assert(S.readfile('mine') == text)\n"
+		 "end\n"
+		 "local slots = { first = 1, step = 1, count = 2 }\n"
+		 "assert(S.link('mine', 'slot.1') and S.take_slot('slot.', slots) == 2)\n");
 }
 
 Test(lock, ends_with_its_holder, .fini = scratch_remove)
@@ -35,7 +44,7 @@ Test(lock, notes_and_names, .fini = scratch_remove)
 	test_lua(scratch_state(),
 		 "local fd = assert(S.take_lock('name', 'profile x\\n'))\n"
 		 "assert(S.note_lock(fd, 'more\\n') and S.note_process(fd, S.getpid()))\n"
-		 "assert(S.readfile('name') == ('%d\\nprofile x\\nmore\\nprocess %d %d "
+		 "assert(S.readfile('name') == ('luge %d\\nprofile x\\nmore\\nprocess %d %d "
 		 "%s\\n'):format(S.getpid(), "
 		 "S.getpid(), S.process_age(S.getpid()), S.boot_id()))\n"
 		 "fails('EXIST', S.ensure_free('name'))\n"
@@ -59,18 +68,24 @@ Test(lock, age_of_a_process, .fini = scratch_remove)
 
 Test(lock, replacefile, .fini = scratch_remove)
 {
-	test_lua(scratch_state(),
-		 "local dir = assert(S.open('.', 'path, directory'))\n"
-		 "assert(S.replacefile(dir, 'file', 'one', '0600') and S.readfile('file') == "
-		 "'one')\n"
-		 "assert(S.stat('file').perm == tonumber('600', 8))\n"
-		 "assert(S.symlink('elsewhere', 'link') and S.symlink('elsewhere', 'link.new'))\n"
-		 "assert(S.replacefile(dir, 'link', 'two') and S.readfile('link') == 'two')\n"
-		 "assert(S.lstat('link').type == 'file')\n"
-		 "fails('NOENT', S.lstat('elsewhere'))\n"
-		 "assert(S.mkdir('sub') and S.mkdir('sub/in'))\n"
-		 "fails('ISDIR', S.replacefile(dir, 'sub', 'x'))\n"
-		 "fails('NOENT', S.lstat('sub.new'))\n");
+	test_lua(
+		scratch_state(),
+		"local dir = assert(S.open('.', 'path, directory'))\n"
+		"assert(S.replacefile(dir, 'file', 'one', '0600') and S.readfile('file') == "
+		"'one')\n"
+		"assert(S.stat('file').perm == tonumber('600', 8))\n"
+		"assert(S.symlink('elsewhere', 'link') and S.symlink('elsewhere', 'link.new'))\n"
+		"assert(S.replacefile(dir, 'link', 'two') and S.readfile('link') == 'two')\n"
+		"assert(S.lstat('link').type == 'file')\n"
+		"fails('NOENT', S.lstat('elsewhere'))\n"
+		"assert(S.readlink('link.new') == 'elsewhere')\n"
+		"assert(S.replacefile(dir, 'link', 'three', nil, false, 'link.new'))\n"
+		"assert(S.readfile('link') == 'three')\n"
+		"fails('NOENT', S.lstat('link.new'))\n"
+		"fails('NOENT', S.lstat('elsewhere'))\n"
+		"assert(S.mkdir('sub') and S.mkdir('sub/in'))\n"
+		"fails('ISDIR', S.replacefile(dir, 'sub', 'x'))\n"
+		"for _, name in ipairs(S.dir('.')) do assert(not name:find('new', 1, true)) end\n");
 }
 
 Test(lock, slots_are_distinct_until_none_is_left, .fini = scratch_remove)
