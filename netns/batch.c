@@ -54,20 +54,17 @@ static void batch_take(struct netlink *nl, struct batch *b, const struct nlmsghd
 /* The kernel works while it is sent to: what it has to say is there when sendmsg(2) returns. */
 static long batch_receive(struct netlink *nl, struct batch *b)
 {
-	int fd = mnl_socket_get_fd(nl->socket);
 	long full = 0;
 
 	for (;;) {
-		ssize_t n = recv(fd, &netlink_received, sizeof(netlink_received), MSG_DONTWAIT);
+		long n = netlink_receive(nl, MSG_DONTWAIT);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == ENOBUFS) {
+		if (n == -ENOBUFS) {
 			full = -ENOBUFS; /* said before what found room, the first failure */
 			continue;
 		}
 		if (n < 0)
-			return errno != EAGAIN ? -errno : b->failed ? b->error : full;
+			return n != -EAGAIN ? n : b->failed ? b->error : full;
 		int left = (int)n;
 
 		for (const struct nlmsghdr *h = &netlink_received.head; mnl_nlmsg_ok(h, left);

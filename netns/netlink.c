@@ -25,7 +25,7 @@
 
 #define SOCKET_TYPE "netns.socket"
 
-enum { INTERRUPTED_MAX = 20 };
+enum { INTERRUPTED_MAX = 20, REPLIES_MAX = 256 << 20 };
 
 union netlink_answer netlink_received;
 
@@ -57,7 +57,12 @@ static long netlink_open(struct netlink *nl, int protocol)
 	nl->socket = mnl_socket_open2(protocol, SOCK_CLOEXEC);
 	if (!nl->socket)
 		return -errno;
-	if (mnl_socket_bind(nl->socket, 0, MNL_SOCKET_AUTOPID) < 0)
+	/* Connected to the kernel (and bound by that), the socket takes nothing from anybody else: who has
+	 * CAP_NET_ADMIN in its namespace could answer in the kernel's place or fill its queue. netlink_getsockbyportid()
+	 * of the kernel's af_netlink.c. */
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+
+	if (connect(mnl_socket_get_fd(nl->socket), (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
 		return -errno;
 	/* Without these (before 4.12) errors are plain numbers: nothing else is lost. */
 	(void)mnl_socket_setsockopt(nl->socket, NETLINK_CAP_ACK, &on, sizeof(on));
@@ -107,10 +112,30 @@ static int l_open(lua_State *L)
 	return rc < 0 ? bind_error(L, (int)-rc) : 1;
 }
 
+long netlink_receive(struct netlink *nl, int flags)
+{
+	struct sockaddr_nl from = {.nl_family = AF_NETLINK};
+	struct iovec part = {&netlink_received, sizeof(netlink_received)};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_name = &from};
+	long rc;
+
+	/* What somebody else sent came in the moment before the socket was connected. */
+	do {
+		m.msg_namelen = sizeof(from);
+		rc = sys_retry(recvmsg(mnl_socket_get_fd(nl->socket), &m, flags));
+	} while (rc >= 0 && from.nl_pid != 0);
+	if (rc >= 0 && (m.msg_flags & MSG_TRUNC))
+		return -ENOSPC;
+	return rc;
+}
+
 static long keep_reply(struct netlink *nl, const struct nlmsghdr *head)
 {
 	size_t len = MNL_ALIGN(head->nlmsg_len), size = nl->replies_size ? nl->replies_size : 4096;
 
+	/* A namespace's root decides how much there is to list. */
+	if (nl->replies_len + len > REPLIES_MAX)
+		return -EMSGSIZE;
 	while (size < nl->replies_len + len)
 		size *= 2;
 	if (size != nl->replies_size) {
@@ -203,13 +228,10 @@ static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 	if (mnl_socket_sendto(nl->socket, request, request->nlmsg_len) < 0)
 		return -errno;
 	for (;;) {
-		ssize_t n = mnl_socket_recvfrom(nl->socket, &netlink_received,
-						sizeof(netlink_received));
+		long n = netlink_receive(nl, 0);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -EBADMSG;
+			return n < 0 ? n : -EBADMSG;
 		int left = (int)n;
 
 		for (const struct nlmsghdr *h = &netlink_received.head; mnl_nlmsg_ok(h, left);

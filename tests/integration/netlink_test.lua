@@ -352,6 +352,30 @@ test("neighbours", function()
   t.ok(nl.delneighbour { to = "10.0.0.2", dev = "one" })
 end)
 
+-- ---- who answers ----
+
+test("the kernel is believed, and nobody else", function()
+  local forger = t.must(S.socket("netlink", "raw", "route"))
+  t.must(S.bind(forger, { family = "netlink" }))
+  -- NLMSG_ERROR, "Operation not supported", of the first request's number: what a root of the namespace would send.
+  local forged = ("=I4 I2 I2 I4 I4 i4 I4 I2 I2 I4 I4"):pack(36, 2, 0, 1, 0, -S.c.E.OPNOTSUPP, 16, 0, 0, 1, 0)
+  local function ask(prepare)
+    local socket = t.must(nl.open())
+    local to = t.must(S.getsockname(socket:getfd()))
+    prepare(socket)
+    local sent, err = S.sendto(forger, forged, nil, { family = "netlink", pid = to.pid })
+    local index = t.must(socket:index "lo")
+    t.ok(socket:batch { nl.message(S.c.RTM.NEWLINK, nil, ("I1 x I2 i4 I4 I4"):pack(0, 0, index, 0, 0)) })
+    socket:close()
+    return index, sent, err
+  end
+  local index, sent, err = ask(function() end)
+  t.equal({ index, sent, err and err.CONNREFUSED }, { 1, nil, true }, "a connected socket takes nothing from others")
+  -- As in the moment before it is connected.
+  index, sent = ask(function(socket) t.must(S.connect(socket:getfd(), { family = "unspec" })) end)
+  t.equal({ index, sent }, { 1, #forged })
+end)
+
 -- ---- wrong use ----
 
 test("a socket that is left is closed, and its descriptor is free", function()
