@@ -421,6 +421,8 @@ void netlink_make_type(lua_State *L, const char *name, const luaL_Reg *methods, 
 	lua_setfield(L, -2, "__index");
 	lua_pushcfunction(L, gc);
 	lua_setfield(L, -2, "__gc");
+	lua_pushboolean(L, 0); /* getmetatable() gives nobody __gc */
+	lua_setfield(L, -2, "__metatable");
 	lua_pop(L, 1);
 }
 
