@@ -91,6 +91,9 @@ local WRONG = {
   { "link { 'x' }", "needs peer" },
   { "{ type = 'user', backend = 'passt' }", "is not one of" },
   { "{ type = 'wifi' }", "is no interface" },
+  { "veth { address = '10.0.0.2\\0x/30' }", "is no IPv4 address with a width" },
+  { "veth { address = '10.0.0.2/30', gateway = '10.0.0.1\\0' }", "is no IPv4 address" },
+  { "veth { routes = { { '10.0.0.0\\0/8' } } }", "is no network" },
 }
 
 for _, row in ipairs(WRONG) do
@@ -100,6 +103,12 @@ for _, row in ipairs(WRONG) do
     t.contains(faults[1], row[2])
   end)
 end
+
+t.test("no NUL gets into resolv.conf or hosts", function()
+  local line = "10.0.0.1\\0\\nnameserver 192.0.2.6"
+  t.contains(p.faults("network = { interfaces = { veth { } }, dns = { '" .. line .. "' } }")[1], "is no address")
+  t.contains(p.faults("network = { interfaces = { veth { } }, hosts = { db = '" .. line .. "' } }")[1], "is no address")
+end)
 
 t.test("the internet is reached by a wire to the host, or by a helper where luge has no power over the host's network", function()
   for power, kind in pairs { [true] = "veth", [false] = "user" } do
