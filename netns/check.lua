@@ -159,6 +159,19 @@ function M.ip_text(family, bytes)
   return S.inet_ntop(M.family_name(family) or family, bytes)
 end
 
+--- The number of the family of checked fields: what `family` says, which the addresses of `keys` must have, or theirs.
+function M.family_of(t, keys)
+  local family = M.family_name(t.family)
+  for _, key in ipairs(keys) do
+    local ip = t[key]
+    if type(ip) == "table" then
+      family = family or ip.family
+      if ip.family ~= family then M.fail(("'%s'"):format(key), "an address of the family " .. family, ip.text) end
+    end
+  end
+  return M.FAMILY[family or "inet"]
+end
+
 -- ---- tables ----
 
 --- Checks the fields of an argument: each has its check in one of the tables; a field that none has raises. Returns the

@@ -34,17 +34,10 @@ local FIELDS = { to = destination, via = check.ip, dev = check.name, metric = ch
   protocol = check.const("RTPROT", 255), mtu = check.u32, family = check.family, replace = check.boolean, append = check.boolean,
   netns = check.netns }
 
+-- An IPv4 route may have an IPv6 gateway: what it is about decides.
 local function family_of(t)
-  local family
-  for _, key in ipairs { "to", "src", "via" } do
-    local ip = t[key]
-    -- An IPv4 route may have an IPv6 gateway: what it is about decides.
-    if type(ip) == "table" and not (key == "via" and family) then
-      if family and ip.family ~= family then check.fail("'" .. key .. "'", "an address of the family " .. family, ip.text) end
-      family = ip.family
-    end
-  end
-  return t.family or check.FAMILY[family or "inet"]
+  local is_said = t.family or type(t.to) == "table" or t.src
+  return check.family_of(t, is_said and { "to", "src" } or { "via" })
 end
 
 local NOWHERE = { [RTN.BLACKHOLE] = true, [RTN.UNREACHABLE] = true, [RTN.PROHIBIT] = true, [RTN.THROW] = true }

@@ -31,10 +31,8 @@ local FIELDS = { from = check.cidr, to = check.cidr, iif = check.name, oif = che
 
 local function send(type, flags, rule)
   local t = check.fields(rule, "#1", FIELDS)
-  local ip = t.from or t.to
-  if t.from and t.to and t.from.family ~= t.to.family then check.fail("'to'", "an address of the same family", t.to.text) end
   local number = t.table or 0
-  local header = HEADER:pack(t.family or check.FAMILY[ip and ip.family or "inet"], t.to and t.to.prefix or 0,
+  local header = HEADER:pack(check.family_of(t, { "from", "to" }), t.to and t.to.prefix or 0,
     t.from and t.from.prefix or 0, 0, number < 256 and number or 0, 0, 0, t.action or (t.table and ACT.TO_TBL or 0),
     t.invert and S.c.FIB_RULE.INVERT or 0)
   local message = nl.message(type, flags, header)
