@@ -42,6 +42,11 @@ function M.string(value, what)
   return value
 end
 
+function M.table(value, what)
+  if type(value) ~= "table" then M.fail(what, "a table", value) end
+  return value
+end
+
 function M.boolean(value, what)
   if type(value) ~= "boolean" then M.fail(what, "true or false", value) end
   return value
@@ -177,7 +182,7 @@ end
 --- Checks the fields of an argument: each has its check in one of the tables; a field that none has raises. Returns the
 -- checked values.
 function M.fields(t, what, ...)
-  if type(t) ~= "table" then M.fail(what, "a table", t) end
+  M.table(t, what)
   local checked = {}
   for key, value in pairs(t) do
     local check
@@ -198,7 +203,7 @@ end
 
 --- Raises unless the field is there.
 function M.need(checked, key, expected)
-  if checked[key] == nil then M.fail(("'%s'"):format(key), expected, nil) end
+  if type(checked) ~= "table" or checked[key] == nil then M.fail(("'%s'"):format(key), expected, nil) end
 end
 
 return M

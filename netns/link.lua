@@ -281,7 +281,7 @@ function methods:move(to) return nl.move(self.name, to, self.netns) end
 
 function methods:set(changes)
   local all = { netns = self.netns }
-  for key, value in pairs(changes) do all[key] = value end
+  for key, value in pairs(check.table(changes, "#1")) do all[key] = value end
   return nl.set(self.name, all)
 end
 

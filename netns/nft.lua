@@ -11,6 +11,7 @@
 -- netns.nft_set. Needs CAP_NET_ADMIN over the network namespace.
 
 local S = require "syscall"
+local check = require "netns.check"
 local nl = require "netns"
 local expr = require "netns.nft_expr"
 local nft_rule = require "netns.nft_rule"
@@ -209,6 +210,9 @@ function M.learn(descriptions) M.compile(descriptions, nil, true) end
 -- Errors: the kernel's, err.text naming table, chain and rule; a description that cannot be is raised. Source: nft(8),
 -- nfnetlink.
 function M.apply(descriptions, namespace)
+  for _, one in ipairs(type(descriptions) == "table" and not descriptions.table and descriptions or { descriptions or false }) do
+    if type(one) ~= "table" then check.fail("#1", "a table of nftables, or a list of them", one or nil) end
+  end
   local ok, messages, labels = pcall(M.compile, descriptions, namespace)
   if not ok then error(messages, 2) end
   local done, err, errno, index = nl.request(messages, namespace, "batch", "netfilter")

@@ -103,7 +103,7 @@ local function kind(value, what)
 end
 
 local function minor(value, what)
-  local number = tonumber(tostring(value), 16)
+  local number = tonumber(tostring(value):match "^%x+$" or "x", 16)
   return number and number <= 0xffff and number or check.fail(what, "the minor number of a class, such as \"10\"", value)
 end
 
@@ -179,6 +179,8 @@ local function keys(value, what)
   if type(value) ~= "table" then check.fail(what, "a list of { offset =, value =, mask = }", value) end
   for _, key in ipairs(value) do
     check.fields(key, what, { offset = check.u16, value = check.u32, mask = check.u32 })
+    check.need(key, "offset", "a place from the network header on")
+    check.need(key, "value", "32 bits")
   end
   return value
 end
