@@ -164,6 +164,13 @@ function M.ip_text(family, bytes)
   return S.inet_ntop(M.family_name(family) or family, bytes)
 end
 
+--- Lists of what the kernel answered print one a line.
+M.list_meta = { __tostring = function(list)
+  local lines = {}
+  for i, entry in ipairs(list) do lines[i] = tostring(entry) end
+  return table.concat(lines, "\n")
+end }
+
 --- The number of the family of checked fields: what `family` says, which the addresses of `keys` must have, or theirs.
 function M.family_of(t, keys)
   local family = M.family_name(t.family)

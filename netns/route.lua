@@ -152,16 +152,6 @@ local function decode(data, names)
     scope = SCOPE_NAME[scope] or scope, onlink = flags & S.c.RTNH_F.ONLINK ~= 0 or nil }, meta)
 end
 
-local list_meta = {}
-
---- Lists of routes, rules and neighbours print one a line.
-function list_meta.__tostring(list)
-  local lines = {}
-  for i, entry in ipairs(list) do lines[i] = tostring(entry) end
-  return table.concat(lines, "\n")
-end
-M.list_meta = list_meta
-
 --- nl.routes([{ family=, table="main" or "all", dev=, netns= }]) -> list
 -- The routes of a table, IPv4 and IPv6 if not given otherwise: { family=, to=, via=, dev=, index=, src=, metric=, table=, type=,
 -- protocol=, scope=, onlink= } each. The list prints as `ip route` does.
@@ -172,7 +162,7 @@ function nl.routes(filter)
   if not names then return nil, err, errno end
   local number = t.table ~= "all" and (t.table or MAIN) or nil
   local wanted = number and (TABLE[number] or number)
-  local list = setmetatable({}, list_meta)
+  local list = setmetatable({}, check.list_meta)
   for _, family in ipairs(t.family and { t.family } or { S.c.AF.INET, S.c.AF.INET6 }) do
     local replies
     replies, err, errno = nl.request(nl.message(RTM.GETROUTE, nil, HEADER:pack(family, 0, 0, 0, 0, 0, 0, 0, 0)), t.netns, "dump")

@@ -105,7 +105,7 @@ end
 -- The rules, those of IPv4 first, as they are asked: the fields of nl.rule each. The list prints as `ip rule` does.
 function nl.rules(filter)
   local t = check.fields(filter or {}, "#1", { family = check.family, netns = check.netns })
-  local list = setmetatable({}, routes.list_meta)
+  local list = setmetatable({}, check.list_meta)
   for _, family in ipairs(t.family and { t.family } or { S.c.AF.INET, S.c.AF.INET6 }) do
     local message = nl.message(RTM.GETRULE, nil, HEADER:pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
     local replies, err, errno = nl.request(message, t.netns, "dump")

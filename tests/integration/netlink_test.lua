@@ -51,7 +51,7 @@ test("links are changed by functions and by methods", function()
   t.ok(nl.veth { name = "one", peer = "two" })
   local links = nl.interfaces()
   t.equal(#links, 3)
-  t.ok(links.one:up() and links.one:setmtu(1280) and links.one:setmac "02:00:00:00:00:0a")
+  t.equal(links.one:up():setmtu(1280):setmac "02:00:00:00:00:0a", links.one, "each returns the link")
   local seen = ip_link "one"
   t.equal({ seen.mtu, seen.address }, { 1280, "02:00:00:00:00:0a" })
   t.ok(links.one:refresh())
