@@ -150,7 +150,7 @@ static struct batch *check_bytes(lua_State *L)
 	return b;
 }
 
-/* socket:batch(messages) -> true
+/*** socket:batch(messages) -> true
  * Sends up to 1024 messages, or what a string holds, by one sendmsg(2). nftables takes what stands between its marks of
  * begin and end whole or not at all; with others the kernel goes on after a message that fails. Errors:
  * that of the first message that failed, whose index in the list is a fourth result. */

@@ -277,7 +277,7 @@ static int return_replies(lua_State *L, const struct netlink *nl)
 	return 1;
 }
 
-/* socket:request(message) -> list of {type=, flags=, data=}
+/*** socket:request(message) -> list of {type=, flags=, data=}
  * Sends with an acknowledgement asked for; the list is empty where the kernel only acknowledges.
  * data: the bytes after the netlink header. Errors: the kernel's, err.text being its extended text
  * and err.offset the place in the request that it is about; INTR when a dump changed while it was
@@ -290,7 +290,7 @@ static int s_request(lua_State *L)
 	return rc < 0 ? netlink_return_error(L, nl, rc) : return_replies(L, nl);
 }
 
-/* socket:dump(message) -> list of {type=, flags=, data=}
+/*** socket:dump(message) -> list of {type=, flags=, data=}
  * As request, with the flag "dump"; asks again when what was read changed meanwhile. */
 static int s_dump(lua_State *L)
 {
@@ -316,7 +316,7 @@ struct link_request {
 	char name[IF_NAMESIZE];
 };
 
-/* socket:index(name) -> integer
+/*** socket:index(name) -> integer
  * The index of a link. The kernel is asked for its description, for which it looks at the link's other end, too: what was
  * just set up then works at once. Errors: NODEV. */
 static int s_index(lua_State *L)
@@ -348,12 +348,16 @@ static int s_index(lua_State *L)
 	return 1;
 }
 
+/*** socket:getfd() -> number
+ * The descriptor's; the socket stays its owner. */
 static int s_getfd(lua_State *L)
 {
 	lua_pushinteger(L, mnl_socket_get_fd(netlink_check(L, 1)->socket));
 	return 1;
 }
 
+/*** socket:close() -> true
+ * Using it again raises. */
 static int s_close(lua_State *L)
 {
 	(void)netlink_check(L, 1);
@@ -391,7 +395,7 @@ static long leave_to_kernel(int fd)
 	return rc;
 }
 
-/* socket:leave() -> true
+/*** socket:leave() -> true
  * As close, but nobody waits. A socket of nftables that is closed waits until what was removed from tables, by anybody,
  * is out of the sight of every packet on its way: 5 to 15 ms (nft_rcv_nl_event of the kernel's nf_tables_api.c). */
 static int s_leave(lua_State *L)

@@ -204,6 +204,7 @@ end
 function M.learn(descriptions) M.compile(descriptions, nil, true) end
 
 --- nl.nft(description [, namespace]) -> true
+--- nl.nft.apply(description [, namespace]) -> true
 -- Puts one table in place, or the tables of a list, by one transaction: { family =, table =, chains =, sets =,
 -- counters = }. Each is replaced whole; with keep = true it is added to, with gone = true it is taken away, whether
 -- or not it is there; with fresh = true it must not be there: EXIST. namespace: a descriptor of the network namespace.
