@@ -10,6 +10,7 @@ local routes = require "netns.route"
 local FRA, ACT, RTM = S.c.FRA, S.c.FR_ACT, S.c.RTM
 -- struct fib_rule_hdr: family, width of destination and source, tos, table, two unused, action, flags
 local HEADER = "I1 I1 I1 I1 I1 I1 I1 I1 I4"
+local U32 = 0xffffffff -- what the kernel says of a number that was not given
 local ACTIONS = { lookup = ACT.TO_TBL, blackhole = ACT.BLACKHOLE, unreachable = ACT.UNREACHABLE, prohibit = ACT.PROHIBIT }
 
 local function action(value, what)
@@ -20,7 +21,7 @@ end
 local function mark(value, what)
   if math.type(value) == "integer" then return { check.u32(value, what) } end
   local number, mask = tostring(value):match "^(%w+)/(%w+)$"
-  number, mask = math.tointeger(tonumber(number or value)), math.tointeger(tonumber(mask or 0xffffffff))
+  number, mask = math.tointeger(tonumber(number or value)), math.tointeger(tonumber(mask or U32))
   if not number or not mask then check.fail(what, "a number, or \"number/mask\"", value) end
   return { number, mask }
 end
@@ -77,6 +78,7 @@ function meta:__tostring()
     if value then words[#words + 1] = key .. " " .. tostring(value) end
   end
   words[#words + 1] = self.action == "lookup" and "lookup " .. tostring(self.table) or self.action
+  if self.suppress_prefix then words[#words + 1] = "suppress_prefixlength " .. self.suppress_prefix end
   return table.concat(words, " ")
 end
 
@@ -90,9 +92,10 @@ local function decode(data)
   local function u32(type) return a[type] and ("I4"):unpack(a[type]) end
   local function text(type) return a[type] and ("z"):unpack(a[type]) end
   local function network(type, width) return a[type] and ("%s/%d"):format(check.ip_text(name, a[type]), width) end
+  local suppress = u32(FRA.SUPPRESS_PREFIXLEN)
   local rule = { family = name, priority = u32(FRA.PRIORITY) or 0, from = network(FRA.SRC, from_width),
     to = network(FRA.DST, to_width), iif = text(FRA.IIFNAME), oif = text(FRA.OIFNAME), fwmark = u32(FRA.FWMARK),
-    fwmask = u32(FRA.FWMASK), invert = flags & S.c.FIB_RULE.INVERT ~= 0 or nil }
+    fwmask = u32(FRA.FWMASK), suppress_prefix = suppress ~= U32 and suppress or nil, invert = flags & S.c.FIB_RULE.INVERT ~= 0 or nil }
   number = u32(FRA.TABLE) or number
   rule.table = TABLE[number] or number
   for word, value in pairs(ACTIONS) do
