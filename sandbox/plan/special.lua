@@ -11,6 +11,9 @@ local HIDDEN_PROC = { "acpi", "asound", "kcore", "keys", "latency_stats", "timer
 local READONLY_PROC = { "bus", "fs", "irq", "sys", "sysrq-trigger" }
 local HIDDEN_SYS = { "firmware", "devices/virtual/powercap", "kernel/debug", "kernel/tracing", "kernel/security" }
 
+--- For the receipt, as paths below the root.
+M.hidden, M.readonly = { ["/proc"] = HIDDEN_PROC, ["/sys"] = HIDDEN_SYS }, { ["/proc"] = READONLY_PROC }
+
 -- Always there: name, major, minor.
 local NODES = { { "null", 1, 3 }, { "zero", 1, 5 }, { "full", 1, 7 }, { "random", 1, 8 }, { "urandom", 1, 9 },
   { "tty", 5, 0 } }
