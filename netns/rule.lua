@@ -95,7 +95,8 @@ local function decode(data)
   local suppress = u32(FRA.SUPPRESS_PREFIXLEN)
   local rule = { family = name, priority = u32(FRA.PRIORITY) or 0, from = network(FRA.SRC, from_width),
     to = network(FRA.DST, to_width), iif = text(FRA.IIFNAME), oif = text(FRA.OIFNAME), fwmark = u32(FRA.FWMARK),
-    fwmask = u32(FRA.FWMASK), suppress_prefix = suppress ~= U32 and suppress or nil, invert = flags & S.c.FIB_RULE.INVERT ~= 0 or nil }
+    fwmask = u32(FRA.FWMASK), suppress_prefix = suppress ~= U32 and suppress or nil,
+    invert = flags & S.c.FIB_RULE.INVERT ~= 0 or nil }
   number = u32(FRA.TABLE) or number
   rule.table = TABLE[number] or number
   for word, value in pairs(ACTIONS) do

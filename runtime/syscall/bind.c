@@ -140,7 +140,8 @@ void bind_check_plain(lua_State *L, int index, int arg)
 {
 	if (luaL_getmetafield(L, index, "__index") == LUA_TNIL)
 		return;
-	luaL_argerror(L, arg, "a table without __index expected: what it holds, not what it makes up");
+	luaL_argerror(L, arg,
+		      "a table without __index expected: what it holds, not what it makes up");
 }
 
 static uint64_t flags_of_value(lua_State *L, int index, int arg, const struct bind_set *set)

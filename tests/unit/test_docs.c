@@ -29,7 +29,8 @@ Test(docs, every_function_is_documented)
 		 "for name in pairs(nl.themes) do all_of('nl.', { [name] = nl[name] }) end\n"
 		 "all_of('link:', require('netns.link').methods)\n"
 		 "all_of('socket:', debug.getmetatable(nl.open()).__index)\n"
-		 "for _, name in ipairs { 'tables', 'counters', 'rules', 'elements', 'describe', 'apply' } do\n"
+		 "for _, name in ipairs { 'tables', 'counters', 'rules', 'elements', 'describe', "
+		 "'apply' } do\n"
 		 "  all_of('nl.nft.', { [name] = nl.nft[name] })\n"
 		 "end\n"
 		 "table.sort(missing)\n"
@@ -43,7 +44,8 @@ Test(docs, nothing_else_is_documented)
 		 "for name in pairs(require 'syscall.docs') do\n"
 		 "  local value = name:find('^nl%.') and nl or S\n"
 		 "  local type_name, method = name:match('^(%a+):(.*)')\n"
-		 "  local methods = type_name and (type_name == 'link' and require('netns.link').methods\n"
+		 "  local methods = type_name and (type_name == 'link' and "
+		 "require('netns.link').methods\n"
 		 "    or debug.getmetatable(nl.open()).__index)\n"
 		 "  if methods then value, name = methods, method end\n"
 		 "  for part in name:gsub('^nl%.', ''):gmatch('[^.]+') do value = value[part] end\n"
@@ -55,9 +57,10 @@ Test(docs, nothing_else_is_documented)
 
 Test(docs, texts_begin_with_the_call)
 {
-	test_lua(test_state(), "for name, text in pairs(require 'syscall.docs') do\n"
-			       "  local call = (name:find('^nl%.') or name:find(':')) and name or 'S.' .. name\n"
-			       "  assert(text:find(call, 1, true), name)\n"
-			       "  assert(not text:find('^%s') and not text:find('%*/'), name)\n"
-			       "end\n");
+	test_lua(test_state(),
+		 "for name, text in pairs(require 'syscall.docs') do\n"
+		 "  local call = (name:find('^nl%.') or name:find(':')) and name or 'S.' .. name\n"
+		 "  assert(text:find(call, 1, true), name)\n"
+		 "  assert(not text:find('^%s') and not text:find('%*/'), name)\n"
+		 "end\n");
 }

@@ -208,7 +208,8 @@ Test(event, inotify_tells_of_files)
 Test(event, poll_counts_what_the_list_holds)
 {
 	test_lua(test_state(),
-		 "local list = setmetatable({ { fd = 1, events = 'in' } }, { __len = function() return (1 << "
+		 "local list = setmetatable({ { fd = 1, events = 'in' } }, { __len = function() "
+		 "return (1 << "
 		 "61) + 1 end, __index = function() return { fd = 1, events = 'in' } end })\n"
 		 "assert(S.poll(list, 0))\n");
 }
