@@ -121,8 +121,9 @@ function nl.subnet(base, prefix, number, host)
     check.fail("#2", ("a width from %d to %d"):format(range.prefix, most), prefix)
   elseif math.type(number) ~= "integer" or number >> prefix - range.prefix ~= 0 then
     check.fail("#3", "a part of the range", number)
-  elseif math.type(host) ~= "integer" or host < 0 or most == 32 and host >> 32 - prefix ~= 0 then
-    check.fail("#4", "a number within the part", host)
+  elseif math.type(host) ~= "integer" or host < 0
+    or most == 32 and (number << 32 - prefix) + host >> 32 - range.prefix ~= 0 then
+    check.fail("#4", "a number within the range", host)
   end
   if range.family == "inet" then
     return check.ip_text("inet", (">I4"):pack(number4(range.bytes) + (number << 32 - prefix) + host))
