@@ -122,8 +122,8 @@ function nl.subnet(base, prefix, number, host)
   elseif math.type(number) ~= "integer" or number >> prefix - range.prefix ~= 0 then
     check.fail("#3", "a part of the range", number)
   elseif math.type(host) ~= "integer" or host < 0
-    or most == 32 and (number << 32 - prefix) + host >> 32 - range.prefix ~= 0 then
-    check.fail("#4", "a number within the range", host)
+    or most == 32 and number4(range.bytes) + (number << 32 - prefix) + host > 0xffffffff then
+    check.fail("#4", "a number that leads to an address", host)
   end
   if range.family == "inet" then
     return check.ip_text("inet", (">I4"):pack(number4(range.bytes) + (number << 32 - prefix) + host))
