@@ -54,20 +54,17 @@ static void batch_take(struct netlink *nl, struct batch *b, const struct nlmsghd
 /* The kernel works while it is sent to: what it has to say is there when sendmsg(2) returns. */
 static long batch_receive(struct netlink *nl, struct batch *b)
 {
-	int fd = mnl_socket_get_fd(nl->socket);
 	long full = 0;
 
 	for (;;) {
-		ssize_t n = recv(fd, &netlink_received, sizeof(netlink_received), MSG_DONTWAIT);
+		long n = netlink_receive(nl, MSG_DONTWAIT);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == ENOBUFS) {
+		if (n == -ENOBUFS) {
 			full = -ENOBUFS; /* said before what found room, the first failure */
 			continue;
 		}
 		if (n < 0)
-			return errno != EAGAIN ? -errno : b->failed ? b->error : full;
+			return n != -EAGAIN ? n : b->failed ? b->error : full;
 		int left = (int)n;
 
 		for (const struct nlmsghdr *h = &netlink_received.head; mnl_nlmsg_ok(h, left);
@@ -153,7 +150,7 @@ static struct batch *check_bytes(lua_State *L)
 	return b;
 }
 
-/* socket:batch(messages) -> true
+/*** socket:batch(messages) -> true
  * Sends up to 1024 messages, or what a string holds, by one sendmsg(2). nftables takes what stands between its marks of
  * begin and end whole or not at all; with others the kernel goes on after a message that fails. Errors:
  * that of the first message that failed, whose index in the list is a fourth result. */

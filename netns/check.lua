@@ -42,6 +42,11 @@ function M.string(value, what)
   return value
 end
 
+function M.table(value, what)
+  if type(value) ~= "table" then M.fail(what, "a table", value) end
+  return value
+end
+
 function M.boolean(value, what)
   if type(value) ~= "boolean" then M.fail(what, "true or false", value) end
   return value
@@ -159,6 +164,26 @@ function M.ip_text(family, bytes)
   return S.inet_ntop(M.family_name(family) or family, bytes)
 end
 
+--- Lists of what the kernel answered print one a line.
+M.list_meta = { __tostring = function(list)
+  local lines = {}
+  for i, entry in ipairs(list) do lines[i] = tostring(entry) end
+  return table.concat(lines, "\n")
+end }
+
+--- The number of the family of checked fields: what `family` says, which the addresses of `keys` must have, or theirs.
+function M.family_of(t, keys)
+  local family = M.family_name(t.family)
+  for _, key in ipairs(keys) do
+    local ip = t[key]
+    if type(ip) == "table" then
+      family = family or ip.family
+      if ip.family ~= family then M.fail(("'%s'"):format(key), "an address of the family " .. family, ip.text) end
+    end
+  end
+  return M.FAMILY[family or "inet"]
+end
+
 -- ---- tables ----
 
 local function no_field(key, what, ...)
@@ -176,7 +201,7 @@ local NONE = {}
 --- Checks the fields of an argument: each has its check in one of the tables, up to four; a field that none has raises.
 -- Returns the checked values.
 function M.fields(t, what, a, b, c, d)
-  if type(t) ~= "table" then M.fail(what, "a table", t) end
+  M.table(t, what)
   local checked = {}
   b, c, d = b or NONE, c or NONE, d or NONE
   for key, value in next, t do
@@ -188,7 +213,7 @@ end
 
 --- Raises unless the field is there.
 function M.need(checked, key, expected)
-  if checked[key] == nil then M.fail(("'%s'"):format(key), expected, nil) end
+  if type(checked) ~= "table" or checked[key] == nil then M.fail(("'%s'"):format(key), expected, nil) end
 end
 
 return M

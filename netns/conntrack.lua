@@ -224,13 +224,6 @@ end
 
 -- ---- what is called ----
 
-local list_meta = {}
-function list_meta.__tostring(list)
-  local lines = {}
-  for i, entry in ipairs(list) do lines[i] = tostring(entry) end
-  return table.concat(lines, "\n")
-end
-
 --- nl.conntracks([filters [, netns]]) -> list
 -- The connections that the kernel keeps track of: { family=, proto=, from=, from_port=, to=, to_port=, reply = { from=, from_port=,
 -- to=, to_port= }, state= (TCP), seen_reply=, assured=, dnat=, snat=, timeout=s, mark= } each; reply is what an answer looks like,
@@ -238,7 +231,7 @@ end
 -- whom ("local": any address of the host's), by which protocol and to which port, and who answers. The list prints readably.
 -- Errors: PERM, OPNOTSUPP (a kernel without CONFIG_NF_CT_NETLINK). Source: conntrack(8).
 function nl.conntracks(filters, netns)
-  local list = setmetatable({}, list_meta)
+  local list = setmetatable({}, check.list_meta)
   local ok
   local number, err, errno = count(netns)
   if not number then return nil, err, errno end

@@ -50,6 +50,9 @@ end
 -- Sets a link up that nl.cut has set down, with its addresses and routes. Errors: NODEV, PERM.
 function nl.mend(name, state, netns)
   name = check.name(name, "#1")
+  if type(state) ~= "table" or not state.addresses or not state.routes then
+    check.fail("#2", "what nl.cut returned", state)
+  end
   local ok, err, errno = nl.up(name, netns)
   if not ok then return nil, err, errno end
   for _, cidr in ipairs(state.addresses) do

@@ -359,7 +359,7 @@ end
 
 --- The tables of a container's network, as netns.nft takes them.
 -- d: { table = their name,
---   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated =, nat = boolean,
+--   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, nat = boolean,
 --     subnets = { the container's networks }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
 --   publish = { { proto =, address = of the host or nil for all, but_loopback = true where 127.0.0.1 or ::1 is not meant by
 --     that, port =, to = address, to_port =, link = index of the link, why = }… },
@@ -410,11 +410,17 @@ function M.anew(d, is_fresh)
   return all
 end
 
+local function asked(description, fields)
+  check.fields(description, "#1", { table = check.string, egress = check.table }, fields)
+  check.need(description, "table", "the name of the tables")
+  return description
+end
+
 --- nl.firewall(description [, netns]) -> true
 -- Puts the tables of a container's network in place, or back, in one transaction: { table=, links=, publish=, egress= } as
 -- of netns.firewall. Errors: as of nl.nft.
 function nl.firewall(description, netns)
-  local d = M.whole(description)
+  local d = M.whole(asked(description, { links = check.table, publish = check.table }))
   local bytes = forms.bytes(d, M.varied(d))
   if bytes and nl.request(bytes, netns, "batch", "netfilter") then return true end
   -- What a transaction takes away is waited for, by somebody (socket:leave of netns.netlink): what is there is replaced only
@@ -427,6 +433,8 @@ end
 --- nl.ownfirewall(description) -> true
 -- The same for interfaces without an end on the host, in the container's own namespace: { table=, egress=, outside= names }.
 function nl.ownfirewall(description)
+  asked(description, { outside = check.table })
+  check.need(description, "outside", "the names of links")
   return nl.nft(M.own_table(description))
 end
 

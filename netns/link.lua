@@ -38,6 +38,7 @@ local FLAG_ORDER = { "LOOPBACK", "BROADCAST", "POINTOPOINT", "MULTICAST", "NOARP
 
 local methods, meta = {}, {}
 meta.__index = methods
+M.methods = methods
 
 local function decode(data, netns)
   local _, kind, index, flags = LINK_HEADER:unpack(data)
@@ -81,8 +82,9 @@ end
 --- nl.link(name [, netns]) -> link
 -- A link as the kernel describes it: { index=, name=, type=, kind=, mtu=, mac=, flags=, is_up=, is_running=, state=,
 -- master_index=, parent_index=, alias= … }, with the methods up, down, address(…), deladdress(…), setmtu(n), setmac(text),
--- rename(name), move(netns), master(name or false), set{…}, port{…}, delete and refresh, each true or itself. Errors: NODEV.
--- Source: rtnetlink(7), RTM_GETLINK.
+-- rename(name), master(name or false), set{…}, port{…} and refresh, each of which returns it as it is then, move(netns) and
+-- delete. ljsyscall's nl.interface(name) is nl.link(name):refresh(); its macaddr, inet and move_ns are mac, addresses and move.
+-- Errors: NODEV. Source: rtnetlink(7), RTM_GETLINK.
 function nl.link(name, netns)
   local message = M.message(RTM.GETLINK, nil, 0):string(IFLA.IFNAME, check.name(name, "#1"))
   local replies, err, errno = nl.request(message, netns and check.netns(netns, "#2"))
@@ -130,14 +132,6 @@ function M.names(netns)
   return names, up
 end
 
-local list_meta = {}
-
-function list_meta.__tostring(list)
-  local lines = {}
-  for i, link in ipairs(list) do lines[i] = tostring(link) end
-  return table.concat(lines, "\n")
-end
-
 --- nl.interfaces([netns]) -> list of links
 -- Every link with its addresses, in the order of their indices, and by name: `nl.interfaces().eth0:up()`. It prints as
 -- `ip address` does. The objects are as of nl.link, with addresses = as of nl.addresses.
@@ -159,7 +153,7 @@ function nl.interfaces(netns)
   end
   table.sort(list, function(a, b) return a.index < b.index end)
   for _, link in ipairs(list) do list[link.name] = link end
-  return setmetatable(list, list_meta)
+  return setmetatable(list, check.list_meta)
 end
 
 -- ---- changes ----
@@ -274,31 +268,58 @@ end
 
 -- ---- methods ----
 
-function methods:up() return nl.up(self.name, self.netns) end
-function methods:down() return nl.down(self.name, self.netns) end
-function methods:delete() return nl.delete(self.name, self.netns) end
-function methods:move(to) return nl.move(self.name, to, self.netns) end
-
-function methods:set(changes)
-  local all = { netns = self.netns }
-  for key, value in pairs(changes) do all[key] = value end
-  return nl.set(self.name, all)
+-- A method's result: the link as it is now, so that the next one can be written behind it.
+local function now(self, ok, err, errno)
+  if not ok then return nil, err, errno end
+  return self:refresh()
 end
 
+--- link:up() -> link
+-- Sets it up; the result is the link itself, refreshed, as of every method but move and delete: l:setmtu(1400):up(). Errors:
+-- as of nl.up.
+function methods:up() return now(self, nl.up(self.name, self.netns)) end
+
+--- link:down() -> link
+-- Sets it down. Errors: as of nl.up.
+function methods:down() return now(self, nl.down(self.name, self.netns)) end
+
+--- link:delete() -> true
+-- Errors: as of nl.delete.
+function methods:delete() return nl.delete(self.name, self.netns) end
+
+--- link:move(netns) -> true
+-- Puts it into another namespace, where nl.link finds it. Errors: as of nl.move.
+function methods:move(to) return nl.move(self.name, to, self.netns) end
+
+--- link:set{ mtu=, … } -> link
+-- Changes it: fields and errors of nl.set.
+function methods:set(changes)
+  local all = { netns = self.netns }
+  for key, value in pairs(check.table(changes, "#1")) do all[key] = value end
+  local ok, err, errno = nl.set(self.name, all)
+  if not ok then return nil, err, errno end
+  self.name = all.name or self.name
+  return all.move and self or self:refresh()
+end
+
+--- link:setmtu(bytes) -> link
+-- Errors: as of nl.set.
 function methods:setmtu(mtu) return self:set { mtu = check.u31(mtu, "#1") } end
 
+--- link:setmac("02:00:00:00:00:01") -> link
+-- Errors: as of nl.set.
 function methods:setmac(mac)
   check.mac(mac, "#1")
   return self:set { mac = mac }
 end
 
+--- link:master(name or false) -> link
+-- Puts it into a bridge, or out of it. Errors: as of nl.set.
 function methods:master(name) return self:set { master = M.master(name, "#1") } end
 
-function methods:rename(new)
-  local ok, err, errno = nl.rename(self.name, new, self.netns)
-  if ok then self.name = new end
-  return ok, err, errno
-end
+--- link:rename(name) -> link
+-- Errors: as of nl.rename.
+function methods:rename(new) return self:set { name = check.name(new, "#1") } end
 
 local function with_netns(self, options)
   local all = { netns = self.netns }
@@ -308,17 +329,27 @@ local function with_netns(self, options)
   return all
 end
 
-function methods:address(cidr, options) return nl.address(self.name, cidr, with_netns(self, options)) end
-function methods:deladdress(cidr) return nl.deladdress(self.name, cidr, self.netns) end
-function methods:port(options) return nl.port(self.name, with_netns(self, options)) end
+--- link:address("10.0.0.1/24" [, options]) -> link
+-- Gives it an address; options and errors of nl.address.
+function methods:address(cidr, options) return now(self, nl.address(self.name, cidr, with_netns(self, options))) end
 
+--- link:deladdress("10.0.0.1/24") -> link
+-- Errors: as of nl.deladdress.
+function methods:deladdress(cidr) return now(self, nl.deladdress(self.name, cidr, self.netns)) end
+
+--- link:port{ isolated=, … } -> link
+-- What a bridge's port does; options and errors of nl.port.
+function methods:port(options) return now(self, nl.port(self.name, with_netns(self, options))) end
+
+--- link:refresh() -> link
+-- Asks the kernel again, for the addresses as well. Errors: as of nl.link.
 function methods:refresh()
-  local now, err, errno = nl.link(self.name, self.netns)
-  if not now then return nil, err, errno end
-  now.addresses, err, errno = nl.addresses { dev = self.name, netns = self.netns }
-  if not now.addresses then return nil, err, errno end
+  local fresh, err, errno = nl.link(self.name, self.netns)
+  if not fresh then return nil, err, errno end
+  fresh.addresses, err, errno = nl.addresses { dev = self.name, netns = self.netns }
+  if not fresh.addresses then return nil, err, errno end
   for key in pairs(self) do self[key] = nil end
-  for key, value in pairs(now) do self[key] = value end
+  for key, value in pairs(fresh) do self[key] = value end
   return self
 end
 

@@ -22,7 +22,10 @@ enum { TYPE_MAX = 0x3fff };
 
 struct message *message_check(lua_State *L, int arg)
 {
-	return luaL_checkudata(L, arg, MESSAGE_TYPE);
+	struct message *m = luaL_checkudata(L, arg, MESSAGE_TYPE);
+
+	luaL_argcheck(L, m->head, arg, "the message is gone");
+	return m;
 }
 
 struct message *message_check_complete(lua_State *L, int arg)
@@ -36,7 +39,7 @@ struct message *message_check_complete(lua_State *L, int arg)
 
 static int message_gc(lua_State *L)
 {
-	struct message *m = message_check(L, 1);
+	struct message *m = luaL_checkudata(L, 1, MESSAGE_TYPE);
 
 	free(m->head);
 	m->head = NULL;
@@ -67,9 +70,10 @@ static int message_reserve(struct message *m, size_t len)
 static void reserve_or_raise(lua_State *L, struct message *m, size_t len)
 {
 	int rc = message_reserve(m, len);
+	lua_Integer used = m->head ? m->head->nlmsg_len : 0;
 
 	if (rc < 0)
-		luaL_error(L, "a netlink message of more than %d bytes: %s", m->size,
+		luaL_error(L, "a netlink message of %I bytes: %s", (lua_Integer)len + used,
 			   strerror(-rc));
 }
 

@@ -5,7 +5,6 @@ local S = require "syscall"
 local check = require "netns.check"
 local links = require "netns.link"
 local nl = require "netns"
-local routes = require "netns.route"
 
 local NDA, NTF, NUD, RTM = S.c.NDA, S.c.NTF, S.c.NUD, S.c.RTM
 local HEADER = "I1 xxx i4 I2 I1 I1" -- struct ndmsg: family, index, state, flags, type
@@ -82,7 +81,7 @@ function nl.neighbours(filter)
   local replies
   replies, err, errno = nl.request(message, t.netns, "dump")
   if not replies then return nil, err, errno end
-  local list = setmetatable({}, routes.list_meta)
+  local list = setmetatable({}, check.list_meta)
   for _, reply in ipairs(replies) do
     local entry = decode(reply.data, names)
     if entry and entry.state[1] ~= "noarp" and (not t.dev or entry.dev == t.dev) then list[#list + 1] = entry end

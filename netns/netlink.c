@@ -25,7 +25,7 @@
 
 #define SOCKET_TYPE "netns.socket"
 
-enum { INTERRUPTED_MAX = 20 };
+enum { INTERRUPTED_MAX = 20, REPLIES_MAX = 256 << 20 };
 
 union netlink_answer netlink_received;
 
@@ -57,7 +57,12 @@ static long netlink_open(struct netlink *nl, int protocol)
 	nl->socket = mnl_socket_open2(protocol, SOCK_CLOEXEC);
 	if (!nl->socket)
 		return -errno;
-	if (mnl_socket_bind(nl->socket, 0, MNL_SOCKET_AUTOPID) < 0)
+	/* Connected to the kernel (and bound by that), the socket takes nothing from anybody else: who has
+	 * CAP_NET_ADMIN in its namespace could answer in the kernel's place or fill its queue. netlink_getsockbyportid()
+	 * of the kernel's af_netlink.c. */
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+
+	if (connect(mnl_socket_get_fd(nl->socket), (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
 		return -errno;
 	/* Without these (before 4.12) errors are plain numbers: nothing else is lost. */
 	(void)mnl_socket_setsockopt(nl->socket, NETLINK_CAP_ACK, &on, sizeof(on));
@@ -107,10 +112,30 @@ static int l_open(lua_State *L)
 	return rc < 0 ? bind_error(L, (int)-rc) : 1;
 }
 
+long netlink_receive(struct netlink *nl, int flags)
+{
+	struct sockaddr_nl from = {.nl_family = AF_NETLINK};
+	struct iovec part = {&netlink_received, sizeof(netlink_received)};
+	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_name = &from};
+	long rc;
+
+	/* What somebody else sent came in the moment before the socket was connected. */
+	do {
+		m.msg_namelen = sizeof(from);
+		rc = sys_retry(recvmsg(mnl_socket_get_fd(nl->socket), &m, flags));
+	} while (rc >= 0 && from.nl_pid != 0);
+	if (rc >= 0 && (m.msg_flags & MSG_TRUNC))
+		return -ENOSPC;
+	return rc;
+}
+
 static long keep_reply(struct netlink *nl, const struct nlmsghdr *head)
 {
 	size_t len = MNL_ALIGN(head->nlmsg_len), size = nl->replies_size ? nl->replies_size : 4096;
 
+	/* A namespace's root decides how much there is to list. */
+	if (nl->replies_len + len > REPLIES_MAX)
+		return -EMSGSIZE;
 	while (size < nl->replies_len + len)
 		size *= 2;
 	if (size != nl->replies_size) {
@@ -203,13 +228,10 @@ static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 	if (mnl_socket_sendto(nl->socket, request, request->nlmsg_len) < 0)
 		return -errno;
 	for (;;) {
-		ssize_t n = mnl_socket_recvfrom(nl->socket, &netlink_received,
-						sizeof(netlink_received));
+		long n = netlink_receive(nl, 0);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -EBADMSG;
+			return n < 0 ? n : -EBADMSG;
 		int left = (int)n;
 
 		for (const struct nlmsghdr *h = &netlink_received.head; mnl_nlmsg_ok(h, left);
@@ -255,7 +277,7 @@ static int return_replies(lua_State *L, const struct netlink *nl)
 	return 1;
 }
 
-/* socket:request(message) -> list of {type=, flags=, data=}
+/*** socket:request(message) -> list of {type=, flags=, data=}
  * Sends with an acknowledgement asked for; the list is empty where the kernel only acknowledges.
  * data: the bytes after the netlink header. Errors: the kernel's, err.text being its extended text
  * and err.offset the place in the request that it is about; INTR when a dump changed while it was
@@ -268,7 +290,7 @@ static int s_request(lua_State *L)
 	return rc < 0 ? netlink_return_error(L, nl, rc) : return_replies(L, nl);
 }
 
-/* socket:dump(message) -> list of {type=, flags=, data=}
+/*** socket:dump(message) -> list of {type=, flags=, data=}
  * As request, with the flag "dump"; asks again when what was read changed meanwhile. */
 static int s_dump(lua_State *L)
 {
@@ -294,7 +316,7 @@ struct link_request {
 	char name[IF_NAMESIZE];
 };
 
-/* socket:index(name) -> integer
+/*** socket:index(name) -> integer
  * The index of a link. The kernel is asked for its description, for which it looks at the link's other end, too: what was
  * just set up then works at once. Errors: NODEV. */
 static int s_index(lua_State *L)
@@ -326,12 +348,16 @@ static int s_index(lua_State *L)
 	return 1;
 }
 
+/*** socket:getfd() -> number
+ * The descriptor's; the socket stays its owner. */
 static int s_getfd(lua_State *L)
 {
 	lua_pushinteger(L, mnl_socket_get_fd(netlink_check(L, 1)->socket));
 	return 1;
 }
 
+/*** socket:close() -> true
+ * Using it again raises. */
 static int s_close(lua_State *L)
 {
 	(void)netlink_check(L, 1);
@@ -369,7 +395,7 @@ static long leave_to_kernel(int fd)
 	return rc;
 }
 
-/* socket:leave() -> true
+/*** socket:leave() -> true
  * As close, but nobody waits. A socket of nftables that is closed waits until what was removed from tables, by anybody,
  * is out of the sight of every packet on its way: 5 to 15 ms (nft_rcv_nl_event of the kernel's nf_tables_api.c). */
 static int s_leave(lua_State *L)
@@ -399,6 +425,8 @@ void netlink_make_type(lua_State *L, const char *name, const luaL_Reg *methods, 
 	lua_setfield(L, -2, "__index");
 	lua_pushcfunction(L, gc);
 	lua_setfield(L, -2, "__gc");
+	lua_pushboolean(L, 0); /* getmetatable() gives nobody __gc */
+	lua_setfield(L, -2, "__metatable");
 	lua_pop(L, 1);
 }
 

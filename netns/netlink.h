@@ -33,6 +33,9 @@ struct netlink *netlink_check(lua_State *L, int arg);
 /* Forgets what the last exchange brought. */
 void netlink_forget(struct netlink *nl);
 
+/* What the kernel sent next, into netlink_received: its size, or -errno. */
+long netlink_receive(struct netlink *nl, int flags);
+
 /* Keeps the kernel's words of an answer that is an error. */
 void netlink_keep_text(struct netlink *nl, const struct nlmsghdr *head);
 

@@ -11,6 +11,7 @@
 -- netns.nft_set. Needs CAP_NET_ADMIN over the network namespace.
 
 local S = require "syscall"
+local check = require "netns.check"
 local nl = require "netns"
 local expr = require "netns.nft_expr"
 local nft_rule = require "netns.nft_rule"
@@ -207,12 +208,16 @@ local function joined(messages)
 end
 
 --- nl.nft(description [, namespace]) -> true
+--- nl.nft.apply(description [, namespace]) -> true
 -- Puts one table in place, or the tables of a list, by one transaction: { family =, table =, chains =, sets =,
 -- counters = }. Each is replaced whole; with keep = true it is added to, with gone = true it is taken away, whether
 -- or not it is there; with fresh = true it must not be there: EXIST. namespace: a descriptor of the network namespace.
 -- Errors: the kernel's, err.text naming table, chain and rule; a description that cannot be is raised. Source: nft(8),
 -- nfnetlink.
 function M.apply(descriptions, namespace)
+  for _, one in ipairs(type(descriptions) == "table" and not descriptions.table and descriptions or { descriptions or false }) do
+    if type(one) ~= "table" then check.fail("#1", "a table of nftables, or a list of them", one or nil) end
+  end
   local ok, messages, labels = pcall(M.compile, descriptions, namespace)
   if not ok then error(messages, 2) end
   local done, err, errno, index = nl.request(joined(messages), namespace, "batch", "netfilter")

@@ -27,7 +27,7 @@ local function link_of(interface, ends, ifb)
     end
   end
   return { link = symbol("link", interface), mac = interface.mac or symbol("mac", interface), addresses = addresses,
-    subnets = subnets, bridge = interface.bridge, isolated = interface.isolated or nil, nat = interface.nat or nil,
+    subnets = subnets, bridge = interface.bridge, nat = interface.nat or nil,
     behind = interface.behind, ifb = ifb }
 end
 

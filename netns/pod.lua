@@ -82,16 +82,51 @@ local function make_users()
   end)
 end
 
--- The namespace, through the first of its holders that is there still.
-local function find(text)
-  for pid, age, number in text:gmatch "pod (%d+) (%d+) (%d+)\n" do
-    pid = tonumber(pid)
-    local fd = S.process_age(pid) == tonumber(age) and S.open(("/proc/%d/fd/%s"):format(pid, number), "rdonly, cloexec")
-    if fd then
-      if S.process_age(pid) == tonumber(age) then return fd end
-      fd:close()
-    end
+-- Who of those that a lock's file names lives.
+local function holders(lock)
+  local here, living = S.fstat(lock), {}
+  for line, pid, age, number in (S.pread(lock, here and here.size or 0, 0) or ""):gmatch "(pod (%d+) (%d+) (%d+)\n)" do
+    pid, age = tonumber(pid), tonumber(age)
+    if S.process_age(pid) == age then living[#living + 1] = { line = line, pid = pid, age = age, number = number } end
   end
+  return living
+end
+
+-- The namespace, through the first of its holders that is there still.
+local function find(lock)
+  for _, holder in ipairs(holders(lock)) do
+    local fd = S.open(("/proc/%d/fd/%s"):format(holder.pid, holder.number), "rdonly, cloexec")
+    if fd and S.process_age(holder.pid) == holder.age then return fd end
+    if fd then fd:close() end
+  end
+end
+
+local function own_line(namespace)
+  return ("pod %d %d %d\n"):format(S.getpid(), S.process_age(S.getpid()), namespace:getfd())
+end
+
+-- Writes those that live, with `new` or without `gone`: a pod may outlast thousands of them. One process at a time,
+-- by a lock on the directory; the file's own is everybody's.
+local function note(path, lock, new, gone)
+  local directory, err, errno = S.open(path:match "^(.*/)" or ".", "rdonly, directory, cloexec")
+  if not directory then return nil, err, errno end
+  local ok
+  for _ = 1, 1000 do
+    ok, err, errno = S.flock(directory, "ex, nb")
+    if ok or not err.AGAIN then break end
+    S.nanosleep(0.002)
+  end
+  if ok then
+    local lines = { new }
+    for _, holder in ipairs(holders(lock)) do
+      if holder.line ~= gone then lines[#lines + 1] = holder.line end
+    end
+    local text = table.concat(lines)
+    ok, err, errno = S.pwrite(lock, text, 0)
+    if ok then ok, err, errno = S.ftruncate(lock, #text) end
+  end
+  directory:close()
+  return ok, err, errno
 end
 
 local function hold(path, maker)
@@ -107,10 +142,14 @@ local function hold(path, maker)
         namespace, err, errno = maker()
         if not namespace then S.unlink(path) end
       else
-        namespace = find(S.pread(lock, 65536, 0) or "")
+        namespace = find(lock)
       end
-      if namespace then
-        S.note_lock(lock, ("pod %d %d %d\n"):format(S.getpid(), S.process_age(S.getpid()), namespace:getfd()))
+      local noted = true
+      if namespace then noted, err, errno = note(path, lock, own_line(namespace)) end
+      if not noted then
+        if alone then S.unlink(path) end
+        return nil, err, errno
+      elseif namespace then
         if alone then S.flock(lock, "sh") end
         held[path] = { lock = lock, namespace = namespace }
         return namespace
@@ -145,6 +184,7 @@ function nl.leave_pod(path)
   local own = held[path]
   if not own then return true end
   held[path] = nil
+  note(path, own.lock, nil, own_line(own.namespace)) -- its descriptor's number may be another file's soon
   if S.flock(own.lock, "ex, nb") then S.unlink(path) end
   own.lock:close()
   own.namespace:close()

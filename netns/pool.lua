@@ -116,8 +116,15 @@ end
 -- 1, 2) is "10.213.0.6". IPv6 takes parts of 64 bits.
 function nl.subnet(base, prefix, number, host)
   local range = check.cidr(base, "#1")
-  if math.type(number) ~= "integer" then check.fail("#3", "an integer", number) end
-  if math.type(host) ~= "integer" then check.fail("#4", "an integer", host) end
+  local most = range.family == "inet" and 32 or 64
+  if math.type(prefix) ~= "integer" or prefix < range.prefix or prefix > most then
+    check.fail("#2", ("a width from %d to %d"):format(range.prefix, most), prefix)
+  elseif math.type(number) ~= "integer" or number >> prefix - range.prefix ~= 0 then
+    check.fail("#3", "a part of the range", number)
+  elseif math.type(host) ~= "integer" or host < 0
+    or most == 32 and number4(range.bytes) + (number << 32 - prefix) + host > 0xffffffff then
+    check.fail("#4", "a number that leads to an address", host)
+  end
   if range.family == "inet" then
     return check.ip_text("inet", (">I4"):pack(number4(range.bytes) + (number << 32 - prefix) + host))
   end
@@ -168,9 +175,12 @@ function M.contains(cidr, address)
 end
 
 --- nl.link_name(prefix) -> text
--- A name for a link that nobody has had: the prefix and eight characters.
+-- A name for a link that nobody has had: the prefix, of at most 7 characters, and eight more.
 function nl.link_name(prefix)
   local S = require "syscall"
+  if type(prefix) ~= "string" or not nl.is_link_name(prefix .. ("x"):rep(8)) then
+    check.fail("#1", "at most 7 characters of a link's name", prefix)
+  end
   local fd, err, errno = S.open("/dev/urandom", "rdonly, cloexec")
   if not fd then return nil, err, errno end
   local bytes = fd:read(8)

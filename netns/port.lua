@@ -3,15 +3,20 @@
 -- side of a network needs.
 
 local S = require "syscall"
+local check = require "netns.check"
 local nl = require "netns"
+
+local TYPE = { tcp = "stream", udp = "dgram" }
 
 --- nl.hold_port("tcp" or "udp", address, port) -> fd
 -- A socket that has the port, and hears nothing: what comes for it is led elsewhere before. Whoever else wants it finds it
 -- in use, as this does with one that somebody has. address: "0.0.0.0" and "::" are all of their family. Errors: ADDRINUSE,
 -- ADDRNOTAVAIL, ACCES below net.ipv4.ip_unprivileged_port_start.
 function nl.hold_port(proto, address, port)
-  local family = address:find(":", 1, true) and "inet6" or "inet"
-  local fd, err, errno = S.socket(family, (proto == "udp" and "dgram" or "stream") .. ", cloexec")
+  local kind = TYPE[proto] or check.fail("#1", "\"tcp\" or \"udp\"", proto)
+  local family = check.ip(address, "#2").family
+  check.u16(port, "#3")
+  local fd, err, errno = S.socket(family, kind .. ", cloexec")
   if not fd then return nil, err, errno end
   local ok = true
   if family == "inet6" then ok, err, errno = S.setsockopt(fd, "ipv6", "v6only", 1) end

@@ -34,17 +34,10 @@ local FIELDS = { to = destination, via = check.ip, dev = check.name, metric = ch
   protocol = check.const("RTPROT", 255), mtu = check.u32, family = check.family, replace = check.boolean, append = check.boolean,
   netns = check.netns }
 
+-- An IPv4 route may have an IPv6 gateway: what it is about decides.
 local function family_of(t)
-  local family
-  for _, key in ipairs { "to", "src", "via" } do
-    local ip = t[key]
-    -- An IPv4 route may have an IPv6 gateway: what it is about decides.
-    if type(ip) == "table" and not (key == "via" and family) then
-      if family and ip.family ~= family then check.fail("'" .. key .. "'", "an address of the family " .. family, ip.text) end
-      family = ip.family
-    end
-  end
-  return t.family or check.FAMILY[family or "inet"]
+  local is_said = t.family or type(t.to) == "table" or t.src
+  return check.family_of(t, is_said and { "to", "src" } or { "via" })
 end
 
 local NOWHERE = { [RTN.BLACKHOLE] = true, [RTN.UNREACHABLE] = true, [RTN.PROHIBIT] = true, [RTN.THROW] = true }
@@ -159,16 +152,6 @@ local function decode(data, names)
     scope = SCOPE_NAME[scope] or scope, onlink = flags & S.c.RTNH_F.ONLINK ~= 0 or nil }, meta)
 end
 
-local list_meta = {}
-
---- Lists of routes, rules and neighbours print one a line.
-function list_meta.__tostring(list)
-  local lines = {}
-  for i, entry in ipairs(list) do lines[i] = tostring(entry) end
-  return table.concat(lines, "\n")
-end
-M.list_meta = list_meta
-
 --- nl.routes([{ family=, table="main" or "all", type=, dev=, netns= }]) -> list
 -- The routes of a table, of one type if it is given, IPv4 and IPv6 if not given otherwise: { family=, to=, via=, dev=, index=,
 -- src=, metric=, table=, type=, protocol=, scope=, onlink= } each. The list prints as `ip route` does.
@@ -179,7 +162,7 @@ function nl.routes(filter)
   if not names then return nil, err, errno end
   local number = t.table ~= "all" and (t.table or MAIN) or nil
   local wanted = number and (TABLE[number] or number)
-  local list = setmetatable({}, list_meta)
+  local list = setmetatable({}, check.list_meta)
   for _, family in ipairs(t.family and { t.family } or { S.c.AF.INET, S.c.AF.INET6 }) do
     local replies
     -- Most routes are the table "local"'s, of types of its own: the kernel leaves them out, where it looks at either (4.20).

@@ -10,6 +10,7 @@ local routes = require "netns.route"
 local FRA, ACT, RTM = S.c.FRA, S.c.FR_ACT, S.c.RTM
 -- struct fib_rule_hdr: family, width of destination and source, tos, table, two unused, action, flags
 local HEADER = "I1 I1 I1 I1 I1 I1 I1 I1 I4"
+local U32 = 0xffffffff -- what the kernel says of a number that was not given
 local ACTIONS = { lookup = ACT.TO_TBL, blackhole = ACT.BLACKHOLE, unreachable = ACT.UNREACHABLE, prohibit = ACT.PROHIBIT }
 
 local function action(value, what)
@@ -20,7 +21,7 @@ end
 local function mark(value, what)
   if math.type(value) == "integer" then return { check.u32(value, what) } end
   local number, mask = tostring(value):match "^(%w+)/(%w+)$"
-  number, mask = math.tointeger(tonumber(number or value)), math.tointeger(tonumber(mask or 0xffffffff))
+  number, mask = math.tointeger(tonumber(number or value)), math.tointeger(tonumber(mask or U32))
   if not number or not mask then check.fail(what, "a number, or \"number/mask\"", value) end
   return { number, mask }
 end
@@ -31,10 +32,8 @@ local FIELDS = { from = check.cidr, to = check.cidr, iif = check.name, oif = che
 
 local function send(type, flags, rule)
   local t = check.fields(rule, "#1", FIELDS)
-  local ip = t.from or t.to
-  if t.from and t.to and t.from.family ~= t.to.family then check.fail("'to'", "an address of the same family", t.to.text) end
   local number = t.table or 0
-  local header = HEADER:pack(t.family or check.FAMILY[ip and ip.family or "inet"], t.to and t.to.prefix or 0,
+  local header = HEADER:pack(check.family_of(t, { "from", "to" }), t.to and t.to.prefix or 0,
     t.from and t.from.prefix or 0, 0, number < 256 and number or 0, 0, 0, t.action or (t.table and ACT.TO_TBL or 0),
     t.invert and S.c.FIB_RULE.INVERT or 0)
   local message = nl.message(type, flags, header)
@@ -79,6 +78,7 @@ function meta:__tostring()
     if value then words[#words + 1] = key .. " " .. tostring(value) end
   end
   words[#words + 1] = self.action == "lookup" and "lookup " .. tostring(self.table) or self.action
+  if self.suppress_prefix then words[#words + 1] = "suppress_prefixlength " .. self.suppress_prefix end
   return table.concat(words, " ")
 end
 
@@ -92,9 +92,11 @@ local function decode(data)
   local function u32(type) return a[type] and ("I4"):unpack(a[type]) end
   local function text(type) return a[type] and ("z"):unpack(a[type]) end
   local function network(type, width) return a[type] and ("%s/%d"):format(check.ip_text(name, a[type]), width) end
+  local suppress = u32(FRA.SUPPRESS_PREFIXLEN)
   local rule = { family = name, priority = u32(FRA.PRIORITY) or 0, from = network(FRA.SRC, from_width),
     to = network(FRA.DST, to_width), iif = text(FRA.IIFNAME), oif = text(FRA.OIFNAME), fwmark = u32(FRA.FWMARK),
-    fwmask = u32(FRA.FWMASK), invert = flags & S.c.FIB_RULE.INVERT ~= 0 or nil }
+    fwmask = u32(FRA.FWMASK), suppress_prefix = suppress ~= U32 and suppress or nil,
+    invert = flags & S.c.FIB_RULE.INVERT ~= 0 or nil }
   number = u32(FRA.TABLE) or number
   rule.table = TABLE[number] or number
   for word, value in pairs(ACTIONS) do
@@ -107,7 +109,7 @@ end
 -- The rules, those of IPv4 first, as they are asked: the fields of nl.rule each. The list prints as `ip rule` does.
 function nl.rules(filter)
   local t = check.fields(filter or {}, "#1", { family = check.family, netns = check.netns })
-  local list = setmetatable({}, routes.list_meta)
+  local list = setmetatable({}, check.list_meta)
   for _, family in ipairs(t.family and { t.family } or { S.c.AF.INET, S.c.AF.INET6 }) do
     local message = nl.message(RTM.GETRULE, nil, HEADER:pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
     local replies, err, errno = nl.request(message, t.netns, "dump")

@@ -103,7 +103,7 @@ local function kind(value, what)
 end
 
 local function minor(value, what)
-  local number = tonumber(tostring(value), 16)
+  local number = tonumber(tostring(value):match "^%x+$" or "x", 16)
   return number and number <= 0xffff and number or check.fail(what, "the minor number of a class, such as \"10\"", value)
 end
 
@@ -179,6 +179,8 @@ local function keys(value, what)
   if type(value) ~= "table" then check.fail(what, "a list of { offset =, value =, mask = }", value) end
   for _, key in ipairs(value) do
     check.fields(key, what, { offset = check.u16, value = check.u32, mask = check.u32 })
+    check.need(key, "offset", "a place from the network header on")
+    check.need(key, "value", "32 bits")
   end
   return value
 end
@@ -224,7 +226,7 @@ function nl.filter(what)
 end
 
 --- nl.delfilter{ link=, parent="ingress" or "1:", prio=, netns= } -> true
--- All filters of that priority, or, without one, all of that parent.
+-- All filters of that priority, or, without one, all of that parent. Errors: NODEV; NOENT or INVAL where there is none.
 function nl.delfilter(what)
   local t = check.fields(what, "#1", PLACE, { parent = handle, prio = check.u16 })
   local parent = t.parent == TC_H.INGRESS and FILTERS_OF_INGRESS or t.parent or FILTERS_OF_INGRESS
@@ -313,11 +315,11 @@ end
 
 --- nl.qdiscs{ link=, netns= } -> list of { kind=, handle=, parent=, link=, rate=, burst=, limit=, bytes=, packets=, drops=,
 --- overlimits=, backlog=, queued= }
--- How links send, and what they have sent: rates in bytes a second. Each prints in a line.
+-- How links send, and what they have sent: rates in bytes a second. Each prints in a line. Errors: NODEV.
 function nl.qdiscs(what) return entries(list(RTM.GETQDISC, what)) end
 
 --- nl.classes{ link=, netns= } -> list of { handle=, parent=, rate=, ceil=, prio=, bytes=, packets=, … }
--- The classes of a link.
+-- The classes of a link. Errors: NODEV.
 function nl.classes(what)
   check.need(what, "link", "the name of a link")
   return entries(list(RTM.GETTCLASS, what))
@@ -337,13 +339,13 @@ local function read_filter(entry, a, names)
 end
 
 --- nl.filters{ link=, parent="ingress" or "1:", netns= } -> list of { kind=, prio=, protocol=, class=, redirect= }
--- The filters of a link at one place.
+-- The filters of a link at one place. Errors: NODEV.
 function nl.filters(what)
   check.need(what, "link", "the name of a link")
-  local found, names = list(RTM.GETTFILTER, what, function(t)
+  local found, names, errno = list(RTM.GETTFILTER, what, function(t)
     return t.parent == TC_H.INGRESS and FILTERS_OF_INGRESS or t.parent or FILTERS_OF_INGRESS
   end)
-  if not found then return nil, names end
+  if not found then return nil, names, errno end
   local filters = {}
   for _, pair in ipairs(found) do
     local entry, a = pair[1], pair[2]

@@ -136,6 +136,14 @@ static uint64_t flags_of_string(lua_State *L, int arg, const struct bind_set *se
 	return value;
 }
 
+void bind_check_plain(lua_State *L, int index, int arg)
+{
+	if (luaL_getmetafield(L, index, "__index") == LUA_TNIL)
+		return;
+	luaL_argerror(L, arg,
+		      "a table without __index expected: what it holds, not what it makes up");
+}
+
 static uint64_t flags_of_value(lua_State *L, int index, int arg, const struct bind_set *set)
 {
 	index = lua_absindex(L, index);
@@ -150,6 +158,7 @@ static uint64_t flags_of_value(lua_State *L, int index, int arg, const struct bi
 	}
 	uint64_t value = 0;
 
+	bind_check_plain(L, index, arg);
 	for (lua_Integer i = 1; lua_geti(L, index, i) != LUA_TNIL; i++) {
 		if (lua_istable(L, -1))
 			luaL_argerror(L, arg, "a list of flags holds names, not tables");
@@ -268,6 +277,7 @@ static const char *nearest_field(const char *const *names, const char *key)
 void bind_check_fields(lua_State *L, int arg, const char *const *names)
 {
 	luaL_checktype(L, arg, LUA_TTABLE);
+	bind_check_plain(L, arg, arg);
 	lua_pushnil(L);
 	while (lua_next(L, arg)) {
 		if (lua_type(L, -2) == LUA_TSTRING) {
@@ -357,6 +367,7 @@ bool bind_field_bool(lua_State *L, int arg, const char *key, bool def)
 const char **bind_push_strings(lua_State *L, int arg)
 {
 	luaL_checktype(L, arg, LUA_TTABLE);
+	bind_check_plain(L, arg, arg);
 	size_t n = lua_rawlen(L, arg);
 	const char **list = lua_newuserdata(L, (n + 1) * sizeof(*list));
 

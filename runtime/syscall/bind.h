@@ -60,7 +60,9 @@ lua_Integer bind_check_range(lua_State *L, int arg, lua_Integer min, lua_Integer
 
 /* ---- fields of a table argument ---- */
 
-/* Raises when the table at arg has a string key that is not in names (NULL-terminated). */
+/* Raises when reading the table at index could run code of the caller's: the strings it holds would no longer be kept. */
+void bind_check_plain(lua_State *L, int index, int arg);
+/* Raises when the table at arg is not plain, or has a string key that is not in names (NULL-terminated). */
 void bind_check_fields(lua_State *L, int arg, const char *const *names);
 uint64_t bind_field_flags(lua_State *L, int arg, const char *key, const struct bind_set *set,
 			  uint64_t def);

@@ -2,7 +2,8 @@
 # docs.awk – the documentation of the bindings as a Lua module: { ["open"] = "S.open(path…", … }
 #
 # In C a comment that starts with three stars, in Lua a block of lines whose first has three dashes, when the first
-# line names functions: S.NAME( or nl.NAME(, more of them on lines that start so. The text is kept as written.
+# line names functions: S.NAME( or nl.NAME(, more of them on lines that start so, or methods: link:NAME(, socket:NAME(. The
+# text is kept as written.
 
 function flush_text(  rest, name, sign) {
 	if (!active)
@@ -10,7 +11,7 @@ function flush_text(  rest, name, sign) {
 	active = 0
 	sub(/\n+$/, "", text)
 	rest = signature
-	while (match(rest, /(S|nl)\.[a-z_0-9]+ ?[({]/)) {
+	while (match(rest, /((S|nl)\.|link:|socket:|nl\.nft\.)[a-z_0-9]+ ?[({]/)) {
 		name = substr(rest, RSTART, RLENGTH - 1)
 		rest = substr(rest, RSTART + RLENGTH)
 		sub(/ $/, "", name)
@@ -28,7 +29,7 @@ function start(line) {
 }
 
 function add(line) {
-	if (in_signature && line ~ /^(S|nl)\./)
+	if (in_signature && line ~ /^(S\.|nl\.|link:|socket:)/)
 		signature = signature " " line
 	else
 		in_signature = 0
@@ -37,7 +38,7 @@ function add(line) {
 
 FNR == 1 { flush_text(); lua = FILENAME ~ /\.lua$/ }
 
-!lua && /^\/\*\*\*[ \t]*(S|nl)\./ {
+!lua && /^\/\*\*\*[ \t]*(S\.|nl\.|link:|socket:)/ {
 	sub(/^\/\*\*\*[ \t]*/, "")
 	closed = sub(/[ \t]*\*\/[ \t]*$/, "")
 	start($0)
@@ -56,7 +57,7 @@ FNR == 1 { flush_text(); lua = FILENAME ~ /\.lua$/ }
 }
 
 lua { sub(/^[ \t]+/, "") }
-lua && /^--- (S|nl)\./ { flush_text(); sub(/^--- /, ""); start($0); next }
+lua && /^--- (S\.|nl\.|link:|socket:)/ { flush_text(); sub(/^--- /, ""); start($0); next }
 lua && active && /^---@/ { next }
 lua && active && /^--/ { sub(/^---? ?/, ""); add($0); next }
 lua && active { flush_text() }

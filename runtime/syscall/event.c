@@ -17,7 +17,7 @@
 #include "clock.h"
 #include "watch.h"
 
-enum { EVENTS_DEFAULT = 64, EVENTS_MAX = 4096 };
+enum { EVENTS_DEFAULT = 64, EVENTS_MAX = 4096, POLL_MAX = 1 << 20 };
 
 /* Milliseconds: nil or a negative number waits for ever, a fraction is rounded up. */
 static int opt_timeout(lua_State *L, int arg)
@@ -132,7 +132,9 @@ static int l_poll(lua_State *L)
 
 	lua_settop(L, 1);
 	lua_pushvalue(L, 1);
-	lua_Integer n = luaL_len(L, 2);
+	lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
+
+	luaL_argcheck(L, n <= POLL_MAX, 1, "more descriptors than a process can have");
 	struct pollfd *list = lua_newuserdata(L, (size_t)(n ? n : 1) * sizeof(*list));
 
 	for (lua_Integer i = 0; i < n; i++) {

@@ -31,6 +31,7 @@ static size_t check_fds(lua_State *L, int arg, int fds[static FDS_MAX])
 	if (type != LUA_TTABLE)
 		bind_raise(L, arg, "field 'fds': a list of descriptors expected",
 			   luaL_typename(L, -1), NULL);
+	bind_check_plain(L, -1, arg);
 	size_t n = lua_rawlen(L, -1);
 
 	if (n > FDS_MAX)

@@ -204,6 +204,8 @@ void object_metatables(lua_State *L)
 
 	luaL_newmetatable(L, FD_TYPE);
 	luaL_setfuncs(L, fd_meta, 0);
+	lua_pushboolean(L, 0); /* getmetatable() gives nobody __gc */
+	lua_setfield(L, -2, "__metatable");
 	luaL_newlib(L, fd_methods);
 	lua_pushvalue(L, -1);
 	lua_setfield(L, -3, "__index");

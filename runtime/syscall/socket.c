@@ -8,6 +8,7 @@
 #include "socket.h"
 
 #include <arpa/inet.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "address.h"
@@ -253,10 +254,12 @@ static int check_ip_family(lua_State *L, int arg)
 static int l_inet_pton(lua_State *L)
 {
 	int family = check_ip_family(L, 1);
-	const char *text = luaL_checkstring(L, 2);
+	size_t len;
+	const char *text = luaL_checklstring(L, 2, &len);
 	char bytes[sizeof(struct in6_addr)];
 
-	if (inet_pton(family, text, bytes) != 1)
+	/* What follows a NUL would not be seen here, but where the text goes. */
+	if (strlen(text) != len || inet_pton(family, text, bytes) != 1)
 		return bind_error(L, EINVAL);
 	lua_pushlstring(L, bytes, family == AF_INET ? 4 : 16);
 	return 1;

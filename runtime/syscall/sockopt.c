@@ -80,11 +80,13 @@ static int check_option(lua_State *L, int arg, int level)
 static int get_bytes(lua_State *L, int fd, int level, int option, socklen_t size)
 {
 	char *bytes = lua_newuserdata(L, size ? size : 1);
+	socklen_t asked = size;
 	long rc = sys_result(getsockopt(fd, level, option, bytes, &size));
 
 	if (rc < 0)
 		return bind_error(L, (int)-rc);
-	lua_pushlstring(L, bytes, size);
+	/* Some options say how much there is, not how much was written. */
+	lua_pushlstring(L, bytes, size < asked ? size : asked);
 	return 1;
 }
 
@@ -152,7 +154,7 @@ static int get_int(lua_State *L, int fd, int level, int option, bool as_bool)
 /*** S.getsockopt(fd, level, option [, size]) -> value
  * level: "socket", "tcp", "ip", "ipv6", "netlink"; option: a name of that level. An integer, or:
  * "passcred" and other switches a boolean; "rcvtimeo", "sndtimeo" seconds; "linger" seconds or
- * false; "peercred" {pid, uid, gid}; "error" the pending errno. With size: that many raw bytes.
+ * false; "peercred" {pid, uid, gid}; "error" the pending errno. With size: at most as many raw bytes.
  * Source: getsockopt(2), socket(7).
  */
 static int l_getsockopt(lua_State *L)

@@ -14,15 +14,18 @@ local function name_of(what)
   for name, value in pairs(S) do
     if rawequal(value, what) then return name end
   end
-  for name, value in pairs(nl) do
-    if rawequal(value, what) then return "nl." .. name end
+  for prefix, functions in pairs { ["nl."] = nl, ["nl.nft."] = nl.nft, ["link:"] = require("netns.link").methods,
+    ["socket:"] = debug.getregistry()["netns.socket"].__index } do
+    for name, value in pairs(functions) do
+      if rawequal(value, what) then return prefix .. name end
+    end
   end
 end
 
 local function list_names(docs)
   local names = {}
   for name in pairs(docs) do
-    names[#names + 1] = name:find(".", 1, true) and name or "S." .. name
+    names[#names + 1] = name:find "[.:]" and name or "S." .. name
   end
   table.sort(names)
   local lines, line = {}, ""

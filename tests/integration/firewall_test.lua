@@ -30,10 +30,11 @@ local function world()
   t.must(nl.up("eth0", outside))
   t.must(nl.address("up0", "192.0.2.1/24"))
   t.must(nl.address("up0", "2001:db8::1/64", "nodad"))
-  for _, a in ipairs { "192.0.2.9/24", "169.254.169.254/32", "10.99.0.1/32", "198.51.100.1/32", "8.8.8.8/32" } do
+  for _, a in ipairs { "192.0.2.9/24", "169.254.169.254/32", "10.99.0.1/32", "198.51.100.1/32", "8.8.8.8/32",
+    "192.0.0.7/32", "192.0.0.192/32" } do
     t.must(nl.address("eth0", a, { netns = outside }))
   end
-  for _, a in ipairs { "2001:db8::9/64", "2600::1/128", "fd99::1/128" } do
+  for _, a in ipairs { "2001:db8::9/64", "2600::1/128", "fd99::1/128", "3fff::1/128", "5f00::1/128" } do
     t.must(nl.address("eth0", a, { netns = outside, flags = "nodad" }))
   end
   -- It has no way to the guests: only what has the host's address is answered.
@@ -189,9 +190,20 @@ test("the internet is neither the host nor anything private", function()
   listen(here(), "0.0.0.0", 80)
   put(g, { egress = { internet = true, allow = { { cidr = "10.99.0.1", port = 80, proto = "tcp" } } } })
   for _, addr in ipairs { "8.8.8.8", "2600::1", "10.99.0.1" } do t.equal(connect(g.ns, addr, 80), "yes", addr) end
-  for _, addr in ipairs { "192.0.2.1", "192.0.2.9", "169.254.169.254", "fd99::1", "2001:db8::9", g.host, g.host6, "10.99.0.2" } do
+  for _, addr in ipairs { "192.0.2.1", "192.0.2.9", "169.254.169.254", "fd99::1", "2001:db8::9", "3fff::1",
+    "5f00::1", "192.0.0.192", g.host, g.host6, "10.99.0.2" } do
     t.equal(connect(g.ns, addr, 80), "refused", addr)
   end
+end)
+
+test("where clouds tell secrets is reached only where it is named", function()
+  local outside, g = world(), guest(1)
+  listen(outside, "0.0.0.0", 80)
+  put(g, { egress = { allow = { { cidr = "192.0.0.0/24" }, { cidr = "169.254.0.0/16" } } } })
+  t.equal(connect(g.ns, "192.0.0.7", 80), "yes")
+  for _, addr in ipairs { "192.0.0.192", "169.254.169.254" } do t.equal(connect(g.ns, addr, 80), "refused", addr) end
+  put(g, { egress = { allow = { { cidr = "192.0.0.192" } } } })
+  t.equal(connect(g.ns, "192.0.0.192", 80), "yes")
 end)
 
 test("datagrams and pings are asked about too", function()

@@ -353,3 +353,23 @@ t.test("S.within: results and errors come back, and wrong use raises", function(
   nl.leave_pod(path)
   box.nothing_left()
 end)
+
+t.test("a pod outlasts thousands of its containers", function()
+  local path, hold = box.state .. "/pod.many", t.root and nl.hold_pod or nl.hold_users
+  local net = t.must(hold(path))
+  local own = t.must(S.readfile(path))
+  t.must(S.writefile(path, ("pod 4194303 1 3\n"):rep(5000) .. own))
+  local child = t.must(S.fork())
+  if child == 0 then
+    local same = hold(path)
+    local inode = same and S.fstat(same).ino
+    local lines = S.readfile(path)
+    nl.leave_pod(path)
+    S.exit(inode == S.fstat(net).ino and lines:match "^pod %d+ %d+ %d+\n(.*)$" == own
+      and 7 or 8)
+  end
+  t.equal(S.waitid("pid", child, "exited").status, 7)
+  t.equal(S.readfile(path), own, "who left is not named")
+  nl.leave_pod(path)
+  box.nothing_left()
+end)

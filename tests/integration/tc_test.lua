@@ -116,6 +116,12 @@ test("mistakes and refusals", function()
   raises("did you mean 'rate'", nl.qdisc, { link = "lo", kind = "tbf", rat = 1 })
   raises("a handle such as", nl.class, { link = "lo", id = "1-10", rate = "1mbit" })
   raises("'link'", nl.qdiscs and nl.classes, {})
+  raises("bad argument 'link' (the name of a link", nl.classes)
+  raises("bad argument 'link' (the name of a link", nl.filters)
+  t.equal(select(3, nl.filters { link = "none" }), S.c.E.NODEV)
+  raises("bad argument 'value' (32 bits", nl.filter, { link = "lo", match = { { offset = 0 } }, class = "1:1" })
+  raises("bad argument 'offset' (a place", nl.filter, { link = "lo", match = { { value = 0 } }, class = "1:1" })
+  raises("the minor number of a class", nl.qdisc, { link = "lo", kind = "htb", default = "-1" })
   for _, call in ipairs { function() return nl.qdisc { link = "none", kind = "tbf", rate = "1mbit" } end,
     function() return nl.filters { link = "none" } end, function() return nl.filter { link = "lo", redirect = "none" } end } do
     local ok, err = call()

@@ -26,6 +26,16 @@ t.test("an error in the monitor leaves no lock behind, and is still told", funct
   t.equal(table.concat(S.dir(state), " "), "")
 end)
 
+t.test("an undo that is wrong use stops none of the others", function()
+  local left_over = t.write(t.dir() .. "/left", "")
+  local left = require("sandbox.container.launch").undo_all({ { op = "first", undo = { "unlink", { left_over } } },
+    { op = "second", undo = { "unlink", { "a\0b" } } } }, {})
+  t.equal(#left, 1)
+  t.contains(left[1], "unlink: ")
+  t.contains(left[1], "NUL")
+  t.equal(S.lstat(left_over), nil)
+end)
+
 t.test("an error in the child ends the child", function()
   local r, state = run_broken [[require("sandbox.container.guest").run = function() error "a bug" end]]
   local lines = select(2, r.stdout:gsub("pid %d+", ""))

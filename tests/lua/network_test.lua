@@ -109,6 +109,9 @@ local WRONG = {
   { "link { 'x' }", "needs peer" },
   { "{ type = 'user', backend = 'passt' }", "is not one of" },
   { "{ type = 'wifi' }", "is no interface" },
+  { "veth { address = '10.0.0.2\\0x/30' }", "is no IPv4 address with a width" },
+  { "veth { address = '10.0.0.2/30', gateway = '10.0.0.1\\0' }", "is no IPv4 address" },
+  { "veth { routes = { { '10.0.0.0\\0/8' } } }", "is no network" },
 }
 
 for _, row in ipairs(WRONG) do
@@ -118,6 +121,12 @@ for _, row in ipairs(WRONG) do
     t.contains(faults[1], row[2])
   end)
 end
+
+t.test("no NUL gets into resolv.conf or hosts", function()
+  local line = "10.0.0.1\\0\\nnameserver 192.0.2.6"
+  t.contains(p.faults("network = { interfaces = { veth { } }, dns = { '" .. line .. "' } }")[1], "is no address")
+  t.contains(p.faults("network = { interfaces = { veth { } }, hosts = { db = '" .. line .. "' } }")[1], "is no address")
+end)
 
 t.test("a burst is what the kernel has 32 bits for", function()
   t.contains(p.faults("network = { interfaces = { veth { } }, bandwidth = { up = '1gbit', burst = '4G' } }")[1],

@@ -204,3 +204,12 @@ Test(event, inotify_tells_of_files)
 		"os.remove(folder .. '/b')\n"
 		"os.remove(folder)\n");
 }
+
+Test(event, poll_counts_what_the_list_holds)
+{
+	test_lua(test_state(),
+		 "local list = setmetatable({ { fd = 1, events = 'in' } }, { __len = function() "
+		 "return (1 << "
+		 "61) + 1 end, __index = function() return { fd = 1, events = 'in' } end })\n"
+		 "assert(S.poll(list, 0))\n");
+}

@@ -240,3 +240,23 @@ Test(netlink_netns, sockets_belong_to_the_namespace_they_are_opened_in)
 		    "  raises('descriptor', nl.open, 'route', 'x')\n"
 		    "end)\n");
 }
+
+Test(netlink, objects_that_are_gone_are_said_to_be)
+{
+	test_lua(test_state(),
+		 "local nl = require 'netns'\n"
+		 "local m, socket, fd = nl.message('getlink'), nl.open(), S.eventfd()\n"
+		 "for _, object in ipairs { m, socket, fd } do\n"
+		 "  assert(getmetatable(object) == false)\n"
+		 "end\n"
+		 "debug.getmetatable(m).__gc(m)\n"
+		 "debug.getmetatable(socket).__gc(socket)\n"
+		 "debug.getmetatable(fd).__gc(fd)\n"
+		 "raises('the message is gone', m.tobytes, m)\n"
+		 "raises('of 16836052 bytes', function() local whole = ('x'):rep(65000)\n"
+		 "  local long = nl.message('getlink')\n"
+		 "  for _ = 1, 300 do long:bytes(1, whole) end end)\n"
+		 "raises('the message is gone', m.u8, m, 1, 1)\n"
+		 "raises('the netlink socket is closed', socket.getfd, socket)\n"
+		 "raises('the descriptor is closed', fd.getfd, fd)\n");
+}
