@@ -430,9 +430,14 @@ function nl.ownfirewall(description)
   return nl.nft(M.own_table(description))
 end
 
---- nl.delfirewall(table [, netns]) -> true
--- Takes them away, whether or not they are there.
-function nl.delfirewall(name, netns)
+--- nl.delfirewall(table [, links [, netns]]) -> true
+-- Takes them away, whether or not they are there. links: names of the host's ends, which are set down before, where they are
+-- there: who else is in the container's network is not to have it without a firewall.
+function nl.delfirewall(name, links, netns)
+  for _, link in ipairs(links or {}) do
+    local ok, err, errno = nl.down(link, netns)
+    if not ok and not err.NODEV then return nil, err, errno end
+  end
   local all, err, errno = nl.nft.tables(netns)
   if not all then return nil, err, errno end
   local own = {}

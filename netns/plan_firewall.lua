@@ -226,9 +226,13 @@ function M.plan(c, all_ends)
   forward_for(c, all_ends)
   lead_loopback(c, all_ends)
   local name = "luge-${name}-" .. links[1].link
-  note(c, "network", ("tables ${netns} %s\n"):format(name))
+  local notes, names = { ("tables ${netns} %s\n"):format(name) }, {}
+  for i, link in ipairs(links) do
+    notes[#notes + 1], names[i] = ("link ${netns} %s\n"):format(link.link), link.link
+  end
+  note(c, "network", table.concat(notes))
   c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }
-  c.steps:add("attach", "network", "nl.firewall", { c.firewall }, { undo = { "nl.delfirewall", { name } } })
+  c.steps:add("attach", "network", "nl.firewall", { c.firewall }, { undo = { "nl.delfirewall", { name, names } } })
   forget(c, links, all_ends)
 end
 
