@@ -144,13 +144,15 @@ end
 -- Said at once: nobody has to wait until time is up.
 local REFUSE = { { { "meta l4proto", "tcp" }, { "reject", "tcp reset" } }, { { "reject", "admin-prohibited" } } }
 
--- Connections that were allowed once, and what is said about them.
-local KNOWN = { { "ct state", { "established", "related" } }, "accept" }
+-- Connections that were allowed once; and what is said about connections, errors of ICMP. Whose it is about is told by the words
+-- inside, which the sender chooses: so a container says nothing about others' (chain "about").
+local ESTABLISHED = { { "ct state", "established" }, "accept" }
+local RELATED = { { "ct state", "related" }, { "goto", "about" } }
 
 -- To the host itself.
 local function host_chain(egress)
-  if egress.open then return { { "accept" } } end
-  local chain = { KNOWN,
+  if egress.open then return { RELATED, { "accept" } } end
+  local chain = { ESTABLISHED, RELATED,
     { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert" } }, "accept" },
     { { "meta pkttype", { "broadcast", "multicast" } }, "drop" } }
   for _, entry in ipairs(egress.allow) do
@@ -162,8 +164,8 @@ end
 
 -- To anywhere else.
 local function egress_chain(egress)
-  if egress.open then return { { "accept" } } end
-  local chain = { KNOWN, { { "ct state", "invalid" }, { "goto", "deny" } } }
+  if egress.open then return { RELATED, { "accept" } } end
+  local chain = { ESTABLISHED, RELATED, { { "ct state", "invalid" }, { "goto", "deny" } } }
   for _, entry in ipairs(egress.allow) do
     if names_one(entry) then chain[#chain + 1] = varied(allowed(entry, true), "one", entry) end
   end
@@ -183,6 +185,22 @@ local function egress_chain(egress)
       chain[#chain + 1] = { { family .. " daddr", ranges.private[family] }, { "goto", "deny" } }
     end
     chain[#chain + 1] = { "accept" }
+  end
+  chain[#chain + 1] = { { "goto", "deny" } }
+  return chain
+end
+
+-- What a container says about connections is about its own: it began them, or answers.
+local function about_chain(d)
+  local own, chain = { ip = {}, ip6 = {} }, {}
+  for _, link in ipairs(d.links) do
+    for family, list in pairs(sources_of(link)) do own[family] = with(own[family], list) end
+  end
+  for _, family in ipairs(FAMILIES) do
+    for _, side in ipairs { "original", "reply" } do
+      local match = any_of(("ct %s %s saddr"):format(side, family), own[family])
+      if match then chain[#chain + 1] = { match, "accept" } end
+    end
   end
   chain[#chain + 1] = { { "goto", "deny" } }
   return chain
@@ -219,9 +237,10 @@ M.DENIED = { "denied", "denied6", "denied_other", "denied6_other" }
 
 -- ---- coming in ----
 
--- Neither another container nor anybody outside, but by a published port; whom the container called may answer.
+-- Neither another container nor anybody outside, but by a published port; whom the container called may answer, and routers on
+-- the way say what became of it. The kernel takes an error for what it is only where it goes to a party of the connection.
 local function inbound_chain()
-  return with({ KNOWN, { { "ct status", "dnat" }, "accept" }, { { "counter", "blocked" } } }, REFUSE)
+  return with({ { { "ct state", { "established", "related" } }, "accept" }, { { "ct status", "dnat" }, "accept" }, { { "counter", "blocked" } } }, REFUSE)
 end
 
 -- ---- addresses ----
@@ -336,7 +355,8 @@ end
 
 local function host_table(d)
   local chains = { input = input_chain(d), forward = forward_chain(d), host = host_chain(d.egress),
-    egress = egress_chain(d.egress), inbound = inbound_chain(), deny = deny_chain(d.egress), loopback = loopback_chain(d) or nil }
+    egress = egress_chain(d.egress), inbound = inbound_chain(), about = about_chain(d), deny = deny_chain(d.egress),
+    loopback = loopback_chain(d) or nil }
   local postrouting = postrouting_chain(d)
   if postrouting[1] then chains.postrouting = postrouting end
   if d.publish[1] then
@@ -380,6 +400,7 @@ function M.own_table(d)
   local function chain(hook, ...) return { hook = hook, priority = "filter", { inside, "accept" }, ... } end
   return { family = "inet", table = d.table, counters = { "denied" }, sets = denied_sets(egress),
     chains = { egress = egress_chain(egress), deny = deny_chain(egress), forward = chain("forward", { { "goto", "egress" } }),
+      about = { { "accept" } }, -- all connections there are its own, or its neighbours'
       output = chain("output", { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert", "nd-router-solicit",
         "mld2-listener-report" } }, "accept" }, { { "goto", "egress" } }) } }
 end
