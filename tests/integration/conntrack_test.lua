@@ -162,8 +162,8 @@ test("an address that is used again has no connections of the container before",
     t.equal(ask(wire:format("", ""), "udp", address, "7000", "5", "4000"), "unreachable", address)
   end
   -- Nor is it reached by who was led to the one before.
-  local server = serve(wire:format("", 'publish = { { "127.0.0.1:5354", 80, proto = "udp" } }'))
-  local s = client("127.0.0.1", 5354)
+  local server = serve(wire:format("", 'publish = { { "192.0.2.1:5354", 80, proto = "udp" } }'))
+  local s = client("192.0.2.1", 5354)
   t.equal({ S.recv(s, 100), answer(s) }, { "HELLO", "HELLO" })
   S.kill(server.pid, "kill") -- which takes nothing back
   server:wait()
