@@ -162,6 +162,16 @@ local function host_chain(egress)
   return chain
 end
 
+-- The host's own addresses, where no chain of the host's tells them from others; nl.denyhosts adds to them.
+local HOST_SETS = { ip = "host", ip6 = "host6" }
+
+local function host_sets(addresses)
+  local elements = { ip = {}, ip6 = {} }
+  for _, address in ipairs(addresses) do table.insert(elements[family_of(address)], address) end
+  return { [HOST_SETS.ip] = { type = "ipv4_addr", elements = elements.ip },
+    [HOST_SETS.ip6] = { type = "ipv6_addr", elements = elements.ip6 } }
+end
+
 -- To anywhere else.
 local function egress_chain(egress)
   if egress.open then return { RELATED, { "accept" } } end
@@ -174,8 +184,8 @@ local function egress_chain(egress)
   for _, family in ipairs(FAMILIES) do
     chain[#chain + 1] = { { family .. " daddr", ranges.metadata[family] }, { "goto", "deny" } }
   end
-  for _, address in ipairs(egress.host) do
-    chain[#chain + 1] = { { family_of(address) .. " daddr", address }, { "goto", "deny" } }
+  for _, family in ipairs(egress.host and FAMILIES or {}) do
+    chain[#chain + 1] = { { family .. " daddr", "@" .. HOST_SETS[family] }, { "goto", "deny" } }
   end
   for _, entry in ipairs(egress.allow) do
     if not names_one(entry) then chain[#chain + 1] = allowed(entry, false) end
@@ -226,10 +236,16 @@ end
 
 -- A destination is told once; who is denied everywhere fills 1000 places and is counted after that.
 local function denied_sets(egress)
-  if not egress.log then return nil end
+  if not egress.log then return {} end
   local function set(type) return { type = type, dynamic = true, size = 1000, timeout = 3600 } end
   return { denied = set "ipv4_addr . inet_proto . inet_service", denied6 = set "ipv6_addr . inet_proto . inet_service",
     denied_other = set "ipv4_addr . inet_proto", denied6_other = set "ipv6_addr . inet_proto" }
+end
+
+local function sets_of(egress)
+  local sets = denied_sets(egress)
+  for name, set in pairs(egress.host and host_sets(egress.host) or {}) do sets[name] = set end
+  return sets
 end
 
 --- The sets that nl.nft.elements reads what was denied from, in order.
@@ -362,14 +378,14 @@ local function host_table(d)
   if d.publish[1] then
     chains.prerouting, chains.output = publish_rules(d, "prerouting") or nil, publish_rules(d, "output") or nil
   end
-  return { family = "inet", table = d.table, counters = { "denied", "blocked" }, sets = denied_sets(d.egress),
+  return { family = "inet", table = d.table, counters = { "denied", "blocked" }, sets = sets_of(d.egress),
     chains = chains }
 end
 
 local function with_all(egress)
   egress = egress or {}
   return { allow = egress.allow or {}, internet = egress.internet, log = egress.log, open = egress.open,
-    host = egress.host or {} }
+    host = egress.host }
 end
 
 --- A description with all its fields.
@@ -398,7 +414,7 @@ function M.own_table(d)
   local egress = with_all(d.egress)
   local inside = { "oifname", "!=", #d.outside == 1 and d.outside[1] or d.outside }
   local function chain(hook, ...) return { hook = hook, priority = "filter", { inside, "accept" }, ... } end
-  return { family = "inet", table = d.table, counters = { "denied" }, sets = denied_sets(egress),
+  return { family = "inet", table = d.table, counters = { "denied" }, sets = sets_of(egress),
     chains = { egress = egress_chain(egress), deny = deny_chain(egress), forward = chain("forward", { { "goto", "egress" } }),
       about = { { "accept" } }, -- all connections there are its own, or its neighbours'
       output = chain("output", { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert", "nd-router-solicit",
@@ -449,6 +465,12 @@ end
 -- The same for interfaces without an end on the host, in the container's own namespace: { table=, egress=, outside= names }.
 function nl.ownfirewall(description)
   return nl.nft(M.own_table(description))
+end
+
+--- nl.denyhosts(table, addresses [, netns]) -> true
+-- Adds addresses that the host got since to those that a table of nl.ownfirewall with egress.host denies.
+function nl.denyhosts(name, addresses, netns)
+  return nl.nft({ family = "inet", table = name, keep = true, sets = host_sets(addresses) }, netns)
 end
 
 --- nl.delfirewall(table [, links [, netns]]) -> true

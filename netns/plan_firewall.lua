@@ -193,6 +193,8 @@ end
 -- The host has an end, or nobody but another container is at the other one.
 local INSIDE = { veth = true, bridge = true, link = true }
 
+local OWN_TABLE = "luge"
+
 --- Where the host has no end, the container's own network has to do it, and the container must have no power over that.
 function M.guard(c)
   local egress, outside, why = allowed(c), {}, "network.egress"
@@ -209,7 +211,9 @@ function M.guard(c)
     end
   end
   egress.host = c.facts.host_addresses -- a helper's packets come from the host itself, a macvlan's by a router
-  c.steps:add("guest", why, "nl.ownfirewall", { { table = "luge", egress = egress, outside = outside } })
+  c.steps:add("guest", why, "nl.ownfirewall", { { table = OWN_TABLE, egress = egress, outside = outside } })
+  c.own_firewall = { table = OWN_TABLE, hosts = egress.host, netns = "$child",
+    user = not c.facts.privileged and (c.shared and c.shared.user or "$net.userns") or nil }
 end
 
 --- all_ends: the ends of each interface, as netns.plan_interfaces has them.

@@ -162,6 +162,27 @@ test("the host's own addresses are reached only where egress names them", functi
   assert(nl.delete "up1")
 end)
 
+test("addresses that the host gets later are its own as well", function(backend, how)
+  local process = t.start(words(network_of(backend, "egress = { internet = true }"), { "/bin/sh", "-c", "echo ready; while read address; do "
+    .. 'while [ "$(/luge lua /traffic.lua tcp $address 7100 3)" = HELLO ]; do :; done; echo denied; done' }, how))
+  process:await "ready\n"
+  assert(nl.veth { name = "up1", peer = "out1", up = true } and nl.up "out1")
+  local servers = {}
+  -- slirp4netns announces its IPv6 network late.
+  for i, address in ipairs { "8.8.4.99", backend == "pasta" and "2600:7::99" or nil } do
+    assert(nl.address("up1", address .. (i == 1 and "/24" or "/64"), i == 2 and "nodad" or nil))
+    servers[i] = traffic.start_server(address, 7100)
+    local open = t.run(words(network_of(backend, "egress = false"), { "/luge", "lua", "/traffic.lua", "tcp", address, "7100" }, how))
+    t.equal(open.stdout, "HELLO\n", address)
+    process.input = address .. "\n"
+    process:await(("denied\n"):rep(i))
+  end
+  process:signal "term"
+  process:wait()
+  for _, pid in ipairs(servers) do traffic.stop_server(pid) end
+  assert(nl.delete "up1")
+end)
+
 test("egress holds in the container's own network", function(backend, how, outside)
   local allowed, other = in_the_world(outside, "198.51.100.1", 7000), in_the_world(outside, "198.51.100.1", 7001)
   local host = traffic.start_server("192.0.2.2", 7001)
