@@ -161,24 +161,27 @@ end
 
 -- ---- tables ----
 
---- Checks the fields of an argument: each has its check in one of the tables; a field that none has raises. Returns the
--- checked values.
-function M.fields(t, what, ...)
+local function no_field(key, what, ...)
+  local names = {}
+  for _, checks in ipairs { ... } do
+    for name in pairs(checks) do names[#names + 1] = name end
+  end
+  local near = type(key) == "string" and require("luge.cage").nearest(key, names)
+  blame(("bad argument %s (no field '%s' is known%s)"):format(what, tostring(key),
+    near and (", did you mean '%s'?"):format(near) or ""))
+end
+
+local NONE = {}
+
+--- Checks the fields of an argument: each has its check in one of the tables, up to four; a field that none has raises.
+-- Returns the checked values.
+function M.fields(t, what, a, b, c, d)
   if type(t) ~= "table" then M.fail(what, "a table", t) end
   local checked = {}
-  for key, value in pairs(t) do
-    local check
-    for i = 1, select("#", ...) do check = check or (select(i, ...))[key] end
-    if not check then
-      local names = {}
-      for i = 1, select("#", ...) do
-        for name in pairs((select(i, ...))) do names[#names + 1] = name end
-      end
-      local near = type(key) == "string" and require("luge.cage").nearest(key, names)
-      blame(("bad argument %s (no field '%s' is known%s)"):format(what, tostring(key),
-        near and (", did you mean '%s'?"):format(near) or ""))
-    end
-    checked[key] = check(value, ("'%s'"):format(key))
+  b, c, d = b or NONE, c or NONE, d or NONE
+  for key, value in next, t do
+    local check = a[key] or b[key] or c[key] or d[key] or no_field(key, what, a, b, c, d)
+    checked[key] = check(value, "'" .. key .. "'")
   end
   return checked
 end

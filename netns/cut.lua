@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- netns.cut: a wire is cut, and joined again: one end is set down, so that the other has no carrier. What the kernel
--- takes away from a link that goes down, IPv6 addresses and routes by it, those of the loopback's published ports among them,
--- is noted and put back.
+-- takes away from a link that goes down, IPv6 addresses, routes by it, those of the loopback's published ports among them,
+-- and neighbours that were written, is noted and put back.
 
 local check = require "netns.check"
 local nl = require "netns"
@@ -10,8 +10,8 @@ local KERNEL = { kernel = true, ra = true, redirect = true }
 local FIELDS = { "to", "via", "metric", "family", "table", "type", "src", "onlink", "protocol", "scope" }
 
 --- nl.cut(name [, netns]) -> state
--- Sets a link down. state: { addresses = { "ADDRESS/WIDTH"… }, routes = { fields of nl.route… } } for nl.mend. Errors: NODEV,
--- PERM.
+-- Sets a link down. state: { addresses = { "ADDRESS/WIDTH"… }, routes = { fields of nl.route… }, neighbours = {
+-- those of nl.neighbour… } } for nl.mend. Errors: NODEV, PERM.
 function nl.cut(name, netns)
   name = check.name(name, "#1")
   local addresses, err, errno = nl.addresses { dev = name, netns = netns }
@@ -19,7 +19,7 @@ function nl.cut(name, netns)
   local routes
   routes, err, errno = nl.routes { dev = name, table = "all", netns = netns }
   if not routes then return nil, err, errno end
-  local state = { addresses = {}, routes = {} }
+  local state = { addresses = {}, routes = {}, neighbours = {} }
   for _, address in ipairs(addresses) do
     if address.scope == "global" then
       state.addresses[#state.addresses + 1] = ("%s/%d"):format(address.address, address.prefix)
@@ -30,6 +30,14 @@ function nl.cut(name, netns)
       local kept = {}
       for _, field in ipairs(FIELDS) do kept[field] = route[field] end
       state.routes[#state.routes + 1] = kept
+    end
+  end
+  local neighbours
+  neighbours, err, errno = nl.neighbours { dev = name, netns = netns }
+  if not neighbours then return nil, err, errno end
+  for _, neighbour in ipairs(neighbours) do
+    if neighbour.state[1] == "permanent" then
+      state.neighbours[#state.neighbours + 1] = { to = neighbour.to, mac = neighbour.mac }
     end
   end
   local ok
@@ -47,6 +55,10 @@ function nl.mend(name, state, netns)
   for _, cidr in ipairs(state.addresses) do
     local is_inet6 = cidr:find(":", 1, true)
     ok, err, errno = nl.address(name, cidr, { flags = is_inet6 and "nodad" or nil, replace = true, netns = netns })
+    if not ok then return nil, err, errno end
+  end
+  for _, neighbour in ipairs(state.neighbours) do
+    ok, err, errno = nl.neighbour { to = neighbour.to, mac = neighbour.mac, dev = name, replace = true, netns = netns }
     if not ok then return nil, err, errno end
   end
   for _, route in ipairs(state.routes) do

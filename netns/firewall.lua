@@ -256,7 +256,8 @@ M.DENIED = { "denied", "denied6", "denied_other", "denied6_other" }
 -- Neither another container nor anybody outside, but by a published port; whom the container called may answer, and routers on
 -- the way say what became of it. The kernel takes an error for what it is only where it goes to a party of the connection.
 local function inbound_chain()
-  return with({ { { "ct state", { "established", "related" } }, "accept" }, { { "ct status", "dnat" }, "accept" }, { { "counter", "blocked" } } }, REFUSE)
+  return with({ { { "ct state", { "established", "related" } }, "accept" }, { { "ct status", "dnat" }, "accept" },
+    { { "counter", "blocked" } } }, REFUSE)
 end
 
 -- ---- addresses ----

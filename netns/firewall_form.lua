@@ -8,6 +8,7 @@
 
 local S = require "syscall"
 local check = require "netns.check"
+local nl = require "netns"
 
 local M = {}
 
@@ -131,31 +132,12 @@ function M.key(place, rule, d, values) return KEYS[rule.slot](place, rule.of, d,
 
 -- ---- filling ----
 
-local LENGTH = "=I4" -- the first field of struct nlmsghdr
-
--- Appends a message: { length without the table's name and the comment, or false for one without, what comes before the table's
--- name, what comes after it, name of a value, what comes after that… }, is_set: its set has a new number; has_comment.
-local function append(parts, form, values)
-  local n = #parts
-  if form.is_set then
-    values.sets = values.sets + 1
-    values.set, values.set_before = (">I4"):pack(values.sets), values.set
-  end
-  if form[1] then
-    parts[n + 1] = LENGTH:pack(form[1] + #values.table + (form.has_comment and #values.comment or 0))
-    parts[n + 2], parts[n + 3], n = form[2], values.table, n + 3
-  end
-  parts[n + 1] = form[3]
-  for i = 4, #form, 2 do parts[i - 2 + n], parts[i - 1 + n] = values[form[i]], form[i + 1] end
-  if form.has_comment then parts[#parts + 1] = values.comment end
-end
-
 local function append_rules(parts, rules, place, d, values, forms)
   for _, rule in ipairs(rules[place] or {}) do
     local key = M.key(place, rule, d, values)
     local list = key and forms.rules[key]
     if not list then return nil end
-    for _, form in ipairs(list) do append(parts, form, values) end
+    parts[#parts + 1] = nl.fill(list, values)
   end
   return true
 end
@@ -168,10 +150,11 @@ function M.bytes(d, rules)
   if not list then return nil end
   local parts = {}
   values.sets = 0
-  for _, form in ipairs(list) do
-    if type(form) == "table" then
-      append(parts, form, values)
-    elseif rules[form] and not append_rules(parts, rules, form, d, values, forms) then
+  -- Messages, the place of rules, messages…
+  for _, one in ipairs(list) do
+    if type(one) == "table" then
+      parts[#parts + 1] = nl.fill(one, values)
+    elseif not append_rules(parts, rules, one, d, values, forms) then
       return nil
     end
   end

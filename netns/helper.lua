@@ -86,6 +86,7 @@ end
 local function become(t, words, ends, parent)
   local ok, err = pcall(function()
     S.setsid() -- a Ctrl-C is not for it
+    S.umask "077" -- not luge's, which is 0 by now
     local null = assert(S.open("/dev/null", "rdwr, cloexec"))
     for number, fd in pairs { [0] = null, null, ends.said } do assert(S.dup3(fd, number)) end
     S.close_range(3, 0xffffffff, "cloexec")

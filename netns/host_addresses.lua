@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- netns.host_addresses: the addresses of the host that a container is not to reach by way of a program there (netns.helper), or of a
--- router; and word of those that it gets later, as by DHCP or, on IPv6, each day.
+-- netns.host_addresses: the addresses of the host that a container is not to reach by way of a program there (netns.helper),
+-- or of a router; and word of those that it gets later, as by DHCP or, on IPv6, each day.
 
 local S = require "syscall"
 local check = require "netns.check"

@@ -124,8 +124,8 @@ function M.names(netns)
   local names, up = {}, {}
   for _, reply in ipairs(replies) do
     local _, _, index, flags = LINK_HEADER:unpack(reply.data)
-    local _, a = nl.attributes(reply.data, HEADER_SIZE)
-    names[index], up[index] = ("z"):unpack(a[IFLA.IFNAME]), flags & IFF.UP ~= 0 or nil
+    names[index] = nl.attribute(reply.data, HEADER_SIZE, IFLA.IFNAME):sub(1, -2)
+    up[index] = flags & IFF.UP ~= 0 or nil
   end
   return names, up
 end

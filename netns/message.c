@@ -227,6 +227,42 @@ static int m_tobytes(lua_State *L)
 	return 1;
 }
 
+/* ---- answers ---- */
+
+struct attributes {
+	const char *data;
+	size_t len, at;
+	struct nlattr head; /* of the one that was read last, and its bytes */
+	const char *bytes;
+	size_t size;
+};
+
+/* The attributes of the string at 1 after the header whose size is at 2. */
+static struct attributes check_attributes(lua_State *L)
+{
+	struct attributes a = {0};
+
+	a.data = luaL_checklstring(L, 1, &a.len);
+	a.at = lua_isnoneornil(L, 2) ? 0 : (size_t)bind_check_range(L, 2, 0, SKIP_MAX);
+	a.at = MNL_ALIGN(a.at);
+	return a;
+}
+
+/* Wrong lengths end them. */
+static bool next_attribute(struct attributes *a)
+{
+	if (a->at + sizeof(a->head) > a->len)
+		return false;
+	memcpy(&a->head, a->data + a->at, sizeof(a->head));
+	if (a->head.nla_len < sizeof(a->head) || a->head.nla_len > a->len - a->at)
+		return false;
+	a->bytes = a->data + a->at + sizeof(a->head);
+	a->size = a->head.nla_len - sizeof(a->head);
+	a->at += MNL_ALIGN(a->head.nla_len);
+	a->head.nla_type &= TYPE_MAX;
+	return true;
+}
+
 /*** nl.attributes(data [, skip]) -> list of {type=, data=}, and the data by type
  * The attributes in a reply's data after the family's header of skip bytes (0), or in another
  * attribute's. The second result is a table from type to bytes, of repeated ones the last. Bytes
@@ -234,30 +270,141 @@ static int m_tobytes(lua_State *L)
  */
 static int l_attributes(lua_State *L)
 {
-	size_t len;
-	const char *data = luaL_checklstring(L, 1, &len);
-	size_t at = lua_isnoneornil(L, 2) ? 0 : (size_t)bind_check_range(L, 2, 0, SKIP_MAX);
+	struct attributes a = check_attributes(L);
 	lua_Integer n = 0;
-	struct nlattr a;
 
 	lua_settop(L, 1);
 	lua_newtable(L);
 	lua_newtable(L);
-	for (at = MNL_ALIGN(at); at + sizeof(a) <= len; at += MNL_ALIGN(a.nla_len)) {
-		memcpy(&a, data + at, sizeof(a));
-		if (a.nla_len < sizeof(a) || a.nla_len > len - at)
-			break;
-		uint16_t type = a.nla_type & TYPE_MAX;
-
+	while (next_attribute(&a)) {
 		lua_createtable(L, 0, 2);
-		bind_set_int(L, "type", type);
-		lua_pushlstring(L, data + at + sizeof(a), a.nla_len - sizeof(a));
+		bind_set_int(L, "type", a.head.nla_type);
+		lua_pushlstring(L, a.bytes, a.size);
 		lua_pushvalue(L, -1);
-		lua_seti(L, 3, type);
+		lua_seti(L, 3, a.head.nla_type);
 		lua_setfield(L, -2, "data");
 		lua_seti(L, 2, ++n);
 	}
 	return 2;
+}
+
+/*** nl.attribute(data, skip, type) -> string, or nil
+ * The bytes of the first attribute of a type, as of nl.attributes, without looking at the others.
+ */
+static int l_attribute(lua_State *L)
+{
+	struct attributes a = check_attributes(L);
+	uint16_t type = (uint16_t)bind_check_range(L, 3, 0, TYPE_MAX);
+
+	while (next_attribute(&a))
+		if (a.head.nla_type == type) {
+			lua_pushlstring(L, a.bytes, a.size);
+			return 1;
+		}
+	lua_pushnil(L);
+	return 1;
+}
+
+/* ---- forms ---- */
+
+/* Adds form[i], or values[form[i]]. The form is at 4, values at 2; a buffer wants nothing else on top of the stack. */
+static void add_part(lua_State *L, luaL_Buffer *b, lua_Integer i, bool by_name)
+{
+	lua_rawgeti(L, 4, i);
+	if (by_name)
+		lua_gettable(L, 2);
+	if (lua_type(L, -1) != LUA_TSTRING)
+		luaL_error(L, "a form without its part %d", (int)i);
+	luaL_addvalue(b);
+}
+
+/* The number of the next set, as values.set; the one before is values.set_before. */
+static void count_set(lua_State *L)
+{
+	lua_getfield(L, 2, "sets");
+	uint32_t number = (uint32_t)lua_tointeger(L, -1) + 1;
+	uint32_t bytes = htobe32(number);
+
+	lua_pop(L, 1);
+	lua_pushinteger(L, number);
+	lua_setfield(L, 2, "sets");
+	lua_getfield(L, 2, "set");
+	lua_setfield(L, 2, "set_before");
+	lua_pushlstring(L, (const char *)&bytes, sizeof(bytes));
+	lua_setfield(L, 2, "set");
+}
+
+static bool form_has(lua_State *L, const char *field)
+{
+	lua_getfield(L, 4, field);
+	bool has = lua_toboolean(L, -1);
+
+	lua_pop(L, 1);
+	return has;
+}
+
+static size_t value_len(lua_State *L, const char *name)
+{
+	lua_getfield(L, 2, name);
+	size_t len = lua_rawlen(L, -1);
+
+	lua_pop(L, 1);
+	return len;
+}
+
+/* Adds the message of the form at 4. */
+static void add_form(lua_State *L, luaL_Buffer *b)
+{
+	lua_Integer parts = (lua_Integer)lua_rawlen(L, 4);
+	bool has_comment = form_has(L, "has_comment");
+
+	if (form_has(L, "is_set"))
+		count_set(L);
+	lua_rawgeti(L, 4, 1);
+	uint32_t size = (uint32_t)lua_tointeger(L, -1);
+
+	lua_pop(L, 1);
+	if (size) {
+		size += (uint32_t)(value_len(L, "table") +
+				   (has_comment ? value_len(L, "comment") : 0));
+		luaL_addlstring(b, (const char *)&size, sizeof(size));
+		add_part(L, b, 2, false);
+		lua_getfield(L, 2, "table");
+		luaL_addvalue(b);
+	}
+	add_part(L, b, 3, false);
+	for (lua_Integer i = 4; i <= parts; i++)
+		add_part(L, b, i, i % 2 == 0);
+	if (has_comment) {
+		lua_getfield(L, 2, "comment");
+		luaL_addvalue(b);
+	}
+}
+
+/*** nl.fill(forms, values) -> string
+ * Messages of nftables whose forms are known, one after the other, as socket:batch takes them; values: strings by name, the
+ * attribute `table` among them, that of the `comment`, and `sets`, how many sets have a number. A form is { size without table
+ * and comment, or false; the bytes between size and table, or false; bytes, name of a value, bytes… }, with is_set = true
+ * where a set is made, has_comment = true where the comment ends it. Source: netns/firewall_form.lua.
+ */
+static int l_fill(lua_State *L)
+{
+	luaL_Buffer b;
+
+	luaL_checktype(L, 1, LUA_TTABLE);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
+
+	lua_settop(L, 4);
+	luaL_buffinit(L, &b);
+	for (lua_Integer i = 1; i <= count; i++) {
+		if (lua_rawgeti(L, 1, i) != LUA_TTABLE)
+			return luaL_argerror(L, 1, "a list of forms expected");
+		lua_replace(L, 4);
+		add_form(L, &b);
+	}
+	luaL_pushresult(&b);
+	return 1;
 }
 
 static const luaL_Reg methods[] = {
@@ -270,6 +417,8 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg functions[] = {
 	{"message", l_message},
 	{"attributes", l_attributes},
+	{"attribute", l_attribute},
+	{"fill", l_fill},
 	{NULL, NULL},
 };
 

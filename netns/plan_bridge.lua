@@ -115,6 +115,7 @@ function M.plan(c, why, interface, new_link, peer_of)
   common.set_up(c, why, interface)
   if interface.isolated then steps:add("attach", why, "nl.port", { link, { isolated = true } }) end
   steps:add("attach", why, "nl.set", { link, { up = true, link_local = false } })
+  if ends.inet6 and interface.gateway6 == "auto" then common.known(c, why, interface, bridge, ends.inet6.address) end
   return ends
 end
 

@@ -229,6 +229,12 @@ local function distrust(c, why, interface)
   end
 end
 
+-- Where the container is, on IPv6: of what it forwards the host could not ask, having no link-local address there.
+local function known(c, why, interface, link, address)
+  local entry = { to = address, dev = link, mac = interface.mac or "$mac." .. interface.name, replace = true }
+  c.steps:add("attach", why, "nl.neighbour", { entry }, { undo = { "nl.delneighbour", { { to = address, dev = link } } } })
+end
+
 local kinds = {}
 
 function kinds.veth(c, why, interface)
@@ -246,6 +252,7 @@ function kinds.veth(c, why, interface)
         { undo = { "nl.deladdress", { link, e.host } } })
     end
   end
+  if ends.inet6 and ends.inet6.host then known(c, why, interface, link, ends.inet6.address) end
   lead_behind(c, why, interface, ends, link)
   return ends
 end
@@ -367,6 +374,6 @@ function M.hosts(c)
   return lines
 end
 
-M.FAMILIES, M.wants_auto, M.no_range, M.set_up = FAMILIES, wants_auto, no_range, set_up
+M.FAMILIES, M.wants_auto, M.no_range, M.set_up, M.known = FAMILIES, wants_auto, no_range, set_up, known
 
 return M

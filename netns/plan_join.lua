@@ -8,9 +8,10 @@ local M = {}
 local function enter(c, why)
   local steps = c.steps
   steps:add("host", why, "open", { "/proc/self/ns/net", "rdonly, cloexec" }, { save = "$net.own" })
-  return function(op, args)
-    steps:add("host", why, op, args, { undo = { "setns", { "$net.own", "newnet" } } })
+  return function(net)
+    steps:add("host", why, "setns", { net, "newnet" }, { undo = { "setns", { "$net.own", "newnet" } } })
     steps:add("attach", why, "setns", { "$net.own", "newnet" })
+    c.joined = { net = net, own = "$net.own" }
   end
 end
 
@@ -31,13 +32,13 @@ function M.plan(c)
   if network.pod then
     local path = ("${ranges}/pod.%s.0"):format(network.pod)
     steps:add("host", why, "nl.hold_pod", { path }, { save = "$net.pod", undo = { "nl.leave_pod", { path } } })
-    return go("setns", { "$net.pod", "newnet" })
+    return go "$net.pod"
   elseif network.join:sub(1, 1) == "/" then
     steps:add("host", why, "open", { { literal = network.join }, "rdonly, nonblock, cloexec" }, { save = "$net.joined" })
   else
     steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(network.join), "net" }, { save = "$net.joined" })
   end
-  go("setns", { "$net.joined", "newnet" })
+  go "$net.joined"
 end
 
 return M

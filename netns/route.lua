@@ -182,10 +182,12 @@ function nl.routes(filter)
   local list = setmetatable({}, list_meta)
   for _, family in ipairs(t.family and { t.family } or { S.c.AF.INET, S.c.AF.INET6 }) do
     local replies
-    replies, err, errno = nl.request(nl.message(RTM.GETROUTE, nil, HEADER:pack(family, 0, 0, 0, 0, 0, 0, 0, 0)), t.netns, "dump")
+    -- Most routes are those of the table "local": the kernel leaves them out, where it looks at the number (4.20).
+    local header = HEADER:pack(family, 0, 0, 0, number and number < 256 and number or 0, 0, 0, 0, 0)
+    replies, err, errno = nl.request(nl.message(RTM.GETROUTE, nil, header), t.netns, "dump")
+    if not replies and number and err.NOENT then replies = {} end -- no table of this number yet
     if not replies then return nil, err, errno end
     for _, reply in ipairs(replies) do
-      -- Most routes are those of the table "local": not even looked at.
       local is_other = number and number < 256 and reply.data:byte(TABLE_BYTE) ~= number
       local route = not is_other and decode(reply.data, names)
       if route and (not wanted or route.table == wanted) and (not t.dev or route.dev == t.dev) then list[#list + 1] = route end

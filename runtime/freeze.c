@@ -52,7 +52,8 @@ static const char rehearsal[] = "local request = require 'sandbox.cli.request'\n
 
 /* What it uses besides. */
 static const char performance[] =
-	"for name in ([[ cli cli.options cli.parse cli.run container.launch container.furnish container.control\n"
+	"for name in ([[ cli cli.options cli.parse cli.run container.launch container.furnish "
+	"container.control\n"
 	"                container.terminal ]]):gmatch '%S+' do require('sandbox.' .. name) end\n";
 
 /* Does in L what most starts do. What it says, and whether the building machine could do it, is of no interest. */

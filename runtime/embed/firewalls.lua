@@ -97,7 +97,8 @@ end
 -- ---- tables, and the places of rules in them ----
 
 local function shape_text(d)
-  local values, rules, places, numbers, seen = form.values(d), firewall.varied(d), {}, {}, {}
+  local values, rules, places, seen = form.values(d), firewall.varied(d), {}, {}
+  local numbers, list = {}, {} -- of messages since the last place, and what stands before that
   local tables = firewall.anew(d, true)
   for _, one in ipairs(tables) do
     for name, chain in pairs(one.chains or {}) do
@@ -113,10 +114,12 @@ local function shape_text(d)
       numbers[#numbers + 1] = ("m[%d]"):format(number)
     elseif not seen[place] then
       seen[place] = true
-      numbers[#numbers + 1] = ("%q"):format(place)
+      list[#list + 1] = ("{ %s }, %q"):format(table.concat(numbers, ", "), place)
+      numbers = {}
     end
   end)
-  return ("[%q] = { %s }"):format(form.shape(d, values, rules), table.concat(numbers, ", "))
+  list[#list + 1] = ("{ %s }"):format(table.concat(numbers, ", "))
+  return ("[%q] = { %s }"):format(form.shape(d, values, rules), table.concat(list, ", "))
 end
 
 -- With one entry for each kind of rule; which of the chains of published ports there are is a matter of what is published.

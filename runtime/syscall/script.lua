@@ -70,6 +70,7 @@ return function(S)
     assert(S.dup3(result, 3, "cloexec") or S.fcntl(3, "getfd"))
     S.close_range(4, 0xffffffff)
     if options.memory then assert(S.setrlimit("data", options.memory)) end
+    if options.umask then S.umask(options.umask) end
     S.chdir(options.contained and "/" or script.path:match("^(.*)/[^/]*$") .. "/")
     common_signals()
     require "luge.script"(script.text, script.path, facts, options.timeout, 3, options.contained == true)
@@ -185,11 +186,11 @@ return function(S)
     return judge(script, options, words, how)
   end
 
-  --- S.run_script(script, { timeout =, facts =, contained =, memory =, signals =, output = }) -> true
+  --- S.run_script(script, { timeout =, facts =, contained =, memory =, umask =, signals =, output = }) -> true
   -- Runs a script of S.read_script in a process and a Lua state of its own: `container`, also its argument, is a copy of
   -- facts; `require` finds what luge holds. No descriptor of luge's but the standard ones: stdin is empty, stdout is luge's
   -- stderr. An error, or timeout seconds, end it: CANCELED or TIMEDOUT, and err.text says at which line. contained: in a pid
-  -- namespace of its own, without luge's environment, its stdout as it is. memory: bytes of data. signals: a signalfd,
+  -- namespace of its own, without luge's environment, its stdout as it is. memory: bytes of data. umask: its own, else ours. signals: a signalfd,
   -- whose HUP, INT, QUIT and TERM end it too. output: the descriptor that is its stdout and stderr.
   function S.run_script(script, options)
     if options.contained then return run_contained(script, options) end

@@ -8,6 +8,8 @@ local containers = require "sandbox.cli.containers"
 
 local M = {}
 
+-- To make one for every container would cost each start more than the few that are ever paused.
+local IN_FOREGROUND = "one in the foreground gets no cgroup for that: start it with luge run -d, and luge attach shows it"
 local NO_FREEZER = "a detached container is paused by a cgroup: run luge as root, or where a cgroup was given to it (luge doctor)"
 
 --- The function that runs the command `op`. hint: for a container in another state.
@@ -22,7 +24,8 @@ function M.command(op, hint)
     for _, container in ipairs(found) do
       local ok, text = require("sandbox.container.life").freeze(directory, container.name, op)
       if not ok then
-        code = cli.complain(("%s %s: %s"):format(op, container.name, text), text:find("no cgroup", 1, true) and NO_FREEZER)
+        local way_out = text:find("no cgroup", 1, true) and (container.detached and NO_FREEZER or IN_FOREGROUND)
+        code = cli.complain(("%s %s: %s"):format(op, container.name, text), way_out)
       end
     end
     return code

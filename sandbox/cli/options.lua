@@ -52,7 +52,7 @@ M.commands = {
       { "seccomp", help = "what the filters allow and deny" }) },
   { "up", usage = "[OPTION…] FILE.lua", summary = "start a group in the background, in the order of its needs",
     most = 1, words = "files", options = { { "name", arg = "NAME", help = "the group's name (default: the file's)" },
-      { "replace", help = "start those anew whose profile has changed" }, PARAMETER, SET } },
+      { "replace", help = "start those anew whose profile has changed, and those that need them" }, PARAMETER, SET } },
   { "down", usage = "[-t D] FILE.lua|GROUP", summary = "stop what up started, in the reverse order, and remove it", most = 1,
     words = "files",
     options = { { "name", arg = "NAME", help = "the group's name (default: the file's)" }, GRACE, PARAMETER } },

@@ -47,7 +47,20 @@ local function is_job(group, one)
   return one.needed_by[1] ~= nil
 end
 
--- What is to be done with one: "leave", "start" or "replace"; nil after the message.
+-- Whether one is to be started anew since this `up` starts one that it needs: it knew another. Without --replace it is said
+-- only. is: what it does, or did, by now.
+local function stale(up, one, full, is)
+  for _, name in ipairs(up.group.order) do
+    if one.needs[name] and up.decided[name] ~= "leave" then
+      if up.replace then return true end
+      cli.complain(("%s %s before %s, which it needs, is started again"):format(full, is, group_cli.name_of(up.group, name)),
+        "luge up --replace starts it anew")
+      return false
+    end
+  end
+end
+
+-- What is to be done with one: "leave", "start" or "replace"; nil after the message. Those that it needs are decided.
 local function decide(up, one, full)
   local known = list.one(up.directory, full)
   if not known then return "start" end
@@ -57,13 +70,23 @@ local function decide(up, one, full)
     return nil
   end
   if not containers.RUNS[known.state] then
-    if known.state == "ended" and known.exit_code == 0 and is_job(up.group, one) then return "leave" end
-    return "replace"
+    if not (known.state == "ended" and known.exit_code == 0 and is_job(up.group, one)) then return "replace" end
+    return stale(up, one, full, "was done") and "replace" or "leave"
   end
-  if not has_changed(up, full, one.spec) then return "leave" end
-  if up.replace then return "replace" end
-  cli.complain(full .. " runs, and its profile says something else by now", "luge up --replace starts it anew")
-  return "leave"
+  local changed = has_changed(up, full, one.spec)
+  if changed and up.replace then return "replace" end
+  if changed then cli.complain(full .. " runs, and its profile says something else by now", "luge up --replace starts it anew") end
+  return stale(up, one, full, "runs since") and "replace" or "leave"
+end
+
+-- The same of all, as up.decided; false after the messages.
+local function decide_all(up)
+  up.decided = {}
+  for _, name in ipairs(up.group.order) do
+    up.decided[name] = decide(up, up.group.members[name], group_cli.name_of(up.group, name))
+    if not up.decided[name] then return false end
+  end
+  return true
 end
 
 -- ---- waiting ----
@@ -97,8 +120,12 @@ end
 
 local waits = {}
 
--- What `up` has come to here was started.
-function waits.started() return true end
+-- What `up` has come to here was started; it may be gone since.
+function waits.started(up, full)
+  local known = list.one(up.directory, full)
+  if known and (containers.RUNS[known.state] or known.state == "unknown") then return true end
+  return nil, known and known.exit_code and ("has ended with exit code %d since"):format(known.exit_code) or "has ended since"
+end
 
 function waits.healthy(up, full)
   local reply, text, kind = ask(up, full, { op = "wait", condition = "healthy" })
@@ -116,14 +143,21 @@ function waits.done(up, full)
   return nil, ("ended with exit code %d"):format(reply.exit_code)
 end
 
+-- What one needs, in the order of the group; that others run still is looked at when nothing is waited for any more.
+local function needs_of(up, one)
+  local first, last = {}, {}
+  for _, name in ipairs(up.group.order) do
+    if one.needs[name] then table.insert(one.needs[name] == "started" and last or first, name) end
+  end
+  return table.move(last, 1, #last, #first + 1, first)
+end
+
 -- Waits until all holds that one needs; false after the message.
 local function wait_for_needs(up, one)
-  for _, name in ipairs(up.group.order) do
-    local kind = one.needs[name]
-    local full = kind and group_cli.name_of(up.group, name)
-    local ok, words
-    if kind then ok, words = waits[kind](up, full) end
-    if kind and not ok then
+  for _, name in ipairs(needs_of(up, one)) do
+    local kind, full = one.needs[name], group_cli.name_of(up.group, name)
+    local ok, words = waits[kind](up, full)
+    if not ok then
       if not up.interrupted then
         cli.complain(('%s: not started: it needs %s = "%s", but %s %s'):format(one.name, name, kind, full, words),
           "luge logs " .. full)
@@ -147,19 +181,25 @@ local function start(up, one, full)
     function(answer) return is_interrupted(up, answer) end) == 0
 end
 
+-- Removes one that is replaced, and before it those that need it, which are as well; false after the message.
+local function remove(up, one)
+  for i = #up.group.order, 1, -1 do
+    local other = up.group.members[up.group.order[i]]
+    if other.needs[one.name] and up.decided[other.name] == "replace" and not remove(up, other) then return false end
+  end
+  up.decided[one.name] = "start"
+  local full = group_cli.name_of(up.group, one.name)
+  local ok, text = life.stop_and_remove(up.directory, full)
+  if not ok then cli.complain(("%s: %s"):format(full, text)) end
+  return ok
+end
+
 local function bring(up, one)
   if is_interrupted(up, nil, 0) then return false end
   local full = group_cli.name_of(up.group, one.name)
-  local what = decide(up, one, full)
-  if what == "leave" then return true end
-  if not what or not wait_for_needs(up, one) or up.interrupted then return false end
-  if what == "replace" then
-    local ok, text = life.stop_and_remove(up.directory, full)
-    if not ok then
-      cli.complain(("%s: %s"):format(full, text))
-      return false
-    end
-  end
+  if up.decided[one.name] == "leave" then return true end
+  if not wait_for_needs(up, one) or up.interrupted then return false end
+  if up.decided[one.name] == "replace" and not remove(up, one) then return false end
   if not start(up, one, full) then return false end
   up.started[#up.started + 1] = full
   return not up.interrupted
@@ -179,8 +219,9 @@ local function bring_all(up)
     function(milliseconds) return is_interrupted(up, nil, milliseconds) end)
   if not lock then return err and cli.complain(("up %s: %s"):format(up.group.name, tostring(err))) or FAILED end
   up.lock = lock
-  local code = 0
-  for _, member in ipairs(up.group.order) do
+  local is_decided = decide_all(up)
+  local code = is_decided and 0 or FAILED
+  for _, member in ipairs(is_decided and up.group.order or {}) do
     if not bring(up, up.group.members[member]) then
       take_back(up)
       code = FAILED

@@ -175,7 +175,9 @@ hints["nl.address"] = function(step, err)
   return link_hint({ op = "nl.address" }, err)
 end
 hints["nl.route"] = function(step, err)
-  if err.EXIST and step.why:find "%.behind" then return "another container routes for that network, or the host has a route to it" end
+  if err.EXIST and step.why:find "%.behind" then
+    return "another container routes for that network, or the host has a route to it"
+  end
   if err.NETUNREACH then return "no network of its own reaches that router" end
 end
 
@@ -254,7 +256,10 @@ local function subject(run, step)
   if step.op == "within" then return other_subject(run, step) end
   if step.op == "take_lock" and step.why:find "^network" then return lock_subject(run, step) end
   if step.op == "open_noted" then return "the container '" .. tostring(step.args[1]):match "([^/]+)%.lock$" .. "'" end
-  if step.op == "nl.macvlan" or step.op == "nl.route" then return step.args[1].link or not step.why:find "%.behind" and step.args[1].via or step.args[1].to end
+  if step.op == "nl.macvlan" or step.op == "nl.route" then
+    local via = not step.why:find "%.behind" and step.args[1].via
+    return step.args[1].link or via or step.args[1].to
+  end
   if step.op == "nl.hold_port" then return ("%s %s port %d"):format(table.unpack(step.args)) end
   if step.op == "nl.hold_sysctl" then return step.args[2] end
   if step.op == "nl.firewall" or step.op == "nl.ownfirewall" then return "the firewall" end

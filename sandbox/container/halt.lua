@@ -7,15 +7,26 @@ local processes = require "sandbox.container.processes"
 
 local M = {}
 
-local ROUNDS = 1000
+-- A process that sleeps where no signal reaches it, as one does that waits for a vfork(2), is not waited for longer.
+local ROUNDS, PAUSE = 50, 0.001
+
+local function state_of(pid) return (S.readfile(("/proc/%d/stat"):format(pid)) or ") Z"):match("^.*%) (%a)") end
 
 -- Stops one that is not stopped yet, of which we have a descriptor: its number may be another's soon.
 local function stop(pid, stopped)
   local pidfd = S.pidfd_open(pid)
-  local state = (S.readfile(("/proc/%d/stat"):format(pid)) or ""):match("^.*%) (%a)")
-  if not pidfd or not state or state == "Z" then return end
+  local state = state_of(pid)
   -- What a shell inside has stopped goes on when that shell says so.
-  if state ~= "T" and S.pidfd_send_signal(pidfd, "stop") then stopped[#stopped + 1] = pidfd end
+  if pidfd and state ~= "Z" and state ~= "T" and S.pidfd_send_signal(pidfd, "stop") then stopped[#stopped + 1] = pidfd end
+end
+
+-- Whether none of them runs any more: one that is about to stop may have a child yet that nobody sees.
+local function is_still(pids)
+  for pid in pairs(pids) do
+    local state = state_of(pid)
+    if state ~= "T" and state ~= "Z" then return false end
+  end
+  return true
 end
 
 --- Stops all of the container of `watch`: its first process, and whatever is below it when nobody is born any more.
@@ -27,14 +38,15 @@ function M.stop(watch)
   seen[root] = true
   stop(root, stopped)
   for _ = 1, ROUNDS do
-    local fresh = false
+    local was_still, fresh = is_still(seen), false
     for pid in pairs(processes.below(root)) do
       if not seen[pid] then
         seen[pid], fresh = true, true
         stop(pid, stopped)
       end
     end
-    if not fresh then return end
+    if was_still and not fresh then return end
+    if not fresh then S.nanosleep(PAUSE) end
   end
 end
 

@@ -116,14 +116,15 @@ local function running(directory, name, text)
   return { name = name, state = state, luge = luge, pid = pid, profile = noted(text, "\nprofile ", "^%S+"),
     argv = known and known.argv or pid and command_of(pid) or {}, detached = known ~= nil,
     created = known and known.created or lock_time(directory, name), log = known and known.log, note = text,
-    restarts = life.restarts, health = life.health, cut = cut_of(text), group = noted(text, "\ngroup ", "^%S+"), needs = known and known.needs }
+    restarts = life.restarts, health = life.health, cut = cut_of(text), group = noted(text, "\ngroup ", "^%S+"),
+    needs = known and known.needs }
 end
 
 --- The container of that name, whatever its state: { name =, state = "running", "restarting", "paused", "ended", "lost" or
 -- "unknown",
 -- profile =, argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
--- message =, may_run = of an unknown one, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =, cut = interfaces,
--- group =, needs = }, or nil
+-- message =, may_run = of an unknown one, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =,
+-- cut = interfaces, group =, needs = }, or nil
 -- and, where its record cannot be believed, words.
 function M.one(directory, name)
   local dir = must(directory, S.open(directory, "path, directory, cloexec"))

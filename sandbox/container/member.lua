@@ -2,8 +2,8 @@
 -- sandbox.container.member: one container of a group in the foreground: a luge of its own, a child of the group's.
 --
 -- A socket is between the two. The member's luge tells what happens, as JSON, the events of --status-fd; the group's asks it
--- to stop: "stop SECONDS", the grace, or "stop" for the profile's, or to halt as a job does, and to go on. The socket's end says that the group's luge is gone: then
--- the container is killed, and its luge takes away all of it before it ends itself.
+-- to stop: "stop SECONDS", the grace, or "stop" for the profile's; to halt as a job does, and to go on. The socket's end
+-- says that the group's luge is gone: then the container is killed, and its luge takes away all of it before it ends itself.
 
 local S = require "syscall"
 local json = require "luge.json"

@@ -108,18 +108,40 @@ end
 -- What every container has unless its profile says otherwise.
 local STANDARD = { ["/proc"] = { "proc", "nosuid,nodev,noexec" }, ["/sys"] = { "sysfs", "ro,nosuid,nodev,noexec" },
   ["/dev"] = { "tmpfs", "nosuid,noexec" } }
-local CLOSED = { "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus" }
+
+-- Of the names below `target` those that are there and that the profile left as they are.
+local function names_below(target, names, replaced)
+  local list = {}
+  for _, name in ipairs(names) do
+    if not replaced[target .. "/" .. name] and S.stat(target .. "/" .. name) then list[#list + 1] = name end
+  end
+  return list
+end
+
+-- What would show or change the host has an empty file or directory over it.
+local function hidden(rows, target, names, found)
+  local covered = {}
+  for _, name in ipairs(names) do
+    local at = found[target .. "/" .. name]
+    if at and (at.type == "tmpfs" or at.type == "devtmpfs") and has_option(at.options, "ro") then covered[#covered + 1] = name end
+  end
+  row(rows, "mounts." .. target .. ": hidden", table.concat(names, " "), table.concat(covered, " "), #covered == #names)
+end
 
 local function standard_mounts(rows, spec, found)
+  local special = require "sandbox.plan.special"
   local replaced = {}
   for target in pairs(spec.removed_mounts or {}) do replaced[target] = true end
   for _, mount in ipairs(spec.mounts) do replaced[mount.target] = true end
   for target, how in pairs(STANDARD) do
-    if not replaced[target] then mount_row(rows, "mounts." .. target, found[target], how[1], how[2]) end
-  end
-  if replaced["/proc"] then return end
-  for _, target in ipairs(CLOSED) do
-    if not replaced[target] and S.stat(target) then mount_row(rows, "mounts." .. target, found[target], nil, "ro") end
+    if not replaced[target] then
+      mount_row(rows, "mounts." .. target, found[target], how[1], how[2])
+      for _, name in ipairs(names_below(target, special.readonly[target] or {}, replaced)) do
+        mount_row(rows, ("mounts.%s/%s"):format(target, name), found[target .. "/" .. name], nil, "ro")
+      end
+      local names = names_below(target, special.hidden[target] or {}, replaced)
+      if #names > 0 then hidden(rows, target, names, found) end
+    end
   end
 end
 
@@ -196,8 +218,21 @@ local LIMITS = { open_files = "Max open files", file_size = "Max file size", cor
   stack = "Max stack size", address_space = "Max address space", locked_memory = "Max locked memory",
   processes = "Max processes" }
 
-local function limits(rows, spec, pid)
-  local text = S.readfile(("/proc/%d/limits"):format(pid)) or ""
+-- Where no cgroup counts processes, the limit that stands in for it.
+local function processes_instead(rows, run, text)
+  local value, why = run.cgroup.pids_instead, "by default"
+  if not value then return end
+  for _, check in ipairs(run.cgroup.checks) do
+    if check.field == "limits.pids" then why = check.got end
+  end
+  local got = text:match(LIMITS.processes .. "%s+(%S+)")
+  row(rows, "limits.pids", ("%s: RLIMIT_NPROC %d (%s)"):format(tostring(run.spec.limits.pids), value, why), got or "unreadable",
+    got == tostring(value))
+end
+
+local function limits(rows, run, pid)
+  local spec, text = run.spec, S.readfile(("/proc/%d/limits"):format(pid)) or ""
+  processes_instead(rows, run, text)
   for field, title in pairs(LIMITS) do
     local asked = spec.limits[field]
     if asked then -- false: what luge runs under stays in force
@@ -247,6 +282,7 @@ local function one_line(text) return (text:gsub("\n+$", ""):gsub("\n", "; ")) en
 local function cgroups(rows, run, symbols)
   local Steps = require "sandbox.plan.steps"
   for _, check in ipairs(run.cgroup.checks) do
+    if check.field == "limits.pids" and run.cgroup.pids_instead then goto continue end
     local got = check.path and S.readfile(Steps.resolve(check.path, symbols))
     if check.program then
       local programs = S.bpf_prog_query(Steps.resolve(check.program, symbols), "cgroup_device")
@@ -255,6 +291,7 @@ local function cgroups(rows, run, symbols)
     local file = check.path and check.path:match("[^/]*$") .. " " or ""
     row(rows, check.field, file .. one_line(check.asked) .. (check.optional and " (by default)" or ""),
       got and one_line(got) or check.got or "absent", got and holds(check.asked, got) or not got and check.optional)
+    ::continue::
   end
 end
 
@@ -320,6 +357,7 @@ function M.read(run, plan, process, symbols)
   local status = status_of(pid)
   namespaces(rows, spec, pid)
   id_map(rows, plan, symbols, pid)
+  require "sandbox.container.receipt_inside".read(function(...) row(rows, ...) end, plan, symbols, pid)
   if spec.no_new_privs then row(rows, "no_new_privs", "1", status.NoNewPrivs, status.NoNewPrivs == "1") end
   if spec.seccomp then
     row(rows, "seccomp", "2 filters", ("mode %s, %s filters"):format(status.Seccomp, status.Seccomp_filters or "?"),
@@ -329,7 +367,7 @@ function M.read(run, plan, process, symbols)
   mounts(rows, spec, pid)
   network(rows, run, symbols, pid)
   require "sandbox.container.receipt_network".read(function(...) row(rows, ...) end, run, symbols)
-  limits(rows, spec, pid)
+  limits(rows, run, pid)
   cgroups(rows, run, symbols)
   enforced(rows, run, process, pid)
   terminal(rows, spec, run, process, pid)

@@ -54,7 +54,8 @@ end
 local function refuse(c, row)
   local why, words = "limits." .. row.field, c.fault_words
   if c.spec.optional[why] then
-    c.cgroup.checks[#c.cgroup.checks + 1] = { field = why, asked = "a cgroup", got = "none: " .. words[1] }
+    c.cgroup.checks[#c.cgroup.checks + 1] = { field = why, asked = tostring(c.spec.limits[row.field]),
+      got = "none: " .. words[1] }
   else
     c:fault(why, words[1], (words[2] and words[2] .. ", " or "") .. "or write optional(…)")
   end

@@ -71,9 +71,9 @@ function M.plan(c)
     -- A detached container's luge has no stderr that lasts (sandbox.container.hook_output).
     local how = { timeout = hooks.timeout, facts = known, output = c.options.detach and "$hooks.output" or nil }
     if run.hook == "guest" then
-      how.contained, how.memory = true, GUEST_MEMORY
+      how.contained, how.memory, how.umask = true, GUEST_MEMORY, c.spec.umask
     else
-      how.signals = "$signals"
+      how.signals, how.umask = "$signals", "$umask"
     end
     steps:add(WHERE[run.hook], run.why, "run_script", { run.symbol, how })
   end

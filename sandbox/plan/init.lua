@@ -210,7 +210,7 @@ function M.compile(spec, facts, options)
     require("sandbox.plan.terminal").decide(c)
   end
   local steps = c.steps
-  steps:add("host", "umask", "umask", { 0 })
+  steps:add("host", "umask", "umask", { 0 }, { save = "$umask" })
   take_names(c)
   cgroups.plan(c)
   namespaces.clone(c)
@@ -230,6 +230,7 @@ function M.compile(spec, facts, options)
   steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
   if c.terminal then require("sandbox.plan.terminal").plan(c) end
   if spec.hooks.timeout then require("sandbox.plan.hooks").plan(c) end
+  steps:add("attach", "umask", "umask", { "$umask" }) -- what luge does from then on is as its caller wants it
   users.lock_mounts(c)
   process.seal(c)
   mark_optional(steps, spec.optional)

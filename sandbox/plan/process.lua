@@ -56,6 +56,7 @@ local function processes(c)
     local hard = c.facts:rlimit("nproc").hard
     if math.type(hard) == "integer" then value = math.min(value, hard) end
     c.steps:add("seal", why, "setrlimit", { "nproc", value, value })
+    c.cgroup.pids_instead = value
   else
     limit(c, "processes", value, why)
   end

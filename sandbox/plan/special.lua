@@ -11,6 +11,9 @@ local HIDDEN_PROC = { "acpi", "asound", "kcore", "keys", "latency_stats", "timer
 local READONLY_PROC = { "bus", "fs", "irq", "sys", "sysrq-trigger" }
 local HIDDEN_SYS = { "firmware", "devices/virtual/powercap", "kernel/debug", "kernel/tracing", "kernel/security" }
 
+--- For the receipt, as paths below the root.
+M.hidden, M.readonly = { ["/proc"] = HIDDEN_PROC, ["/sys"] = HIDDEN_SYS }, { ["/proc"] = READONLY_PROC }
+
 -- Always there: name, major, minor.
 local NODES = { { "null", 1, 3 }, { "zero", 1, 5 }, { "full", 1, 7 }, { "random", 1, 8 }, { "urandom", 1, 9 },
   { "tty", 5, 0 } }
@@ -70,13 +73,19 @@ function M.proc(c, mount, attach)
   end
 end
 
--- sysfs belongs to a network namespace: without an own one only the host's can be shown.
+-- sysfs belongs to the network namespace that it was mounted in. Without an own one a container may not mount it: of a network
+-- that it joins the host's root does, from inside that; of the host's, and for a root that is none there, the host's is shown.
 function M.sysfs(c, mount, attach)
   local steps, why = c.steps, mount.why
   local attrs = "rdonly, nosuid, nodev, noexec"
-  local host_view = not c.new_net and c.ids.userns
+  local joined = not c.new_net and c.ids.userns and c.facts.initial_userns and c.joined
+  local host_view = not c.new_net and c.ids.userns and not joined
   local tree
-  if not host_view then
+  if joined then
+    steps:add("attach", why, "setns", { joined.net, "newnet" })
+    tree = steps:open("attach", why, "sys", "new_mount", { { type = "sysfs", attrs = attrs } })
+    steps:add("attach", why, "setns", { joined.own, "newnet" })
+  elseif not host_view then
     tree = steps:open("guest", why, "sys", "new_mount", { { type = "sysfs", attrs = attrs } })
   else
     tree = steps:open(c.source_place, why, "sys", "open_tree", { "fdcwd", "/sys", "clone, cloexec, recursive" })

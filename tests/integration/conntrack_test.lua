@@ -163,7 +163,7 @@ test("an address that is used again has no connections of the container before",
   end
   -- Nor is it reached by who was led to the one before.
   local server = serve(wire:format("", 'publish = { { "192.0.2.1:5354", 80, proto = "udp" } }'))
-  local s = client("192.0.2.1", 5354)
+  local s = client("192.0.2.1", 5354) -- those that are masqueraded go with the link
   t.equal({ S.recv(s, 100), answer(s) }, { "HELLO", "HELLO" })
   S.kill(server.pid, "kill") -- which takes nothing back
   server:wait()

@@ -323,6 +323,17 @@ test("ports of a container on a bridge are published too", function()
   t.must(nl.delete "mine")
 end)
 
+test("from outside IPv6 is led to a container that has said nothing yet", function()
+  local before = nl.interfaces()
+  local there, far = outside()
+  for _, interface in ipairs { "veth { }", 'bridge { "lab", gateway = "auto", gateway6 = "auto" }' } do
+    local server = serve(("{ interfaces = { %s }, publish = { { 8080, 80 } } }"):format(interface))
+    t.equal(apart.inside(there, traffic.ask, "tcp", "2001:db8::1", 8080), "HELLO", interface)
+    stop(server)
+  end
+  leave(far, before)
+end)
+
 test("a port that somebody has is not published again", function()
   local server = serve '{ interfaces = { veth { } }, publish = { { "127.0.0.1:8080", 80 } } }'
   local function refused(network, ...)

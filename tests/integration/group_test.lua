@@ -468,7 +468,67 @@ d.test("up says what has changed, and --replace starts it anew; what has ended i
   t.equal(up(other).stdout, "det-g-web\n")
   d.lose "det-g-web"
   t.equal(up(other).stdout, "det-g-web\n")
+  -- A job that was done for one is done again for the next.
+  t.write(dir .. "/db", "", "0666")
+  d.luge("kill", "det-g-db")
+  d.luge("wait", "det-g-db")
+  t.equal(up(other, "--replace").stdout, "det-g-db\ndet-g-setup\ndet-g-web\n")
+  t.equal(t.read(dir .. "/db"), "\nset up\n")
   t.equal(d.luge("down", "det-g").code, 0, "by the group's name")
+  d.nothing_left()
+end)
+
+-- Containers that each note in DIR/log that they have started and ended; fields: name → text.
+local function chain(dir, fields)
+  local containers = {}
+  for name, needs in pairs { db = "", web = "needs = { db = 'started' }, ", proxy = "needs = { web = 'started' }, ", alone = "" } do
+    local script = "echo %s up >> /shared/log; trap 'echo %s ended >> /shared/log; exit 0' TERM; echo >&3; while :; do sleep 0.01; done"
+    containers[name] = sh(script:format(name, name), ("mounts = { bind { %q, '/shared', rw = true } }, health = { fd = 3 }, %s %s")
+      :format(dir, needs, fields[name] or ""))
+  end
+  return group("", containers)
+end
+
+local function until_healthy()
+  for _, name in ipairs { "db", "web", "proxy", "alone" } do d.ok("wait", "--condition", "healthy", "det-g-" .. name) end
+end
+
+d.test("with what is replaced those are that need it, which end before it; others are left", function()
+  local dir = t.dir "0777"
+  t.equal(up(chain(dir, {})).code, 0)
+  until_healthy()
+  local alone = luge_of "det-g-alone"
+  t.write(dir .. "/log", "", "0666")
+  local r = up(chain(dir, { db = "env = { NEW = 1 }" }), "--replace")
+  t.equal({ r.code, r.stdout, r.stderr }, { 0, "det-g-db\ndet-g-web\ndet-g-proxy\n", "" })
+  until_healthy()
+  t.equal(luge_of "det-g-alone", alone)
+  local lines = {}
+  for line in t.read(dir .. "/log"):gmatch "[^\n]+" do lines[#lines + 1] = line end
+  t.equal({ lines[1], lines[2], lines[3], #lines }, { "proxy ended", "web ended", "db ended", 6 })
+  -- Without --replace it is said.
+  d.luge("kill", "det-g-db")
+  d.luge("wait", "det-g-db")
+  local web = luge_of "det-g-web"
+  r = up(chain(dir, { db = "env = { NEW = 1 }" }))
+  t.equal({ r.code, r.stdout, luge_of "det-g-web" }, { 0, "det-g-db\n", web })
+  t.contains(r.stderr, "det-g-web runs since before det-g-db, which it needs, is started again")
+  t.lacks(r.stderr, "det-g-proxy")
+  t.equal(d.luge("down", "det-g").code, 0)
+  d.nothing_left()
+end)
+
+d.test("a need of started does not hold when that one has ended since", function()
+  local dir = t.dir "0777"
+  local bound = ("mounts = { bind { %q, '/shared', rw = true } }"):format(dir)
+  local path = group("", { a = sh "exit 3", c = sh(FOR_EVER, "needs = { a = 'started', z = 'done' }"),
+    z = sh("while [ ! -e /shared/go ]; do sleep 0.01; done", bound) })
+  local p = t.start { "luge", "up", "--name", d.own "det-g", path, env = { LUGE_STATE = box.state } }
+  d.until_true("a's end", function() return (d.seen "det-g-a" or {}).state == "ended" end)
+  t.write(dir .. "/go", "")
+  local r = p:wait()
+  t.equal(r.code, 125)
+  t.contains(d.plain(r.stderr), 'c: not started: it needs a = "started", but det-g-a has ended with exit code 3 since')
   d.nothing_left()
 end)
 

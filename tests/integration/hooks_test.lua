@@ -51,6 +51,17 @@ t.test("each in its place, around the command", function()
   t.equal(lines, { "command", "guest", "prepare", "started", "stopped" })
 end)
 
+t.test("the umask is the caller's, inside the profile's", function()
+  local path, _, out = profile(all([[
+    local hook = container.hook
+    io.open((hook == "guest" and "/out/" or "OUT/") .. hook, "w"):close()
+  ]]), 'umask = "007"')
+  box.succeed { profile = path, shell = "sleep 0.2", before = function() S.umask "027" end }
+  local modes = {}
+  for _, place in ipairs(PLACES) do modes[place] = ("%o"):format(t.must(S.stat(out .. "/" .. place)).perm) end
+  t.equal(modes, { prepare = "640", guest = "660", started = "640", stopped = "640" })
+end)
+
 t.test("what they are told: an argument and a global, a copy for each", function()
   local path, _, out = profile(all([[
     local own = ...

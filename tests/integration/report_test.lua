@@ -113,10 +113,36 @@ t.test("the receipt tells of mounts, limits, ids and namespaces", function()
   t.equal(row(report, "limits.nice").got, "3")
   t.contains(row(report, "mounts./sys").got, "ro")
   t.contains(row(report, "mounts./proc/sys").got, "ro")
+  t.contains(row(report, "mounts./proc: hidden").got, "timer_list")
+  t.contains(row(report, "mounts./sys: hidden").got, "firmware")
   t.equal(row(report, "network").got, "lo")
   t.equal(row(report, "namespaces.time").asked, "new")
   local text = json.encode(report.receipt)
   t.contains(text, "/d ro,nosuid,nodev (optional)")
+end)
+
+t.test("the receipt tells who the command is, and of the kernel's settings in its namespaces", function()
+  local report = reported { "exit", "0", body = 'user = "nobody", sysctl = { ["net.ipv4.ip_default_ttl"] = "77" }' }
+  all_ok(report)
+  t.equal(row(report, "user"), { field = "user", asked = "65534:65534", got = "65534:65534", ok = true })
+  t.equal(row(report, 'sysctl["net.ipv4.ip_default_ttl"]').got, "77")
+  t.matches(row(report, 'sysctl["net.ipv4.ip_unprivileged_port_start"]').got, "^0$")
+  report = reported { "exit", "0" }
+  t.equal(row(report, "user").got, "0:0")
+  local root = t.rootfs()
+  t.write(root .. "/etc/passwd", "root:x:0:0::/:/bin/sh\nann:x:7:8::/:/bin/sh\n", "0644")
+  t.write(root .. "/etc/group", "root:x:0:\nann:x:8:\ntools:x:9:ann\n", "0644")
+  report = reported { "exit", "0", guest = false, body = ("root = %q, user = 'ann'"):format(root) }
+  if t.root then t.contains(row(report, "user").got, "7:8") end
+end)
+
+t.test("where no cgroup counts processes, the limit of the user's stands in, and is shown", function()
+  local hidden = "limits = { parent = '/sys/fs/cgroup/none' }"
+  local pids = row(reported { "exit", "0", body = hidden }, "limits.pids")
+  t.equal({ pids.asked, pids.got, pids.ok }, { "1024: RLIMIT_NPROC 1025 (by default)", "1025", true })
+  pids = row(reported { "exit", "0", body = "limits = { pids = optional(100), parent = '/sys/fs/cgroup/none' }" }, "limits.pids")
+  t.matches(pids.asked, "^100: RLIMIT_NPROC 101 %(none: .*%)$")
+  t.equal({ pids.got, pids.ok }, { "101", true })
 end)
 
 t.test("the receipt of root directories", function()

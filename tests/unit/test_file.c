@@ -86,7 +86,8 @@ Test(file, openat2_keeps_to_what_resolve_allows, .fini = scratch_remove)
 Test(file, openat2_in_a_root_outlives_renames, .fini = scratch_remove)
 {
 	test_lua(scratch_state(),
-		 "assert(S.mkdir('d') and S.mkdir('d/a') and S.mkdir('x') and S.symlink('/../../a', 'd/l'))\n"
+		 "assert(S.mkdir('d') and S.mkdir('d/a') and S.mkdir('x') and "
+		 "S.symlink('/../../a', 'd/l'))\n"
 		 "local d = assert(S.open('d', 'path'))\n"
 		 "local pid = assert(S.fork())\n"
 		 "if pid == 0 then S.prctl('set_pdeathsig', 'kill') end\n"

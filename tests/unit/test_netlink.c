@@ -146,7 +146,12 @@ Test(netlink, attributes_that_lie_end_the_list)
 		 "assert(#nl.attributes('\\255\\255\\1\\0abcd') == 0 and "
 		 "#nl.attributes('\\8\\0\\1\\0abc') == 0)\n"
 		 "assert(#nl.attributes('\\5\\0\\1\\0a\\0\\0\\0\\4\\0\\2\\0') == 2)\n"
-		 "assert(#nl.attributes('\\5\\0\\1\\0a', 4000) == 0)\n");
+		 "assert(#nl.attributes('\\5\\0\\1\\0a', 4000) == 0)\n"
+		 "local two = "
+		 "'head\\5\\0\\1\\0a\\0\\0\\0\\6\\0\\2\\128bc\\0\\0\\5\\0\\2\\0d\\0\\0\\0'\n"
+		 "assert(nl.attribute(two, 4, 1) == 'a' and nl.attribute(two, 4, 2) == 'bc')\n"
+		 "assert(nl.attribute(two, 4, 3) == nil and nl.attribute(two, 8, 1) == nil)\n"
+		 "assert(nl.attribute('\\9\\0\\1\\0abcd', 0, 1) == nil)\n");
 }
 
 /* A veth needs neither address nor name of its other end. */
@@ -182,6 +187,24 @@ Test(netlink_netns, batches_tell_which_message_failed)
 		    "  assert(not ok and err.EXIST and index == 2) -- more answers than find room\n"
 		    "  assert(links(socket) == none + 208)\n"
 		    "end)\n");
+}
+
+Test(netlink, forms_are_filled)
+{
+	test_lua(test_state(),
+		 "local nl = require 'netns'\n"
+		 "local mark, forms = { false, false, 'mark' }, {\n"
+		 "  { 10, 'head', 'a', 'x', 'b', 'y', 'c' }, { 20, 'head', 's', 'set', '', is_set "
+		 "= true, has_comment = true } }\n"
+		 "local function fill(values) return nl.fill({ mark, forms[1], forms[2], mark }, "
+		 "values) end\n"
+		 "local values = { table = 'tab', comment = 'words', sets = 6, x = 'X', y = '' }\n"
+		 "assert(fill(values) == 'mark' .. ('I4'):pack(13) .. 'headtabaXbc' .. "
+		 "('I4'):pack(28) .. 'headtabs\\0\\0\\0\\7words' .. 'mark')\n"
+		 "assert(values.sets == 7 and nl.fill({}, {}) == '')\n"
+		 "values.x = nil\n"
+		 "raises('without its part 4', fill, values)\n"
+		 "raises('list of forms', nl.fill, { 'x' }, {})\n");
 }
 
 Test(netlink, wrong_batches_raise)
