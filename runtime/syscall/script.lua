@@ -190,8 +190,8 @@ return function(S)
   -- Runs a script of S.read_script in a process and a Lua state of its own: `container`, also its argument, is a copy of
   -- facts; `require` finds what luge holds. No descriptor of luge's but the standard ones: stdin is empty, stdout is luge's
   -- stderr. An error, or timeout seconds, end it: CANCELED or TIMEDOUT, and err.text says at which line. contained: in a pid
-  -- namespace of its own, without luge's environment, its stdout as it is. memory: bytes of data. umask: its own, else ours. signals: a signalfd,
-  -- whose HUP, INT, QUIT and TERM end it too. output: the descriptor that is its stdout and stderr.
+  -- namespace of its own, without luge's environment, its stdout as it is. memory: bytes of data. umask: its own, else ours.
+  -- signals: a signalfd, whose HUP, INT, QUIT and TERM end it too. output: the descriptor that is its stdout and stderr.
   function S.run_script(script, options)
     if options.contained then return run_contained(script, options) end
     local running, err, number = S.start_script(script, options)
