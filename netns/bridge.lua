@@ -28,10 +28,20 @@ local function is_taken(name, networks)
   end
 end
 
-local function add_addresses(name, networks)
+-- Gives a bridge its addresses. fd: the lock, where the bridge is another's: what it has not yet is noted there, for the last user
+-- to take away.
+local function add_addresses(fd, name, networks)
+  local has, err, errno = {}, nil, nil
+  if fd then has, err, errno = nl.addresses { dev = name } end
+  if not has then return nil, err, errno end
+  local there = {}
+  for _, address in ipairs(has) do there[address.address] = true end
   for i, cidr in ipairs(networks) do
-    local ip = check.parse_cidr(cidr)
-    local ok, err, errno = nl.address(name, cidr, { flags = ip.family == "inet6" and "nodad" or nil, replace = true })
+    local ip, ok = check.parse_cidr(cidr), true
+    if not there[check.ip_text(ip.family, ip.bytes)] then
+      if fd then ok, err, errno = S.note_lock(fd, ("address %s %s\n"):format(name, cidr)) end
+      if ok then ok, err, errno = nl.address(name, cidr, { flags = ip.family == "inet6" and "nodad" or nil, replace = true }) end
+    end
     if not ok then return nil, err, errno, i end
   end
   return true
@@ -62,7 +72,7 @@ local function choose(name, want)
     local number = (start + i) % want.count
     if not avoids(want.avoid, number) then
       local networks = numbered(want, number)
-      local ok, err, errno = add_addresses(name, networks)
+      local ok, err, errno = add_addresses(nil, name, networks)
       if not ok then return nil, err, errno end
       if not is_taken(name, networks) then return number end
       for _, cidr in ipairs(networks) do nl.deladdress(name, cidr) end
@@ -98,8 +108,10 @@ local function make_link(fd, name)
   return true
 end
 
---- Removes the bridge that a lock's text notes, if it is that one; netns: where it is, the caller's if not given.
+--- Removes what a lock's text notes: the bridge, if it is that one, or addresses of another's; netns: where it is, the caller's
+--- if not given.
 function M.remove_noted(text, netns)
+  for bridge, cidr in text:gmatch "address (%S+) (%S+)\n" do nl.deladdress(bridge, cidr, netns) end
   local name, mac = text:match "bridge (%S+) (%S+)\n"
   local link = name and nl.link(name, netns)
   if link and link.mac == mac then nl.delete(name, netns) end
@@ -117,7 +129,7 @@ local function make(fd, name, want)
     if not made then return S.failure("EXIST", "the bridge is another's: write the addresses, or a subnet") end
     number, err, errno = choose(name, want)
   elseif want.networks then
-    ok, err, errno = add_addresses(name, numbered(want, 0))
+    ok, err, errno = add_addresses(not made and fd or nil, name, numbered(want, 0))
     number = ok and 0
   end
   if not number then return nil, err, errno end
@@ -151,7 +163,7 @@ function nl.hold_bridge(path, name, want)
       number, err, errno = S.failure("BUSY", "another process failed to make it")
     elseif want.networks then -- the first user may have wanted none
       local ok
-      ok, err, errno = add_addresses(name, numbered(want, number))
+      ok, err, errno = add_addresses(not text:find "bridge " and fd or nil, name, numbered(want, number))
       number = ok and number
     end
   end

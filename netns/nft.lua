@@ -30,8 +30,6 @@ local HOOKS = { ip = IP_HOOKS, ip6 = IP_HOOKS, bridge = IP_HOOKS, arp = { input 
   inet = setmetatable({ ingress = INET.INGRESS }, { __index = IP_HOOKS }),
   netdev = { ingress = NETDEV.INGRESS, egress = NETDEV.EGRESS } }
 
-local MAX_MESSAGES = 1024
-
 -- ---- a transaction ----
 
 local Transaction = {}
@@ -195,12 +193,18 @@ function M.compile(descriptions, namespace, keeps, sets)
   t.labels[1] = "nftables"
   for _, description in ipairs(descriptions.table and { descriptions } or descriptions) do put_table(t, description) end
   t.messages[#t.messages + 1] = message(NFNL.MSG_BATCH_END, nil, 0, NFNL.SUBSYS_NFTABLES)
-  if #t.messages > MAX_MESSAGES then error(("%d messages; a transaction has %d"):format(#t.messages, MAX_MESSAGES), 0) end
   return t.messages, t.labels
 end
 
 --- Remembers what the rules of these tables are made of, for all that have the same.
 function M.learn(descriptions) M.compile(descriptions, nil, true) end
+
+-- As one text, for of messages in a list sendmsg(2) takes 1024.
+local function joined(messages)
+  local parts = {}
+  for i, one in ipairs(messages) do parts[i] = one:tobytes() end
+  return table.concat(parts)
+end
 
 --- nl.nft(description [, namespace]) -> true
 -- Puts one table in place, or the tables of a list, by one transaction: { family =, table =, chains =, sets =,
@@ -211,7 +215,7 @@ function M.learn(descriptions) M.compile(descriptions, nil, true) end
 function M.apply(descriptions, namespace)
   local ok, messages, labels = pcall(M.compile, descriptions, namespace)
   if not ok then error(messages, 2) end
-  local done, err, errno, index = nl.request(messages, namespace, "batch", "netfilter")
+  local done, err, errno, index = nl.request(joined(messages), namespace, "batch", "netfilter")
   if done then return true end
   if index then err.text = labels[index] .. (err.text and ": " .. err.text or "") end
   return nil, err, errno

@@ -22,7 +22,7 @@ local function networks_of(c, why, interface, common)
   for _, f in ipairs(common.FAMILIES) do
     local subnet = interface[f.subnet]
     if wanted[f.family] then
-      by[f.family] = { base = f.family == "inet" and chosen.base or pool.BRIDGE.base6, prefix = pool.BRIDGE[f.prefix],
+      by[f.family] = { base = chosen[f.base], prefix = pool.BRIDGE[f.prefix],
         is_chosen = true }
     elseif subnet then
       by[f.family] = { base = subnet, prefix = check.parse_cidr(subnet).prefix }
@@ -48,13 +48,39 @@ function M.first_of(network)
   return ("%s/%d"):format(require("netns").subnet(network.base, network.prefix, 0, 1), network.prefix)
 end
 
+-- Where a lock says which address it is: the name's last part is the number of the last 32 bits, as S.take_slot takes it, so
+-- that one that was written meets one that is "auto". Those of a network that luge chooses are known by their place in it.
+local function place_of(address)
+  local bytes = check.parse_cidr(address).bytes
+  local above = bytes:sub(1, -5):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+  return (above == "" and "4" or above) .. ".", (">I4"):unpack(bytes, #bytes - 3)
+end
+
 -- How many containers a network of this width has room for, beside the host.
-local function room(by)
-  local count = 65533
-  for _, network in pairs(by) do
-    if network.prefix > 16 and network.prefix <= 32 then count = math.min(count, (1 << 32 - network.prefix) - 3) end
+local function room(network) return network.prefix > 16 and network.prefix <= 30 and (1 << 32 - network.prefix) - 3 or 65533 end
+
+-- Takes an address that nobody has; the steps that make its text of the number.
+local function take_any(c, why, interface, f, network, nth)
+  local place, number = f.family == "inet" and "4." or "6.", 0
+  if not network.is_chosen then place, number = place_of(network.base) end
+  local base = ("${ranges}/port.${netns}.%s.%s"):format(interface.bridge, place)
+  local symbol = ("port.%s.%s"):format(f.key, interface.name)
+  c.steps:add("host", why, "take_slot", { base, { first = number + 2, step = 1, count = room(network) } },
+    { save = "$" .. symbol, undo = { "unlink", { ("%s${%s}"):format(base, symbol) } } })
+  local origin = network.base
+  if not network.is_chosen then
+    local bytes = check.parse_cidr(origin).bytes:sub(1, -5) .. "\0\0\0\0"
+    origin = ("%s/%d"):format(check.ip_text(f.family, bytes), network.prefix)
   end
-  return math.max(count, 1)
+  return nth(f.key, "$" .. symbol, origin)
+end
+
+-- Two containers with one address on a bridge would take turns to have it.
+local function take_own(c, why, interface, f)
+  local place, number = place_of(interface[f.key])
+  local lock = ("${ranges}/port.${netns}.%s.%s%d"):format(interface.bridge, place, number)
+  c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { lock },
+    { save = ("$lock.%s.%s"):format(f.key, interface.name), undo = { "unlink", { lock } } })
 end
 
 -- The ends of one family; adds the steps that find what is "auto".
@@ -62,39 +88,21 @@ local function family_ends(c, why, interface, f, network)
   local steps, name = c.steps, interface.name
   local own, gateway = interface[f.key], interface[f.gateway]
   if not own then return nil end
-  local number = network and network.is_chosen and "$bridge." .. name or 0
   local result = { own = own, address = own:match "^[^/]+", gateway = gateway or nil }
-  local function nth(what, host)
-    steps:add("host", why, "nl.subnet", { network.base, network.prefix, number, host }, { save = ("$%s.%s"):format(what, name) })
+  local function nth(what, host, base)
+    local number = network.is_chosen and "$bridge." .. name or 0
+    steps:add("host", why, "nl.subnet", { base or network.base, network.prefix, number, host },
+      { save = ("$%s.%s"):format(what, name) })
     return ("${%s.%s}"):format(what, name)
   end
   if own == "auto" then
-    result.address = nth(f.key, "$port." .. name)
+    result.address = take_any(c, why, interface, f, network, nth)
     result.own = result.address .. "/" .. network.prefix
+  else
+    take_own(c, why, interface, f)
   end
   if gateway == "auto" then result.gateway = nth(f.gateway, 1) end
   return result
-end
-
--- Two containers with one address on a bridge would take turns to have it.
-local function take_addresses(c, why, interface, by, common)
-  local steps, base = c.steps, "${ranges}/port.${netns}." .. interface.bridge .. "."
-  if common.wants_auto(interface) then
-    steps:add("host", why, "take_slot", { base, { first = 2, step = 1, count = room(by) } },
-      { save = "$port." .. interface.name, undo = { "unlink", { ("%s${port.%s}"):format(base, interface.name) } } })
-  end
-  for _, f in ipairs(common.FAMILIES) do
-    local own, network = interface[f.key], by[f.family]
-    if own and own ~= "auto" then
-      local what = own:match "^[^/]+" .. ".0" -- locks are known by the digit at their end
-      -- By its number, as those that are "auto", where the network is known.
-      if network and f.family == "inet" then
-        what = tostring((">I4"):unpack(check.parse_cidr(own).bytes) & (1 << 32 - network.prefix) - 1)
-      end
-      steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { base .. what },
-        { save = ("$lock.%s.%s"):format(f.key, interface.name), undo = { "unlink", { base .. what } } })
-    end
-  end
 end
 
 --- The steps of one; returns its ends as the others do.
@@ -107,8 +115,13 @@ function M.plan(c, why, interface, new_link, peer_of)
   local lock = ("${ranges}/bridge.%s.${netns}"):format(bridge)
   steps:add("host", why, "nl.hold_bridge", { lock, bridge, wish(interface, by, chosen, common) },
     { save = "$bridge." .. name, undo = { "nl.leave_bridge", { lock } } })
-  take_addresses(c, why, interface, by, common)
   local ends = {}
+  for _, f in ipairs(common.FAMILIES) do
+    local network = by[f.family]
+    if interface[f.gateway] == "auto" and network and not network.is_chosen then
+      common.check_free(c, ("%s.%s"):format(why, f.subnet), M.first_of(network), bridge)
+    end
+  end
   for _, f in ipairs(common.FAMILIES) do ends[f.family] = family_ends(c, why, interface, f, by[f.family]) end
   local link = new_link(c, why, interface)
   steps:add("attach", why, "nl.veth", { { name = link, mtu = interface.mtu, master = bridge, peer = peer_of(interface) } })

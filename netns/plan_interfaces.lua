@@ -14,8 +14,8 @@ local M = {}
 local function shared() return require "netns.plan_shared" end
 
 local FAMILIES = {
-  { key = "address", gateway = "gateway", subnet = "subnet", family = "inet", prefix = "prefix", to = "default" },
-  { key = "address6", gateway = "gateway6", subnet = "subnet6", family = "inet6", prefix = "prefix6", to = "default" },
+  { key = "address", gateway = "gateway", subnet = "subnet", family = "inet", prefix = "prefix", base = "base" },
+  { key = "address6", gateway = "gateway6", subnet = "subnet6", family = "inet6", prefix = "prefix6", base = "base6" },
 }
 
 local function flags_of(f) return f.family == "inet6" and "nodad" or nil end
@@ -66,7 +66,7 @@ local function take_wire(c, why, interface)
     { save = "$subnet." .. name, undo = { "unlink", { ("${ranges}/net.${subnet.%s}"):format(name) } } })
   for _, f in ipairs(FAMILIES) do
     if families[f.family] then
-      local base = f.family == "inet" and chosen.base or kind.base6
+      local base = chosen[f.base]
       local function nth(what, host)
         steps:add("host", why, "nl.subnet", { base, kind[f.prefix], "$subnet." .. name, host },
           { save = ("$%s.%s"):format(what, name) })
@@ -77,32 +77,37 @@ local function take_wire(c, why, interface)
   end
 end
 
--- One address with the host's own, which others of the machine route by, would cut them off. Links of luge's are known by
--- their locks.
-local function check_free(c, why, cidr)
-  local ip = check.parse_cidr(cidr)
+-- The host's own network that one of these meets, text of both as it is said; of a link of luge's it is none, for those are
+-- known by their locks, nor of `own_device`. A wider one that the host only sends to keeps the rest of it: a VPN's are.
+local function met(c, cidr, own_device)
+  local prefix = check.parse_cidr(cidr).prefix
   for _, network in ipairs(c.facts.host_networks) do
-    if network.family == ip.family and network.prefix == ip.prefix and pool.contains(network.text, ip.text)
-      and not tostring(network.dev):find("^lg%w%w%w%w%w%w%w%w$") then
-      c:fault(why, ("%s is in the host's own network %s (%s)"):format(cidr, network.text, network.dev),
-        "take a network that the host has not, or a bridge { } or macvlan { } on that device")
+    local is_beyond = network.is_far and network.prefix < prefix
+    if not pool.is_default(network) and not is_beyond and network.dev ~= own_device and pool.meet(cidr, network.text)
+      and not tostring(network.dev):find "^lg%w%w%w%w%w%w%w%w$" then
+      return ("the host's own network %s (%s)"):format(network.text, network.dev)
     end
+  end
+end
+
+--- A fault where the host is to be in a network, "ADDRESS/WIDTH", that it is in already or goes out by: it would be cut off.
+-- own_device: whose own network it may be.
+function M.check_free(c, why, cidr, own_device)
+  local network = met(c, cidr, own_device)
+  if network then
+    c:fault(why, ("%s meets %s"):format(cidr, network),
+      "take a network that the host has not, or a bridge { } or macvlan { } on that device")
   end
 end
 
 -- One that the host is in, or goes out by, stays its own.
 local function check_behind(c, why, cidr)
-  local ip = check.parse_cidr(cidr)
-  if ip.prefix < 2 then
+  if check.parse_cidr(cidr).prefix < 2 then
     return c:fault(why, cidr .. " is everywhere, the host's own way out as well", "write the networks that are behind it")
   end
-  for _, network in ipairs(c.facts.host_networks) do
-    local is_there = network.family == ip.family and network.prefix > 1
-      and (pool.contains(cidr, network.text:match "^[^/]+") or pool.contains(network.text, ip.text))
-    if is_there and not tostring(network.dev):find "^lg%w%w%w%w%w%w%w%w$" then
-      return c:fault(why, ("%s meets the host's own network %s (%s)"):format(cidr, network.text, network.dev),
-        "the host would not reach its own any more: write narrower ones")
-    end
+  local network = met(c, cidr)
+  if network then
+    c:fault(why, ("%s meets %s"):format(cidr, network), "the host would not reach its own any more: write narrower ones")
   end
 end
 
@@ -124,6 +129,17 @@ end
 
 -- ---- addresses of an interface ----
 
+-- An address is one container's, and the network, where the host is in it, one wire's: the host has one way there.
+local function take_locks(c, why, name, own, has_host)
+  local ip = check.parse_cidr(own)
+  local function take(kind, text)
+    local lock = ("${ranges}/%s.%s.${netns}"):format(kind, text)
+    c.steps:add("host", why, "take_lock", { lock }, { save = ("$lock.%s.%s"):format(kind, name), undo = { "unlink", { lock } } })
+  end
+  take("address", check.ip_text(ip.family, ip.bytes))
+  if has_host then take("network", pool.network_of(own):match "^[^/]+") end
+end
+
 -- What both ends get, by family: { own = "ADDRESS/WIDTH", address = text, gateway = text, host = "ADDRESS/WIDTH" }.
 local function wire_ends(c, why, interface)
   local ends = {}
@@ -136,12 +152,10 @@ local function wire_ends(c, why, interface)
         host = gateway and other .. "/" .. width }
     elseif own then
       if gateway == "auto" then gateway = pool.neighbour_of(own) end
-      check_free(c, ("%s.%s"):format(why, f.key), own)
+      M.check_free(c, ("%s.%s"):format(why, f.key), own)
       ends[f.family] = { own = own, address = own:match "^[^/]+", gateway = gateway,
         host = gateway and gateway .. "/" .. check.parse_cidr(own).prefix }
-      local lock = ("${ranges}/address.%s.${netns}"):format(own:match "^[^/]+")
-      c.steps:add("host", ("%s.%s"):format(why, f.key), "take_lock", { lock },
-        { save = ("$lock.%s.%s"):format(f.key, interface.name), undo = { "unlink", { lock } } })
+      take_locks(c, ("%s.%s"):format(why, f.key), ("%s.%s"):format(f.key, interface.name), own, gateway)
     end
   end
   return ends

@@ -7,12 +7,13 @@ local nl = require "netns"
 
 local M = {}
 
--- From each range a wire to the host takes /30s, a bridge /24s. Several, for a route of the host's may cover one whole.
--- The one of IPv6 is said by the same number: fd6c:7567:65 is "luge" (RFC 4193).
-M.WIRE = { prefix = 30, prefix6 = 64, base6 = "fd6c:7567:6500::/48", count = 16384,
-  bases = { "10.213.0.0/16", "172.29.0.0/16", "192.168.0.0/16" } }
-M.BRIDGE = { prefix = 24, prefix6 = 64, base6 = "fd6c:7567:6501::/48", count = 256,
-  bases = { "10.214.0.0/16", "172.30.0.0/16", "192.168.0.0/16" } }
+-- From each range a wire to the host takes /30s, a bridge /24s. Several, for routes of the host's may cover one whole.
+-- Those of IPv6 are said by the same number: fd6c:7567:65 is "luge" (RFC 4193), and so is fc6c:7567:65, in the half of those
+-- addresses that nobody gives.
+M.WIRE = { prefix = 30, prefix6 = 64, count = 16384, bases = { "10.213.0.0/16", "172.29.0.0/16", "192.168.0.0/16" },
+  bases6 = { "fd6c:7567:6500::/48", "fc6c:7567:6500::/48" } }
+M.BRIDGE = { prefix = 24, prefix6 = 64, count = 256, bases = { "10.214.0.0/16", "172.30.0.0/16", "192.168.0.0/16" },
+  bases6 = { "fd6c:7567:6501::/48", "fc6c:7567:6501::/48" } }
 
 local function number4(bytes) return (">I4"):unpack(bytes) end
 
@@ -44,47 +45,70 @@ local function covered6(base, network, count)
   return number & ~(width - 1), width
 end
 
--- A default route says nothing of what is in use, nor do the two halves that a VPN makes of one.
-local function is_default(network) return network.prefix < 2 end
+--- A default route says nothing of what is in use, nor do the two halves that a VPN makes of one.
+function M.is_default(network) return network.prefix < 2 end
 
---- The first range of `kind` (M.WIRE, M.BRIDGE) that the host's networks ({ family =, bytes =, prefix = } each) leave
--- something of: { base =, pool = as S.take_slot takes it }; nil when there is none. families: { inet =, inet6 = } that are
--- wanted.
-function M.choose(kind, networks, families)
-  local base6, taken6 = check.parse_cidr(kind.base6), {}
+-- The parts of a range that the host's networks cover.
+local function taken_of(kind, base, networks)
+  local taken, range = {}, check.parse_cidr(base)
   for _, network in ipairs(networks) do
-    if families.inet6 and network.family == "inet6" and not is_default(network) then
-      local first, count = covered6(base6, network, kind.count)
-      if first == 0 and count >= kind.count then return nil end
-      if first then taken6[#taken6 + 1] = { first = first, count = count } end
-    end
-  end
-  for _, text in ipairs(kind.bases) do
-    local base, avoid, whole = check.parse_cidr(text), table.move(taken6, 1, #taken6, 1, {}), false
-    for _, network in ipairs(networks) do
-      if families.inet and network.family == "inet" and not is_default(network) then
-        local first, count = covered4(base, kind.prefix, network)
-        if first then avoid[#avoid + 1] = { first = first, count = count } end
-        whole = whole or first == 0 and count >= kind.count
+    local first, count
+    if network.family == range.family and not M.is_default(network) then
+      if range.family == "inet" then
+        first, count = covered4(range, kind.prefix, network)
+      else
+        first, count = covered6(range, network, kind.count)
       end
     end
-    if not whole then
-      return { base = text, pool = { first = 0, step = 1, count = kind.count, avoid = avoid } }
+    if first then taken[#taken + 1] = { first = first, count = count } end
+  end
+  return taken
+end
+
+-- Whether ranges leave none of the numbers from 0 on, all of them together.
+local function is_whole(taken, count)
+  local sorted = table.move(taken, 1, #taken, 1, {})
+  table.sort(sorted, function(a, b) return a.first < b.first end)
+  local free = 0
+  for _, range in ipairs(sorted) do
+    if range.first > free then return false end
+    free = math.max(free, range.first + range.count)
+  end
+  return free >= count
+end
+
+--- The first ranges of `kind` (M.WIRE, M.BRIDGE) that the host's networks ({ family =, bytes =, prefix = } each) leave
+-- something of: { base =, base6 =, pool = as S.take_slot takes it }; nil when there are none. families: { inet =, inet6 = }
+-- that are wanted.
+function M.choose(kind, networks, families)
+  for _, base6 in ipairs(kind.bases6) do
+    local taken6 = families.inet6 and taken_of(kind, base6, networks) or {}
+    for _, base in ipairs(kind.bases) do
+      local avoid = families.inet and taken_of(kind, base, networks) or {}
+      table.move(taken6, 1, #taken6, #avoid + 1, avoid)
+      if not is_whole(avoid, kind.count) then
+        return { base = base, base6 = base6, pool = { first = 0, step = 1, count = kind.count, avoid = avoid } }
+      end
     end
   end
 end
 
---- The networks that the host has routes to or addresses of, as M.choose takes them. Errors: as of nl.routes.
+--- The networks that the host has routes to, in any table, for a VPN has its own, and the routers that it sends by, as
+-- M.choose takes them: { family =, bytes =, prefix =, text =, dev =, is_far = whether the host is not itself in it } each.
+-- Errors: as of nl.routes.
 function M.host_networks()
-  local routes, err, errno = nl.routes()
+  local routes, err, errno = nl.routes { table = "all", type = "unicast" }
   if not routes then return nil, err, errno end
-  local list = {}
-  for _, route in ipairs(routes) do
-    if route.type == "unicast" and route.bytes then
-      list[#list + 1] = { family = route.family, bytes = route.bytes, prefix = route.prefix, text = route.to, dev = route.dev }
-    end
+  local list, routers = {}, {}
+  local function add(to, ip, prefix, text, dev, is_far)
+    to[#to + 1] = { family = ip.family, bytes = ip.bytes, prefix = prefix, text = text, dev = dev, is_far = is_far }
   end
-  return list
+  for _, route in ipairs(routes) do
+    if route.bytes then add(list, route, route.prefix, route.to, route.dev, route.protocol ~= "kernel") end
+    local router = route.via and check.parse_ip(route.via)
+    if router then add(routers, router, router.prefix, route.via, route.dev) end
+  end
+  return table.move(routers, 1, #routers, #list + 1, list)
 end
 
 --- nl.subnet(base, prefix, number, host) -> text
@@ -101,32 +125,37 @@ function nl.subnet(base, prefix, number, host)
   return check.ip_text("inet6", (">i8i8"):pack(high + (number << 64 - prefix), low + host))
 end
 
---- The first address of a network that is not `other` (both text); for the end that no profile names.
+-- Bytes as an address whose bits after the first `prefix` are gone.
+local function masked(bytes, prefix)
+  local result = {}
+  for at = 1, #bytes do
+    local bits = math.max(0, math.min(8, prefix - (at - 1) * 8))
+    result[at] = string.char(bytes:byte(at) & 0xff << 8 - bits & 0xff)
+  end
+  return table.concat(result)
+end
+
+--- The first address of a network that is not the given one (text both), for the end that no profile names; of a network of
+-- two addresses (RFC 3021, RFC 6164) the other one, nil in one of a single address.
 function M.neighbour_of(cidr)
   local ip = check.parse_cidr(cidr)
-  for host = 1, 2 do
-    local text
-    if ip.family == "inet" then
-      text = check.ip_text("inet", (">I4"):pack((number4(ip.bytes) & ~((1 << 32 - ip.prefix) - 1)) + host))
-    else
-      local high, low = (">i8i8"):unpack(ip.bytes)
-      local mask_high = ip.prefix >= 64 and -1 or ~((1 << 64 - ip.prefix) - 1)
-      local mask_low = ip.prefix <= 64 and 0 or ip.prefix == 128 and -1 or ~((1 << 128 - ip.prefix) - 1)
-      text = check.ip_text("inet6", (">i8i8"):pack(high & mask_high, (low & mask_low) + host))
-    end
-    if check.parse_ip(text).bytes ~= ip.bytes then return text end
+  local low, rest = masked(ip.bytes, ip.prefix), #ip.bytes * 8 - ip.prefix
+  local first = rest == 1 and 0 or 1
+  for host = first, rest > 0 and first + 1 or 0 do
+    local bytes = low:sub(1, -2) .. string.char(low:byte(-1) + host)
+    if bytes ~= ip.bytes then return check.ip_text(ip.family, bytes) end
   end
 end
 
 --- The network of an address and its width: "10.6.0.0/16" of "10.6.7.8/16".
 function M.network_of(cidr)
   local ip = check.parse_cidr(cidr)
-  local bytes = {}
-  for at = 1, #ip.bytes do
-    local bits = math.max(0, math.min(8, ip.prefix - (at - 1) * 8))
-    bytes[at] = string.char(ip.bytes:byte(at) & 0xff << 8 - bits & 0xff)
-  end
-  return ("%s/%d"):format(check.ip_text(ip.family, table.concat(bytes)), ip.prefix)
+  return ("%s/%d"):format(check.ip_text(ip.family, masked(ip.bytes, ip.prefix)), ip.prefix)
+end
+
+--- Whether two networks (text both, or one an address) have an address in common.
+function M.meet(one, other)
+  return M.contains(one, other:match "^[^/]+") or M.contains(other, one:match "^[^/]+")
 end
 
 --- Whether an address lies in a network (text both).

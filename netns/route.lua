@@ -10,7 +10,7 @@ local RTA, RTN, RTM, SCOPE = S.c.RTA, S.c.RTN, S.c.RTM, S.c.RT_SCOPE
 -- struct rtmsg: family, width of destination and source, tos, table, protocol, scope, type, flags
 local HEADER = "I1 I1 I1 I1 I1 I1 I1 I1 I4"
 local MAIN = S.c.RT_TABLE.MAIN
-local TABLE_BYTE = 5
+local TABLE_BYTE, TYPE_BYTE = 5, 8
 
 local M = {}
 
@@ -169,11 +169,11 @@ function list_meta.__tostring(list)
 end
 M.list_meta = list_meta
 
---- nl.routes([{ family=, table="main" or "all", dev=, netns= }]) -> list
--- The routes of a table, IPv4 and IPv6 if not given otherwise: { family=, to=, via=, dev=, index=, src=, metric=, table=, type=,
--- protocol=, scope=, onlink= } each. The list prints as `ip route` does.
+--- nl.routes([{ family=, table="main" or "all", type=, dev=, netns= }]) -> list
+-- The routes of a table, of one type if it is given, IPv4 and IPv6 if not given otherwise: { family=, to=, via=, dev=, index=,
+-- src=, metric=, table=, type=, protocol=, scope=, onlink= } each. The list prints as `ip route` does.
 function nl.routes(filter)
-  local t = check.fields(filter or {}, "#1", { family = check.family, dev = check.name, netns = check.netns,
+  local t = check.fields(filter or {}, "#1", { family = check.family, dev = check.name, netns = check.netns, type = FIELDS.type,
     table = function(value, what) return value == "all" and value or M.table_number(value, what) end })
   local names, err, errno = links.names(t.netns)
   if not names then return nil, err, errno end
@@ -182,13 +182,14 @@ function nl.routes(filter)
   local list = setmetatable({}, list_meta)
   for _, family in ipairs(t.family and { t.family } or { S.c.AF.INET, S.c.AF.INET6 }) do
     local replies
-    -- Most routes are those of the table "local": the kernel leaves them out, where it looks at the number (4.20).
-    local header = HEADER:pack(family, 0, 0, 0, number and number < 256 and number or 0, 0, 0, 0, 0)
+    -- Most routes are the table "local"'s, of types of its own: the kernel leaves them out, where it looks at either (4.20).
+    local header = HEADER:pack(family, 0, 0, 0, number and number < 256 and number or 0, 0, 0, t.type or 0, 0)
     replies, err, errno = nl.request(nl.message(RTM.GETROUTE, nil, header), t.netns, "dump")
     if not replies and number and err.NOENT then replies = {} end -- no table of this number yet
     if not replies then return nil, err, errno end
     for _, reply in ipairs(replies) do
       local is_other = number and number < 256 and reply.data:byte(TABLE_BYTE) ~= number
+        or t.type and reply.data:byte(TYPE_BYTE) ~= t.type
       local route = not is_other and decode(reply.data, names)
       if route and (not wanted or route.table == wanted) and (not t.dev or route.dev == t.dev) then list[#list + 1] = route end
     end

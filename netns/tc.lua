@@ -70,7 +70,7 @@ end
 local function ticks(bytes, speed) return math.min(math.ceil(bytes / speed / TICK), U32) end
 
 -- What a burst needs at least: a packet, and what comes in between two interrupts of a slow timer (1/250 s).
-local function burst_for(speed) return math.max(speed // 250, 16384) end
+local function burst_for(speed) return math.min(math.max(speed // 250, 16384), U32) end
 
 -- ---- queueing disciplines ----
 

@@ -10,8 +10,8 @@ local must = require "sandbox.must"
 local M = {}
 
 -- Only what luge itself makes: LUGE_STATE may name a directory that holds other things as well. Numbers of ranges of ids
--- and of networks, addresses of a wire and on a bridge, bridges, pods, groups.
-local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$",
+-- and of networks, addresses and networks of a wire, addresses on a bridge, bridges, pods, groups.
+local LOCKS = { "^[%w_.-]+%.lock$", "^range%.%d+$", "^net%.%d+$", "^address%.[%x.:]+%.%d+$", "^network%.[%x.:]+%.%d+$",
   "^port%.%d+%.[%w_.-]+%.[%x.:]+$", "^bridge%.[%w_.-]+%.%d+$", "^pod%.[%w_.-]+%.0$", "^users%.0$", "^private%.[%w_.-]+%.0$",
   "^sysctl%.[%w_.-]+%.%d+$", "^[%w_.-]+:group$" }
 
@@ -119,7 +119,8 @@ local function remove_network(text, path)
 end
 
 local KINDS = {}
-for kind in ("profile group life detached state cgroup process helper tables link bridge number sysctl also pod"):gmatch "%l+" do
+for kind in ([[profile group life detached state cgroup process helper tables link
+  bridge address number sysctl also pod]]):gmatch "%l+" do
   KINDS[kind] = true
 end
 

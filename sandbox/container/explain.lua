@@ -39,7 +39,11 @@ local hints = {
     end
   end,
   take_lock = function(step)
-    if step.why:find "^network" then return "another container of this machine has that address: take another" end
+    if tostring(step.args[1]):find("/network.", 1, true) then
+      return "another container's wire is in that network: take a network of its own, or a bridge { } for both"
+    elseif step.why:find "^network" then
+      return "another container of this machine has that address: take another"
+    end
     return "choose another --name, stop it (luge stop), or say --replace"
   end,
   ensure_free = function(_, err)
@@ -193,6 +197,7 @@ hints["nl.hold_sysctl"] = function(step, err)
   end
 end
 hints["nl.firewall"] = function(_, err)
+  if err.MSGSIZE then return "more at once than the kernel takes here (net.core.wmem_max): fewer entries, or wider ones" end
   if err.PERM then return "this takes CAP_NET_ADMIN over the network that luge is in" end
   if err.OPNOTSUPP or err.NOENT or err.PROTONOSUPPORT then return "this kernel's nftables lack something (luge doctor)" end
 end

@@ -87,7 +87,7 @@ local finders = {
   -- IPv6: a kernel may be without, or it is switched off at boot.
   ipv6 = function(f) return f:stat("/proc/net/if_inet6") ~= nil end,
   -- Where that network has routes to, as netns.pool takes them.
-  host_networks = function() return require("netns.pool").host_networks() or {} end,
+  host_networks = function() return must("the routes of luge's own network", require("netns.pool").host_networks()) end,
   -- Its addresses there, but for those that only neighbours know.
   host_addresses = function()
     return must("the addresses of luge's own network", require("netns.host_addresses").list())

@@ -40,6 +40,12 @@ local function address(interface, names, say)
     end
     if subnet and not pool.contains(subnet, own:match "^[^/]+") then
       say(names[1], ("%s is not in %s, %s"):format(own, names[3], subnet))
+    elseif subnet and gateway == "auto" and pool.contains(own:match "^[^/]+", pool.neighbour_of(subnet)) then
+      say(names[1], ("%s is the host's own: %s is \"auto\""):format(own, names[2]), "take another, or write the gateway's address")
+    end
+    if interface.type == "veth" and gateway == "auto" and not pool.neighbour_of(own) then
+      say(names[1], ("%s is a network of one address: there is none for the host"):format(own),
+        ("write a wider one, or %s = false"):format(names[2]))
     end
   end
   if gateway == "auto" and interface.type == "bridge" and own ~= "auto" and not subnet and own then
@@ -83,7 +89,7 @@ end
 
 --- network: spec.network, a table's; complain as of sandbox.profile.finish.
 function M.finish(network, complain)
-  local taken = { lo = "the loopback" }
+  local taken = {}
   for i, interface in ipairs(network.interfaces) do
     interface.name = interface.name or "eth" .. i - 1
     local keys = { "network", "interfaces", i }

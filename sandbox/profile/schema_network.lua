@@ -55,7 +55,8 @@ return function(make)
       address("auto", ', "auto": one of subnet that nobody has'), address6("auto", ', "auto": one of subnet6 that nobody has'),
       gateway(false, '"auto" is the host, which then has the first address of subnet on the bridge'), gateway6(false),
       { "isolated", "boolean", default = false, example = "true",
-        doc = "It reaches no other isolated port of the bridge." }, nat, behind, mtu, mac, routes },
+        doc = "It reaches no other isolated port of the bridge; where the host filters what bridges carry "
+          .. "(net.bridge.bridge-nf-call-iptables), no port that one of those publishes either." }, nat, behind, mtu, mac, routes },
     macvlan = record { positional = { "parent" }, example = 'macvlan { "enp1s0", address = "192.0.2.7/24" }',
       doc = "A device of its own on one of the host's: in the network that this one is in; the host itself is not reached.",
       { "parent", "link_name", required = true, example = '"enp1s0"', doc = "The host's device." }, name,
@@ -116,7 +117,7 @@ return function(make)
       doc = what .. ", bits in a second: kbit, mbit, gbit." }
   end
   local bandwidth = record { name = "bandwidth", rate("down", "The most that it receives"), rate("up", "The most that it sends"),
-    { "burst", "size", unit = "bytes", min = 2048, shown = "4 ms of the rate, at least 16K", example = '"64K"',
+    { "burst", "size", unit = "bytes", min = 2048, max = 4294967295, shown = "4 ms of the rate, at least 16K", example = '"64K"',
       doc = "What may pass at once after a rest." } }
 
   local network = record { name = "network",

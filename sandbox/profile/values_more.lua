@@ -273,6 +273,10 @@ local function subnet(family, most)
     if not ip or ip.family ~= family or not v:find("/", 1, true) or ip.prefix > most or ip.prefix < 8 then
       return no(v, ("network of IPv%d, 8 to %d bits wide"):format(LENGTH[family], most))
     end
+    local network = require("netns.pool").network_of(v)
+    if addresses().parse_cidr(network).bytes ~= ip.bytes then
+      return nil, show(v) .. " is an address in a network, not the network's own", ("write %q"):format(network)
+    end
     return v
   end
 end
@@ -290,21 +294,25 @@ function M.mac(v)
     return no(v, "Ethernet address (write 02:00:00:00:00:07)")
   elseif tonumber(v:sub(2, 2), 16) & 1 ~= 0 then
     return nil, show(v) .. " is the address of a group", "its second digit must be even"
+  elseif not v:find "[^0:]" then
+    return nil, show(v) .. " is nobody's address"
   end
   return v:lower()
 end
 
--- The symbols of the plan are made of it.
-M.interface_name = pattern("name of an interface (letters, digits, _ and ., 15 at most)", "^%a[%w_.]*$", 15)
-local link_name = pattern("name of a link (letters, digits, _ . -, 15 at most)", "^[%w_][%w_.-]*$", 15)
-
 -- The kernel has settings of these names for all links, and so no link of them; lo is always another one.
 local TAKEN = { all = true, default = true, lo = true }
 
-function M.link_name(v)
-  if TAKEN[v] then return nil, ("%q is no name that a link can be given"):format(v) end
-  return link_name(v)
+local function free_name(take)
+  return function(v)
+    if TAKEN[v] then return nil, ("%q is no name that a link can be given"):format(v) end
+    return take(v)
+  end
 end
+
+-- The symbols of the plan are made of it.
+M.interface_name = free_name(pattern("name of an interface (letters, digits, _ and ., 15 at most)", "^%a[%w_.]*$", 15))
+M.link_name = free_name(pattern("name of a link (letters, digits, _ . -, 15 at most)", "^[%w_][%w_.-]*$", 15))
 
 M.host_alias = pattern("name for /etc/hosts", "^[%w_][%w_.-]*$", 253)
 

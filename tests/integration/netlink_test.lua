@@ -291,6 +291,7 @@ test("routes of both families", function()
   t.equal(tostring(nl.routes { table = 1234 }), "10.9.0.0/16 via 10.0.0.9 dev one table 1234 proto boot")
   t.contains(tostring(nl.routes { family = "inet" }), "default via 10.0.0.254 dev one proto boot\n")
   t.contains(tostring(nl.routes()), "unreachable 10.7.0.0/16 proto boot metric 9")
+  t.equal(tostring(nl.routes { table = "all", type = "unreachable", family = "inet" }), "unreachable 10.7.0.0/16 proto boot metric 9")
   t.equal(#nl.routes { dev = "two", family = "inet" }, 0)
 
   t.ok(nl.up "two")

@@ -199,8 +199,67 @@ test("an address that another container has", function()
   stop(container)
   assert(nl.veth { name = "lan", peer = "far", up = true } and nl.up "far" and nl.address("lan", "10.5.0.9/24"))
   box.refused({ "exit", "0", body = body 'veth { address = "10.5.0.2/24" }' },
-    "10.5.0.2/24 is in the host's own network 10.5.0.0/24 (lan)", "take a network that the host has not")
+    "10.5.0.2/24 meets the host's own network 10.5.0.0/24 (lan)", "take a network that the host has not")
   assert(nl.delete "lan")
+end)
+
+test("a network of another width that the host is in, or goes out by, is the host's", function()
+  assert(nl.veth { name = "lan", peer = "far", up = true } and nl.up "far" and nl.address("lan", "10.5.0.7/24"))
+  assert(nl.route { to = "default", via = "10.5.0.1" } and nl.route { to = "192.0.2.9/32", via = "198.51.100.1", dev = "lan", onlink = true })
+  assert(nl.address("lan", "fd05::7/64", "nodad"))
+  -- The host's end would be 10.5.0.1, its own way out.
+  for interface, words in pairs {
+    ['veth { address = "10.5.0.2/30" }'] = "interfaces[1].address: 10.5.0.2/30 meets the host's own network 10.5.0.0/24 (lan)",
+    ['veth { address = "10.5.1.2/16" }'] = "interfaces[1].address: 10.5.1.2/16 meets the host's own network 10.5.0.0/24 (lan)",
+    ['veth { address = "198.51.100.2/30" }'] = "198.51.100.2/30 meets the host's own network 198.51.100.1 (lan)",
+    ['veth { address6 = "fd05::2/126" }'] = "interfaces[1].address6: fd05::2/126 meets the host's own network fd05::/64 (lan)",
+    ['bridge { "lab", subnet = "10.5.0.0/28", gateway = "auto" }'] =
+      "interfaces[1].subnet: 10.5.0.1/28 meets the host's own network 10.5.0.0/24 (lan)",
+  } do
+    box.refused({ "exit", "0", body = body(interface) }, words)
+  end
+  local out = nl.routes { family = "inet" }[1]
+  t.equal({ out.to, out.via }, { "default", "10.5.0.1" })
+  assert(nl.delete "lan")
+end)
+
+test("\"auto\" keeps off what a table of a VPN's own leads to", function()
+  assert(nl.veth { name = "vpn", peer = "other", up = true } and nl.up "other")
+  assert(nl.route { to = "10.213.0.0/17", dev = "vpn", table = 52 } and nl.route { to = "10.213.128.0/17", dev = "vpn", table = 52 })
+  assert(nl.route { to = "fd00::/8", dev = "vpn", table = 1052 } and nl.rule { table = 52, priority = 100 })
+  local text = box.says { shell = "ip -br address show dev eth0", body = body "veth { }" }
+  t.matches(text, " 172%.29%.%d+%.%d+/30 fc6c:7567:6500:%x*:?:2/64")
+  -- What is written may be a part of it: the rest still leads there.
+  t.matches(box.says { shell = "ip -br -4 address show dev eth0", body = body 'veth { address = "10.213.9.2/24" }' }, " 10%.213%.9%.2/24")
+  box.refused({ "exit", "0", body = body 'veth { address = "10.213.9.2/17" }' }, "meets the host's own network 10.213.0.0/17 (vpn)")
+  assert(nl.delrule { table = 52, priority = 100 } and nl.delete "vpn")
+end)
+
+test("a wire's network is one container's, however it is written", function()
+  local container = start 'veth { address = "10.9.0.2/24", address6 = "fd09::2/64" }'
+  for interface, words in pairs {
+    ['veth { address = "10.9.0.6/24" }'] = "10.9.0.6/24: Device or resource busy: held by process ",
+    ['veth { address6 = "fd09::6/64" }'] = "fd09::6/64: Device or resource busy: held by process ",
+  } do
+    local r = t.run(box.words { "exit", "0", body = body(interface) })
+    t.equal(r.code, 125)
+    t.contains(r.stderr, words)
+    t.contains(r.stderr, "another container's wire is in that network: take a network of its own, or a bridge { } for both")
+  end
+  local r = t.run(box.words { "exit", "0", body = body 'veth { address6 = "fd09:0:0::0002/64" }' })
+  t.contains(r.stderr, "fd09:0:0::0002/64: Device or resource busy: held by process ")
+  t.contains(r.stderr, "another container of this machine has that address")
+  t.succeed(box.words { "exit", "0", body = body 'veth { address = "10.9.1.2/24" }' })
+  stop(container)
+end)
+
+test("a wire of two addresses: the host has the other one", function()
+  local server = traffic.start_server("::", 7000)
+  for interface, host in pairs { ['veth { address = "10.5.0.3/31" }'] = "10.5.0.2", ['veth { address = "10.5.0.2/31" }'] = "10.5.0.3",
+    ['veth { address6 = "fd05::1/127" }'] = "fd05::" } do
+    t.equal(client(interface, "tcp", host, "7000"), "HELLO", interface)
+  end
+  traffic.stop_server(server)
 end)
 
 test("networks that a container routes for are reached by it", function()
@@ -225,6 +284,14 @@ test("networks that a container routes for are reached by it", function()
   box.refused({ "exit", "0", body = body 'veth { address6 = false, behind = { "fd06::/64" } }' },
     "network.interfaces[1].behind[1]: the host has no address on the wire to reach fd06::/64 by")
   assert(nl.delete "lan")
+end)
+
+test("hundreds of entries of allow, and dozens of wires", function()
+  local allow, wires = {}, {}
+  for i = 1, 400 do allow[i] = ("{ cidr = '198.18.%d.%d', port = %d }"):format(i // 250, i % 250 + 1, 1000 + i) end
+  for i = 1, 40 do wires[i] = "veth { }" end
+  t.equal(box.says { shell = "ls /sys/class/net | wc -l", body = ("network = { interfaces = { %s }, egress = { allow = { %s } } }")
+    :format(table.concat(wires, ", "), table.concat(allow, ", ")) }, "41")
 end)
 
 -- ---- bridges ----
@@ -292,6 +359,60 @@ test("an address that another container on the bridge has", function()
     t.contains(r.stderr, "another container of this machine has that address")
   end
   stop(container)
+end)
+
+test("another's bridge keeps its addresses, and none of luge's", function()
+  local function addresses()
+    local list = {}
+    for _, address in ipairs(nl.interfaces().mine.addresses) do list[#list + 1] = address.address .. "/" .. address.prefix end
+    table.sort(list)
+    return table.concat(list, " ")
+  end
+  assert(nl.bridge { name = "mine", up = true } and nl.set("mine", { link_local = false }) and nl.address("mine", "10.6.0.1/24"))
+  for _, address in ipairs(nl.addresses { dev = "mine" }) do
+    if address.address ~= "10.6.0.1" then assert(nl.deladdress("mine", address.address .. "/" .. address.prefix)) end
+  end
+  local both = 'bridge { "mine", subnet = "10.6.0.0/24", gateway = "auto", subnet6 = "fd06::/64", gateway6 = "auto" }'
+  local one = start 'bridge { "mine", subnet = "10.6.0.0/24", gateway = "auto", address6 = false }'
+  local two = start(both)
+  t.equal(addresses(), "10.6.0.1/24 fd06::1/64")
+  stop(two)
+  t.equal(addresses(), "10.6.0.1/24 fd06::1/64", "one of them runs")
+  stop(one)
+  t.equal(addresses(), "10.6.0.1/24")
+  local killed = start 'bridge { "mine", subnet = "10.6.1.0/24", gateway = "auto", subnet6 = "fd06::/64", gateway6 = "auto" }'
+  t.equal(addresses(), "10.6.0.1/24 10.6.1.1/24 fd06::1/64")
+  S.kill(killed.pid, "kill")
+  killed:wait()
+  for _ = 1, 500 do -- until its processes let go of the lock
+    t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+    if addresses() == "10.6.0.1/24" then break end
+    S.nanosleep(0.01)
+  end
+  t.equal(addresses(), "10.6.0.1/24")
+  assert(nl.delete "mine")
+end)
+
+test("what is \"auto\" on a bridge is never what somebody wrote", function()
+  -- Room for five, of which one is written; each of them says its addresses and stays.
+  local own = { start 'bridge { "lab", address = "10.5.0.2/24", address6 = "fd05::3/64" }' }
+  local auto = 'bridge { "lab", subnet = "10.5.0.0/29", subnet6 = "fd05::/64" }'
+  local seen = { ["10.5.0.2"] = true, ["fd05::3"] = true }
+  for _ = 1, 4 do
+    local process = box.start { words = { "/bin/sh", "-c", "ip -br address show dev eth0; read line" }, stdin = "", keep_input = true,
+      body = body(auto) }
+    own[#own + 1] = process
+    for _, address in ipairs { process:await "(10%.5%.0%.%d+)/29 fd05::%x+/64", process:await "10%.5%.0%.%d+/29 (fd05::%x+)/64" } do
+      t.ok(not seen[address], address .. " twice")
+      seen[address] = true
+    end
+  end
+  t.contains(t.run(box.words { "exit", "0", body = body(auto) }).stderr, "every address there is in use")
+  for _, text in ipairs { 'address = "10.5.0.4/24", address6 = false', 'address = false, address6 = "fd05:0::0003/64", subnet6 = "fd05::/64"' } do
+    t.contains(t.run(box.words { "exit", "0", body = body(('bridge { "lab", %s }'):format(text)) }).stderr,
+      "another container of this machine has that address")
+  end
+  for _, process in ipairs(own) do stop(process) end
 end)
 
 test("a bridge whose maker was killed is made anew", function()

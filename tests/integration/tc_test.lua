@@ -44,6 +44,8 @@ test("tbf is what tc would have made", function()
   t.equal(tc("qdisc", "show", "dev", "lg0")[1].options.rate, 250000)
   t.must(nl.qdisc { link = "lg0", kind = "tbf", rate = "80gbit" }) -- more than 32 bits of bytes
   t.equal({ tc("qdisc", "show", "dev", "lg0")[1].options.rate, nl.qdiscs({ link = "lg0" })[1].rate }, { 10000000000, 10000000000 })
+  t.must(nl.qdisc { link = "lg0", kind = "tbf", rate = "9tbit" }) -- and of what comes in 4 ms
+  t.equal(nl.qdiscs({ link = "lg0" })[1].rate, 1125000000000)
   t.must(nl.delqdisc { link = "lg0" })
   t.equal(tc("qdisc", "show", "dev", "lg0")[1].kind, "noqueue")
   local ok, err = nl.delqdisc { link = "lg0" }

@@ -28,6 +28,9 @@ t.test("addresses are counted in parts of a range", function()
     { "10.5.0.1", "10.5.0.2", "10.5.0.129" })
   t.equal({ pool.neighbour_of "fd05::2/64", pool.neighbour_of "fd05::1/64", pool.neighbour_of "fd05::7:2/112" },
     { "fd05::1", "fd05::2", "fd05::7:1" })
+  t.equal({ pool.neighbour_of "10.5.0.3/31", pool.neighbour_of "10.5.0.2/31", pool.neighbour_of "fd05::1/127" },
+    { "10.5.0.2", "10.5.0.3", "fd05::" })
+  t.equal({ pool.neighbour_of "10.5.0.3/32", pool.neighbour_of "fd05::1/128" }, {})
   t.equal({ pool.contains("10.5.0.0/23", "10.5.1.9"), pool.contains("10.5.0.0/23", "10.5.2.9"),
     pool.contains("fd05::/12", "fd0f::1"), pool.contains("fd05::/64", "10.5.0.1") }, { true, false, true, false })
 end)
@@ -48,6 +51,10 @@ t.test("another range where one is covered, and none where all are", function()
   t.equal(pool.choose(pool.WIRE, networks "10.0.0.0/8", BOTH).base, pool.WIRE.bases[2])
   t.equal(pool.choose(pool.WIRE, networks("10.0.0.0/8", "172.16.0.0/12"), BOTH).base, pool.WIRE.bases[3])
   local all = networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+  t.equal(pool.choose(pool.WIRE, networks("10.213.0.0/17", "10.213.128.0/17"), BOTH).base, pool.WIRE.bases[2], "in two halves")
+  t.equal(pool.choose(pool.WIRE, networks("10.213.0.0/17", "fd6c:7567:6500:2000::/51", "fd6c:7567:6500::/51"), BOTH).base,
+    pool.WIRE.bases[1])
+  t.equal(pool.choose(pool.WIRE, networks "fd00::/8", BOTH).base6, pool.WIRE.bases6[2])
   t.equal(pool.choose(pool.WIRE, all, BOTH), nil)
   t.ok(pool.choose(pool.WIRE, all, { inet6 = true }), "IPv4 is not asked for")
   t.equal(pool.choose(pool.WIRE, networks "fc00::/7", BOTH), nil)
@@ -63,7 +70,9 @@ end)
 
 local WRONG = {
   { "veth { }, veth { name = 'eth0' }", "network.interfaces[2]: eth0 is interfaces[1] already [give it another name]" },
-  { "veth { name = 'lo' }", "network.interfaces[1]: lo is the loopback already [give it another name]" },
+  { "veth { name = 'lo' }", '"lo" is no name that a link can be given' },
+  { "veth { name = 'all' }", 'network.interfaces[1].name: "all" is no name that a link can be given' },
+  { "veth { name = 'default' }", '"default" is no name that a link can be given' },
   { "veth { address = '10.5.0.2' }", 'network.interfaces[1].address: "10.5.0.2" does not say how wide its network is [write "10.5.0.2/24"]' },
   { "veth { address = 'fd00::1/64' }", '"fd00::1/64" is no IPv4 address with a width' },
   { "veth { address = '10.5.0.0/24' }", "10.5.0.0/24 is the network's own, not one of it" },
@@ -77,6 +86,7 @@ local WRONG = {
   { "veth { mtu = 1000 }", "network.interfaces[1].mtu: IPv6 needs 1280 bytes" },
   { "veth { mtu = 20 }", "20 is out of bounds (68 to 65535)" },
   { "veth { mac = '03:00:00:00:00:01' }", "is the address of a group [its second digit must be even]" },
+  { "veth { mac = '00:00:00:00:00:00' }", '"00:00:00:00:00:00" is nobody\'s address' },
   { "veth { mac = '3:0:0:0:0:1' }", "is no Ethernet address" },
   { "veth { name = 'a b' }", "is no name of an interface" },
   { "bridge { 'lab', nat = true }", "is for what goes by the host, and this interface has another router" },
@@ -86,6 +96,14 @@ local WRONG = {
   { "bridge { 'all' }", '"all" is no name that a link can be given' },
   { "bridge { 'lab', subnet = '10.5.0.0/24', address = '10.6.0.2/24' }", "10.6.0.2/24 is not in subnet, 10.5.0.0/24" },
   { "bridge { 'lab', address = '10.5.0.2/24', gateway = 'auto' }", "needs the bridge's subnet" },
+  { "bridge { 'lab', subnet = '10.5.0.200/24' }",
+    '"10.5.0.200/24" is an address in a network, not the network\'s own [write "10.5.0.0/24"]' },
+  { "bridge { 'lab', subnet6 = 'fd05::9/64' }", '[write "fd05::/64"]' },
+  { "bridge { 'lab', subnet = '10.5.0.0/24', address = '10.5.0.1/24', gateway = 'auto' }",
+    'network.interfaces[1].address: 10.5.0.1/24 is the host\'s own: gateway is "auto"' },
+  { "bridge { 'lab', subnet6 = 'fd05::/64', address6 = 'fd05::0:1/64', gateway6 = 'auto' }", "is the host's own" },
+  { "veth { address = '10.5.0.3/32' }", "10.5.0.3/32 is a network of one address: there is none for the host" },
+  { "veth { address6 = 'fd05::1/128' }", "write a wider one, or gateway6 = false" },
   { "bridge { 'lab', subnet = '10.5.0.0/31' }", "is no network of IPv4, 8 to 30 bits wide" },
   { "macvlan { 'e0', mode = 'bridged' }", "did you mean 'bridge'?" },
   { "link { 'x' }", "needs peer" },
@@ -100,6 +118,11 @@ for _, row in ipairs(WRONG) do
     t.contains(faults[1], row[2])
   end)
 end
+
+t.test("a burst is what the kernel has 32 bits for", function()
+  t.contains(p.faults("network = { interfaces = { veth { } }, bandwidth = { up = '1gbit', burst = '4G' } }")[1],
+    "network.bandwidth.burst: \"4G\" is out of bounds (2048 to 4294967295)")
+end)
 
 t.test("the internet is reached by a wire to the host, or by a helper where luge has no power over the host's network", function()
   for power, kind in pairs { [true] = "veth", [false] = "user" } do
