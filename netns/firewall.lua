@@ -475,11 +475,12 @@ function nl.denyhosts(name, addresses, netns)
 end
 
 --- nl.delfirewall(table [, links [, netns]]) -> true
--- Takes them away, whether or not they are there. links: names of the host's ends, which are set down before, where they are
--- there: who else is in the container's network is not to have it without a firewall.
+-- Takes them away, whether or not they are there. links: names of the host's ends, which are deleted before, where they are
+-- there: who else is in the container's network is not to have it without a firewall. Only set down, one would stay for minutes
+-- where a connection that the container left was not told of its end.
 function nl.delfirewall(name, links, netns)
   for _, link in ipairs(links or {}) do
-    local ok, err, errno = nl.down(link, netns)
+    local ok, err, errno = nl.delete(link, netns)
     if not ok and not err.NODEV then return nil, err, errno end
   end
   local all, err, errno = nl.nft.tables(netns)
