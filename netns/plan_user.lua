@@ -13,7 +13,6 @@ local function interface_of(network)
     if interface.type == "user" then return i, interface end
   end
 end
-M.interface_of = interface_of
 
 --- The program that is taken: the one that is named, or of those that are installed the first.
 function M.backend(facts, interface)

@@ -175,13 +175,13 @@ end
 function S.sealed_file(name, text)
   local fd, err, errno = S.memfd_create(name, "allow_sealing")
   if not fd then return nil, err, errno end
-  local n, ok
-  n, err, errno = S.write(fd, text)
-  if n == #text then
-    ok, err, errno = S.fcntl(fd, "add_seals", "seal, shrink, grow, write")
-  elseif n then
-    err, errno = S.error(S.c.E.NOSPC), S.c.E.NOSPC
+  local ok = true
+  -- What fits is written; what comes after it says why no more does: the limit of a file's size, or no memory.
+  while ok and text ~= "" do
+    ok, err, errno = S.write(fd, text)
+    text = text:sub((ok or 0) + 1)
   end
+  if ok then ok, err, errno = S.fcntl(fd, "add_seals", "seal, shrink, grow, write") end
   if ok then return fd end
   fd:close()
   return nil, err, errno

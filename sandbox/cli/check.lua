@@ -23,8 +23,9 @@ function M.run(options, words)
   end
   local code = 0
   for _, word in ipairs(words) do
-    local spec = request.load(word, options, {}, FAULTS, true)
+    local spec, failed = request.load(word, options, {}, FAULTS, true)
     if not spec then
+      if failed ~= FAULTS then return USAGE end -- the options are wrong for every profile
       code = FAULTS
     elseif options.pure and has_hooks(spec) then
       cli.complain(word .. ": it has hooks, which run on the host", "without --pure they are accepted")

@@ -78,9 +78,18 @@ function M.named(directory, options, names, states, hint)
   return found
 end
 
+--- Says that nothing is of that group; returns the exit code.
+function M.no_such_group(directory, group)
+  local known = {}
+  for _, container in ipairs(list.all(directory)) do known[#known + 1] = container.group end
+  local near = require("luge.cage").nearest(group, known)
+  return cli.complain(("no container of a group '%s'"):format(group), near and ("did you mean %s?"):format(near)
+    or "luge ps -a --group lists those of all groups")
+end
+
 --- A duration of the command line in seconds, or nil after the message was printed.
 function M.duration(text, option)
-  local seconds = require("sandbox.profile.values").duration(tonumber(text) or text)
+  local seconds = require("sandbox.profile.values").duration(text)
   if seconds then return seconds end
   cli.complain(("--%s %s: a duration expected"):format(option, text), "as 10s, 1m30s or 500ms; 0 is at once")
 end

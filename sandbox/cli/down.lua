@@ -62,7 +62,7 @@ local function take_down(directory, name, grace)
     local ok, text = life.stop_and_remove(directory, container.name, grace)
     if ok then print(container.name) else code = cli.complain(("down %s: %s"):format(container.name, text)) end
   end
-  return code
+  return code, found[1] ~= nil
 end
 
 function M.run(options, words)
@@ -74,8 +74,11 @@ function M.run(options, words)
   if not name then return code end
   local lock, err = group_lock.take(directory, name, function(milliseconds) S.nanosleep(milliseconds / 1000) end)
   if not lock then return cli.complain(("down %s: %s"):format(name, tostring(err))) end
-  code = take_down(directory, name, grace)
+  local found
+  code, found = take_down(directory, name, grace)
   group_lock.free(lock)
+  -- The file of a group that is not up is no mistake.
+  if not found and not options.name and words[1] == name then return containers.no_such_group(directory, name) end
   return code
 end
 

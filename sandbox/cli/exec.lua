@@ -34,7 +34,7 @@ local function request(options, words)
     if not how.user then return nil, "--user: " .. message, hint end
   end
   if options.timeout then
-    how.timeout = require("sandbox.profile.values").duration(tonumber(options.timeout) or options.timeout)
+    how.timeout = require("sandbox.profile.values").duration(options.timeout)
     if not how.timeout then return nil, ("--timeout %s: a duration expected"):format(options.timeout), "as 10s, 1m30s or 500ms" end
   end
   if #words == 0 then return nil, "no command", "luge exec NAME -- COMMAND" end

@@ -28,6 +28,9 @@ local function command_help(command)
   for _, option in ipairs(command.options) do
     print(("  %-30s %s"):format(option_text(option), option.help))
   end
+  if not command.exits then return end
+  print "\n  Exit codes:"
+  for _, row in ipairs(command.exits) do print(("  %-5s %s"):format(row[1], row[2])) end
 end
 
 local EXIT_CODES = {
@@ -59,6 +62,9 @@ local function manual()
   end
   add(".SH EXIT STATUS")
   for _, row in ipairs(EXIT_CODES) do add(".TP", ".B " .. roff(row[1]), roff(row[2]) .. ".") end
+  for _, command in ipairs(catalogue.commands) do
+    for _, row in ipairs(command.exits or {}) do add(".TP", ".B " .. row[1], ("luge %s: %s."):format(command[1], roff(row[2]))) end
+  end
   add(".SH SEE ALSO", "luge\\-profile(5), namespaces(7), seccomp(2)")
   return table.concat(out, "\n") .. "\n"
 end

@@ -63,26 +63,33 @@ end
 
 local lost -- the first error of standard output: message and number
 
+local function note(ok, message, number)
+  if not ok then lost = lost or { message, number } end
+  return ok, message, number
+end
+
+--- What was written so far goes out. Nil when it could not: M.main says why, and a command that goes on for ever ends.
+function M.flush() return note(io.stdout:flush()) end
+
 -- Lua's own print flushes each line and forgets what became of it.
 local function watch_output()
-  local function write(...)
-    local ok, message, number = io.stdout:write(...)
-    if not ok then lost = lost or { message, number } end
-    return ok, message, number
-  end
+  local function write(...) return note(io.stdout:write(...)) end
   rawset(_G, "print", function(...) write(table.concat({ ... }, "\t"), "\n") end)
   rawset(io, "write", write)
 end
 
 --- Runs a command line; argv[1] is the command. Returns the exit code.
 function M.main(argv)
-  -- Scripts decide for themselves; for the other commands a reader that goes away is no error.
-  if argv[1] ~= "lua" then require("syscall").sigaction("pipe", "ignore") end
+  -- Scripts decide for themselves; for the other commands a reader that goes away is no error, and a file that may grow no
+  -- further is one to tell, not luge's end.
+  if argv[1] ~= "lua" then
+    require("syscall").sigaction("pipe", "ignore")
+    require("syscall").sigaction("xfsz", "ignore")
+  end
   if argv[1] ~= "lua" and argv[1] ~= "run" then watch_output() end
   local ok, code = xpcall(dispatch, internal_error, argv)
   if not ok then return M.complain(code) end
-  local flushed, text, number = io.stdout:flush()
-  if not flushed then lost = lost or { text, number } end
+  M.flush()
   if lost and lost[2] ~= EPIPE then return M.complain("standard output: " .. lost[1]) end
   return code or 0
 end

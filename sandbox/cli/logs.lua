@@ -58,9 +58,8 @@ end
 -- The containers of a group that have a log: the others are told. nil and the exit code after the message was printed.
 local function group_of(directory, group, names)
   if names[1] then return nil, cli.complain("--group, or a container's name", "luge logs --group " .. group) end
-  local found, there, known = {}, false, {}
+  local found, there = {}, false
   for _, container in ipairs(list.all(directory)) do
-    if container.group then known[#known + 1] = container.group end
     if container.group == group then
       there = true
       local words, hint = lack_of(container)
@@ -69,9 +68,7 @@ local function group_of(directory, group, names)
   end
   if found[1] then return found end
   if there then return nil, containers.FAILED end
-  local near = require("luge.cage").nearest(group, known)
-  return nil, cli.complain(("no container of a group '%s'"):format(group), near and ("did you mean %s?"):format(near)
-    or "luge ps -a --group lists those of all groups")
+  return nil, containers.no_such_group(directory, group)
 end
 
 -- The pidfd of the luge that writes, nil when it is gone. The number may be another's since: it is not as long as the lock
@@ -105,7 +102,10 @@ local function show_all(out, source)
       if out.stopped then return end
     end
     out:flush()
-    if not ended then reader:wait() end
+    if not ended and reader:wait() then
+      out.stopped = true
+      return
+    end
   until ended
   reader:finish()
   if out.lines then out.lines:finish() end

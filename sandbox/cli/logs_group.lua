@@ -91,7 +91,7 @@ function M.show(out, sources)
       if not source.ended then followed[#followed + 1] = source.reader end
     end
     drain(out, sources)
-    if followed[1] and not out.stopped then log_reader.wait(followed) end
+    if followed[1] and not out.stopped then out.stopped = log_reader.wait(followed) end
   until not followed[1] or out.stopped
 end
 

@@ -4,7 +4,7 @@
 --
 -- An option: { long, short =, arg = what it takes (nil: a flag), list = may be repeated, help = }. For completion: of a
 -- command, names (which containers it takes) or words ("profiles", "commands", "shells", "files"), and `at`, how many of them
--- before something else follows; what an option takes is said by its arg.
+-- before something else follows; what an option takes is said by its arg. exits: exit codes of the command's own.
 
 local M = {}
 
@@ -44,7 +44,7 @@ M.commands = {
   { "run", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "run a container, or a group; -d: in the background",
     stops_at_profile = true, words = "profiles", options = SHAPE },
   { "check", usage = "[OPTION…] PROFILE…", summary = "validate profiles; needs no privilege, changes nothing",
-    words = "profiles",
+    words = "profiles", exits = { { "0", "good" }, { "1", "faults" }, { "2", "wrong usage" } },
     options = { { "pure", help = "refuse profiles that run code on the host (hooks)" }, PARAMETER, SET } },
   { "plan", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "print the steps that run would take",
     stops_at_profile = true, words = "profiles",

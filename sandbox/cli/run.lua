@@ -49,9 +49,12 @@ local function event_writer(fd, name)
   end
 end
 
-local function no_command()
+-- A name is never looked up in the current directory, which may be what was meant.
+local function no_command(word, host)
+  local beside = not word:find "[/:]" and word .. ".lua"
   return cli.complain("the profile has no command, and no words were given",
-    "luge run PROFILE -- COMMAND, or command = { … } in the profile")
+    beside and S.stat(host.cwd .. "/" .. beside) and ("for the file here write ./%s"):format(beside)
+      or "luge run PROFILE -- COMMAND, or command = { … } in the profile")
 end
 
 -- On a terminal of its own a program finds the terminal's name, also where luge has none to pass on.
@@ -126,7 +129,7 @@ function M.prepare(spec, plan, host, options, how)
     firewall = plan.firewall, own_firewall = plan.own_firewall,
     name = name, user = plan.user, user_is_known = plan.user_is_known, state = directory, ranges = ranges,
     argv = request.argv(spec), keep = how.keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
-    report = options.report ~= nil, log = log or nil,
+    report = options.report ~= nil, log = log or nil, replaces = options.replace,
     events = event_writer(how.status, name), status = how.status }
 end
 
@@ -140,7 +143,7 @@ local function from_words(options, words)
   local spec, host = request.load(word, options, words, nil, true)
   if not spec then return nil, host end
   if spec.type == "group" then return nil, nil, { group = spec, host = host, keep = keep, status = status } end
-  if #request.argv(spec) == 0 then return nil, no_command() end
+  if #request.argv(spec) == 0 then return nil, no_command(word, host) end
   local plan, code = request.plan(spec, host, options)
   if not plan then return nil, code end
   local run
@@ -161,7 +164,9 @@ function M.perform(run, before_words)
     for _, line in ipairs(run.egress.held) do io.stderr:write(line, "\n") end
   end
   for _, text in ipairs(run.output and run.output.errors or {}) do cli.complain(text) end
-  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do cli.complain("keep: " .. text) end
+  for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do
+    cli.complain("keep: " .. text:gsub("[\n\t]", "?")) -- a name may hold anything, and is no line of its own
+  end
   for _, text in ipairs(outcome.left) do cli.complain("not taken away: " .. text, "luge gc takes it away") end
   for _, text in ipairs(outcome.hooks or {}) do cli.complain("hooks.stopped: " .. text) end
   if run.report_path then require("sandbox.container.report").write(run, outcome) end

@@ -113,14 +113,11 @@ end
 
 -- ---- the command ----
 
+-- False when it could not be written; sandbox.cli says why.
 local function show(rows, options, again)
-  if options.json then
-    io.write(document(rows, options.once))
-  else
-    if again and S.isatty(1) then io.write "\27[H\27[J" end
-    io.write(columns.text(COLUMNS, rows))
-  end
-  io.stdout:flush()
+  local text = options.json and document(rows, options.once)
+    or (again and S.isatty(1) and "\27[H\27[J" or "") .. columns.text(COLUMNS, rows)
+  return io.write(text) and cli.flush()
 end
 
 function M.run(options, names)
@@ -132,8 +129,8 @@ function M.run(options, names)
     -- One that has ended since ends the watching of it.
     if missing then return first and containers_of.no_such(missing, list.running(directory), true) or 0 end
     local rows = sample(found, before)
-    show(rows, options, not options.once)
-    if options.once then return 0 end
+    local shown = show(rows, options, not options.once)
+    if options.once or not shown then return 0 end
     before, first = by_name(rows), false
     S.nanosleep(INTERVAL)
   end

@@ -228,7 +228,7 @@ function Watch:interrupt()
     if not (self.run.terminal and self.run.terminal:interrupt()) then self:signal("int") end
   elseif self.interrupts == 2 then
     self:signal(require("sandbox.container.ending").signal_number(stop.signal))
-    self.deadline = S.clock_gettime("monotonic") + stop.grace
+    self.deadline = math.min(self.deadline or math.huge, S.clock_gettime("monotonic") + stop.grace)
   else
     self:signal("kill")
   end
@@ -298,11 +298,12 @@ end
 
 function Watch:round()
   self:dispatch(milliseconds(self.deadline))
-  if not self.deadline or S.clock_gettime "monotonic" < self.deadline then return end
+  local now = S.clock_gettime "monotonic"
+  if not self.deadline or now < self.deadline then return end
+  self.timed_out = self.timed_out or self.timeout ~= nil and now >= self.timeout -- not the grace of a stop
   self:signal("kill")
   -- Should it not be there yet, and not come either, it is given up.
-  self.deadline = not self.command and S.clock_gettime("monotonic") + 1 or nil
-  self.timed_out = self.timed_out or self.run.timeout ~= nil
+  self.deadline = not self.command and now + 1 or nil
 end
 
 local KILL = 9
@@ -323,7 +324,8 @@ local function watch(run, joining, signals)
   self:listen(joining.channels.status_read, self.status_readable)
   self:listen(run.target.pidfd, self.container_ended)
   if run.output then run.output:attach(self) end
-  self.deadline = run.timeout and S.clock_gettime("monotonic") + run.timeout
+  self.timeout = run.timeout and S.clock_gettime("monotonic") + run.timeout
+  self.deadline = self.timeout
   -- What the stage says of the command may come after its end.
   repeat self:round() until self.stage and self.silent and (self.ended or not self.command) or self.given_up
   if run.output then

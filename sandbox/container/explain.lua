@@ -16,6 +16,8 @@ local function refused(err)
   if err.NOENT then return "this kernel lacks that file, or somebody removed the cgroup (luge doctor)" end
 end
 
+local LOST_RACE = "--replace had made it free, and another luge was faster: try again, or choose another --name"
+
 -- The way out, by the step's function and the error.
 local hints = {
   clone3 = function(_, err)
@@ -38,16 +40,20 @@ local hints = {
       return "this file system cannot be idmapped: write id_map = false in the bind to see its owners as they are"
     end
   end,
-  take_lock = function(step)
+  take_lock = function(step, err, run)
+    if not err.BUSY then return end
     if tostring(step.args[1]):find("/network.", 1, true) then
       return "another container's wire is in that network: take a network of its own, or a bridge { } for both"
     elseif step.why:find "^network" then
       return "another container of this machine has that address: take another"
     end
+    if run.replaces then return LOST_RACE end
     return "choose another --name, stop it (luge stop), or say --replace"
   end,
-  ensure_free = function(_, err)
-    if err.EXIST then return "choose another --name, take it away (luge rm), or say --replace" end
+  ensure_free = function(_, err, run)
+    if not err.EXIST then return end
+    if run.replaces then return LOST_RACE end
+    return "choose another --name, take it away (luge rm), or say --replace"
   end,
   open_log = function(_, err)
     if err.BUSY then return "a container of another state directory has this name: choose another --name" end
@@ -227,7 +233,7 @@ local function reason_hint(run, outcome)
 end
 
 -- An error of luge's own has all it says in its text.
-local OWN_WORDS = { getenv = true, read_script = true, run_script = true, ["nl.helper"] = true }
+local OWN_WORDS = { getenv = true, read_script = true, run_script = true, lookup_user = true, ["nl.helper"] = true }
 
 local function error_text(err, op)
   if op == "ensure_free" and err.EXIST then return "a container that has ended has it still" end
@@ -274,6 +280,7 @@ local function subject(run, step)
     local link = step.op == "nl.address" and step.args[2] or step.args[1].into and step.args[1].name or "a veth"
     return tostring(link)
   end
+  if step.op == "lookup_user" then return tostring(step.args[2].name or step.args[2].uid) end
   if step.op == "take_lock" or step.op == "ensure_free" then return "the name '" .. run.name .. "'" end
   if IN_ROOT[step.op] and type(step.args[2]) == "string" and step.args[2] ~= "" then return "/" .. step.args[2] end
   for _, arg in ipairs(step.args) do
@@ -301,7 +308,7 @@ local function setup_lines(run, outcome)
   if outcome.reason == "not_executable" then message = what .. ": " .. error_text(outcome.err) end
   local lines = { ("luge: %s: %s: %s"):format(place(run, step.why), subject(run, step), message) }
   local hint = what and reason_hint(run, outcome)
-  if not hint and rawget(outcome.err, "errno") and hints[step.op] then hint = hints[step.op](step, outcome.err) end
+  if not hint and rawget(outcome.err, "errno") and hints[step.op] then hint = hints[step.op](step, outcome.err, run) end
   if not hint and rawget(outcome.err, "errno") and outcome.err.MFILE then
     hint = "luge itself may open too few files: raise ulimit -n"
   end
@@ -350,7 +357,8 @@ function endings.unhealthy(run)
 end
 
 function endings.seccomp(run)
-  return { ("luge: %s: the kernel ended the command for a system call of a foreign ABI"):format(place(run, "seccomp")),
+  return { ("luge: %s: SIGSYS ended the command: the kernel's for a system call of a foreign ABI, or somebody's"):format(
+      place(run, "seccomp")),
     "      = 32-bit programs and x32 do not run under a filter; luge plan --seccomp shows what is allowed" }
 end
 

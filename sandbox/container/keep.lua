@@ -11,6 +11,7 @@ local M = {}
 
 local DEPTH = 64 -- directories in directories
 local NAME_MAX = 255
+local PATH_SIZE = (DEPTH + 2) * (NAME_MAX + 1) -- longer than PATH_MAX: each name is opened in the directory before
 
 -- "*.log" as a Lua pattern for one whole name.
 local function name_pattern(glob)
@@ -176,7 +177,7 @@ end
 local function receive(channel, to, kept)
   local owner = S.fstat(to)
   while not is_stopped(kept) do
-    local message = S.recvmsg(channel, { size = 4096, max_fds = 1 })
+    local message = S.recvmsg(channel, { size = PATH_SIZE, max_fds = 1 })
     if not message or message.data == "" then return end
     local components = safe_components(message.data)
     local from = message.fds and message.fds[1]

@@ -97,16 +97,17 @@ end
 local CHOSEN_MAX = 63
 
 local function moved_up(fd)
-  local up = S.fcntl(fd, "dupfd_cloexec", CHOSEN_MAX + 1)
+  local up = must("a descriptor above those that health.fd may choose (more than 64 files: ulimit -n)",
+    S.fcntl(fd, "dupfd_cloexec", CHOSEN_MAX + 1))
   fd:close()
   return up
 end
 
 -- The pipe on which the container's command says that it is ready. By number, as both sides use it.
 local function open_ready(run, c, symbols)
-  local reader, writer = S.pipe()
+  local reader, writer = must("the pipe of health.fd", S.pipe())
   run.ready, c.ready_write = reader, moved_up(writer)
-  S.fcntl(reader, "setfl", "nonblock")
+  must("the pipe of health.fd", S.fcntl(reader, "setfl", "nonblock"))
   symbols.ready = c.ready_write:getfd()
   for _, name in ipairs { "status_write", "lifeline_read", "go_read" } do
     if c[name] then c[name] = moved_up(c[name]) end

@@ -33,7 +33,9 @@ local HINT = "choose another place (XDG_STATE_HOME, LUGE_STATE), or write log = 
 function M.directory(facts)
   local path, above = path_of(facts)
   for at in path:gmatch("()/[^/]") do
-    if at > 1 then S.mkdir(path:sub(1, at - 1), above) end
+    local parent = path:sub(1, at - 1)
+    local ok, err = S.ensure_directory(parent == "" and "/" or parent, above)
+    if not ok then return nil, ("the directory of logs %s: %s: %s"):format(path, parent, tostring(err)), HINT end
   end
   local found, message = state.private(path, facts.uid, "the directory of logs")
   if not found then return nil, message, HINT end

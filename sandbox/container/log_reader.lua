@@ -159,21 +159,23 @@ function Reader:ended()
   return not self.writer or #(S.poll({ { fd = self.writer, events = "in" } }, 0) or {}) > 0
 end
 
---- Waits until there may be more for one of several that follow their writers, or one of these is gone.
+--- Waits until there may be more for one of several that follow their writers, or one of these is gone. True when nobody reads
+-- what is shown on stdout any more: a silent log would never find out.
 function M.wait(readers)
-  local list, notified = {}, true
+  local list, notified = { { fd = 1, events = "" } }, true
   for _, reader in ipairs(readers) do
     list[#list + 1] = { fd = reader.writer, events = "in" }
     if reader.inotify then list[#list + 1] = { fd = reader.inotify, events = "in" } else notified = false end
   end
-  S.poll(list, notified and -1 or UNNOTIFIED)
+  local ready = S.poll(list, notified and -1 or UNNOTIFIED) or {}
   for _, reader in ipairs(readers) do
     if reader.inotify then S.inotify_read(reader.inotify) end
   end
+  return ready[1] ~= nil and ready[1].fd == 1 and ready[1].events.err == true
 end
 
 --- The same for one.
-function Reader:wait() M.wait { self } end
+function Reader:wait() return M.wait { self } end
 
 --- Opens a log. The reader has damaged = words about what could not be read, missing = files that it never saw.
 ---@return table|nil reader

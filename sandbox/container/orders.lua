@@ -258,7 +258,7 @@ end
 function M.finish(image)
   put(image, "") -- the records are aligned too
   local size = image.size + #image.records * C.record_size + 8 -- zeros: no string runs over the end
-  if size > C.size_max then error("orders: the command and its environment are too long") end
+  if size > C.size_max then error("the command and its environment are too long", 0) end
   local header = ("<I4I4I4I4i4i4i4i4"):pack(C.magic, size, image.size, #image.records,
     image.status, image.lifeline, image.go or -1, image.channel or 0)
   return table.concat { header, table.concat(image.data), table.concat(image.records), PADDING[7], "\0" }

@@ -212,7 +212,6 @@ function Output:attach(watch)
   self.watch = watch
   -- Every chunk is garbage at once. A detached container may write next to nothing (monitor.lua, collect_later).
   if not self.log then collectgarbage "restart" end
-  S.sigaction("xfsz", "ignore") -- a file of ours may reach luge's own limit: an error then, not luge's end
   for _, stream in pairs(self.streams) do begin(self, stream) end
 end
 

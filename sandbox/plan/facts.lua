@@ -47,7 +47,9 @@ local function find_program(name)
   end
 end
 
-local function has_capability(name) return list.has(must("luge's own capabilities", S.capget()).effective, name) end
+local function own_capabilities() return must("luge's own capabilities", S.capget()) end
+
+local function has_capability(name) return list.has(own_capabilities().effective, name) end
 
 local function own_cpus() return must("the processors that luge may run on", S.sched_getaffinity(0)) end
 
@@ -70,6 +72,8 @@ local finders = {
   memory = function()
     return (tonumber((must.text "/proc/meminfo" or ""):match("MemTotal:%s*(%d+)")) or 0) * 1024
   end,
+  -- Those that luge can pass on without a user namespace.
+  own_capabilities = function() return own_capabilities().permitted end,
   -- CAP_SYS_ADMIN: namespaces, mounts and id maps can be made without a user namespace of our own.
   privileged = function() return has_capability "sys_admin" end,
   -- The first user namespace of the machine: device nodes and idmapped mounts of its file systems work.

@@ -107,6 +107,20 @@ local function with_kill(caps)
   return { effective = permitted, permitted = permitted, inheritable = caps.inheritable }
 end
 
+-- In a user namespace of its own the container's root starts with all of them; on the host's ids with luge's own.
+local function within_own(c)
+  if c.ids.userns or not c.facts.privileged then return end
+  local caps = c.spec.capabilities
+  local lacking = {}
+  for _, name in ipairs(caps.bounding) do
+    local wanted = list.has(caps.permitted, name) or list.has(caps.inheritable, name)
+    if wanted and not list.has(c.facts.own_capabilities, name) then lacking[#lacking + 1] = name end
+  end
+  if #lacking == 0 then return end
+  c:fault("capabilities", ("luge itself lacks %s, and on the host's ids a container has no more than luge"):format(
+    table.concat(lacking, ", ")), "leave them out, give luge these capabilities, or leave id_map = \"host\" out")
+end
+
 local function ids_and_bounding(c)
   local spec, steps = c.spec, c.steps
   local caps = spec.capabilities
@@ -208,6 +222,7 @@ function M.seal(c)
   limits(c)
   local early = filters_first(c)
   if early then filters(c) end
+  within_own(c)
   ids_and_bounding(c)
   if not init_needs_kill(spec) then capabilities(c) end
   steps:add("seal", "namespaces", "prctl", { "set_pdeathsig", "kill" })

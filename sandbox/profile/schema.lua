@@ -391,7 +391,7 @@ M.container = record { name = "container", example = 'container { command = { "t
       { "signal", "signal", default = "TERM", example = '"INT"', doc = "The signal that asks it to end." },
       { "grace", "duration", default = 10, shown = '"10s"', unit = "seconds", example = '"30s"',
         doc = "The time before KILL follows." } },
-    example = '{ signal = "INT", grace = "30s" }', doc = "How it is stopped." },
+    shown = '{ signal = "TERM", grace = "10s" }', example = '{ signal = "INT", grace = "30s" }', doc = "How it is stopped." },
   { "restart", M.restart, off = true, shown = "false", example = '{ on = "failure", max = 3 }',
     doc = "When it is started again, by the luge that watches it; stop, kill, rm and Ctrl-C end it for good." },
   { "health", M.health, off = true, shown = "false", example = '{ command = { "true" }, interval = "10s" }',

@@ -66,12 +66,23 @@ function M.size(v)
 end
 
 local SECONDS = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
+
+-- "1m30s", each unit smaller than the one before; digits alone, as the command line has them, are seconds.
+local function seconds(text)
+  if text:find "^%d+%.?%d*$" then return tonumber(text) end
+  local sum, at, last = 0, 1, math.huge
+  repeat
+    local digits, unit, after = text:match("^(%d+%.?%d*)(%a+)()", at)
+    local each = SECONDS[unit]
+    if not each or each >= last then return nil end
+    sum, at, last = sum + tonumber(digits) * each, after, each
+  until at > #text
+  return sum
+end
+
 function M.duration(v)
   local n = v
-  if type(v) == "string" then
-    local digits, unit = v:match "^(%d+%.?%d*)(%a+)$"
-    n = digits and SECONDS[unit] and tonumber(digits) * SECONDS[unit]
-  end
+  if type(v) == "string" then n = seconds(v) end
   -- Longer than a century is a slip, and overflows what timers take.
   if type(n) ~= "number" or not (n >= 0 and n <= 3155760000) then
     return no(v, "duration (write 500ms, 30s, 10m, 2h or a number of seconds)")

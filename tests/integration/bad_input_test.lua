@@ -136,6 +136,19 @@ t.test("no user namespaces left: the limit is named", function()
   t.contains(r.stderr, "user.max_user_namespaces")
 end)
 
+t.test("limits of luge's own that are too low for it are told, and nothing stays", function()
+  local function limited(name, value)
+    return function() S.setrlimit(name, value, S.getrlimit(name).hard) end
+  end
+  for _, size in ipairs { 0, 4096 } do
+    box.refused({ "exit", "0", before = limited("fsize", size) }, "File too large")
+  end
+  box.refused({ "exit", "0", body = "health = { fd = 3 }", before = limited("nofile", 60) }, "health.fd", "ulimit -n")
+  local r = box.run { shell = "head -c 8192 /dev/zero > /tmp/x; echo $?", before = limited("fsize", 1 << 20),
+    body = "limits = { file_size = 4096 }, mounts = { tmpfs { '/tmp' } }" }
+  t.equal(r.stdout, "153\n", "the command gets its default for XFSZ back")
+end)
+
 t.test("no process left: the limit is named", function()
   t.needs_user()
   box.refused({ "exit", "0", before = function() S.setrlimit("nproc", 1, 1) end }, "Resource temporarily unavailable",

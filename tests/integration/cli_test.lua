@@ -39,6 +39,13 @@ t.test("a profile that lies here", function()
   t.equal(luge({ "run", "./ci2.lua", "/guest", "exit", "4" }, { cwd = dir }).code, 4)
 end)
 
+t.test("a profile that lies here, and one of that name is found elsewhere", function()
+  local dir = t.dir()
+  t.write(dir .. "/default.lua", box.text())
+  wrong({ "run", "default", cwd = dir }, "the profile has no command", "for the file here write ./default.lua")
+  wrong({ "run", "default" }, "luge run PROFILE -- COMMAND")
+end)
+
 t.test("a slip in a profile's name", function()
   wrong({ "run", "defualt" }, "no profile 'defualt' (did you mean 'default'?)")
 end)
@@ -116,6 +123,11 @@ t.test("check: 0 good, 1 faults, 2 usage", function()
   t.equal({ r.code, r.stdout }, { 1, good .. ": good\n" })
   t.contains(r.stderr, bad .. ":1: sise: no such field")
   t.equal(luge({ "check", "--nope", good }).code, 2)
+  t.equal(luge({ "check", "--set", "foo", good }).code, 2)
+  t.equal(luge({ "check", "-D", "foo", good, bad }).code, 2)
+  t.contains(luge({ "help", "check" }).stdout, "Exit codes:\n  0     good\n  1     faults\n  2     wrong usage\n")
+  t.contains(luge({ "help", "luge.1" }).stdout, ".B 2\nluge check: wrong usage.\n")
+  t.contains(luge({ "help", "stop" }).stdout, [[Default:  { signal = "TERM", grace = "10s" }]])
   t.equal(luge({ "check", "/no/such/file.lua" }).code, 1)
   t.equal(luge({ "check", "--set", "cwd=/tmp", good }).code, 0)
   t.equal(luge({ "check", "--set", "cwd=tmp", good }).code, 1)
@@ -136,6 +148,14 @@ t.test("--set: scalars by the field's type, tables as Lua, the last word", funct
   t.equal(set("--set", "limits={ open_files = 70 }").limits.open_files, { 70, 70 })
   t.equal(box.says { options = { "--set", "mounts=append { tmpfs { '/added' } }" }, shell = "test -d /added && echo there" },
     "there")
+end)
+
+t.test("a duration is seconds, or has units", function()
+  for _, text in ipairs { "10", "1.5", "1m30s" } do
+    t.equal(luge({ "run", "--timeout", text, "default", "--", "true" }).code, 0, text)
+    t.equal(luge({ "run", "--set", "limits.wall=" .. text, "--set", "stop.grace=" .. text, "default", "--", "true" }).code, 0, text)
+  end
+  wrong({ "run", "--timeout", "1m30", "default" }, "no duration")
 end)
 
 t.test("--set: what is wrong says which option", function()

@@ -76,6 +76,21 @@ d.test("with --rm nothing is left, nobody need ask", function()
   d.nothing_left()
 end)
 
+d.test("kill: signals that a fault raises reach the command as well", function()
+  local file = t.dir() .. "/out"
+  d.start("det-f", { shell = [[for s in SEGV BUS FPE ILL TRAP SYS; do trap "echo $s >> /dir/out" $s; done; echo ready >> /dir/out
+    while :; do sleep 0.01; done]], body = ("mounts = { bind { %q, '/dir', rw = true } }, init = true"):format(file:sub(1, -5)) })
+  local expected = "ready\n"
+  d.until_true("the traps", function() return S.readfile(file) == expected end)
+  for _, name in ipairs { "SEGV", "BUS", "FPE", "ILL", "TRAP", "SYS" } do
+    t.equal(d.ok("kill", "-s", name, "det-f"), "")
+    expected = expected .. name .. "\n"
+    d.until_true(name, function() return S.readfile(file) == expected end)
+  end
+  d.ok("rm", "-f", "-t", "0", "det-f")
+  d.nothing_left()
+end)
+
 d.test("kill sends the command its signal; stop has its grace", function()
   d.start("det-k", { shell = "trap 'exit 9' USR1; while :; do sleep 0.02; done" })
   t.equal(d.ok("kill", "-s", "USR1", "det-k"), "")
@@ -90,6 +105,22 @@ d.test("kill sends the command its signal; stop has its grace", function()
   t.equal(d.ok("kill", "det-9"), "")
   t.equal(d.luge("wait", "det-9").code, 137)
   d.ok("rm", "det-k", "det-s", "det-q", "det-9")
+  d.nothing_left()
+end)
+
+d.test("of several --replace at once, who comes too late is not told to say it", function()
+  local started = {}
+  for i = 1, 6 do
+    started[i] = t.start(d.words { "sleep", "1000", options = { "-d", "--replace", "--name", "det-o" } })
+  end
+  local won = 0
+  for _, process in ipairs(started) do
+    local r = process:wait()
+    if r.code == 0 then won = won + 1 end
+    t.lacks(r.stderr, "say --replace")
+  end
+  t.ok(won > 0, "none came through")
+  d.ok("rm", "-f", "-t", "0", "det-o")
   d.nothing_left()
 end)
 

@@ -250,6 +250,20 @@ test("what it leaves behind lives in the container, and no longer", function()
   d.nothing_left()
 end)
 
+test("--timeout and two Ctrl-C: whichever ends it first", function()
+  for grace, expected in pairs { ["50ms"] = 137, ["60s"] = 124 } do
+    d.start("det-t", { shell = "exec sleep 1000", body = ("stop = { grace = %q }"):format(grace) })
+    local p = beside("--timeout", expected == 137 and "60s" or "2s", "det-t", "/bin/sh", "-c",
+      "trap 'echo int' INT; trap 'echo term' TERM; echo ready; while :; do sleep 0.02; done")
+    for word in ("ready int term"):gmatch "%a+" do
+      pcall(p.await, p, word) -- on a busy machine the 2 s may be over by now
+      if word ~= "term" then p:signal "int" end
+    end
+    t.equal(p:wait().code, expected, grace)
+    d.ok("rm", "-f", "-t", "0", "det-t")
+  end
+end)
+
 test("signals are passed on; the first Ctrl-C is, the second stops, the third kills", function()
   d.start("det-s", { "sleep", "1000", body = "stop = { grace = '60s' }" })
   for _, signal in ipairs { "hup", "term", "usr1", "usr2", "quit", "winch" } do
@@ -287,6 +301,13 @@ test("many at once, each with its own exit code", function()
 end)
 
 -- ---- refusals ----
+
+test("a user that nobody has in there", function()
+  d.start("det-u", SLEEP)
+  refused({ "-u", "nosuch", "det-u", "/guest", "exit", "0" }, 125, "user: nosuch: no user 'nosuch' in its /etc/passwd")
+  d.ok("rm", "-f", "-t", "0", "det-u")
+  d.nothing_left()
+end)
 
 test("a paused container says so", function()
   t.needs_root()

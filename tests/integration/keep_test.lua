@@ -50,6 +50,26 @@ t.test("a name that is there already is kept, and said", function()
   t.equal(S.readfile(kept .. "/f"), "old")
 end)
 
+t.test("a path may be longer than the kernel takes at once", function()
+  local name = ("d"):rep(200)
+  local path, kept = profile(("mkdir /tmp/o; cd /tmp/o; for i in $(seq 30); do mkdir %s; cd -P %s; done; echo deep >f"):format(name, name),
+    "{ '/tmp/o' }")
+  local r = t.run { t.luge, "run", path }
+  t.equal({ r.code, r.stderr }, { 0, "" })
+  local dirs = { t.must(S.open(kept .. "/o", "rdonly, directory")) }
+  for i = 1, 30 do dirs[i + 1] = t.must(S.openat(dirs[i], name, "rdonly, directory")) end
+  t.equal(S.read(t.must(S.openat(dirs[31], "f", "rdonly")), 100), "deep\n")
+  t.must(S.unlinkat(dirs[31], "f"))
+  for i = 30, 1, -1 do t.must(S.unlinkat(dirs[i], name, "removedir")) end
+end)
+
+t.test("a name with a newline is told on one line", function()
+  local path, kept = profile("touch '/tmp/a\nluge: all is well\n'", "{ '/tmp/a*' }")
+  t.must(S.mkdir(kept, "0755"))
+  t.write(kept .. "/a\nluge: all is well\n", "old")
+  t.equal(t.run({ t.luge, "run", path }).stderr, "luge: keep: a?luge: all is well?: File exists\n")
+end)
+
 t.test("a link in the place of the directory is not followed out", function()
   local path, kept = profile("mkdir /tmp/o; echo new >/tmp/o/f", "{ '/tmp/o' }")
   local other = t.dir()

@@ -151,6 +151,17 @@ end)
 
 -- ---- following ----
 
+d.test("-f ends when nobody reads what it shows, even of a log that is silent", function()
+  d.start("det-h", { shell = "echo one; exec sleep 1000", body = "" })
+  for _, options in ipairs { "", "--json", "--timestamps" } do
+    local r = t.run { "/bin/sh", "-c", ("{ %q logs -f %s %s; echo $? >&2; } | head -n 1"):format(t.luge, options, d.own "det-h"),
+      env = { LUGE_STATE = box.state }, timeout = 20 }
+    t.equal({ r.code, r.stderr }, { 0, "0\n" }, options)
+    t.contains(r.stdout, "one")
+  end
+  d.ok("rm", "-f", "-t", "0", "det-h")
+end)
+
 t.test("-f follows over rotation, several at once, and ends with the container", function()
   local block = "seq -f '%06g of the lines in this block' 1 1000; " -- 35,000 bytes
   local go = start_led("det-f", { shell = "while read i; do " .. block .. "echo end $i; read x; echo err $i >&2; done; exit 3",
@@ -284,14 +295,14 @@ t.test("what a start leaves that failed or was killed", function()
   local place = box.state .. d.own "/det-g.log"
   t.must(S.mkdir(place, "0700"))
   t.write(place .. "/1", d.own("luge-log 1 1 det-g %s\n"):format(box.state))
-  t.equal(d.ok "gc", "det-g.log\n")
+  t.equal(d.gc(), "det-g.log\n")
   d.nothing_left()
   t.must(S.mkdir(place, "0700"))
   t.write(place .. "/1", d.own "luge-log 1 1 det-g /somewhere/else\n")
-  t.equal(d.ok "gc", "")
+  t.equal(d.gc(), "")
   t.equal(ended("det-g", { shell = "echo new" }), 0)
   t.equal(logs "det-g", { "new\n", "" })
-  t.equal(d.ok "gc", "", "the log of a container that has ended stays")
+  t.equal(d.gc(), "", "the log of a container that has ended stays")
   t.equal(logs "det-g", { "new\n", "" })
   d.start("det-g", { shell = "echo again; exec sleep 1000", options = { "--replace" } })
   d.until_true("its log", function() return logs("det-g")[1] == "again\n" end)
@@ -435,8 +446,8 @@ t.test("an ordinary user's logs are in XDG_STATE_HOME; a directory that is unfit
     t.equal(S.dir(place), {})
   end
   local place = home .. "/state/luge"
-  local function refused(word)
-    local r = start()
+  local function refused(word, env)
+    local r = start(env)
     t.equal({ r.code, r.stdout }, { 125, "" })
     t.matches(r.stderr, "profile%.lua:%d+: log: the directory of logs ")
     t.contains(r.stderr, word)
@@ -445,6 +456,7 @@ t.test("an ordinary user's logs are in XDG_STATE_HOME; a directory that is unfit
   end
   S.chmod(place, "0500")
   refused "Permission denied"
+  refused(place .. "/deep: Permission denied", { XDG_STATE_HOME = place .. "/deep" })
   S.chmod(place, "0777")
   refused "can be written by others"
   S.rmdir(place)

@@ -78,6 +78,10 @@ t.test("a command line that is too long for execve is refused", function()
   t.contains(r.stderr, "Argument list too long")
 end)
 
+t.test("a command that is too long for luge as well is told without luge's own places", function()
+  box.refused({ body = 'command = { "/guest", ("x"):rep(20 << 20) }' }, "luge: the start failed: the command and its environment are too long")
+end)
+
 t.test("entrypoint stays, words replace the command", function()
   local body = 'entrypoint = { "/guest", "print", "in" }, command = { "own", "words" }'
   t.equal(box.says { body = body }, "in\nown\nwords")
@@ -344,6 +348,22 @@ t.test("a limit of processes that would not hold for the host's root is an error
     box.refused({ "facts", body = ('id_map = %q, limits = { processes = 5 }'):format(map) }, "limits.processes", "host's root")
   end
   box.succeed { "facts", body = 'id_map = "host", limits = { processes = 5 }, user = "1000:1000"' }
+end)
+
+t.test("on the host's ids nobody gets a capability that luge lacks", function()
+  if S.geteuid() ~= 0 then return end
+  local function run(capabilities)
+    local words = box.words { "exit", "7", body = "id_map = 'host', capabilities = " .. capabilities }
+    table.move({ "/usr/bin/setpriv", "--bounding-set=-sys_time,-syslog", t.luge }, 1, 3, 1, table.move(words, 2, #words, 4))
+    return t.run(words)
+  end
+  local r = run "{ 'chown', 'sys_time', 'syslog' }"
+  t.equal({ r.code, r.stdout }, { 125, "" })
+  t.contains(r.stderr, "capabilities: luge itself lacks sys_time, syslog")
+  t.matches(r.stderr, "profile.lua:%d")
+  t.equal(run("{ 'chown' }").code, 7)
+  t.equal(box.run({ "exit", "7", body = "id_map = 'self', capabilities = 'all'" }).code, 7)
+  box.nothing_left()
 end)
 
 t.test("a real-time signal stops as well as another", function()

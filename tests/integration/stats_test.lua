@@ -77,6 +77,18 @@ t.test("a table for people, again until the container has ended", function()
   t.lacks(r.stdout, "\27", "no terminal, no escapes")
 end)
 
+t.test("it ends when nobody reads its tables, and where they cannot be written", function()
+  local p = start("kept", { shell = "echo ready; exec sleep 1000" })
+  for _, options in ipairs { "", "--json" } do
+    local r = t.run { "/bin/sh", "-c", ("{ %q stats %s; echo $? >&2; } | head -n 1"):format(t.luge, options), env = ENV, timeout = 20 }
+    t.equal({ r.code, r.stderr }, { 0, "0\n" }, options)
+    r = t.run { "/bin/sh", "-c", ("exec %q stats %s > /dev/full"):format(t.luge, options), env = ENV, timeout = 20 }
+    t.equal({ r.code, r.stderr }, { 125, "luge: standard output: No space left on device\n" }, options)
+  end
+  p:signal "term"
+  p:wait()
+end)
+
 t.test("a name that nobody has", function()
   local p = start("web", { shell = "echo ready; exec sleep 1000" })
   local r = t.run { "luge", "stats", "--once", "wen", env = ENV }

@@ -151,3 +151,14 @@ t.test("the shipped profiles are good for root and user", function()
     end
   end
 end)
+
+t.test("durations are seconds, or units from the large to the small", function()
+  local duration = require("sandbox.profile.values").duration
+  for given, seconds in pairs { ["10"] = 10, ["1.5"] = 1.5, ["1m30s"] = 90, ["1h0.5s"] = 3600.5, ["2d"] = 172800, ["1s500ms"] = 1.5,
+    [7] = 7 } do
+    t.equal(duration(given), seconds, given)
+  end
+  for _, text in ipairs { "1m30", "1s1s", "1s1m", "1m 30s", "m", "", "-1", "1e3", "0x10", "1m30s!", "99999d" } do
+    t.equal(duration(text), nil, text)
+  end
+end)
