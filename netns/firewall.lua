@@ -144,13 +144,15 @@ end
 -- Said at once: nobody has to wait until time is up.
 local REFUSE = { { { "meta l4proto", "tcp" }, { "reject", "tcp reset" } }, { { "reject", "admin-prohibited" } } }
 
--- Connections that were allowed once, and what is said about them.
-local KNOWN = { { "ct state", { "established", "related" } }, "accept" }
+-- Connections that were allowed once; and what is said about connections, errors of ICMP. Whose it is about is told by the words
+-- inside, which the sender chooses: so a container says nothing about others' (chain "about").
+local ESTABLISHED = { { "ct state", "established" }, "accept" }
+local RELATED = { { "ct state", "related" }, { "goto", "about" } }
 
 -- To the host itself.
 local function host_chain(egress)
-  if egress.open then return { { "accept" } } end
-  local chain = { KNOWN,
+  if egress.open then return { RELATED, { "accept" } } end
+  local chain = { ESTABLISHED, RELATED,
     { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert" } }, "accept" },
     { { "meta pkttype", { "broadcast", "multicast" } }, "drop" } }
   for _, entry in ipairs(egress.allow) do
@@ -160,10 +162,20 @@ local function host_chain(egress)
   return chain
 end
 
+-- The host's own addresses, where no chain of the host's tells them from others; nl.denyhosts adds to them.
+local HOST_SETS = { ip = "host", ip6 = "host6" }
+
+local function host_sets(addresses)
+  local elements = { ip = {}, ip6 = {} }
+  for _, address in ipairs(addresses) do table.insert(elements[family_of(address)], address) end
+  return { [HOST_SETS.ip] = { type = "ipv4_addr", elements = elements.ip },
+    [HOST_SETS.ip6] = { type = "ipv6_addr", elements = elements.ip6 } }
+end
+
 -- To anywhere else.
 local function egress_chain(egress)
-  if egress.open then return { { "accept" } } end
-  local chain = { KNOWN, { { "ct state", "invalid" }, { "goto", "deny" } } }
+  if egress.open then return { RELATED, { "accept" } } end
+  local chain = { ESTABLISHED, RELATED, { { "ct state", "invalid" }, { "goto", "deny" } } }
   for _, entry in ipairs(egress.allow) do
     if names_one(entry) then chain[#chain + 1] = varied(allowed(entry, true), "one", entry) end
   end
@@ -172,8 +184,8 @@ local function egress_chain(egress)
   for _, family in ipairs(FAMILIES) do
     chain[#chain + 1] = { { family .. " daddr", ranges.metadata[family] }, { "goto", "deny" } }
   end
-  for _, address in ipairs(egress.host) do
-    chain[#chain + 1] = { { family_of(address) .. " daddr", address }, { "goto", "deny" } }
+  for _, family in ipairs(egress.host and FAMILIES or {}) do
+    chain[#chain + 1] = { { family .. " daddr", "@" .. HOST_SETS[family] }, { "goto", "deny" } }
   end
   for _, entry in ipairs(egress.allow) do
     if not names_one(entry) then chain[#chain + 1] = allowed(entry, false) end
@@ -183,6 +195,22 @@ local function egress_chain(egress)
       chain[#chain + 1] = { { family .. " daddr", ranges.private[family] }, { "goto", "deny" } }
     end
     chain[#chain + 1] = { "accept" }
+  end
+  chain[#chain + 1] = { { "goto", "deny" } }
+  return chain
+end
+
+-- What a container says about connections is about its own: it began them, or answers.
+local function about_chain(d)
+  local own, chain = { ip = {}, ip6 = {} }, {}
+  for _, link in ipairs(d.links) do
+    for family, list in pairs(sources_of(link)) do own[family] = with(own[family], list) end
+  end
+  for _, family in ipairs(FAMILIES) do
+    for _, side in ipairs { "original", "reply" } do
+      local match = any_of(("ct %s %s saddr"):format(side, family), own[family])
+      if match then chain[#chain + 1] = { match, "accept" } end
+    end
   end
   chain[#chain + 1] = { { "goto", "deny" } }
   return chain
@@ -208,10 +236,16 @@ end
 
 -- A destination is told once; who is denied everywhere fills 1000 places and is counted after that.
 local function denied_sets(egress)
-  if not egress.log then return nil end
+  if not egress.log then return {} end
   local function set(type) return { type = type, dynamic = true, size = 1000, timeout = 3600 } end
   return { denied = set "ipv4_addr . inet_proto . inet_service", denied6 = set "ipv6_addr . inet_proto . inet_service",
     denied_other = set "ipv4_addr . inet_proto", denied6_other = set "ipv6_addr . inet_proto" }
+end
+
+local function sets_of(egress)
+  local sets = denied_sets(egress)
+  for name, set in pairs(egress.host and host_sets(egress.host) or {}) do sets[name] = set end
+  return sets
 end
 
 --- The sets that nl.nft.elements reads what was denied from, in order.
@@ -219,9 +253,11 @@ M.DENIED = { "denied", "denied6", "denied_other", "denied6_other" }
 
 -- ---- coming in ----
 
--- Neither another container nor anybody outside, but by a published port; whom the container called may answer.
+-- Neither another container nor anybody outside, but by a published port; whom the container called may answer, and routers on
+-- the way say what became of it. The kernel takes an error for what it is only where it goes to a party of the connection.
 local function inbound_chain()
-  return with({ KNOWN, { { "ct status", "dnat" }, "accept" }, { { "counter", "blocked" } } }, REFUSE)
+  return with({ { { "ct state", { "established", "related" } }, "accept" }, { { "ct status", "dnat" }, "accept" },
+    { { "counter", "blocked" } } }, REFUSE)
 end
 
 -- ---- addresses ----
@@ -336,20 +372,21 @@ end
 
 local function host_table(d)
   local chains = { input = input_chain(d), forward = forward_chain(d), host = host_chain(d.egress),
-    egress = egress_chain(d.egress), inbound = inbound_chain(), deny = deny_chain(d.egress), loopback = loopback_chain(d) or nil }
+    egress = egress_chain(d.egress), inbound = inbound_chain(), about = about_chain(d), deny = deny_chain(d.egress),
+    loopback = loopback_chain(d) or nil }
   local postrouting = postrouting_chain(d)
   if postrouting[1] then chains.postrouting = postrouting end
   if d.publish[1] then
     chains.prerouting, chains.output = publish_rules(d, "prerouting") or nil, publish_rules(d, "output") or nil
   end
-  return { family = "inet", table = d.table, counters = { "denied", "blocked" }, sets = denied_sets(d.egress),
+  return { family = "inet", table = d.table, counters = { "denied", "blocked" }, sets = sets_of(d.egress),
     chains = chains }
 end
 
 local function with_all(egress)
   egress = egress or {}
   return { allow = egress.allow or {}, internet = egress.internet, log = egress.log, open = egress.open,
-    host = egress.host or {} }
+    host = egress.host }
 end
 
 --- A description with all its fields.
@@ -378,8 +415,9 @@ function M.own_table(d)
   local egress = with_all(d.egress)
   local inside = { "oifname", "!=", #d.outside == 1 and d.outside[1] or d.outside }
   local function chain(hook, ...) return { hook = hook, priority = "filter", { inside, "accept" }, ... } end
-  return { family = "inet", table = d.table, counters = { "denied" }, sets = denied_sets(egress),
+  return { family = "inet", table = d.table, counters = { "denied" }, sets = sets_of(egress),
     chains = { egress = egress_chain(egress), deny = deny_chain(egress), forward = chain("forward", { { "goto", "egress" } }),
+      about = { { "accept" } }, -- all connections there are its own, or its neighbours'
       output = chain("output", { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert", "nd-router-solicit",
         "mld2-listener-report" } }, "accept" }, { { "goto", "egress" } }) } }
 end
@@ -438,9 +476,21 @@ function nl.ownfirewall(description)
   return nl.nft(M.own_table(description))
 end
 
---- nl.delfirewall(table [, netns]) -> true
--- Takes them away, whether or not they are there.
-function nl.delfirewall(name, netns)
+--- nl.denyhosts(table, addresses [, netns]) -> true
+-- Adds addresses that the host got since to those that a table of nl.ownfirewall with egress.host denies.
+function nl.denyhosts(name, addresses, netns)
+  return nl.nft({ family = "inet", table = name, keep = true, sets = host_sets(addresses) }, netns)
+end
+
+--- nl.delfirewall(table [, links [, netns]]) -> true
+-- Takes them away, whether or not they are there. links: names of the host's ends, which are deleted before, where they are
+-- there: who else is in the container's network is not to have it without a firewall. Only set down, one would stay for minutes
+-- where a connection that the container left was not told of its end.
+function nl.delfirewall(name, links, netns)
+  for _, link in ipairs(links or {}) do
+    local ok, err, errno = nl.delete(link, netns)
+    if not ok and not err.NODEV then return nil, err, errno end
+  end
   local all, err, errno = nl.nft.tables(netns)
   if not all then return nil, err, errno end
   local own = {}

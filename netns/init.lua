@@ -28,7 +28,7 @@ for theme, names in pairs {
   tuntap = "tuntap",
   nft = "nft",
   conntrack = "conntracks delconntracks",
-  firewall = "firewall ownfirewall delfirewall",
+  firewall = "firewall ownfirewall delfirewall denyhosts",
   sysctl = "hold_sysctl leave_sysctl",
   port = "hold_port new_mac",
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",

@@ -193,6 +193,8 @@ end
 -- The host has an end, or nobody but another container is at the other one.
 local INSIDE = { veth = true, bridge = true, link = true }
 
+local OWN_TABLE = "luge"
+
 --- Where the host has no end, the container's own network has to do it, and the container must have no power over that.
 function M.guard(c)
   local egress, outside, why = allowed(c), {}, "network.egress"
@@ -209,7 +211,9 @@ function M.guard(c)
     end
   end
   egress.host = c.facts.host_addresses -- a helper's packets come from the host itself, a macvlan's by a router
-  c.steps:add("guest", why, "nl.ownfirewall", { { table = "luge", egress = egress, outside = outside } })
+  c.steps:add("guest", why, "nl.ownfirewall", { { table = OWN_TABLE, egress = egress, outside = outside } })
+  c.own_firewall = { table = OWN_TABLE, hosts = egress.host, netns = "$child",
+    user = not c.facts.privileged and (c.shared and c.shared.user or "$net.userns") or nil }
 end
 
 --- all_ends: the ends of each interface, as netns.plan_interfaces has them.
@@ -226,9 +230,13 @@ function M.plan(c, all_ends)
   forward_for(c, all_ends)
   lead_loopback(c, all_ends)
   local name = "luge-${name}-" .. links[1].link
-  note(c, "network", ("tables ${netns} %s\n"):format(name))
+  local notes, names = { ("tables ${netns} %s\n"):format(name) }, {}
+  for i, link in ipairs(links) do
+    notes[#notes + 1], names[i] = ("link ${netns} %s\n"):format(link.link), link.link
+  end
+  note(c, "network", table.concat(notes))
   c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }
-  c.steps:add("attach", "network", "nl.firewall", { c.firewall }, { undo = { "nl.delfirewall", { name } } })
+  c.steps:add("attach", "network", "nl.firewall", { c.firewall }, { undo = { "nl.delfirewall", { name, names } } })
   forget(c, links, all_ends)
 end
 

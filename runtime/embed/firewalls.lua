@@ -29,7 +29,7 @@ local EGRESS = { { open = true }, {}, { log = true }, { internet = true }, { int
 
 local function description(families, own, egress, subnets)
   return { table = "luge-form", publish = {}, egress = { open = egress.open, log = egress.log, internet = egress.internet,
-    allow = {}, host = {} }, links = { { link = "lgQWXYZUIO", mac = "02:a5:5a:c3:3c:99", nat = own.nat, bridge = own.bridge,
+    allow = {} }, links = { { link = "lgQWXYZUIO", mac = "02:a5:5a:c3:3c:99", nat = own.nat, bridge = own.bridge,
       subnets = subnets, addresses = table.move(ADDRESSES, 1, families, 1, {}) } } }
 end
 

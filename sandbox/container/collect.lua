@@ -111,14 +111,14 @@ local function remove_bridge(text, path)
   in_netns(ino, function(there) require("netns.bridge").remove_noted(text, there) end)
 end
 
--- Tables of a firewall and links of a container (netns.plan_firewall), and a setting that its last user changed; a network
--- namespace's own settings are written from inside.
+-- Links of a container and tables of its firewall (netns.plan_firewall), in this order: a link may be in use yet, by others in
+-- its network. And a setting that its last user changed; a network namespace's own settings are written from inside.
 local function remove_network(text, path)
-  for ino, name in text:gmatch "tables (%d+) ([^\n]+)\n" do
-    in_netns(ino, function(there) unless_gone(name, require("netns").delfirewall(name, there)) end)
-  end
   for ino, name in text:gmatch "link (%d+) ([^\n]+)\n" do
     in_netns(ino, function(there) unless_gone(name, require("netns").delete(name, there)) end)
+  end
+  for ino, name in text:gmatch "tables (%d+) ([^\n]+)\n" do
+    in_netns(ino, function(there) unless_gone(name, require("netns").delfirewall(name, nil, there)) end)
   end
   local ino = path:match "/sysctl%.[^/]*%.(%d+)$"
   if ino then in_netns(ino, function(there) require("netns.sysctl").restore(text, there) end) end

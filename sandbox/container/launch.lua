@@ -19,8 +19,8 @@ local M = {}
 --- The stage, as a file that nobody can write again.
 function M.stage_file() return S.sealed_file("luge-init", embedded("stage")) end
 
--- It went by itself: a file, a link with its namespace, an address with its link.
-local function is_gone(err) return err.NOENT or err.NODEV or err.ADDRNOTAVAIL end
+-- It went by itself: a file, a link with its namespace, an address or a route with its link.
+local function is_gone(err) return err.NOENT or err.NODEV or err.ADDRNOTAVAIL or err.SRCH end
 
 --- Takes the steps of an undo journal backwards; returns what could not be taken back, in words.
 function M.undo_all(undo, symbols)

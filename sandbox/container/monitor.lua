@@ -279,6 +279,7 @@ function Watch:message(message)
     self:sealed()
   elseif message.kind == "started" then
     self.started = S.clock_gettime "realtime"
+    if self.run.own_firewall then require("sandbox.container.own_firewall").attach(self) end
     if self.run.started then self.run.started(self.process) end
     if has_hooks(self.run) then return require("sandbox.container.hooks").started(self, function() self:is_up() end) end
     self:is_up()

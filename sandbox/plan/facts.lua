@@ -94,15 +94,7 @@ local finders = {
   host_networks = function() return must("the routes of luge's own network", require("netns.pool").host_networks()) end,
   -- Its addresses there, but for those that only neighbours know.
   host_addresses = function()
-    local own, seen = {}, {}
-    for _, address in ipairs(must("the addresses of luge's own network", require("netns").addresses())) do
-      local text = address.address
-      if address.scope == "global" and not seen[text] then
-        seen[text] = true
-        own[#own + 1] = text
-      end
-    end
-    return own
+    return must("the addresses of luge's own network", require("netns.host_addresses").list())
   end,
   -- The programs of netns.helper that are installed, and whether we may open the device that they need: "open", "closed" or
   -- "missing".

@@ -58,8 +58,8 @@ local function udp6(from, to, port, text)
   return body:sub(1, 6) .. (">I2"):pack(sum6(from, to, 17, body)) .. body:sub(9)
 end
 
-local function icmp6(from, to, kind, rest)
-  local body = (">BBI2"):pack(kind, 0, 0) .. rest
+local function icmp6(from, to, kind, rest, code)
+  local body = (">BBI2"):pack(kind, code or 0, 0) .. rest
   return body:sub(1, 2) .. (">I2"):pack(sum6(from, to, 58, body)) .. body:sub(5)
 end
 
@@ -292,6 +292,108 @@ test("a network that it routes for has no more rights than itself", function()
   t.equal({ received(last4, "end"), received(last6, "end") }, { { "end" }, { "end" } })
   t.equal({ S.recv(r4, 100) or "nothing", S.recv(r6, 100) or "nothing", S.recv(out, 100) or "nothing" }, { "nothing", "nothing", "nothing" })
   t.equal(denied(g), 3)
+end)
+
+-- ---- what is said about connections ----
+
+-- An error of ICMP about a datagram that was sent: nobody is at that port.
+local function nobody_at(from, to, sent_from, sent_to, port, to_port)
+  local ports = (">I2I2I2I2"):pack(port, to_port, 8, 0)
+  if from:find(":", 1, true) then
+    return ip6(from, to, 58, icmp6(from, to, 1, "\0\0\0\0" .. ip6(sent_from, sent_to, 17, ports), 4))
+  end
+  local body = (">BBI2I4"):pack(3, 3, 0, 0) .. ip4(sent_from, sent_to, ports)
+  return ip4(from, to, body:sub(1, 2) .. (">I2"):pack(checksum(body)) .. body:sub(5), { protocol = 1 })
+end
+
+-- A socket that has sent something from a port to another's.
+local function asking(ns, port, address, to_port)
+  local family = address:find(":", 1, true) and "inet6" or "inet"
+  local s = receiver(ns, family, port)
+  t.must(S.connect(s, { family = family, addr = address, port = to_port }))
+  t.must(S.send(s, "question"))
+  return s
+end
+
+-- What its socket hears, within a while that nothing good comes near.
+local function hears(socket)
+  S.poll({ { fd = socket, events = "in" } }, 20000)
+  local _, err = S.recv(socket, 100)
+  socket:close()
+  return err and err.CONNREFUSED and "refused" or tostring(err)
+end
+
+local function heard_nothing(socket, what)
+  local data, err = S.recv(socket, 100)
+  t.ok(not data and err.AGAIN, ("socket %d: %s"):format(what, tostring(err)))
+end
+
+for _, open in ipairs { false, true } do
+  test("nobody says what has become of others' connections, egress = " .. (open and "false" or "{ }"), function()
+    local liar, victim, there = wire(2), guest(3), outside()
+    host_on(victim.link)
+    t.must(nl.route { to = victim.own .. "/32", dev = victim.link })
+    t.must(nl.route { to = victim.own6 .. "/128", dev = victim.link })
+    put(victim, { egress = { open = true } })
+    put(liar, { egress = { open = open or nil, allow = { { cidr = "10.5.0.1", port = 7 }, { cidr = "fd05::1", port = 7 },
+      { cidr = "192.0.2.9", port = 53 }, { cidr = "2001:db8::9", port = 53 } } } })
+    local r4, r6 = receiver(there, "inet", 53), receiver(there, "inet6", 53)
+    local last4, last6 = receiver(here(), "inet", 7), receiver(here(), "inet6", 7)
+    local asked = { asking(here(), 6666, "192.0.2.9", 53), asking(here(), 6666, "2001:db8::9", 53),
+      asking(victim.ns, 7777, "192.0.2.9", 53), asking(victim.ns, 7777, "2001:db8::9", 53) }
+    for _, r in ipairs { r4, r6, r4, r6 } do received(r, "question") end
+    local mac, send = t.must(nl.link "lg2").mac, sender(liar)
+    for _, port in ipairs { 6666, 7777 } do -- the victim's is the host's own outside
+      send(frame(mac, liar.mac, "ip", nobody_at(liar.own, "192.0.2.1", "192.0.2.1", "192.0.2.9", port, 53)),
+        frame(mac, liar.mac, "ip6", nobody_at(liar.own6, "2001:db8::1", "2001:db8::1", "2001:db8::9", port, 53)))
+    end
+    send(frame(mac, liar.mac, "ip", ip4(liar.own, "10.5.0.1", udp4(7, "end"))),
+      frame(mac, liar.mac, "ip6", ip6(liar.own6, "fd05::1", 17, udp6(liar.own6, "fd05::1", 7, "end"))))
+    received(last4, "end")
+    received(last6, "end")
+    for i, socket in ipairs(asked) do heard_nothing(socket, i) end
+    t.equal(denied(liar), 4)
+  end)
+end
+
+test("what is said about its own connections comes and goes", function()
+  local g, there, far = wire(2), outside(), apart.namespace()
+  apart.inside(far, no_dad)
+  -- A router with a narrow way behind it.
+  t.must(nl.veth { name = "far0", mtu = 1300, netns = there, up = true, peer = { name = "eth0", netns = far, mtu = 1300 } })
+  t.must(nl.up("eth0", far))
+  t.must(nl.address("eth0", "198.51.100.2/24", { netns = far }))
+  t.must(nl.address("eth0", "2001:db8:5::2/64", { netns = far, flags = "nodad" }))
+  t.must(nl.address("far0", "198.51.100.1/24", { netns = there }))
+  t.must(nl.address("far0", "2001:db8:5::1/64", { netns = there, flags = "nodad" }))
+  apart.inside(there, function()
+    t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
+    t.must(S.writefile("/proc/sys/net/ipv6/conf/all/forwarding", "1"))
+  end)
+  t.must(nl.route { to = "198.51.100.0/24", via = "192.0.2.9" })
+  t.must(nl.route { to = "2001:db8:5::/64", via = "2001:db8::9" })
+  put(g, { publish = { { proto = "udp", port = 80, to = g.own, to_port = 81, link = 1 }, { proto = "udp", port = 80, to = g.own6,
+    to_port = 81, link = 1 } }, egress = { allow = { { cidr = "192.0.2.9" }, { cidr = "2001:db8::9" }, { cidr = "198.51.100.2" },
+    { cidr = "2001:db8:5::2" }, { cidr = "10.5.0.1" }, { cidr = "fd05::1" } } } })
+  -- To it, of what it asked: by the one who was asked, the host, and a router on the way.
+  for _, address in ipairs { "192.0.2.9", "2001:db8::9", "10.5.0.1", "fd05::1" } do
+    t.equal(hears(asking(g.ns, 5000, address, 9)), "refused", address)
+  end
+  for _, row in ipairs { { "inet", "ip", "198.51.100.2" }, { "inet6", "ipv6", "2001:db8:5::2" } } do
+    local s = receiver(g.ns, row[1], 5001)
+    t.must(S.connect(s, { family = row[1], addr = row[3], port = 9 }))
+    t.must(S.send(s, ("x"):rep(1400)))
+    for _ = 1, 1000 do
+      if S.getsockopt(s, row[2], "mtu") == 1300 then break end
+      S.nanosleep(0.002)
+    end
+    t.equal(S.getsockopt(s, row[2], "mtu"), 1300, row[3])
+  end
+  -- By it, of what it was asked, from outside and by the host.
+  for _, row in ipairs { { there, "192.0.2.1", 80 }, { there, "2001:db8::1", 80 }, { here(), g.own, 82 }, { here(), g.own6, 82 } } do
+    t.equal(hears(asking(row[1], 5002, row[2], row[3])), "refused", row[2])
+  end
+  t.equal(denied(g), 0)
 end)
 
 -- ---- round egress ----

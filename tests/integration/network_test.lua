@@ -519,6 +519,39 @@ test_detached("join: the network of a container, or of a path", function(detache
   S.unlink(pipe)
 end)
 
+-- The owner's end takes its firewall along: whoever is in its network yet has none, so it has no wire either.
+local function outlives(detached, how)
+  local bridge = 'bridge { "lab", subnet = "10.5.0.0/24", gateway = "auto" }'
+  local server, holder = traffic.start_server("0.0.0.0", 7000), start(bridge)
+  detached.start("det-owner", { shell = "while :; do sleep 1; done", body = body(bridge, "egress = {}") })
+  detached.start("det-joined", { shell = "while :; do sleep 1; done", body = ("network = { join = %q }, mounts = { bind { %q, '/luge' }, "
+    .. "bind { %q, '/traffic.lua' } }"):format(detached.own "det-owner", t.luge, CLIENT) })
+  local function ask() return detached.luge("exec", "det-joined", "/luge", "lua", "/traffic.lua", "tcp", "10.5.0.1", "7000", "0.3").stdout end
+  t.equal(ask(), "refused\n")
+  how(detached.seen("det-owner").pid)
+  local after = ask()
+  t.lacks(after, "HELLO")
+  t.differs(after, "", "an answer of the client")
+  stop(holder)
+  traffic.stop_server(server)
+end
+
+test_detached("join: who outlives the network's owner reaches nothing by it", function(detached)
+  outlives(detached, function() detached.ok("rm", "-f", "-t", "1s", "det-owner") end)
+end)
+
+test_detached("join: nor after gc, where the owner's luge was killed", function(detached)
+  outlives(detached, function(pid)
+    local luge = tonumber(S.readfile(("/proc/%d/status"):format(pid)):match "PPid:%s*(%d+)")
+    S.kill(luge, "kill")
+    for _ = 1, 500 do
+      if detached.gc():find "owner" then return end
+      S.nanosleep(0.01)
+    end
+    error "gc found nothing"
+  end)
+end)
+
 t.test("a pod: one network, as long as one of its containers runs", function()
   t.needs_root()
   apart.run(function()

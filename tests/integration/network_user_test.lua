@@ -29,6 +29,10 @@ end
 local function world()
   open_tun()
   local outside = apart.namespace()
+  -- A link-local address that is still being tried delays what is sent first.
+  for _, there in ipairs { t.must(S.open("/proc/self/ns/net", "rdonly, cloexec")), outside } do
+    apart.inside(there, function() assert(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end)
+  end
   assert(nl.up "lo" and nl.veth { name = "up0", peer = { name = "out0", netns = outside }, up = true } and nl.up("out0", outside))
   for _, row in ipairs { { "up0", "192.0.2.2/24" }, { "up0", "2001:db8::2/64" }, { "out0", "192.0.2.1/24", outside },
     { "out0", "2001:db8::1/64", outside }, { "lo", "198.51.100.1/32", outside }, { "lo", "2001:db8:5::1/128", outside } } do
@@ -159,6 +163,27 @@ test("the host's own addresses are reached only where egress names them", functi
   t.equal(client(network_of(backend, "egress = { allow = { { '8.8.8.1', 7100 } } }"), how, "tcp", "8.8.8.1", "7100"), "HELLO")
   traffic.stop_server(server)
   traffic.stop_server(server6)
+  assert(nl.delete "up1")
+end)
+
+test("addresses that the host gets later are its own as well", function(backend, how)
+  local process = t.start(words(network_of(backend, "egress = { internet = true }"), { "/bin/sh", "-c", "echo ready; while read address; do "
+    .. 'while [ "$(/luge lua /traffic.lua tcp $address 7100 3)" = HELLO ]; do :; done; echo denied; done' }, how))
+  process:await "ready\n"
+  assert(nl.veth { name = "up1", peer = "out1", up = true } and nl.up "out1")
+  local servers = {}
+  -- slirp4netns announces its IPv6 network late.
+  for i, address in ipairs { "8.8.4.99", backend == "pasta" and "2600:7::99" or nil } do
+    assert(nl.address("up1", address .. (i == 1 and "/24" or "/64"), i == 2 and "nodad" or nil))
+    servers[i] = traffic.start_server(address, 7100)
+    local open = t.run(words(network_of(backend, "egress = false"), { "/luge", "lua", "/traffic.lua", "tcp", address, "7100" }, how))
+    t.equal(open.stdout, "HELLO\n", address)
+    process.input = address .. "\n"
+    process:await(("denied\n"):rep(i))
+  end
+  process:signal "term"
+  process:wait()
+  for _, pid in ipairs(servers) do traffic.stop_server(pid) end
   assert(nl.delete "up1")
 end)
 
