@@ -15,6 +15,7 @@
 
 local check = require "netns.check"
 local forms = require "netns.firewall_form"
+local inhabited = require "netns.inhabited"
 local nl = require "netns"
 local ranges = require "netns.firewall_ranges"
 
@@ -482,15 +483,32 @@ function nl.denyhosts(name, addresses, netns)
   return nl.nft({ family = "inet", table = name, keep = true, sets = host_sets(addresses) }, netns)
 end
 
---- nl.delfirewall(table [, links [, netns]]) -> true
--- Takes them away, whether or not they are there. links: names of the host's ends, which are deleted before, where they are
--- there: who else is in the container's network is not to have it without a firewall. Only set down, one would stay for minutes
--- where a connection that the container left was not told of its end.
-function nl.delfirewall(name, links, netns)
-  for _, link in ipairs(links or {}) do
-    local ok, err, errno = nl.delete(link, netns)
+-- The links go where somebody is in the namespace that they lead to: he is not to have them without a firewall. Only set
+-- down, one would stay for minutes where a connection that the container left was not told of its end. Where nobody is they
+-- go with the namespace, and nobody waits for it.
+local function cut_off(t)
+  if not t.links then return true end
+  local process, err, errno = inhabited.process_in(t.inside)
+  if process == nil then return nil, err, errno end
+  for _, link in ipairs(process and t.links or {}) do
+    local ok
+    ok, err, errno = nl.delete(link, t.netns)
     if not ok and not err.NODEV then return nil, err, errno end
   end
+  return true
+end
+
+local GONE = { table = check.string, links = check.table, inside = check.string, netns = check.netns }
+
+--- nl.delfirewall{ table=, links=names, inside="net:[…]", netns= } -> true
+-- Takes a firewall's tables away, whether or not they are there. links: the host's ends of wires into the network namespace
+-- `inside`, which are deleted before, where a process is in that still.
+function nl.delfirewall(what)
+  local t = check.fields(what, "#1", GONE)
+  check.need(t, "table", "the name of a firewall's tables")
+  local name, netns = t.table, t.netns
+  local done, why, number = cut_off(t)
+  if not done then return nil, why, number end
   local all, err, errno = nl.nft.tables(netns)
   if not all then return nil, err, errno end
   local own = {}

@@ -236,7 +236,9 @@ function M.plan(c, all_ends)
   end
   note(c, "network", table.concat(notes))
   c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }
-  c.steps:add("attach", "network", "nl.firewall", { c.firewall }, { undo = { "nl.delfirewall", { name, names } } })
+  c.steps:add("attach", "network", "readlink", { "/proc/${child}/ns/net" }, { save = "$net.inside" })
+  c.steps:add("attach", "network", "nl.firewall", { c.firewall },
+    { undo = { "nl.delfirewall", { { table = name, links = names, inside = "$net.inside" } } } })
   forget(c, links, all_ends)
 end
 

@@ -83,12 +83,9 @@ end
 
 -- A descriptor of the network namespace with this number, by a process that is in it. What others' are in is not shown.
 local function find_netns(want)
-  for _, pid in ipairs(must("/proc", S.dir("/proc"))) do
-    local path = pid:find("^%d+$") and ("/proc/%s/ns/net"):format(pid)
-    if path and must.look(path, S.readlink(path)) == want then
-      return unless_gone(path, S.open(path, "rdonly, cloexec"))
-    end
-  end
+  local pid = must("who is in " .. want, require("netns.inhabited").process_in(want))
+  local path = pid and ("/proc/%d/ns/net"):format(pid)
+  return path and unless_gone(path, S.open(path, "rdonly, cloexec"))
 end
 
 -- Calls f with what the functions of S.nl take as the network namespace with this number, nil for our own; not at all
@@ -118,7 +115,7 @@ local function remove_network(text, path)
     in_netns(ino, function(there) unless_gone(name, require("netns").delete(name, there)) end)
   end
   for ino, name in text:gmatch "tables (%d+) ([^\n]+)\n" do
-    in_netns(ino, function(there) unless_gone(name, require("netns").delfirewall(name, nil, there)) end)
+    in_netns(ino, function(there) unless_gone(name, require("netns").delfirewall { table = name, netns = there }) end)
   end
   local ino = path:match "/sysctl%.[^/]*%.(%d+)$"
   if ino then in_netns(ino, function(there) require("netns.sysctl").restore(text, there) end) end

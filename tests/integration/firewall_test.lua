@@ -303,7 +303,7 @@ test("the tables go as they came, and a foreign flush is repaired", function()
   t.must(nl.firewall(d))
   t.equal(connect(g.ns, "192.0.2.9", 80), "refused")
   for _ = 1, 2 do
-    t.must(nl.delfirewall(d.table))
+    t.must(nl.delfirewall { table = d.table })
     t.equal(nl.nft.tables(), {})
   end
 end)
@@ -317,7 +317,7 @@ test("nft takes the tables as they are printed", function()
     egress = { log = true, internet = true, allow = { { cidr = "10.0.0.0/8", port = 443, proto = "tcp", why = "network.egress.allow[1]" } } } })
   local function list() return t.succeed({ "/usr/sbin/nft", "list", "table", "inet", d.table }).stdout end
   local ours = list()
-  t.must(nl.delfirewall(d.table))
+  t.must(nl.delfirewall { table = d.table })
   -- The other table asks for who is told of by neighbours, which nft 1.0.6 has no word for.
   t.succeed { "/usr/sbin/nft", "-f", "-", stdin = tostring(nl.nft.describe(firewall.tables(d)[2])) }
   t.equal(list(), ours)
