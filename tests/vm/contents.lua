@@ -24,8 +24,9 @@ return {
   modules = {
     "virtio_pci", "virtio_blk", "overlay", "fuse", "loop", "tun", "veth", "bridge", "nf_tables", "macvlan", "8021q", "dummy",
     "vxlan", "ifb",
-    "nft_chain_nat", "nft_ct", "nft_fib_inet", "nft_fib_ipv4", "nft_fib_ipv6", "nft_fwd_netdev", "nft_limit", "nft_log", "nft_masq", "nft_meta_bridge",
-    "nft_nat", "nft_objref", "nft_redir", "nft_reject_inet", "nft_reject_ipv4", "nft_reject_ipv6", "nf_log_syslog", "nfnetlink_log",
+    "nft_chain_nat", "nft_ct", "nft_fib_inet", "nft_fib_ipv4", "nft_fib_ipv6", "nft_fwd_netdev", "nft_limit", "nft_log",
+    "nft_masq", "nft_meta_bridge", "nft_nat", "nft_objref", "nft_redir", "nft_reject_inet", "nft_reject_ipv4", "nft_reject_ipv6",
+    "nf_log_syslog", "nfnetlink_log", "nf_conntrack_netlink",
     "sch_tbf", "sch_htb", "sch_ingress", "cls_u32", "act_mirred",
   },
 }
