@@ -4,7 +4,7 @@
 --
 --   $ luge run examples/net-veth.lua
 --   10.213.…	box
---   fd6c:7567:6500:…::2	box
+--   fd6c:7567:6500:…	box
 --   192.0.2.7	db
 --   nameserver 192.0.2.53
 return container {

@@ -131,8 +131,11 @@ local function forget(c, links, all_ends)
   for _, link in ipairs(links) do
     for _, list in ipairs { link.addresses, link.behind or {} } do
       for _, address in ipairs(list) do
-        filters[#filters + 1] = { from = address }
-        filters[#filters + 1] = { answers = address }
+        -- To look for those of an IPv6 address the kernel has to list all.
+        if not (c.new_addresses and c.new_addresses[address]) then
+          filters[#filters + 1] = { from = address }
+          filters[#filters + 1] = { answers = address }
+        end
       end
     end
   end
@@ -140,7 +143,7 @@ local function forget(c, links, all_ends)
     if entry.proto ~= "udp" then return end
     filters[#filters + 1] = { proto = "udp", to = entry.host.address or "local", port = entry.host.port, family = to.family }
   end)
-  c.steps:add("attach", "network", "nl.delconntracks", { filters })
+  if filters[1] then c.steps:add("attach", "network", "nl.delconntracks", { filters }) end
 end
 
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be

@@ -54,7 +54,8 @@ local function no_range(c, why)
     'write them: address = "10.1.2.2/30", address6 = "fd00:1::2/64"')
 end
 
--- A wire's addresses: the number of a part that nobody has, the second address for the container, the first for the host.
+-- A wire's addresses: the number of a part that nobody has, the second address for the container, the first for the host. Of
+-- IPv6 the container's is one that nobody had before either: the kernel has no connections of it (netns.plan_firewall).
 local function take_wire(c, why, interface)
   local families = wants_auto(interface)
   if not families then return end
@@ -71,7 +72,12 @@ local function take_wire(c, why, interface)
         steps:add("host", why, "nl.subnet", { base, kind[f.prefix], "$subnet." .. name, host },
           { save = ("$%s.%s"):format(what, name) })
       end
-      nth(f.key, 2)
+      if f.family == "inet6" then
+        steps:add("host", why, "nl.new_host_id", {}, { save = "$host_id." .. name })
+        c.new_addresses = c.new_addresses or {}
+        c.new_addresses[("${%s.%s}"):format(f.key, name)] = true
+      end
+      nth(f.key, f.family == "inet6" and "$host_id." .. name or 2)
       if interface[f.gateway] then nth(f.gateway, 1) end
     end
   end

@@ -126,14 +126,15 @@ test("addresses that nobody has, the host as the way out, and the name in /etc/h
     body = body("veth { }", 'hosts = { db = "192.0.2.9", v6 = "fd00::9" }, dns = { "192.0.2.53", "fd00::53" }')
       .. ', hostname = "box"' }).stdout
   local v4 = t.matches(text, "\n(10%.213%.%d+%.%d+)\tbox\n")
-  local v6 = t.matches(text, "\n(fd6c:7567:6500:%x*:?:2)\tbox\n")
+  local v6 = t.matches(text, "\n(fd6c:7567:6500:[%x:]+)\tbox\n")
   t.contains(text, "127.0.0.1\tlocalhost\n::1\tlocalhost\n")
   t.contains(text, "192.0.2.9\tdb\nfd00::9\tv6\n")
   t.contains(text, "nameserver 192.0.2.53\nnameserver fd00::53\n")
   t.matches(text, "eth0@if%d+ +%u+ +" .. v4 .. "/30 " .. v6 .. "/64 ")
   local host = v4:gsub("%d+$", function(last) return tostring(tonumber(last) - 1) end)
   t.contains(text, "default via " .. host .. " dev eth0")
-  t.contains(text, "default via " .. v6:gsub("2$", "1") .. " dev eth0")
+  local subnet = v6:match "^%x+:%x+:%x+:%x+"
+  t.contains(text, "default via " .. subnet:gsub(":0$", "") .. "::1 dev eth0")
 end)
 
 test("\"auto\" keeps off what the host has routes to", function()
@@ -228,7 +229,7 @@ test("\"auto\" keeps off what a table of a VPN's own leads to", function()
   assert(nl.route { to = "10.213.0.0/17", dev = "vpn", table = 52 } and nl.route { to = "10.213.128.0/17", dev = "vpn", table = 52 })
   assert(nl.route { to = "fd00::/8", dev = "vpn", table = 1052 } and nl.rule { table = 52, priority = 100 })
   local text = box.says { shell = "ip -br address show dev eth0", body = body "veth { }" }
-  t.matches(text, " 172%.29%.%d+%.%d+/30 fc6c:7567:6500:%x*:?:2/64")
+  t.matches(text, " 172%.29%.%d+%.%d+/30 fc6c:7567:6500:[%x:]+/64")
   -- What is written may be a part of it: the rest still leads there.
   t.matches(box.says { shell = "ip -br -4 address show dev eth0", body = body 'veth { address = "10.213.9.2/24" }' }, " 10%.213%.9%.2/24")
   box.refused({ "exit", "0", body = body 'veth { address = "10.213.9.2/17" }' }, "meets the host's own network 10.213.0.0/17 (vpn)")
@@ -423,7 +424,7 @@ test("a bridge whose maker was killed is made anew", function()
   for _ = 1, 500 do -- until its processes let go of the lock
     local r = t.run(box.words { "exit", "0", body = body 'bridge { "lab", gateway = "auto" }' })
     t.equal(r.code, 0, r.stderr)
-    if not nl.link "lab" then break end
+    if not nl.link "lab" and #locks() == 0 then break end -- another luge that starts meanwhile may do it
     S.nanosleep(0.01)
   end
   t.ok(not nl.link "lab" and old, "the bridge goes with the next one")
@@ -490,7 +491,7 @@ test_detached("join: the network of a container, or of a path", function(detache
   local web = detached.seen "det-web"
   local row = detached.json("inspect", "det-web").containers[1].network[1]
   t.equal({ row.name, row.kind, row.address }, { "eth0", "veth", "10.5.0.2/24" })
-  t.matches(row.address6, "^fd6c:7567:6500:%x*:?:2/64$")
+  t.matches(row.address6, "^fd6c:7567:6500:[%x:]+/64$")
   t.ok(nl.link(row.link), "the host's end")
   local its = S.readlink(("/proc/%d/ns/net"):format(web.pid))
   local joined = ("network = { join = %q }"):format(detached.own "det-web")
