@@ -102,17 +102,19 @@ return function(t, box)
     return row
   end
 
-  -- How many have been let in at the socket of a container: of all that its luge opens nothing else has that address.
+  -- Who has been let in at the socket of a container, "socket:[…]" as keys: of all that its luge opens nothing else has that
+  -- address.
   local function clients(row)
-    local ours, count = {}, 0
+    local ours, inside = {}, {}
     for line in S.readfile("/proc/net/unix"):gmatch "[^\n]+" do
       local inode = line:match("(%d+) [^ ]*/" .. M.own(row.name):gsub("[-.]", "%%%0") .. "%.sock$")
       if inode then ours[("socket:[%s]"):format(inode)] = true end
     end
     for _, number in ipairs(S.dir(("/proc/%d/fd"):format(row.luge)) or {}) do
-      if ours[S.readlink(("/proc/%d/fd/%s"):format(row.luge, number))] then count = count + 1 end
+      local socket = S.readlink(("/proc/%d/fd/%s"):format(row.luge, number))
+      if socket and ours[socket] then inside[socket] = true end
     end
-    return count
+    return inside
   end
 
   --- Starts `luge WORDS…` beside, which waits for the end of a container that is known by its row of ps: when this
@@ -120,7 +122,11 @@ return function(t, box)
   function M.beside(row, ...)
     local before = clients(row)
     local process = t.start(words_of(...))
-    M.until_true("a client", function() return clients(row) > before end)
+    M.until_true("a client", function()
+      for socket in pairs(clients(row)) do
+        if not before[socket] then return true end -- one of those may be on its way out
+      end
+    end)
     return process
   end
 
