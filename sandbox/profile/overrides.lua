@@ -67,8 +67,10 @@ function M.layer(override, places, request)
   if not type_ then
     local names = {}
     for i, f in ipairs(rec or {}) do names[i] = f[1] end
-    return wrong("no such field", { near = require "sandbox.profile.errors".nearest(keys[bad], names),
-      hint = rec and "luge help " .. (bad > 1 and keys[bad - 1] or "container") .. " lists the fields" })
+    local hint = rec and "luge help " .. (bad > 1 and keys[bad - 1] or "container") .. " lists the fields"
+    local near
+    if rec then near, hint = require "sandbox.profile.errors".meant(rec, keys[bad], names, hint) end
+    return wrong("no such field", { near = near, hint = hint })
   end
   local value = override.value
   if override.append ~= nil then
