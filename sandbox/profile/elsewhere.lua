@@ -99,7 +99,8 @@ function M.names(record)
   return names
 end
 
--- Texts that other programs take where a profile has a table, by the name of the record: patterns and forms.
+-- Texts that other programs take where a profile has a table or another word, by the name of the record or field: patterns
+-- and forms.
 local TEXTS = {
   mount = { { "^([^:]+):(/[^:]*)$", 'bind { "%1", "%2" }' }, { "^([^:]+):(/[^:]*):rw$", 'bind { "%1", "%2", rw = true }' },
     { "^([^:]+):(/[^:]*):", 'bind { "%1", "%2" }' }, { "^(/[^:]*)$", 'bind { "%1" }' } },
@@ -112,10 +113,12 @@ local TEXTS = {
   health = { { "^(.+)$", 'health = { command = { "sh", "-c", "%1" } }' } },
   bandwidth = { { "^(%d+%a+)$", 'bandwidth = { down = "%1", up = "%1" }' } },
   hooks = { { "^(.+%.lua)$", 'hooks = { started = "%1" }, or another of the four' } },
+  seccomp = { { "^unconfined$", "seccomp = false" } },
+  restart = { { "^unless%-stopped$", 'restart = "always"' }, { "^no$", "restart = false" } },
   log = { { "^(%d+%u)$", 'log = { size = "%1" }' } },
 }
 
---- A hint for a text where the record of that name is a table, or nil.
+--- A hint for a text that the record or field of that name does not take, or nil.
 function M.text(name, text)
   if type(text) ~= "string" or #text > 100 or text:find '[%c"\\]' then return nil end
   for _, row in ipairs(TEXTS[name] or {}) do

@@ -78,7 +78,7 @@ function M.lua_hint(message, line)
   if message:find "a function is no data$" then return "a constructor is called, with braces: NAME { … }" end
   local name = message:match "^no variable '([^']+)'"
   if name then return LUA[name] end
-  if message:find "^host has no field" then return "it has: cwd home user uid gid arch cpus memory kernel env" end
+  if message:find "^host has no field '[^']+'$" then return "it has: cwd home user uid gid arch cpus memory kernel env" end
   local field = message:match "nil value %(field '([^']+)'%)"
   if field and line and line:find("param." .. field, 1, true) then
     return ("give it: -D %s=VALUE; or write (param.%s or \"…\")"):format(field, field)

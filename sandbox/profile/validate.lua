@@ -358,7 +358,8 @@ function walk.choice(ctx, node, v)
   local near = type(v) == "string" and not v:find("/", 1, true) and cage.nearest(v, node) or nil
   if node.other and type(v) == "string" and not near then return check(ctx, node.other, v) end
   if node.other then words[#words + 1] = "a path" end
-  fault(ctx, show(v) .. " is not one of " .. table.concat(words, ", "), { near = near })
+  fault(ctx, show(v) .. " is not one of " .. table.concat(words, ", "), { near = near,
+    hint = not near and require "sandbox.profile.elsewhere".text(ctx.keys[ctx.n], v) or nil })
 end
 
 local function looks_like_list(v)
