@@ -79,6 +79,9 @@ function M.option(word, command)
   return reason and "leave it out: " .. reason or "in luge: " .. text
 end
 
+--- Those options, each with its text: for tests.
+function M.options() return OPTIONS end
+
 local COMMANDS = {
   ls = "luge ps", list = "luge ps", containers = "luge ps", start = "luge run -d PROFILE", create = "luge run -d PROFILE",
   restart = "luge run -d --replace --name NAME PROFILE", unpause = "luge resume", unfreeze = "luge resume", freeze = "luge pause",
