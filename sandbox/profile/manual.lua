@@ -2,6 +2,7 @@
 -- sandbox.profile.manual: files made from the schema: luge-profile(5) as roff, and the stubs that tell an editor
 -- (lua-language-server) what a profile may say.
 
+local embedded = require "luge.embedded"
 local help = require "sandbox.profile.help"
 local schema = require "sandbox.profile.schema"
 
@@ -23,7 +24,8 @@ function M.man()
     ".SH DESCRIPTION" }
   for _, line in ipairs(INTRODUCTION) do out[#out + 1] = (line:gsub("…", "...")) end
   for _, word in ipairs(help.VOCABULARY) do
-    table.move({ ".TP", ".B " .. roff(word[2]), roff(word[3]) }, 1, 3, #out + 1, out)
+    -- A quote would end the macro's argument.
+    table.move({ ".TP", ".B " .. roff(word[2]):gsub('"', "\\(dq"), roff(word[3]) }, 1, 3, #out + 1, out)
   end
   out[#out + 1] = ".SH FIELDS"
   local constructors = false
@@ -47,6 +49,11 @@ function M.man()
     out[#out + 1] = ".br"
     out[#out + 1] = "Example: \\fC" .. roff(help.example_of(f)) .. "\\fR"
   end)
+  table.move({ ".SH EXAMPLE", "The profile ci, which comes with luge:", ".PP", ".nf" }, 1, 4, #out + 1, out)
+  for line in embedded "profiles/ci.lua":gmatch "([^\n]*)\n" do
+    if not line:find "SPDX" then out[#out + 1] = roff(line):gsub("^([.'])", "\\&%1") end
+  end
+  out[#out + 1] = ".fi"
   out[#out + 1] = '.SH "SEE ALSO"'
   out[#out + 1] = ".BR luge (1)"
   return table.concat(out, "\n") .. "\n"
