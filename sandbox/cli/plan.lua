@@ -123,9 +123,10 @@ local function print_origins(spec)
   local function walk(path, value, f)
     local origin = profile.origin(spec, path)
     local is_map = type(value) == "table" and #value == 0 and next(value) ~= nil
-    if is_map and not value.type then
+    if is_map and (not value.type or path == "network" and value.type == "table") then
       for _, key in ipairs(sorted_keys(value)) do
-        walk(path .. (key:match("^[%a_][%w_]*$") and "." .. key or "[" .. quote(key) .. "]"), value[key])
+        local name = key:match("^[%a_][%w_]*$") and "." .. key or "[" .. quote(key) .. "]"
+        if key ~= "type" or path ~= "network" then walk(path .. name, value[key]) end
       end
     elseif path == "mounts" and value[1] then
       for i, item in ipairs(value) do walk(("mounts[%d]"):format(i), item) end
