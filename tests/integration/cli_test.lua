@@ -215,6 +215,15 @@ t.test("--set: what is wrong says which option", function()
   wrong({ "run", "--set", "=1", "default" }, "--set")
 end)
 
+t.test("--set of what is no such field, or no Lua, shows what is", function()
+  local function set(text, ...) wrong({ "run", "--set", text, "default", "--", "true" }, ...) end
+  set("memory=1G", "did you mean 'limits.memory'?", "for example limits = { memory = \"2G\" }")
+  set("limits.nofile=9", "did you mean 'open_files'?")
+  set("command=ls", "a table is written as Lua: --set 'command={ ")
+  set("env=A=b", "a table is written as Lua: --set 'env={ ")
+  set("network.publish=8080:80", "network is set whole, as Lua: --set 'network={ … }'")
+end)
+
 t.test("-D gives the profile its parameters", function()
   local profile = t.profile("return container { mounts = { bind { " .. ("%q"):format(t.guest)
     .. ", '/guest' } }, command = { '/guest', 'print', param.A or 'none', tostring(param.B) } }")
