@@ -16,12 +16,15 @@ local MEMORY = "--set limits.memory=SIZE"
 local OPTIONS = {
   ["-v"] = "--bind SRC[:DST][:rw] (read-only unless :rw)", ["-m"] = MEMORY, ["-p"] = PUBLISH, ["-P"] = PUBLISH,
   ["-h"] = "--set hostname=NAME", ["-l"] = "annotations = { … } in the profile",
-  ["--ro-bind-try"] = "--set mounts=… with optional(bind { … })", ["--bind-try"] = "--set mounts=… with optional(bind { … })",
+  ["--ro-bind-try"] = "--set mounts=… with optional(bind { … })",
+  ["--bind-try"] = "--set mounts=… with optional(bind { … })",
   ["--ro-bind"] = "--bind SRC:DST (read-only unless :rw)",
   ["--dev-bind"] = "--set 'devices={ \"NAME\" }'", ["--device"] = "--set 'devices={ \"NAME\" }'",
-  ["--proc"] = "nothing: /proc, /sys, /dev and /tmp are always there", ["--dev"] = "nothing: /proc, /sys, /dev and /tmp are always there",
+  ["--proc"] = "nothing: /proc, /sys, /dev and /tmp are always there",
+  ["--dev"] = "nothing: /proc, /sys, /dev and /tmp are always there",
   ["--tmpfs"] = "--set 'mounts={ tmpfs { \"/path\" } }'", ["--dir"] = "--set 'mounts={ dir { \"/path\" } }'",
-  ["--file"] = "--set 'mounts={ file { \"/path\", text = \"…\" } }'", ["--symlink"] = "--set 'mounts={ symlink { \"/path\", \"target\" } }'",
+  ["--file"] = "--set 'mounts={ file { \"/path\", text = \"…\" } }'",
+  ["--symlink"] = "--set 'mounts={ symlink { \"/path\", \"target\" } }'",
   ["--mqueue"] = "--set 'mounts={ mqueue { \"/dev/mqueue\" } }'", ["--overlay-src"] = "--set 'mounts={ layers { … } }'",
   ["--tmp-overlay"] = "--set 'mounts={ bind { \"SRC\", \"DST\", overlay = \"discard\" } }'",
   ["--size"] = "size = \"64M\" in the profile's tmpfs { }", ["--perms"] = "mode = \"0755\" in the profile's mount",
@@ -30,14 +33,16 @@ local OPTIONS = {
   ["--env-host"] = "--env NAME, for each variable", ["--env-file"] = "--env NAME=VALUE, for each variable",
   ["--share-net"] = "--set network=host", ["--net"] = NETWORK, ["--network"] = NETWORK,
   ["--ip"] = "address = \"10.0.5.2/24\" in the profile's veth { } or bridge { }",
-  ["--add-host"] = "network = { hosts = { NAME = \"ADDRESS\" }, … } in the profile", ["--publish-all"] = PUBLISH, ["--publish"] = PUBLISH,
+  ["--add-host"] = "network = { hosts = { NAME = \"ADDRESS\" }, … } in the profile", ["--publish-all"] = PUBLISH,
+  ["--publish"] = PUBLISH,
   ["--dns"] = "network = { dns = { \"ADDRESS\" }, … } in the profile", ["--pod"] = "--set 'network={ pod = \"NAME\" }'",
   ["--die-with-parent"] = "nothing: a container always ends with its luge", ["--new-session"] = "nothing: there always is one",
   ["--as-pid-1"] = "--set init=false", ["--init"] = "nothing: init is true by default",
   ["--cap-add"] = "--set 'capabilities=append { \"NAME\" }'", ["--cap-drop"] = "nothing: no capability is kept unless named",
   ["--privileged"] = "the fields you need: capabilities, devices, seccomp (luge help capabilities)",
   ["--security-opt"] = "--set seccomp=… (luge help seccomp)", ["--seccomp"] = "--set seccomp=… (luge help seccomp)",
-  ["--uid"] = "--user UID:GID", ["--gid"] = "--user UID:GID", ["--group-add"] = "user = { uid, gid, groups = { … } } in the profile",
+  ["--uid"] = "--user UID:GID", ["--gid"] = "--user UID:GID",
+  ["--group-add"] = "user = { uid, gid, groups = { … } } in the profile",
   ["--userns"] = "--set id_map=auto, self or host", ["--uidmap"] = "id_map = { uids = { { 0, 100000, 65536 } } } in the profile",
   ["--gidmap"] = "id_map = { uids = { … }, gids = { … } } in the profile",
   ["--hostname"] = "--set hostname=NAME", ["--label"] = "annotations = { … } in the profile",
@@ -50,13 +55,17 @@ local OPTIONS = {
   ["--shm-size"] = "--set limits.disk=SIZE, for all that is written (luge help limits.disk)",
   ["--restart"] = "--set restart=failure or always", ["--health-cmd"] = "--set 'health={ command = { … } }'",
   ["--stop-signal"] = "--set stop.signal=NAME", ["--stop-timeout"] = "--set stop.grace=DURATION",
-  ["--log-driver"] = "--set log=journald or false", ["--secret"] = "secret { \"/run/secrets/NAME\", file = \"…\" } among the profile's mounts",
-  ["--replace-all"] = "--replace", ["--verbose"] = "luge plan, which shows each step", ["--debug"] = "luge plan, which shows each step",
+  ["--log-driver"] = "--set log=journald or false",
+  ["--secret"] = "secret { \"/run/secrets/NAME\", file = \"…\" } among the profile's mounts",
+  ["--replace-all"] = "--replace", ["--verbose"] = "luge plan, which shows each step",
+  ["--debug"] = "luge plan, which shows each step",
 }
 for _, name in ipairs { "all", "pid", "net", "ipc", "uts", "user", "cgroup" } do
   OPTIONS["--unshare-" .. name] = name == "net" and "nothing: there is no network unless asked for" or NAMESPACE
 end
-for _, name in ipairs { "--pid", "--ipc", "--uts", "--cgroupns" } do OPTIONS[name] = "namespaces = { … } in the profile (luge help namespaces)" end
+for _, name in ipairs { "--pid", "--ipc", "--uts", "--cgroupns" } do
+  OPTIONS[name] = "namespaces = { … } in the profile (luge help namespaces)"
+end
 OPTIONS["--volume"], OPTIONS["--mount"] = OPTIONS["-v"], OPTIONS["-v"]
 
 --- The name of a signal that is given by its number, or nil.
@@ -85,9 +94,11 @@ function M.options() return OPTIONS end
 local COMMANDS = {
   ls = "luge ps", list = "luge ps", containers = "luge ps", start = "luge run -d PROFILE", create = "luge run -d PROFILE",
   restart = "luge run -d --replace --name NAME PROFILE", unpause = "luge resume", unfreeze = "luge resume", freeze = "luge pause",
-  images = NO_IMAGES, image = NO_IMAGES, pull = NO_IMAGES, push = NO_IMAGES, build = NO_IMAGES, load = NO_IMAGES, import = NO_IMAGES,
+  images = NO_IMAGES, image = NO_IMAGES, pull = NO_IMAGES, push = NO_IMAGES, build = NO_IMAGES, load = NO_IMAGES,
+  import = NO_IMAGES,
   commit = NO_IMAGES, cp = "keep = { artifacts = { … }, to = DIR } in the profile, or a bind with rw = true",
-  pod = "network = { pod = \"NAME\" } in the profile, or a group (luge help group)", compose = "a group: luge up FILE.lua (luge help group)",
+  pod = "network = { pod = \"NAME\" } in the profile, or a group (luge help group)",
+  compose = "a group: luge up FILE.lua (luge help group)",
   volume = "a directory of the host: --bind DIR:/PATH:rw", secret = "secret { … } among a profile's mounts (luge help secret)",
   info = "luge doctor", system = "luge doctor, luge gc", prune = "luge rm --all, luge gc", port = "luge inspect NAME",
   shell = "luge run shell, or luge exec NAME -- sh", bash = "luge run default -- bash", sh = "luge run default -- sh",

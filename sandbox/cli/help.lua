@@ -73,8 +73,8 @@ local function overview()
   for i, command in ipairs(catalogue.commands) do list[i] = { "luge " .. command[1], command.summary } end
   rows(list, 15)
   print()
-  print(words.wrap("PROFILE is a path (with / or ending in .lua), FILE.lua:NAME of a group, - for standard input, or a name that is looked "
-    .. "up in $LUGE_PATH, $XDG_CONFIG_HOME/luge/profiles, /etc/luge/profiles and among those that came with luge: "
+  print(words.wrap("PROFILE is a path (with / or ending in .lua), FILE.lua:NAME of a group, - for standard input, or a name "
+    .. "that is looked up in $LUGE_PATH, $XDG_CONFIG_HOME/luge/profiles, /etc/luge/profiles and among those that came with luge: "
     .. table.concat(installed(), ", ") .. ".", 0))
   print "\nluge help COMMAND; luge help container, luge help FIELD: mounts, limits.wall, bind …"
 end

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- sandbox.cli.parse: words to options, by the one table. What is wrong comes back as a message and a hint.
 
-local catalogue = require "sandbox.cli.options"
 
 local M = {}
 

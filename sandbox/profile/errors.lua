@@ -68,7 +68,8 @@ end
 -- What a profile may ask instead of Lua's own libraries.
 local LUA = {
   os = "host.env.NAME is a variable of luge's environment; host has cwd home user uid gid arch cpus memory kernel",
-  io = "a file's text comes in by bind { … } or secret { … }, a Lua file's by require", dofile = "require \"NAME\", for a file beside it",
+  io = "a file's text comes in by bind { … } or secret { … }, a Lua file's by require",
+  dofile = "require \"NAME\", for a file beside it",
   loadfile = "require \"NAME\", for a file beside it", env = "host.env.NAME", arg = "param.NAME, of -D NAME=VALUE",
   import = "require \"NAME\", or profile \"NAME\" for a parent", include = "require \"NAME\", or profile \"NAME\" for a parent",
 }

@@ -33,9 +33,11 @@ local WORDS = {
 
 --- What a profile may use besides fields and constructors: name, example, what it is.
 M.VOCABULARY = {
-  { "profile", 'profile "NAME"', "A parent, whose fields this profile starts from: the first entries of container { … }, merged in their order." },
+  { "profile", 'profile "NAME"',
+    "A parent, whose fields this profile starts from: the first entries of container { … }, merged in their order." },
   { "param", "param.NAME", "The VALUE of -D NAME=VALUE on the command line, a text; nil where it is not given." },
-  { "host", "host.cwd", "Facts of the host: cwd home user uid gid arch cpus memory kernel, and env: host.env.NAME is a variable of luge's." },
+  { "host", "host.cwd",
+    "Facts of the host: cwd home user uid gid arch cpus memory kernel, and env: host.env.NAME is a variable of luge's." },
   { "require", 'require "NAME"', "The Lua file NAME.lua beside the profile, or on the profile path: functions and tables." },
   { "append", "command = append { \"-v\" }", "Adds to an inherited list, which a plain one would replace." },
   { "without", "capabilities = without { \"chown\" }", "Takes entries away from an inherited list." },
@@ -213,15 +215,16 @@ local function nearest_path(name, paths)
   local above, last = name:match "^(.*%.)([^.]+)$"
   local beside, ends, own = {}, {}, {}
   for _, path in ipairs(paths) do
-    if above and path:sub(1, #above) == above and not path:find(".", #above + 1, true) then beside[#beside + 1] = path:sub(#above + 1) end
+    local rest = above and path:sub(1, #above) == above and path:sub(#above + 1)
+    if rest and not rest:find(".", 1, true) then beside[#beside + 1] = rest end
     local leaf = path:match "[^.]+$"
     if not path:find ".%." then own[#own + 1] = path end
     ends[leaf] = ends[leaf] or path
   end
   local near = last and errors.nearest(last, beside)
   if near then return above .. near end
-  return errors.nearest(name, own) or errors.nearest(name, paths) or require "sandbox.profile.elsewhere".field(schema, schema.container, name)
-    or ends[errors.nearest(name, ends) or ""]
+  return errors.nearest(name, own) or errors.nearest(name, paths)
+    or require "sandbox.profile.elsewhere".field(schema, schema.container, name) or ends[errors.nearest(name, ends) or ""]
 end
 
 --- What `luge help NAME` says of a field ("limits.wall", "container.mounts"), a constructor or another word of profiles; nil,
@@ -234,7 +237,9 @@ function M.field(name)
   for _, word in ipairs(M.VOCABULARY) do
     if word[1] == name then return ("%s\n\n  Example:  %s\n"):format(M.wrap(name .. ": " .. word[3], 0), word[2]) end
   end
-  if #path > 0 then return nil, ("'%s' is a field of several"):format(name), M.wrap("luge help " .. table.concat(path, ", "), 8) end
+  if #path > 0 then
+    return nil, ("'%s' is a field of several"):format(name), M.wrap("luge help " .. table.concat(path, ", "), 8)
+  end
   local near = nearest_path(name, M.names())
   return nil, ("no field '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or "")
 end

@@ -82,7 +82,8 @@ function M.layer(override, places, request)
     local near
     if not rec and bad > 1 then
       local above = table.concat(keys, ".", 1, bad - 1)
-      return wrong("has no fields that are set alone", { hint = ("%s is set whole, as Lua: --set '%s={ … }'"):format(above, above) })
+      return wrong("has no fields that are set alone",
+        { hint = ("%s is set whole, as Lua: --set '%s={ … }'"):format(above, above) })
     end
     if rec then near, hint = require "sandbox.profile.errors".meant(rec, keys[bad], names, hint) end
     return wrong("no such field", { near = near, hint = hint })
