@@ -228,6 +228,12 @@ t.test("--origins tells where each value is from", function()
   t.matches(r.stdout, 'umask%s+"0022"%s+default')
 end)
 
+t.test("what is mounted in every container is no word of the profile", function()
+  local r = box.succeed { verb = "plan", body = "mounts = { tmpfs { '/t' } }", guest = false }
+  t.matches(r.stdout, '\nS%.move_mount[^\n]*, "proc", [^\n]*%-%- mounts\n')
+  t.matches(r.stdout, '\n      %-%- mounts%[1%] %S+:%d+\n')
+end)
+
 t.test("--origins shows what can be written, and nothing that the plan noted", function()
   local body = "mounts = { tmpfs { '/t', size = '1M' }, dir { '/d', mode = '0700' } }, devices = { 'kvm' }"
   local r = box.succeed { verb = "plan", options = { "--origins" }, body = body, guest = false }
