@@ -38,7 +38,7 @@ local function of_a_group(name, containers)
   local within = {}
   for _, container in ipairs(containers) do
     local group = container.group
-    if group == name then return ("it is a group: luge down %s, luge ps --group %s, luge logs --group %s"):format(name, name, name) end
+    if group == name then return ("it is a group: luge down X, luge ps --group X, luge logs --group X"):gsub("X", name) end
     if group and container.name == group .. "-" .. name then within[#within + 1] = container.name end
   end
   if #within > 0 then return ("did you mean %s?"):format(table.concat(within, " or ")) end

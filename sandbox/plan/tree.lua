@@ -193,7 +193,8 @@ local function adopt_parents(c, mount, cover)
   cover.adopted = cover.adopted or { list = {}, known = {} }
   local path = ""
   local prefix = cover.target == "/" and "" or cover.target
-  for name in mount.target:sub(#prefix + 1):gmatch("/([^/]+)") do
+  local above = mount.target:sub(#prefix + 1):match("^(.*)/[^/]*$") -- what is at the target itself is replaced
+  for name in above:gmatch("/([^/]+)") do
     path = path .. "/" .. name
     local st = look(c, cover, path)
     if not st then return end

@@ -478,3 +478,10 @@ t.test("an /etc that the profile brings is whole: luge adds who the users are, a
   look ", overlay = 'discard'"
   t.equal(t.read(dir .. "/passwd"), "brought passwd\n")
 end)
+
+t.test("the host's /etc, as it is and to be written to: luge's files replace those there, an ordinary user's too", function()
+  for _, options in ipairs { "", ", overlay = 'discard'" } do
+    local r = box.run { shell = "grep -c . /etc/passwd; grep -c localhost /etc/hosts", body = ("mounts = { bind { '/etc'%s } }"):format(options) }
+    t.equal({ r.stdout, r.code }, { "2\n2\n", 0 }, options .. r.stderr)
+  end
+end)
