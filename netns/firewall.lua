@@ -398,7 +398,8 @@ end
 --- The tables of a container's network, as netns.nft takes them.
 -- d: { table = their name,
 --   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, nat = boolean,
---     subnets = { the container's networks }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
+--     subnets = { the container's networks }, behind = { networks it routes for }, ifb = link that limits what it sends }… }, or
+--     inside = one in the container's namespace, which is nothing to a firewall }… },
 --   publish = { { proto =, address = of the host or nil for all, but_loopback = true where 127.0.0.1 or ::1 is not meant by
 --     that, port =, to = address, to_port =, link = index of the link, why = }… },
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
