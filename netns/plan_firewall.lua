@@ -254,7 +254,7 @@ function M.plan(c, all_ends)
   end
   note(c, "network", table.concat(notes))
   c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }
-  c.steps:add("attach", "network", "readlink", { "/proc/${child}/ns/net" }, { save = "$net.inside" })
+  c.steps:add("attach", "network", "nl.remember", { "$child" }, { save = "$net.inside" })
   c.steps:add("attach", "network", "nl.firewall", { c.firewall },
     { undo = { "nl.delfirewall", { { table = name, links = names, inside = "$net.inside" } } } })
   forget(c, links, all_ends)
