@@ -20,6 +20,7 @@ context.__index = context
 
 --- Notes what the host cannot give; planning goes on, so that all faults are shown at once.
 function context:fault(path, message, hint)
+  if #self.faults >= require("sandbox.profile.errors").MOST_FAULTS then return end
   self.faults[#self.faults + 1] = { path = path, message = message, hint = hint }
 end
 
