@@ -168,13 +168,15 @@ end
 -- Whoever has a descriptor can open its file anew by /proc/self/fd, for writing too where the file lets him: a file is
 -- opened through a mount that is read-only. With the ids of others a user's container cannot make one of his file.
 local function open_input(c, from, type)
-  local steps, place, path = c.steps, "attach", { literal = from }
+  local steps, place, path = c.steps, "attach", nil
   if type == "file" and (c.facts.privileged or c.ids:host_uid(0) == c.facts.uid) then
     place = c.facts.privileged and "attach" or "guest"
-    local tree = steps:open(place, "stdin", "input", "open_tree", { "fdcwd", path, "clone, cloexec" })
+    local tree = steps:open(place, "stdin", "input", "open_tree",
+      { "fdcwd", require("sandbox.plan.reach").path(c, place, "stdin", from), "clone, cloexec" })
     steps:add(place, "stdin", "mount_setattr", { tree, "", "empty_path", { attr_set = "rdonly" } })
     path = "/proc/self/fd/${" .. tree:sub(2) .. "}"
   end
+  path = path or require("sandbox.plan.reach").path(c, place, "stdin", from)
   local fd = steps:open(place, "stdin", "stdin", "open", { path, "rdonly, nonblock, noctty, cloexec" })
   steps:add(place, "stdin", "fcntl", { fd, "setfl", 0 })
   return fd
