@@ -3,7 +3,7 @@
 --
 -- A container with a writable bind of /project can put a link in the place of /project/cache; where that is a source too, the
 -- next start, a restart included, would show it what the link leads to, with luge's rights. So from the directory on that a
--- container of this profile writes, a path is taken without links.
+-- container of the profile writes, a path is taken without links.
 
 local text = require("sandbox.plan.steps").text
 
@@ -11,26 +11,33 @@ local M = {}
 
 local function identity(st) return st and st.type == "directory" and st.dev .. ":" .. st.ino or nil end
 
--- The directories of the host that the container writes: a set, false where there is none.
+--- The paths of the host that a container writes below: of its writable binds and root, and of overlays that are kept.
+function M.written_by(spec)
+  local list = {}
+  local function look(mount, source)
+    list[#list + 1] = mount.rw and not mount.overlay and source or nil
+    for _, kept in ipairs { mount.overlay or mount.upper or nil } do
+      if kept ~= "discard" then list[#list + 1] = kept end
+    end
+  end
+  look(spec.root, spec.root.path)
+  for _, mount in ipairs(spec.mounts) do look(mount, mount.source) end
+  return list
+end
+
+-- The directories that the container writes, or another one of its group: a set, false where there is none.
 local function written(c)
   if c.written_directories ~= nil then return c.written_directories end
-  local set, any = {}, false
-  local function note(path)
-    local id = path and path ~= "discard" and identity(c.facts:stat(path))
-    if id then set[id], any = true, true end
+  local set = {}
+  for _, path in ipairs(c.options.written or M.written_by(c.spec)) do
+    local id = identity(c.facts:stat(path))
+    if id then set[id] = true end
   end
-  local function look(mount)
-    if mount.rw and not mount.overlay then note(mount.source) end
-    note(mount.overlay)
-    note(mount.upper)
-  end
-  look(c.tree)
-  for _, mount in ipairs(c.mounts) do look(mount) end
-  c.written_directories = any and set or false
+  c.written_directories = next(set) ~= nil and set
   return c.written_directories
 end
 
---- Where a host path enters what the container writes: the directory, and the rest of the path. Nil where it does not.
+--- Where a host path enters what a container writes: the directory, and the rest of the path. Nil where it does not.
 function M.crossing(c, path)
   local set = written(c)
   if not set then return nil end

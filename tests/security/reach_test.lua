@@ -62,6 +62,21 @@ A.each("nor at a restart", function(side)
   t.contains(r.stderr, "a link there may be the container's")
 end)
 
+A.each("nor in another container of the group", function(side)
+  local one = scene(side)
+  local profile = t.write(one.work .. ".lua", ([[
+    local function one(mount, words, needs)
+      return container { command = { "/bin/sh", "-c", words }, mounts = { mount }, needs = needs }
+    end
+    return group { main = "reader", containers = {
+      writer = one(bind { %q, "/w", rw = true }, %q), reader = one(bind { %q, "/sub" }, "cat /sub/key", { writer = "done" }) } }
+  ]]):format(one.work, one.swap, one.work .. "/sub"), "0644")
+  local r = t.run { side.luge, "run", profile, uid = side.uid, cwd = side.dir,
+    env = { HOME = side.dir, LUGE_STATE = side.state, XDG_RUNTIME_DIR = false } }
+  t.equal({ r.code, r.stdout }, { 125, "" })
+  t.contains(r.stderr, "a link there may be the container's")
+end)
+
 A.each("nor is there a place for changes that are kept", function(side)
   local one = scene(side)
   local r = side:run({ mounts = one.writable .. ("bind { %q, '/o', overlay = %q },"):format(one.outside, one.work .. "/changes") },
