@@ -111,7 +111,7 @@ function M.prepare(spec, plan, host, options, how)
     if log == nil then return nil, code end
   end
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup, network = plan.network,
-    firewall = plan.firewall, own_firewall = plan.own_firewall,
+    firewall = plan.firewall, own_firewall = plan.own_firewall, keep_crossing = plan.keep_crossing,
     name = name, user = plan.user, user_is_known = plan.user_is_known, state = directory, ranges = ranges,
     argv = request.argv(spec), keep = how.keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil, log = log or nil, replaces = options.replace,
