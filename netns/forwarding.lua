@@ -97,7 +97,7 @@ end
 local function write_links(base, value_of)
   local failed
   each_link(base, "forwarding", function(setting, value)
-    local wanted = value_of(setting)
+    local wanted = value_of(setting, value)
     if value == wanted then return end
     local ok, err, errno = S.writefile("/proc/sys/" .. setting, wanted)
     if not ok and not err.NOENT then failed = failed or { err, errno } end
@@ -130,12 +130,16 @@ local function change(name, note)
   return true, true
 end
 
--- Unless somebody has it otherwise by now: all links by IPv4's one switch, or not those to come; IPv6 not at all.
+-- Of IPv4 the links that were switched on, unless all of them are to forward now; of IPv6 those that the one switch set with it. May
+-- have begun before, and been killed.
 local function switch_back(family, was, text)
-  if sysctl.read(family.set) ~= "1" or family.is_by_link and sysctl.read(family.whole) ~= "0" then return end
+  if family.is_by_link and sysctl.read(family.whole) ~= "0" then return end
   local noted = sysctl.others(text)
-  write(family.set, was)
-  write_links(family.all, function(setting) return noted[setting] or "0" end)
+  if sysctl.read(family.set) == "1" then write(family.set, was) end
+  write_links(family.all, function(setting, value)
+    if family.is_by_link then return noted[setting] and value or "0" end
+    return noted[setting] or value
+  end)
 end
 
 --- Puts back what a file of nl.hold_forwarding says, in the caller's own network; false where it is no such file's.

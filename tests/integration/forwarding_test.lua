@@ -289,6 +289,16 @@ test("killed, gc puts all of it back", function(lan, vpn)
   t.equal(guards(), {})
 end)
 
+test("killed while it puts it back, gc goes on with the rest", function()
+  local process = serve(NAT)
+  set("ipv4/conf/default/forwarding", "0") -- the first that is put back
+  running[process.pid] = nil
+  S.kill(process.pid, "kill")
+  process:wait()
+  collect()
+  t.equal(switches(), OFF)
+end)
+
 test("a foreign flush takes the guards, and luge network reload brings them back", function(lan, vpn)
   local server = serve(NAT)
   local function rules()
