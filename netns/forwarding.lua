@@ -130,8 +130,8 @@ local function change(name, note)
   return true, true
 end
 
--- Of IPv4 the links that were switched on, unless all of them are to forward now; of IPv6 those that the one switch set with it. May
--- have begun before, and been killed.
+-- Of IPv4 the links that were switched on, unless all of them are to forward now; of IPv6 those that the one switch set with it.
+-- It may have begun before, and been killed.
 local function switch_back(family, was, text)
   if family.is_by_link and sysctl.read(family.whole) ~= "0" then return end
   local noted = sysctl.others(text)
