@@ -151,6 +151,7 @@ function operations.reload(server, client)
   if not run.firewall or server.watch.absent then return server:send(client, { ok = true, reloaded = false }) end
   local known = require("sandbox.plan.steps").resolve(run.firewall, run.symbols)
   local called, done, err = pcall(require("netns").firewall, known)
+  if called and done then called, done, err = pcall(require("netns.forwarding").reload) end
   if not called or not done then return server:refuse(client, "%s", tostring(not called and done or err)) end
   server:send(client, { ok = true, reloaded = true })
 end

@@ -74,7 +74,7 @@ return function(t)
     end
   end
 
-  local SETTINGS = { "ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/up0/accept_ra" }
+  local SETTINGS = { "ipv4/ip_forward", "ipv4/conf/default/forwarding", "ipv4/conf/up0/forwarding", "ipv6/conf/all/forwarding", "ipv6/conf/up0/accept_ra" }
 
   -- Links, addresses, routes, tables and settings of the network: those of a link go a moment after its namespace.
   local function network(list)

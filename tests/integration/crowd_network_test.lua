@@ -40,7 +40,7 @@ end
 
 -- Links, addresses, routes, tables and settings: text that is the same before and after.
 local function host()
-  local lines = { "ip_forward " .. S.readfile "/proc/sys/net/ipv4/ip_forward",
+  local lines = { "ip_forward " .. S.readfile "/proc/sys/net/ipv4/conf/default/forwarding",
     "forwarding " .. S.readfile "/proc/sys/net/ipv6/conf/all/forwarding" }
   for _, link in ipairs(nl.interfaces()) do
     lines[#lines + 1] = "link " .. link.name

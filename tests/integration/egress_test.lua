@@ -39,7 +39,8 @@ local found_before = {}
 local function nothing_left(before)
   links_gone(before)
   t.equal(nl.nft.tables(), {}, "tables")
-  t.equal({ sysctl "ipv4/ip_forward", sysctl "ipv6/conf/all/forwarding" }, { "0", "0" }, "settings of the host")
+  t.equal({ sysctl "ipv4/ip_forward", sysctl "ipv4/conf/default/forwarding", sysctl "ipv6/conf/all/forwarding" }, { "0", "0", "0" },
+    "settings of the host")
   for _, name in ipairs(locks()) do t.ok(found_before[name], "a lock was left: " .. name) end
 end
 
@@ -61,6 +62,7 @@ local function test(name, body)
     apart.run(function()
       t.must(nl.up "lo")
       no_dad()
+      t.must(S.writefile("/proc/sys/net/ipv4/conf/default/forwarding", "0")) -- a new namespace has what the first one has
       found_before = {} -- of a namespace that had this number
       for _, file in ipairs(locks()) do found_before[file] = true end
       local before = nl.interfaces()
@@ -394,7 +396,7 @@ end)
 test("settings of the host are changed as long as somebody needs them", function()
   t.must(nl.veth { name = "eth7", up = true, peer = "eth8" })
   t.must(S.writefile("/proc/sys/net/ipv6/conf/eth7/accept_ra", "1"))
-  local function all() return { sysctl "ipv4/ip_forward", sysctl "ipv6/conf/all/forwarding", sysctl "ipv6/conf/eth7/accept_ra" } end
+  local function all() return { sysctl "ipv4/conf/eth7/forwarding", sysctl "ipv6/conf/all/forwarding", sysctl "ipv6/conf/eth7/accept_ra" } end
   local loopback = serve '{ interfaces = { veth { } }, publish = { { "127.0.0.1:8080", 80 } } }'
   t.equal(all(), { "0", "0", "1" }, "for the loopback the host need not forward")
   stop(loopback)
@@ -412,9 +414,10 @@ test("settings of the host are changed as long as somebody needs them", function
   t.equal(nl.nft.tables(), {})
   -- What somebody else has changed since stays as he left it.
   one = serve '{ interfaces = { veth { address6 = false, nat = true } } }'
+  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
   t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "0"))
   stop(one)
-  t.equal(sysctl "ipv4/ip_forward", "0")
+  t.equal(all(), { "0", "0", "1" })
   t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
   stop(serve '{ interfaces = { veth { address6 = false, nat = true } } }')
   t.equal(sysctl "ipv4/ip_forward", "1", "it was so before")
@@ -447,7 +450,12 @@ test("luge network reload puts back what a foreign flush took", function()
   local name = "flushed-" .. S.getpid()
   local server = serve('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', { options = { "--name", name } })
   t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "HELLO")
-  local function rules() return t.succeed({ "/usr/sbin/nft", "list", "ruleset" }).stdout:gsub("packets %d+ bytes %d+", "") end
+  local function rules()
+    local text, tables = t.succeed({ "/usr/sbin/nft", "list", "ruleset" }).stdout:gsub("packets %d+ bytes %d+", ""), {}
+    for one in text:gmatch "table .-\n}\n" do tables[#tables + 1] = one end
+    table.sort(tables) -- they come by age
+    return table.concat(tables)
+  end
   local before = rules()
   t.succeed { "/usr/sbin/nft", "flush", "ruleset" }
   t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "refused")
