@@ -4,43 +4,22 @@
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
-local apart = dofile "tests/integration/apart.lua"(t)
-local traffic = dofile "tests/integration/traffic.lua"
+local net = dofile "tests/integration/net.lua"(t, box)
 local S = require "syscall"
 local nl = require "netns"
 
-local CLIENT = t.top .. "/tests/integration/traffic.lua"
-
-local function locks()
-  local list, ino, uid = {}, S.stat("/proc/self/ns/net").ino, S.geteuid()
-  for _, dir in ipairs { "/run/luge", "/run/user/" .. uid .. "/luge", "/tmp/luge-" .. uid } do
-    for _, name in ipairs(S.dir(dir) or {}) do
-      if ("." .. name .. "."):find("." .. ino .. ".", 1, true) then list[#list + 1] = name end
-    end
-  end
-  return list
-end
+local apart, traffic = net.apart, net.traffic
+local body, serve, stop = net.body, net.serve, net.stop
 
 local function sysctl(name) return (S.readfile("/proc/sys/net/" .. name):gsub("%s+$", "")) end
-
--- Links of luge's own go a moment after the container.
-local function links_gone(before)
-  for _ = 1, 2500 do
-    local left
-    for _, link in ipairs(nl.interfaces()) do left = left or not before[link.name] and link.name end
-    if not left then return end
-    S.nanosleep(0.002)
-  end
-  error("a link was left behind:\n" .. tostring(nl.interfaces()), 2)
-end
 
 local found_before = {}
 
 local function nothing_left(before)
-  links_gone(before)
+  net.links_gone(before)
   t.equal(nl.nft.tables(), {}, "tables")
   t.equal({ sysctl "ipv4/ip_forward", sysctl "ipv6/conf/all/forwarding" }, { "0", "0" }, "settings of the host")
-  for _, name in ipairs(locks()) do t.ok(found_before[name], "a lock was left: " .. name) end
+  for _, name in ipairs(net.locks()) do t.ok(found_before[name], "a lock was left: " .. name) end
 end
 
 -- Another luge of this machine may be clearing up the same at that moment, and gc leaves it to that.
@@ -48,50 +27,38 @@ local function collect()
   for _ = 1, 100 do
     t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
     local left = false
-    for _, name in ipairs(locks()) do left = left or not found_before[name] end
+    for _, name in ipairs(net.locks()) do left = left or not found_before[name] end
     if not left then return end
   end
 end
 
-local function no_dad() t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end
-
-local function test(name, body)
+local function test(name, f)
   t.test(name, function()
     t.needs_root()
     apart.run(function()
       t.must(nl.up "lo")
-      no_dad()
+      net.no_dad()
       found_before = {} -- of a namespace that had this number
-      for _, file in ipairs(locks()) do found_before[file] = true end
+      for _, file in ipairs(net.locks()) do found_before[file] = true end
       local before = nl.interfaces()
-      body()
+      f()
       if not nl.link "up0" then nothing_left(before) end
       box.nothing_left()
     end)
   end)
 end
 
--- The world beyond: 192.0.2.9, 2001:db8::9, 8.8.8.8 and others, without a way to containers; servers at 7000.
+-- The world beyond: 192.0.2.9, 2001:db8::9, 8.8.8.8 and others; servers at 7000.
 local function outside()
-  local there = apart.namespace()
-  apart.inside(there, no_dad)
-  t.must(nl.veth { name = "up0", up = true, peer = { name = "eth0", netns = there } })
-  t.must(nl.up("eth0", there))
-  t.must(nl.address("up0", "192.0.2.1/24") and nl.address("up0", "2001:db8::1/64", "nodad"))
-  for _, a in ipairs { "192.0.2.9/24", "169.254.169.254/32", "8.8.8.8/32" } do t.must(nl.address("eth0", a, { netns = there })) end
-  for _, a in ipairs { "2001:db8::9/64", "2600::1/128" } do t.must(nl.address("eth0", a, { netns = there, flags = "nodad" })) end
-  t.must(nl.route { to = "default", via = "192.0.2.9" } and nl.route { to = "default", via = "2001:db8::9" })
-  return there, apart.inside(there, traffic.start_server, "::", 7000)
+  local there = net.outside("169.254.169.254/32", "8.8.8.8/32", "2600::1/128")
+  net.way_out()
+  return there, net.server(there)
 end
 
 local function leave(server, before)
   traffic.stop_server(server)
   t.must(nl.delete "up0")
   nothing_left(before)
-end
-
-local function body(network, more)
-  return ("network = %s, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }, %s"):format(network, t.luge, CLIENT, more or "")
 end
 
 -- One word for each question { proto, address, port }, by one container.
@@ -105,19 +72,6 @@ local function asks(network, questions, how)
   local words = {}
   for word in r.stdout:gmatch "[^\n]+" do words[#words + 1] = word end
   return words, r
-end
-
-local function serve(network, how)
-  how = how or {}
-  how.words, how.body = { "/luge", "lua", "/traffic.lua", "serve", "::", how.port or "80" }, body(network, how.more)
-  local process = box.start(how)
-  process:await "ready\n"
-  return process
-end
-
-local function stop(process)
-  S.kill(process.pid, "term")
-  process:wait()
 end
 
 -- ---- egress ----
@@ -205,12 +159,7 @@ test("a rate that one of several links has not is told", function()
 end)
 
 test("a macvlan is held in the container's own network, where it keeps no power", function()
-  local there = apart.namespace()
-  apart.inside(there, no_dad)
-  t.must(nl.veth { name = "uplink", up = true, peer = { name = "out", netns = there } })
-  t.must(nl.address("out", "10.5.0.1/24", { netns = there }) and nl.address("out", "fd05::1/64", { flags = "nodad", netns = there }))
-  t.must(nl.up("out", there))
-  local server = apart.inside(there, traffic.start_server, "::", 7000)
+  local server = net.server(net.uplink())
   local network = [[{ interfaces = { macvlan { "uplink", address = "10.5.0.2/24", address6 = "fd05::2/64" } }, egress = { allow = { %s } } }]]
   t.equal(asks(network:format "", { { "tcp", "10.5.0.1" }, { "tcp", "fd05::1" } }), { "refused", "refused" })
   t.equal(asks(network:format '{ "10.5.0.1", 7000 }, { "fd05::/64" }', { { "tcp", "10.5.0.1" }, { "tcp", "fd05::1" } }),
@@ -222,16 +171,12 @@ test("a macvlan is held in the container's own network, where it keeps no power"
 end)
 
 test("what a container with a macvlan forwards for a neighbour is asked about as its own", function()
-  local there = apart.namespace()
-  apart.inside(there, no_dad)
-  t.must(nl.veth { name = "uplink", up = true, peer = { name = "out", netns = there } })
-  t.must(nl.address("out", "10.5.0.1/24", { netns = there }) and nl.address("out", "fd05::1/64", { flags = "nodad", netns = there }))
-  t.must(nl.up("out", there))
+  local there = net.uplink()
   for _, route in ipairs { { to = "10.1.0.0/24", via = "10.5.0.2" }, { to = "fd01::/64", via = "fd05::2" } } do
     route.netns = there
     t.must(nl.route(route))
   end
-  local server = apart.inside(there, traffic.start_server, "::", 7000)
+  local server = net.server(there)
   local detached = dofile "tests/integration/detached.lua"(t, box)
   local router = [[{ interfaces = { macvlan { "uplink", address = "10.5.0.2/24", address6 = "fd05::2/64" } }, egress = { allow = { %s } } }]]
   local wire = ([[{ interfaces = { link { %q, address = "10.1.0.2/24", address6 = "fd01::2/64", gateway = "10.1.0.1", gateway6 = "fd01::1",
