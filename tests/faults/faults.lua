@@ -14,7 +14,6 @@ local S = require "syscall"
 return function(t)
   local M = {}
 
-  M.soak = os.getenv "LUGE_SOAK" ~= nil
   M.seed = tonumber(os.getenv "LUGE_SEED") or S.getpid()
   math.randomseed(M.seed)
 
@@ -314,7 +313,7 @@ return function(t)
 
   --- Every n-th of a list so that about `most` remain, from a place that the seed decides; all of them in a soak.
   function M.sample(list, most)
-    if M.soak or #list <= most then return list end
+    if t.soak or #list <= most then return list end
     local step, chosen = #list / most, {}
     local first = math.random() * step
     for i = 0, most - 1 do chosen[#chosen + 1] = list[math.floor(first + i * step) + 1] end
@@ -326,7 +325,7 @@ return function(t)
     local wanted, list = {}, {}
     for _, name in ipairs(names) do wanted[name] = true end
     for _, call in ipairs(calls) do
-      local is_meant = M.soak or not only or only[M.name_of(call)]
+      local is_meant = t.soak or not only or only[M.name_of(call)]
       if wanted[call.name] and call.index > 0 and is_meant then list[#list + 1] = call end
     end
     return list

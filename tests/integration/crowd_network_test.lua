@@ -12,8 +12,7 @@ local nl = require "netns"
 
 local apart, traffic = net.apart, net.traffic
 
-local SOAK = os.getenv "LUGE_SOAK"
-local ON_BRIDGE, PUBLISHED = SOAK and 200 or 40, SOAK and 50 or 12
+local ON_BRIDGE, PUBLISHED = t.soak and 200 or 40, t.soak and 50 or 12
 local ENV = { "LUGE_STATE=" .. box.state, "PATH=" .. os.getenv "PATH" }
 local PATIENCE = 30000 -- ms: nothing that ends well comes near it
 

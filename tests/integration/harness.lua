@@ -24,6 +24,7 @@ M.guest = build .. "/tests/guest"
 -- Root with root's privilege: in a container that took the capabilities away uid 0 is an ordinary user.
 M.root = S.geteuid() == 0 and S.cap_mask(S.capget().effective) & S.cap_mask { "sys_admin", "chown" } ~= 0
 M.json = json
+M.soak = os.getenv "LUGE_SOAK" ~= nil -- the long form of a test
 
 -- ---- what a test asserts ----
 
