@@ -16,7 +16,7 @@ local function group_name(options, word)
   local source = require("sandbox.profile.search").parse(word)
   local own = options.name or source.name
   if own then
-    local ok, message = require("sandbox.profile.values_more").name(own)
+    local ok, message = require("sandbox.profile.values").name(own)
     if ok then return own end
     return nil, cli.complain(("the group's name: %s"):format(message))
   end

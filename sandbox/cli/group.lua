@@ -80,7 +80,7 @@ end
 --- The name of the group from the command line, or its own; nil and the exit code after the message.
 function M.settle_name(group, options, make)
   if options.name then
-    local ok, message = require("sandbox.profile.values_more").name(options.name)
+    local ok, message = require("sandbox.profile.values").name(options.name)
     if not ok then return nil, cli.complain("--name: " .. message) end
     group.name = options.name
   elseif make then
