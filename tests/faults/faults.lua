@@ -284,7 +284,7 @@ return function(t)
     if self.after then
       local ok, err = pcall(self.after, self)
       if not ok then
-        self:luge("rm", "-f", "-t", "0s", self.container)
+        self:take_away()
         reap()
         return tostring(err)
       end
@@ -307,6 +307,36 @@ return function(t)
     local more = self.base and self:difference() or {}
     if more[1] then self.base = M.host(self) end -- told once, and not of each point that comes after
     return more[1] and table.concat(more, "; ") or nil
+  end
+
+  -- ---- commands on containers ----
+
+  --- For Scenario.before: the container runs in the background; the words after its name.
+  function M.started(...)
+    local options = { ... }
+    return function(s)
+      local words = table.move(options, 1, #options, 5, { "run", "-d", "--name", s.container })
+      local r = s:luge(table.unpack(words))
+      t.equal({ r.code, r.stderr }, { 0, "" })
+    end
+  end
+
+  --- Its state and its row, as ps says.
+  function Scenario:seen()
+    local row = t.json.decode(self:luge("ps", "-a", "--json").stdout).containers[1]
+    return row and row.state, row
+  end
+
+  function Scenario:take_away() self:luge("rm", "-f", "-t", "0s", self.container) end
+
+  --- A test as this user, and as root also as an ordinary one. The body is given a scenario's name, and the uid of the latter.
+  function M.as_users(name, body)
+    local word = name:match "^%l+"
+    t.test(name, function() body(word) end)
+    t.test(name .. ", as an ordinary user", function()
+      t.needs_root()
+      body(word .. "-user", 65534)
+    end)
   end
 
   -- ---- points ----

@@ -52,8 +52,7 @@ return function(t)
 
   --- A test whose body runs so.
   function M.test(name, body)
-    -- A tail call: the harness names the script by its caller.
-    return t.test(name, function() M.run(body) end)
+    t.test(name, function() M.run(body) end)
   end
 
   --- Another network namespace, with lo up, as a descriptor.

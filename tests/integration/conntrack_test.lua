@@ -87,7 +87,7 @@ end)
 -- ---- containers ----
 
 local function test(name, body)
-  return net.test(name, function()
+  net.test(name, function()
     track()
     body()
   end)

@@ -408,6 +408,7 @@ end
 -- ---- tests ----
 
 local SKIP = {}
+local script = arg and (arg[0] or ""):match "([^/]*)%.lua$" or "?"
 
 -- Leaves the test; the reason starts with a key ("no-mirror: debootstrap found none"), which LUGE_MUST_RUN=1 wants
 -- to find in tests/impossible.txt.
@@ -449,7 +450,6 @@ local function message(err)
 end
 
 function M.test(name, body)
-  local script = debug.getinfo(2, "S").short_src:match "([^/]*)%.lua$" or "?"
   local ok, err = xpcall(body, message)
   remove_dirs()
   if ok then

@@ -153,8 +153,7 @@ return function(t, box)
 
   --- A test whose containers leave the host as it was: its links, their addresses, luge's locks.
   function M.test(name, body)
-    -- A tail call: the harness names the script by its caller.
-    return t.test(name, function()
+    t.test(name, function()
       t.needs_root()
       apart.run(function()
         t.must(nl.up "lo")
@@ -171,7 +170,7 @@ return function(t, box)
   --- A test with containers in the background, which end with it, however that ends; prepare is run before. The body is given
   --- what detached.lua has.
   function M.test_detached(name, body, prepare)
-    return t.test(name, function()
+    t.test(name, function()
       t.needs_root()
       apart.run(function()
         t.must(nl.up "lo")

@@ -9,7 +9,7 @@ local S = require "syscall"
 local nl = require "netns"
 
 local apart, traffic = net.apart, net.traffic
-local function test(name, body) return net.test_detached(name, body, net.no_dad) end
+local function test(name, body) net.test_detached(name, body, net.no_dad) end
 
 local function serve(d, name, network, more)
   d.start(name, { words = net.serves(), body = net.body(network, more) })
