@@ -66,7 +66,7 @@ local function asks(network, questions, how)
   local script = {}
   for i, q in ipairs(questions) do script[i] = ("/luge lua /traffic.lua %s %s %d"):format(q[1], q[2], q[3] or 7000) end
   how = how or {}
-  how.words, how.body = { "/bin/sh", "-c", table.concat(script, "; ") }, body(network, how.more)
+  how.words, how.body = { "/bin/sh", "-c", table.concat(script, "; ") }, body(network)
   local r = t.run(box.words(how))
   t.equal(r.code, 0, r.stderr)
   local words = {}
@@ -303,7 +303,7 @@ test("many publish at once, and of one port only one does", function()
     -- The second port is its own: who let go of the first for want of another would have kept it from both.
     local network = ("{ interfaces = { veth { } }, publish = { { %d, 80 }, { %d, 90 } } }"):format(8100 + (i - 1) // 2, 9000 + i)
     if i % 2 == 1 then network = ("{ interfaces = { veth { } }, publish = { { %d, 80 } } }"):format(8100 + (i - 1) // 2) end
-    started[i] = box.start { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" }, body = body(network) }
+    started[i] = box.start { words = net.SERVER, body = body(network) }
   end
   -- Two want each port: one of them has it.
   for i = 1, count, 2 do
@@ -390,7 +390,7 @@ end)
 
 test("luge network reload puts back what a foreign flush took", function()
   local name = "flushed-" .. S.getpid()
-  local server = serve('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', { options = { "--name", name } })
+  local server = serve('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', { "--name", name })
   t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "HELLO")
   local function rules() return t.succeed({ "/usr/sbin/nft", "list", "ruleset" }).stdout:gsub("packets %d+ bytes %d+", "") end
   local before = rules()

@@ -67,8 +67,8 @@ return function(t, box)
   M.MOUNTS = ("mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }"):format(t.luge,
     t.top .. "/tests/integration/traffic.lua")
 
-  --- The words of a server of a container, at any of its addresses.
-  function M.serves(port) return { "/luge", "lua", "/traffic.lua", "serve", "::", port or "80" } end
+  --- The words of a server in it, at port 80 of any of its addresses.
+  M.SERVER = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" }
 
   --- A profile's body: its network, and more fields.
   function M.body(network, more) return ("network = %s, %s%s"):format(network, M.MOUNTS, more and ", " .. more or "") end
@@ -85,11 +85,9 @@ return function(t, box)
     return (M.says { words = { "/luge", "lua", "/traffic.lua", ... }, body = M.body(network) })
   end
 
-  --- A container that answers; how: port (80), more fields, and as of box.words.
-  function M.serve(network, how)
-    how = how or {}
-    how.words, how.body = M.serves(how.port), M.body(network, how.more)
-    local process = box.start(how)
+  --- A container that answers; options: of luge run.
+  function M.serve(network, options)
+    local process = box.start { words = M.SERVER, body = M.body(network), options = options }
     process:await "ready\n"
     return process
   end

@@ -12,7 +12,7 @@ local apart, traffic = net.apart, net.traffic
 local function test(name, body) net.test_detached(name, body, net.no_dad) end
 
 local function serve(d, name, network, more)
-  d.start(name, { words = net.serves(), body = net.body(network, more) })
+  d.start(name, { words = net.SERVER, body = net.body(network, more) })
 end
 
 -- From inside, "HELLO" or what came of it.

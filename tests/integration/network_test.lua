@@ -40,7 +40,7 @@ test("a veth: TCP, UDP and ICMP, of both families", function()
 end)
 
 test("the host reaches a server of the container", function()
-  local process = box.start { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" }, body = body
+  local process = box.start { words = net.SERVER, body = body
     'veth { address = "10.5.0.2/24", address6 = "fd05::2/64" }' }
   process:await "ready\n"
   for _, address in ipairs { "10.5.0.2", "fd05::2" } do
