@@ -39,8 +39,8 @@ local function list_names(docs)
   return table.concat(lines, "\n")
 end
 
--- The text that help(what) prints; of a nil without what, all names.
-local function help_text(what)
+--- The text that help(what) prints; of a nil without what, all names.
+function M.help_text(what)
   local docs = require "syscall.docs"
   if what == nil then
     return list_names(docs) .. "\n\nhelp(S.open) or help \"open\" tells about one."
@@ -91,7 +91,7 @@ end
 function M.run()
   local call = require("sandbox.cli.lua").call
   _G.S, _G.nl = S, nl
-  _G.help = function(what) print(help_text(what)) end
+  _G.help = function(what) print(M.help_text(what)) end
   print(_VERSION .. "; S is the syscall layer, nl the network. help(S.open) documents, Ctrl-D ends.")
   for chunk in read_chunk do
     show_results(call(chunk))

@@ -10,16 +10,17 @@ local nl = require "netns"
 
 local apart, traffic = net.apart, net.traffic
 local body, serve, stop = net.body, net.serve, net.stop
+local locks, links_gone, no_dad = net.locks, net.links_gone, net.no_dad
 
 local function sysctl(name) return (S.readfile("/proc/sys/net/" .. name):gsub("%s+$", "")) end
 
 local found_before = {}
 
 local function nothing_left(before)
-  net.links_gone(before)
+  links_gone(before)
   t.equal(nl.nft.tables(), {}, "tables")
   t.equal({ sysctl "ipv4/ip_forward", sysctl "ipv6/conf/all/forwarding" }, { "0", "0" }, "settings of the host")
-  for _, name in ipairs(net.locks()) do t.ok(found_before[name], "a lock was left: " .. name) end
+  for _, name in ipairs(locks()) do t.ok(found_before[name], "a lock was left: " .. name) end
 end
 
 -- Another luge of this machine may be clearing up the same at that moment, and gc leaves it to that.
@@ -27,7 +28,7 @@ local function collect()
   for _ = 1, 100 do
     t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
     local left = false
-    for _, name in ipairs(net.locks()) do left = left or not found_before[name] end
+    for _, name in ipairs(locks()) do left = left or not found_before[name] end
     if not left then return end
   end
 end
@@ -37,9 +38,9 @@ local function test(name, f)
     t.needs_root()
     apart.run(function()
       t.must(nl.up "lo")
-      net.no_dad()
+      no_dad()
       found_before = {} -- of a namespace that had this number
-      for _, file in ipairs(net.locks()) do found_before[file] = true end
+      for _, file in ipairs(locks()) do found_before[file] = true end
       local before = nl.interfaces()
       f()
       if not nl.link "up0" then nothing_left(before) end
@@ -390,7 +391,7 @@ end)
 
 test("luge network reload puts back what a foreign flush took", function()
   local name = "flushed-" .. S.getpid()
-  local server = serve('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', { "--name", name })
+  local server = serve('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', { options = { "--name", name } })
   t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "HELLO")
   local function rules() return t.succeed({ "/usr/sbin/nft", "list", "ruleset" }).stdout:gsub("packets %d+ bytes %d+", "") end
   local before = rules()

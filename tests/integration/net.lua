@@ -85,9 +85,11 @@ return function(t, box)
     return (M.says { words = { "/luge", "lua", "/traffic.lua", ... }, body = M.body(network) })
   end
 
-  --- A container that answers; options: of luge run.
-  function M.serve(network, options)
-    local process = box.start { words = M.SERVER, body = M.body(network), options = options }
+  --- A container that answers; how: as of box.words.
+  function M.serve(network, how)
+    how = how or {}
+    how.words, how.body = M.SERVER, M.body(network)
+    local process = box.start(how)
     process:await "ready\n"
     return process
   end
