@@ -201,7 +201,7 @@ test("a crowd with a published port each, TCP and UDP", function()
   local here, outside = t.must(S.open("/proc/self/ns/net", "rdonly, cloexec")), net.outside()
   local text = ([[return container { %s,
     network = { interfaces = { veth { } }, publish = { { tonumber(param.port), 80 }, { tonumber(param.port), 80, proto = "udp" } } },
-    command = net.SERVER }]]):format(net.MOUNTS)
+    command = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" } }]]):format(net.MOUNTS)
   local containers = start(text, PUBLISHED, function(i) return { "-D", ("port=%d"):format(PORT + i) } end)
   for _, one in ipairs(containers) do
     for _ = 1, 15000 do -- its server says so when it listens
