@@ -94,8 +94,8 @@ end
 
 local SKIP_STATS = 8 -- RTEXT_FILTER_SKIP_STATS
 
--- f(socket) with a socket in a namespace; its results.
-local function with_socket(netns, f)
+--- f(socket) with a socket in a namespace; its results.
+function M.with_socket(netns, f)
   local socket, err, errno = nl.open_in(netns)
   if not socket then return nil, err, errno end
   local replies, index
@@ -106,12 +106,12 @@ end
 
 --- The index of a link by a socket of its own.
 function M.index(name, netns)
-  return with_socket(netns, function(socket) return socket:index(name) end)
+  return M.with_socket(netns, function(socket) return socket:index(name) end)
 end
 
 --- Sends what compose(index) says about the link `name`; true, or nil, err, errno.
 function M.send_about(name, netns, compose)
-  return M.done(with_socket(netns, function(socket)
+  return M.done(M.with_socket(netns, function(socket)
     local index, err, errno = socket:index(name)
     if not index then return nil, err, errno end
     return socket:request(compose(index))
@@ -242,7 +242,7 @@ end
 function nl.set(name, changes)
   name = check.name(name, "#1")
   local t = check.fields(changes, "#2", M.COMMON, SETTABLE)
-  return M.done(with_socket(t.netns, function(socket) return change(socket, name, t) end))
+  return M.done(M.with_socket(t.netns, function(socket) return change(socket, name, t) end))
 end
 
 --- nl.rename(name, new [, netns]) -> true
