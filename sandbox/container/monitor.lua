@@ -14,7 +14,6 @@ local M = {}
 
 -- Passed on to the container; luge itself lives until the container has ended.
 local FORWARDED = "hup, int, quit, term, usr1, usr2, winch, alrm"
-M.FORWARDED = FORWARDED
 
 --- Blocks the signals that luge passes on; returns the descriptor they are read from.
 function M.block_signals()
