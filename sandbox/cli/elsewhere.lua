@@ -71,7 +71,7 @@ OPTIONS["--volume"], OPTIONS["--mount"] = OPTIONS["-v"], OPTIONS["-v"]
 --- The name of a signal that is given by its number, or nil.
 function M.signal(number)
   for name, value in pairs(require("syscall").c.SIG) do
-    if value == math.tointeger(tonumber(number)) and require("sandbox.profile.values_more").signal(name) then return name end
+    if value == math.tointeger(tonumber(number)) and require("sandbox.profile.values").signal(name) then return name end
   end
 end
 

@@ -9,7 +9,7 @@ local M = {}
 function M.run(options, names)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
-  local signal = require("sandbox.profile.values_more").signal(options.signal or "KILL")
+  local signal = require("sandbox.profile.values").signal(options.signal or "KILL")
   if not signal then
     local known = require("sandbox.cli.elsewhere").signal(options.signal)
     return cli.complain(("--signal %s: no signal has that name"):format(options.signal),
