@@ -125,9 +125,10 @@ local function hold_ports(c, all_ends)
 end
 
 -- Neither what a container before had begun from the addresses, or was led to them, may go on; nor is who asked a port before
--- led past the container for as long as he goes on asking.
+-- led past the container for as long as he goes on asking. Most often nothing of them is there, which is seen on a kernel too
+-- that can be told to forget none; who was led by datagrams is to be forgotten at the end (hold_ports), so that has to be possible.
 local function forget(c, links, all_ends)
-  local filters = {}
+  local filters, by_datagrams = {}, nil
   for _, link in ipairs(links) do
     for _, list in ipairs { link.addresses, link.behind or {} } do
       for _, address in ipairs(list) do
@@ -139,10 +140,12 @@ local function forget(c, links, all_ends)
       end
     end
   end
-  each_published(c, all_ends, function(_, entry, to)
+  each_published(c, all_ends, function(why, entry, to)
     if entry.proto ~= "udp" then return end
+    by_datagrams = by_datagrams or why
     filters[#filters + 1] = { proto = "udp", to = entry.host.address or "local", port = entry.host.port, family = to.family }
   end)
+  if by_datagrams then c.steps:add("attach", by_datagrams, "nl.conntrack_count", {}) end
   if filters[1] then c.steps:add("attach", "network", "nl.delconntracks", { filters }) end
 end
 
