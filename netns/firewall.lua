@@ -272,7 +272,7 @@ local function publish_rules(d, hook)
     if is_own or not (p.address and check.is_loopback(p.address)) then
       rules[#rules + 1] = varied(rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
         p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
-        not p.address and (p.but_loopback or not is_own) and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
+        not p.address and not is_own and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
         { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port }), "publish", p)
     end
   end
@@ -295,6 +295,34 @@ local function hairpin_rules(d, rules)
         any_of(family .. " saddr", from), "masquerade" }, "hairpin", p)
     end
   end
+end
+
+-- Where the host's tables see what bridges carry, an answer gets its addresses back at the bridge's end, and the kernel drops
+-- one to ::1 there. So who asks from ::1 has an address of the host's on the bridge, from before connections are looked up, and
+-- answers are put right where they have come in. Such connections are told from the host's own with that address by the zone
+-- that they begin in.
+local ZONE = 0x6c75 -- "lu"
+
+local function from_loopback_chain(d)
+  local chain = { hook = "output", priority = "raw" }
+  for _, p in ipairs(d.publish) do
+    if p.loopback then
+      chain[#chain + 1] = { { "ip6 saddr", LOOPBACK.ip6 }, { "ip6 daddr", LOOPBACK.ip6 }, { p.proto .. " dport", p.port },
+        { "set", "ct original zone", ZONE }, { "set", "ip6 saddr", p.loopback } }
+    end
+  end
+  return chain[1] and chain
+end
+
+local AFTER_NAT = 110
+local ERRORS = { "destination-unreachable", "packet-too-big", "time-exceeded", "parameter-problem" }
+
+-- Errors name who sent the packet that they are about, too.
+local function to_loopback_chain()
+  local is_answer = { { "ct original zone", ZONE }, { "ct direction", "reply" } }
+  return { hook = "input", priority = AFTER_NAT,
+    with(is_answer, { { "icmpv6 type", ERRORS }, { "set", "icmpv6 error saddr", LOOPBACK.ip6 } }),
+    with(is_answer, { { "set", "ip6 daddr", LOOPBACK.ip6 } }) }
 end
 
 local function postrouting_chain(d)
@@ -374,7 +402,8 @@ end
 local function host_table(d)
   local chains = { input = input_chain(d), forward = forward_chain(d), host = host_chain(d.egress),
     egress = egress_chain(d.egress), inbound = inbound_chain(), about = about_chain(d), deny = deny_chain(d.egress),
-    loopback = loopback_chain(d) or nil }
+    loopback = loopback_chain(d) or nil, from_loopback = from_loopback_chain(d) or nil }
+  if chains.from_loopback then chains.to_loopback = to_loopback_chain() end
   local postrouting = postrouting_chain(d)
   if postrouting[1] then chains.postrouting = postrouting end
   if d.publish[1] then
@@ -399,8 +428,8 @@ end
 -- d: { table = their name,
 --   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, nat = boolean,
 --     subnets = { the container's networks }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
---   publish = { { proto =, address = of the host or nil for all, but_loopback = true where 127.0.0.1 or ::1 is not meant by
---     that, port =, to = address, to_port =, link = index of the link, why = }… },
+--   publish = { { proto =, address = of the host or nil for all, loopback = the host's address on a bridge, where ::1 is meant
+--     too, port =, to = address, to_port =, link = index of the link, why = }… },
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)
   d = M.whole(d)

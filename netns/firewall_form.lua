@@ -80,7 +80,7 @@ local function publish_key(place, p, d, values)
   values.address = address and address.bytes
   put_comment(values, p.why)
   if not (put_port(values, "port", p.port) and put_port(values, "to_port", p.to_port)) then return nil end
-  return ("%s %s %s %s"):format(place, to.family, p.proto, address and "address" or p.but_loopback and "but" or "any")
+  return ("%s %s %s %s"):format(place, to.family, p.proto, address and "address" or "any")
 end
 
 -- The first address of a network, and the first after it.

@@ -108,14 +108,18 @@ local function load_value(compiler, value, type, register)
   compiler:add { kind = "lookup", sreg = compiler:load_all(list), dreg = register, set = set, set_id = id }
 end
 
---- { "set", FIELD, VALUE } for marks and other metadata; VALUE may be { FIELD, "@MAP" }.
+--- { "set", FIELD, VALUE } for marks and other metadata, and for addresses of the packet; VALUE may be { FIELD, "@MAP" }.
 function M.set(compiler, statement)
   check(statement, 2, "")
   local field = fields.get(statement[2])
-  local kind = field.load.kind
-  if kind ~= "meta" and kind ~= "ct" then error(statement[2] .. " cannot be set", 0) end
+  local kind, change = field.load.kind, { sreg = REG }
+  if kind ~= "meta" and kind ~= "ct" and not field.sums then error(statement[2] .. " cannot be set", 0) end
+  compiler:need(field)
   load_value(compiler, statement[3], field.type, REG)
-  compiler:add { kind = kind, key = field.load.key, sreg = REG }
+  for _, given in ipairs { field.load, field.sums } do
+    for key, value in pairs(given) do change[key] = value end
+  end
+  compiler:add(change)
 end
 
 local function flags_of(statement)

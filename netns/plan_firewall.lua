@@ -31,16 +31,7 @@ local function link_of(interface, ends, ifb)
     behind = interface.behind, ifb = ifb }
 end
 
--- A bridge is shared with others and may be somebody else's: no route of ours leads by it. Where the host's tables see what
--- bridges carry, answers to ::1 would get lost besides: the kernel drops them at the bridge's end.
-local function loses_loopback(c, to)
-  return to.family == "inet6" and c.spec.network.interfaces[to.interface].type == "bridge"
-end
-
-local function wants_loopback(c, entry, to)
-  if entry.host.address then return check.is_loopback(entry.host.address) end
-  return not loses_loopback(c, to)
-end
+local function wants_loopback(entry) return not entry.host.address or check.is_loopback(entry.host.address) end
 
 -- Calls f with each published port and each place it leads to that there is: why, entry, to, the interface's end, and a
 -- name for the pair.
@@ -56,8 +47,9 @@ end
 local function published(c, all_ends, numbers)
   local list = {}
   each_published(c, all_ends, function(why, entry, to, e)
+    local is_bridge = c.spec.network.interfaces[to.interface].bridge
     list[#list + 1] = { proto = entry.proto, address = entry.host.address, port = entry.host.port, to = e.address,
-      but_loopback = not entry.host.address and not wants_loopback(c, entry, to) or nil,
+      loopback = is_bridge and to.family == "inet6" and wants_loopback(entry) and e.gateway or nil,
       to_port = entry.guest, link = numbers[to.interface], why = why }
   end)
   return list
@@ -150,23 +142,21 @@ local function forget(c, links, all_ends)
 end
 
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
--- told that this is no forgery. What anybody sends to the loopback ends at the link (netns.firewall).
+-- told that this is no forgery. What anybody sends to the loopback ends at the link (netns.firewall). A bridge is shared with
+-- others and may be somebody else's: no route of ours leads by it, and the firewall does without one.
 local function lead_loopback(c, all_ends)
   local done = {}
   each_published(c, all_ends, function(why, entry, to)
     local interface = c.spec.network.interfaces[to.interface]
     local device = interface.bridge or symbol("link", interface)
-    if not wants_loopback(c, entry, to) or done[to.family .. device] then return end
+    if not wants_loopback(entry) or done[to.family .. device] then return end
     done[to.family .. device] = true
-    if loses_loopback(c, to) then
-      c:fault(why, "::1 is not led to a container on a bridge: its answers are lost where the host filters what bridges carry",
-        "publish on 127.0.0.1, or write a veth { } beside the bridge")
-    elseif to.family == "inet6" then
+    if to.family == "inet6" and not interface.bridge then
       c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096,
         append = true } })
-    elseif interface.bridge then
+    elseif to.family == "inet" and interface.bridge then
       hold(c, why, ("net/ipv4/conf/%s/route_localnet"):format(device), "1")
-    else
+    elseif to.family == "inet" then
       c.steps:add("attach", why, "writefile", { ("/proc/sys/net/ipv4/conf/%s/route_localnet"):format(device), "1" })
     end
   end)

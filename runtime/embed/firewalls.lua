@@ -160,9 +160,9 @@ end
 local function each_publish(f)
   for i, to in ipairs(ADDRESSES) do
     for _, proto in ipairs { "tcp", "udp" } do
-      for _, address in ipairs { OUTSIDE[i], "but", "any" } do
-        f { proto = proto, address = address == OUTSIDE[i] and address or nil, but_loopback = address == "but" or nil, port = PORT,
-          to = to, to_port = TO_PORT, link = 1, why = COMMENT }
+      for _, address in ipairs { OUTSIDE[i], "any" } do
+        f { proto = proto, address = address == OUTSIDE[i] and address or nil, port = PORT, to = to, to_port = TO_PORT, link = 1,
+          why = COMMENT }
       end
     end
   end

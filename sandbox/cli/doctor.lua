@@ -160,7 +160,8 @@ local function firewall_inside()
   local nl = require "netns"
   local link = { link = "lo", mac = "02:00:00:00:00:01", addresses = { "192.0.2.2", "2001:db8::2" }, nat = true, bridge = "lo" }
   return S.unshare "newnet" and nl.firewall { table = "luge-doctor", links = { link }, egress = { log = true, allow = {} },
-    publish = { { proto = "tcp", port = 80, to = "192.0.2.2", to_port = 80, link = 1 } } } and nl.conntracks() ~= nil
+    publish = { { proto = "tcp", port = 80, to = "192.0.2.2", to_port = 80, link = 1 },
+      { proto = "tcp", port = 80, to = "2001:db8::2", to_port = 80, link = 1, loopback = "2001:db8::1" } } } and nl.conntracks() ~= nil
 end
 
 check("firewall", function(host)

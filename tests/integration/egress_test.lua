@@ -301,18 +301,15 @@ end)
 
 test("ports of a container on a bridge are published too", function()
   local server = serve '{ interfaces = { bridge { "lab", gateway = "auto", gateway6 = "auto" } }, publish = { { 8080, 80 } } }'
-  t.equal({ traffic.ask("tcp", "127.0.0.1", 8080), traffic.ask("tcp", "::1", 8080) }, { "HELLO", "refused" })
+  t.equal({ traffic.ask("tcp", "127.0.0.1", 8080), traffic.ask("tcp", "::1", 8080) }, { "HELLO", "HELLO" })
   t.equal(sysctl "ipv4/conf/lab/route_localnet", "1")
   -- A neighbour asks by the host's address on the bridge, and is answered by it.
   local host = nl.interfaces().lab.addresses[1].address
   t.equal(asks(('{ interfaces = { bridge { "lab", gateway = "auto" } }, egress = { allow = { { %q, 8080 } } } }'):format(host),
     { { "tcp", host, 8080 } }), { "HELLO" })
   stop(server)
-  box.refused({ "exit", "0", body = body '{ interfaces = { bridge { "lab", gateway6 = "auto" } }, publish = { { "[::1]:8080", 80 } } }' },
-    "network.publish[1]: ::1 is not led to a container on a bridge: its answers are lost where the host filters what bridges carry",
-    "publish on 127.0.0.1, or write a veth { } beside the bridge")
   server = serve '{ interfaces = { bridge { "lab", gateway6 = "auto" }, veth { } }, publish = { { "[0:0::1]:8080", 80 }, { "127.0.0.1:8080", 80 } } }'
-  t.equal({ traffic.ask("tcp", "::1", 8080), traffic.ask("tcp", "127.0.0.1", 8080) }, { "HELLO", "HELLO" }, "by the veth")
+  t.equal({ traffic.ask("tcp", "::1", 8080), traffic.ask("tcp", "127.0.0.1", 8080) }, { "HELLO", "HELLO" }, "one by the bridge, one by the veth")
   stop(server)
   -- A bridge that was there before is as it was.
   t.must(nl.bridge { name = "mine", up = true } and nl.address("mine", "10.5.0.1/24"))
@@ -321,6 +318,44 @@ test("ports of a container on a bridge are published too", function()
   stop(server)
   t.equal(sysctl "ipv4/conf/mine/route_localnet", "0")
   t.must(nl.delete "mine")
+end)
+
+-- Connected from an address and a port of one's own; what is answered to so many bytes.
+local function ask_from(kind, own, port, to, size)
+  local s = t.must(S.socket("inet6", kind))
+  t.must(s:setsockopt("socket", "reuseaddr", 1))
+  t.must(s:bind { family = "inet6", addr = own, port = port })
+  local ok, err = s:connect { family = "inet6", addr = "::1", port = to }
+  if not ok then return tostring(err) end
+  local asked, got = ("x"):rep(size), ""
+  ok, err = s:send(asked)
+  while ok and #got < size and #t.must(S.poll({ { fd = s, events = "in" } }, 20000)) > 0 do
+    local part = s:recv(65536)
+    if not part or part == "" then break end
+    got = got .. part
+  end
+  s:close()
+  return ok and got == asked:upper():sub(1, #got) and #got or tostring(err)
+end
+
+test("::1 leads to a container on a bridge, whether or not the host filters bridges", function()
+  local server = serve [[{ interfaces = { bridge { "lab", gateway6 = "auto" } }, publish = { { "[::1]:8080", 80 },
+    { "[::1]:8080", 80, proto = "udp" }, { "[::1]:8081", 81, proto = "udp" }, { "[::1]:8082", 81 } } }]]
+  local host = nl.interfaces().lab.addresses[1].address
+  for _, filters in ipairs { "0", "1" } do
+    S.writefile("/proc/sys/net/bridge/bridge-nf-call-ip6tables", filters) -- there with br_netfilter only
+    t.equal({ traffic.ask("tcp", "::1", 8080), traffic.ask("udp", "::1", 8080) }, { "HELLO", "HELLO" }, "filters " .. filters)
+    t.equal({ traffic.ask("udp", "::1", 8081), traffic.ask("tcp", "::1", 8082) }, { "refused", "refused" }, "errors come back")
+    -- Who has the host's address, and the same port, is another.
+    local port = 5000 + tonumber(filters)
+    t.equal({ ask_from("dgram", "::1", port, 8080, 7), ask_from("dgram", host, port, 8080, 9) }, { 7, 9 })
+    t.equal({ ask_from("stream", "::1", port, 8080, 8), ask_from("stream", host, port, 8080, 10) }, { 8, 10 })
+  end
+  t.equal(traffic.ask("tcp", host, 8080), "refused", "only the loopback")
+  t.equal(asks(('{ interfaces = { bridge { "lab" } }, egress = { allow = { { %q }, { "::1" } } } }'):format(host),
+    { { "tcp", host, 8080 } }), { "refused" })
+  stop(server)
+  t.equal({ traffic.ask("tcp", "::1", 8080), traffic.ask("udp", "::1", 8080) }, { "refused", "refused" })
 end)
 
 test("from outside IPv6 is led to a container that has said nothing yet", function()

@@ -90,7 +90,7 @@ t.test("published ports", function()
         local addresses = n == 1 and { "127.0.0.1", address4() } or { "::1", address6() }
         local any = byte(0, 2) == 0
         d.publish[i] = { proto = PROTOCOLS[byte(1, 2)], address = not any and addresses[byte(1, 2)] or nil, port = byte(1) * 256 + byte(),
-          but_loopback = any and byte() > 127 or nil, to = link.addresses[n], to_port = round % 2 == 0 and 80 or byte(1), link = 1,
+          to = link.addresses[n], to_port = round % 2 == 0 and 80 or byte(1), link = 1,
           why = ("network.publish[%d]"):format(i) }
       end
       if byte() > 127 and not d.egress.open then d.egress.allow = { { cidr = address4(), port = 53, why = "network.dns" } } end
