@@ -279,12 +279,14 @@ local function publish_rules(d, hook)
   return rules[1] and rules
 end
 
--- Answers must come back by the host where it changed an address: from the loopback, and from the container's neighbours.
+-- Answers must come back by the host where it changed an address: from the loopback, and from the container's neighbours. Those to
+-- datagrams go by the container's way to everywhere, and under its address, where nobody has chosen one.
 local function hairpin_rules(d, rules)
   local seen = {}
   for _, p in ipairs(d.publish) do
     local link = d.links[p.link]
     local family = family_of(p.to)
+    local function add(...) rules[#rules + 1] = { { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" }, ... } end
     if not seen[p.to] then
       seen[p.to] = true
       local from = { LOOPBACK[family] }
@@ -293,6 +295,13 @@ local function hairpin_rules(d, rules)
       end
       rules[#rules + 1] = varied({ { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" },
         any_of(family .. " saddr", from), "masquerade" }, "hairpin", p)
+      for _, cidr in ipairs(link.near or {}) do
+        if family_of(cidr) == family then add({ family .. " saddr", cidr }, "masquerade") end
+      end
+    end
+    if p.aside and p.proto == "udp" and not seen[p.to .. " udp"] then
+      add({ "meta l4proto", "udp" }, "masquerade")
+      seen[p.to .. " udp"] = true
     end
   end
 end
@@ -427,9 +436,10 @@ end
 --- The tables of a container's network, as netns.nft takes them.
 -- d: { table = their name,
 --   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, nat = boolean,
---     subnets = { the container's networks }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
+--     subnets = { its networks }, near = { networks of other interfaces of the container's }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
 --   publish = { { proto =, address = of the host or nil for all, loopback = the host's address on a bridge, where ::1 is meant
---     too, port =, to = address, to_port =, link = index of the link, why = }… },
+--     too, port =, to = address, to_port =, link = index of the link, aside = true where the container's way to everywhere is
+--     another, why = }… },
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)
   d = M.whole(d)

@@ -28,7 +28,9 @@ end
 -- anything else.
 function M.values(d)
   local link = d.links[1]
-  if #d.links ~= 1 or d.egress.host or link.ifb or link.behind and link.behind[1] then return nil end
+  if #d.links ~= 1 or d.egress.host or link.ifb or link.near or link.behind and link.behind[1] then
+    return nil
+  end
   local values = { table = attribute(S.c.NFTA.TABLE_NAME, d.table .. "\0"), link = link.link, mac = check.mac(link.mac, "'mac'"),
     bridge = link.bridge and padded(link.bridge, NAME_SIZE) }
   for _, address in ipairs(link.addresses) do
@@ -76,7 +78,7 @@ local function publish_key(place, p, d, values)
   local to = check.parse_ip(p.to)
   local address = p.address and check.parse_ip(p.address)
   if not to or values[to.family] ~= to.bytes or p.address and not address or d.links[1].bridge then return nil end
-  if not p.why then return nil end
+  if not p.why or p.aside then return nil end
   values.address = address and address.bytes
   put_comment(values, p.why)
   if not (put_port(values, "port", p.port) and put_port(values, "to_port", p.to_port)) then return nil end

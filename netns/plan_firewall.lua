@@ -15,9 +15,22 @@ local function symbol(what, interface) return ("${%s.%s}"):format(what, interfac
 
 -- ---- the description ----
 
+-- The networks of the container's other interfaces: who is there would be answered by those, and not by the host that he asked.
+local function near(c, all_ends, i)
+  local list = {}
+  for j = 1, c.spec.network.publish[1] and #c.spec.network.interfaces or 0 do
+    for _, family in ipairs { "inet", "inet6" } do
+      local e = j ~= i and all_ends[j] and all_ends[j][family]
+      if e then list[#list + 1] = e.own end
+    end
+  end
+  return list[1] and list
+end
+
 -- Neighbours of a container that ask a published port by the host's address must be answered by the host: those of its
 -- network, said by the container's own address and its width.
-local function link_of(interface, ends, ifb)
+local function link_of(c, all_ends, i, ifb)
+  local interface, ends = c.spec.network.interfaces[i], all_ends[i]
   local addresses, subnets = {}, {}
   for _, family in ipairs { "inet", "inet6" } do
     local e = ends[family]
@@ -26,12 +39,20 @@ local function link_of(interface, ends, ifb)
       subnets[#subnets + 1] = e.own
     end
   end
-  return { link = symbol("link", interface), mac = interface.mac or symbol("mac", interface), addresses = addresses,
+  return { link = symbol("link", interface), near = near(c, all_ends, i), mac = interface.mac or symbol("mac", interface), addresses = addresses,
     subnets = subnets, bridge = interface.bridge, nat = interface.nat or nil,
     behind = interface.behind, ifb = ifb }
 end
 
 local function wants_loopback(entry) return not entry.host.address or check.is_loopback(entry.host.address) end
+
+-- Whether another interface, written before, is the container's way to everywhere.
+local function is_aside(c, all_ends, to)
+  for i = 1, to.interface - 1 do
+    local e = all_ends[i] and all_ends[i][to.family]
+    if e and e.gateway then return true end
+  end
+end
 
 -- Calls f with each published port and each place it leads to that there is: why, entry, to, the interface's end, and a
 -- name for the pair.
@@ -50,7 +71,7 @@ local function published(c, all_ends, numbers)
     local is_bridge = c.spec.network.interfaces[to.interface].bridge
     list[#list + 1] = { proto = entry.proto, address = entry.host.address, port = entry.host.port, to = e.address,
       loopback = is_bridge and to.family == "inet6" and wants_loopback(entry) and e.gateway or nil,
-      to_port = entry.guest, link = numbers[to.interface], why = why }
+      to_port = entry.guest, link = numbers[to.interface], aside = is_aside(c, all_ends, to), why = why }
   end)
   return list
 end
@@ -218,7 +239,7 @@ function M.plan(c, all_ends)
   hold_ports(c, all_ends)
   for i, interface in ipairs(c.spec.network.interfaces) do
     if interface.type == "veth" or interface.type == "bridge" then
-      links[#links + 1] = link_of(interface, all_ends[i], limit(c, interface))
+      links[#links + 1] = link_of(c, all_ends, i, limit(c, interface))
       numbers[i] = #links
     end
   end

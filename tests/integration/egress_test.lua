@@ -358,6 +358,33 @@ test("::1 leads to a container on a bridge, whether or not the host filters brid
   t.equal({ traffic.ask("tcp", "::1", 8080), traffic.ask("udp", "::1", 8080) }, { "refused", "refused" })
 end)
 
+test("a published port is answered by the way it was asked at, whichever other interfaces there are", function()
+  local before = nl.interfaces()
+  local there, far = outside()
+  local detached = dofile "tests/integration/detached.lua"(t, box)
+  detached.start("det-way", { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "7000" }, body = body "{ interfaces = {} }" })
+  local bridge = 'bridge { "lab", gateway = "auto", gateway6 = "auto" }'
+  local wire = ([[link { %q, address = "10.1.0.2/24", address6 = "fd01::2/64", gateway = "10.1.0.1", gateway6 = "fd01::1",
+    peer = { name = "eth1", address = "10.1.0.1/24", address6 = "fd01::1/64" } }]]):format(detached.own "det-way")
+  for _, interfaces in ipairs { bridge .. ", veth { }", "veth { }, " .. bridge, wire .. ", veth { }" } do
+    local server = serve(("{ interfaces = { %s }, publish = { { 8080, 80 }, { 8080, 80, proto = 'udp' } } }"):format(interfaces))
+    for _, address in ipairs { "192.0.2.1", "2001:db8::1" } do
+      for _, proto in ipairs { "tcp", "udp" } do
+        local what = ("%s %s: %s"):format(proto, address, interfaces)
+        t.equal(traffic.ask(proto, address, 8080), "HELLO", what)
+        t.equal(apart.inside(there, traffic.ask, proto, address, 8080), "HELLO", "from outside, " .. what)
+      end
+    end
+    t.equal(asks(("{ interfaces = { %s }, egress = { allow = { { '192.0.2.1' }, { '2001:db8::1' } } } }"):format(bridge),
+      { { "tcp", "192.0.2.1", 8080 }, { "udp", "192.0.2.1", 8080 }, { "tcp", "2001:db8::1", 8080 }, { "udp", "2001:db8::1", 8080 } }),
+      { "HELLO", "HELLO", "HELLO", "HELLO" }, "from a bridge, " .. interfaces)
+    stop(server)
+  end
+  detached.ok("rm", "-f", "-t", "0s", "det-way")
+  leave(far, before)
+  detached.nothing_left()
+end)
+
 test("from outside IPv6 is led to a container that has said nothing yet", function()
   local before = nl.interfaces()
   local there, far = outside()
