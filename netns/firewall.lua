@@ -13,6 +13,7 @@
 --
 -- An "accept" there is the word of this table alone: what another one drops is dropped.
 
+local bridges = require "netns.firewall_bridge"
 local check = require "netns.check"
 local forms = require "netns.firewall_form"
 local inhabited = require "netns.inhabited"
@@ -306,34 +307,6 @@ local function hairpin_rules(d, rules)
   end
 end
 
--- Where the host's tables see what bridges carry, an answer gets its addresses back at the bridge's end, and the kernel drops
--- one to ::1 there. So who asks from ::1 has an address of the host's on the bridge, from before connections are looked up, and
--- answers are put right where they have come in. Such connections are told from the host's own with that address by the zone
--- that they begin in.
-local ZONE = 0x6c75 -- "lu"
-
-local function from_loopback_chain(d)
-  local chain = { hook = "output", priority = "raw" }
-  for _, p in ipairs(d.publish) do
-    if p.loopback then
-      chain[#chain + 1] = { { "ip6 saddr", LOOPBACK.ip6 }, { "ip6 daddr", LOOPBACK.ip6 }, { p.proto .. " dport", p.port },
-        { "set", "ct original zone", ZONE }, { "set", "ip6 saddr", p.loopback } }
-    end
-  end
-  return chain[1] and chain
-end
-
-local AFTER_NAT = 110
-local ERRORS = { "destination-unreachable", "packet-too-big", "time-exceeded", "parameter-problem" }
-
--- Errors name who sent the packet that they are about, too.
-local function to_loopback_chain()
-  local is_answer = { { "ct original zone", ZONE }, { "ct direction", "reply" } }
-  return { hook = "input", priority = AFTER_NAT,
-    with(is_answer, { { "icmpv6 type", ERRORS }, { "set", "icmpv6 error saddr", LOOPBACK.ip6 } }),
-    with(is_answer, { { "set", "ip6 daddr", LOOPBACK.ip6 } }) }
-end
-
 local function postrouting_chain(d)
   local chain = { hook = "postrouting", type = "nat", priority = "srcnat" }
   hairpin_rules(d, chain)
@@ -359,16 +332,6 @@ local function each_family(link, side, f)
   end
 end
 
--- The kernel may have been told to take packets to the loopback from a bridge (netns.plan_firewall), on which others are
--- too: what is sent to it is never an answer, which has the host's address until connections are looked up.
-local function loopback_chain(d)
-  local chain = { hook = "prerouting", priority = "raw" }
-  for _, link in ipairs(d.links) do
-    if link.bridge then chain[#chain + 1] = { { "iifname", link.bridge }, { "ip daddr", LOOPBACK.ip }, "drop" } end
-  end
-  return chain[1] and chain
-end
-
 local function input_chain(d)
   local chain = { hook = "input", priority = "filter" }
   for _, link in ipairs(d.links) do
@@ -379,24 +342,11 @@ local function input_chain(d)
   return chain
 end
 
-local CARRIED = 0x6c756765 -- a mark: "luge"
-
-local function bridge_table(d)
-  local chain = { hook = "forward", priority = "filter" }
-  for _, link in ipairs(d.links) do
-    if link.bridge then
-      chain[#chain + 1] = { { "iifname", link.link }, { "set", "meta mark", CARRIED } }
-      chain[#chain + 1] = { { "oifname", link.link }, { "set", "meta mark", CARRIED } }
-    end
-  end
-  return chain[1] and { family = "bridge", table = d.table, chains = { forward = chain } }
-end
-
 local function forward_chain(d)
   local chain = { hook = "forward", priority = "filter" }
   for _, link in ipairs(d.links) do
     if link.bridge then
-      chain[#chain + 1] = { { "iifname", link.bridge }, { "oifname", link.bridge }, { "meta mark", CARRIED }, "accept" }
+      chain[#chain + 1] = { { "iifname", link.bridge }, { "oifname", link.bridge }, { "meta mark", bridges.CARRIED }, "accept" }
     end
     each_family(link, "saddr", function(match)
       chain[#chain + 1] = rule(nil, { "iifname", device(link) }, match, { "jump", "egress" })
@@ -410,9 +360,8 @@ end
 
 local function host_table(d)
   local chains = { input = input_chain(d), forward = forward_chain(d), host = host_chain(d.egress),
-    egress = egress_chain(d.egress), inbound = inbound_chain(), about = about_chain(d), deny = deny_chain(d.egress),
-    loopback = loopback_chain(d) or nil, from_loopback = from_loopback_chain(d) or nil }
-  if chains.from_loopback then chains.to_loopback = to_loopback_chain() end
+    egress = egress_chain(d.egress), inbound = inbound_chain(), about = about_chain(d), deny = deny_chain(d.egress) }
+  bridges.add(d, chains)
   local postrouting = postrouting_chain(d)
   if postrouting[1] then chains.postrouting = postrouting end
   if d.publish[1] then
@@ -435,7 +384,7 @@ end
 
 --- The tables of a container's network, as netns.nft takes them.
 -- d: { table = their name,
---   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, nat = boolean,
+--   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated = of its ports, nat = boolean,
 --     subnets = { its networks }, near = { networks of other interfaces of the container's }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
 --   publish = { { proto =, address = of the host or nil for all, loopback = the host's address on a bridge, where ::1 is meant
 --     too, port =, to = address, to_port =, link = index of the link, aside = true where the container's way to everywhere is
@@ -443,7 +392,7 @@ end
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)
   d = M.whole(d)
-  return { link_table(d), host_table(d), bridge_table(d) }
+  return { link_table(d), host_table(d), bridges.table(d) }
 end
 
 --- The table of a container with interfaces that have no end on the host: in its own namespace, which it must have no power over.

@@ -98,17 +98,22 @@ end
 
 -- ---- changing ----
 
--- Loads a value, or what a map has for a field ({ FIELD, "@MAP" }), into a register.
+-- Loads a value, what another field has ({ FIELD }), or a map has for it ({ FIELD, "@MAP" }), into a register.
 local function load_value(compiler, value, type, register)
   if _G.type(value) ~= "table" then
     return compiler:add { kind = "immediate", dreg = register, data = type.parse(value) }
   end
   local list = fields.list(value[1])
+  if not value[2] then
+    if list[2] or list[1].type.size ~= type.size then error(value[1] .. " does not fit", 0) end
+    return compiler:load_all(list)
+  end
   local set, id = compiler:set(value[2], list, { type })
   compiler:add { kind = "lookup", sreg = compiler:load_all(list), dreg = register, set = set, set_id = id }
 end
 
---- { "set", FIELD, VALUE } for marks and other metadata, and for addresses of the packet; VALUE may be { FIELD, "@MAP" }.
+--- { "set", FIELD, VALUE } for marks and other metadata, and for addresses of the packet; VALUE may be { FIELD }
+--- or { FIELD, "@MAP" }.
 function M.set(compiler, statement)
   check(statement, 2, "")
   local field = fields.get(statement[2])

@@ -79,7 +79,7 @@ local STATEMENTS = {
   end,
   set = function(s)
     local value = s[3]
-    return ("%s set %s"):format(s[2], type(value) == "table" and value[1] .. " map " .. value[2] or tostring(value))
+    return ("%s set %s"):format(s[2], type(value) == "table" and value[1] .. (value[2] and " map " .. value[2] or "") or tostring(value))
   end,
   snat = nat, dnat = nat, masquerade = own, redirect = own,
   add = dynset, update = dynset, delete = dynset,

@@ -40,7 +40,7 @@ local function link_of(c, all_ends, i, ifb)
     end
   end
   return { link = symbol("link", interface), near = near(c, all_ends, i), mac = interface.mac or symbol("mac", interface), addresses = addresses,
-    subnets = subnets, bridge = interface.bridge, nat = interface.nat or nil,
+    subnets = subnets, bridge = interface.bridge, isolated = interface.isolated or nil, nat = interface.nat or nil,
     behind = interface.behind, ifb = ifb }
 end
 

@@ -358,6 +358,23 @@ test("::1 leads to a container on a bridge, whether or not the host filters brid
   t.equal({ traffic.ask("tcp", "::1", 8080), traffic.ask("udp", "::1", 8080) }, { "refused", "refused" })
 end)
 
+test("an isolated port of a bridge reaches what another one publishes, whether or not the host filters bridges", function()
+  local interfaces = 'interfaces = { bridge { "lab", gateway = "auto", gateway6 = "auto", isolated = true } }'
+  local server = serve(("{ %s, publish = { { 8080, 80 }, { 8080, 80, proto = 'udp' } } }"):format(interfaces))
+  local questions, allowed = {}, {}
+  for _, address in ipairs(nl.interfaces().lab.addresses) do
+    allowed[#allowed + 1] = ("{ %q }"):format(address.address)
+    for _, proto in ipairs { "tcp", "udp" } do questions[#questions + 1] = { proto, address.address, 8080 } end
+    questions[#questions + 1] = { "tcp", address.address, 80 }
+  end
+  for _, filters in ipairs { "0", "1" } do
+    for _, kind in ipairs { "ip", "ip6" } do S.writefile(("/proc/sys/net/bridge/bridge-nf-call-%stables"):format(kind), filters) end
+    t.equal(asks(("{ %s, egress = { allow = { %s } } }"):format(interfaces, table.concat(allowed, ", ")), questions),
+      { "HELLO", "HELLO", "refused", "HELLO", "HELLO", "refused" }, "filters " .. filters)
+  end
+  stop(server)
+end)
+
 test("a published port is answered by the way it was asked at, whichever other interfaces there are", function()
   local before = nl.interfaces()
   local there, far = outside()
