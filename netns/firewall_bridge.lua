@@ -59,12 +59,15 @@ end
 -- What an isolated port sends to the host, for a port that another one publishes, the kernel hands to that one's port, once it has
 -- its address, and drops it there; answers as well. So it has the address that it was sent to until the host has it.
 
--- Calls f with each isolated link's address, its family, and the mark that stands for it meanwhile.
+--- The mark that stands for an isolated link's address of a family, "inet" or "inet6", meanwhile: nobody else's mac ends so.
+function M.mark(link, family) return tonumber((link.mac:gsub(":", "")):sub(-8), 16) ~ (family == "inet6" and 1 or 0) end
+
+-- Calls f with each isolated link's address, what its family is called, and its mark.
 local function each_isolated(d, f)
   for _, link in ipairs(d.links) do
-    for i, address in ipairs(link.isolated and link.addresses or {}) do
-      local bytes = link.mac:gsub(":", "")
-      f(link, address, address:find(":", 1, true) and "ip6" or "ip", tonumber(bytes:sub(-8), 16) ~ i)
+    for _, address in ipairs(link.isolated and link.addresses or {}) do
+      local is_inet6 = address:find(":", 1, true)
+      f(link, address, is_inet6 and "ip6" or "ip", M.mark(link, is_inet6 and "inet6" or "inet"))
     end
   end
 end

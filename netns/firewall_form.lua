@@ -7,6 +7,7 @@
 -- takes to do what they say. What is anything else, no form is kept of.
 
 local S = require "syscall"
+local bridges = require "netns.firewall_bridge"
 local check = require "netns.check"
 local nl = require "netns"
 
@@ -28,15 +29,14 @@ end
 -- anything else.
 function M.values(d)
   local link = d.links[1]
-  if #d.links ~= 1 or d.egress.host or link.ifb or link.near or link.isolated or link.behind and link.behind[1] then
-    return nil
-  end
+  if #d.links ~= 1 or d.egress.host or link.ifb or link.near or link.behind and link.behind[1] then return nil end
   local values = { table = attribute(S.c.NFTA.TABLE_NAME, d.table .. "\0"), link = link.link, mac = check.mac(link.mac, "'mac'"),
     bridge = link.bridge and padded(link.bridge, NAME_SIZE) }
   for _, address in ipairs(link.addresses) do
     local ip = check.parse_ip(address)
     if not ip or values[ip.family] then return nil end
     values[ip.family] = ip.bytes
+    if link.isolated then values[ip.family .. "_mark"] = ("=I4"):pack(bridges.mark(link, ip.family)) end
   end
   if values.inet6 then values.link_local = link_local(values.mac) end
   return values
@@ -52,6 +52,7 @@ function M.shape(d, values, rules)
   add("inet", values.inet)
   add("inet6", values.inet6)
   add("bridge", values.bridge)
+  add("isolated", d.links[1].isolated)
   add("nat", d.links[1].nat)
   add("open", egress.open)
   add("internet", egress.internet)

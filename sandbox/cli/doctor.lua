@@ -167,8 +167,8 @@ end
 check("firewall", function(host)
   if in_namespaces(host, firewall_inside) then return true, "nftables has what a network's firewall takes" end
   return nil, "nftables lacks something, or user namespaces are closed",
-    "a kernel with ctnetlink, and nf_tables for inet, netdev and bridge, with nat, masquerade, reject, fib and sets "
-    .. "(modprobe -a nf_tables nf_conntrack_netlink)"
+    "a kernel with ctnetlink, zones of connections, and nf_tables for inet, netdev and bridge, with nat, masquerade, reject, fib "
+    .. "and sets (modprobe -a nf_tables nf_conntrack_netlink)"
 end)
 
 check("network user", function(host)

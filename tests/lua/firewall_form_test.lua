@@ -39,7 +39,8 @@ end
 local EGRESS = { function() return { open = true } end, function() return {} end, function() return { log = true } end,
   function() return { internet = true } end, function() return { internet = true, log = true } end }
 local LINKS = { wire = function() return {} end, nat = function() return { nat = true } end,
-  bridge = function() return { bridge = "br" .. byte() } end }
+  bridge = function() return { bridge = "br" .. byte() } end,
+  isolated = function() return { bridge = "br" .. byte(), isolated = true } end }
 
 local function each_shape(f)
   for families = 1, 2 do
@@ -118,7 +119,6 @@ t.test("what holds anything else has no form", function()
   none(function(d) d.egress.host = { "192.0.2.1" } end)
   none(function(_, link) link.ifb = "lgi00000000" end)
   none(function(_, link) link.behind = { "10.9.0.0/16" } end)
-  none(function(_, link) link.isolated = true end)
   none(function(_, link) link.near = { "10.9.0.0/16" } end)
   none(function(_, link) link.link = "lg0" end)
   none(function(d, link) d.links[2] = link end)
