@@ -139,7 +139,8 @@ return function(make)
       for _, other in ipairs { "interfaces", "publish", "bandwidth", "pod" } do
         local value = v[other]
         if one and other ~= one and value and (type(value) ~= "table" or next(value)) then
-          return other, ("excludes %s, which takes a network as it is"):format(one)
+          return other, ("excludes %s, which takes a network as it is"):format(one), other == "publish"
+            and "publish in one container that has interfaces, and join = its name in the others" or nil
         end
       end
     end }
