@@ -285,25 +285,24 @@ end
 local function hairpin_rules(d, rules)
   local seen = {}
   for _, p in ipairs(d.publish) do
-    local link = d.links[p.link]
-    local family = family_of(p.to)
-    local function add(...) rules[#rules + 1] = { { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" }, ... } end
-    if not seen[p.to] then
-      seen[p.to] = true
-      local from = { LOOPBACK[family] }
-      for _, cidr in ipairs(link.subnets or {}) do
-        if family_of(cidr) == family then from[#from + 1] = cidr end
-      end
-      rules[#rules + 1] = varied({ { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" },
-        any_of(family .. " saddr", from), "masquerade" }, "hairpin", p)
-      for _, cidr in ipairs(link.near or {}) do
-        if family_of(cidr) == family then add({ family .. " saddr", cidr }, "masquerade") end
-      end
+    local link, family = d.links[p.link], family_of(p.to)
+    local saddr = family .. " saddr"
+    local function once(key, match, slot)
+      if seen[p.to .. key] then return end
+      seen[p.to .. key] = true
+      rules[#rules + 1] = varied({ { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" }, match,
+        "masquerade" }, slot, p)
     end
-    if p.aside and p.proto == "udp" and not seen[p.to .. " udp"] then
-      add({ "meta l4proto", "udp" }, "masquerade")
-      seen[p.to .. " udp"] = true
+    local from = { LOOPBACK[family] }
+    for _, cidr in ipairs(link.subnets or {}) do
+      if family_of(cidr) == family then from[#from + 1] = cidr end
     end
+    once("", any_of(saddr, from), "hairpin")
+    if p.on_bridge then once("::1", { saddr, bridges.STAND_IN }) end
+    for _, cidr in ipairs(link.near or {}) do
+      if family_of(cidr) == family then once(cidr, { saddr, cidr }) end
+    end
+    if p.aside and p.proto == "udp" then once("udp", { "meta l4proto", "udp" }) end
   end
 end
 
@@ -386,8 +385,8 @@ end
 -- d: { table = their name,
 --   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated = of its ports, nat = boolean,
 --     subnets = { its networks }, near = { networks of other interfaces of the container's }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
---   publish = { { proto =, address = of the host or nil for all, loopback = the host's address on a bridge, where ::1 is meant
---     too, port =, to = address, to_port =, link = index of the link, aside = true where the container's way to everywhere is
+--   publish = { { proto =, address = of the host or nil for all, on_bridge = true where ::1 is meant too, on
+--     a bridge, port =, to = address, to_port =, link = index of the link, aside = true where the container's way to everywhere is
 --     another, why = }… },
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)

@@ -27,17 +27,17 @@ local function loopback_chain(d)
 end
 
 -- An answer that gets its addresses back at the port is one to ::1, and the kernel drops those that come by any other link than
--- the loopback. So who asks from ::1 has an address of the host's on the bridge, from before connections are looked up, and answers
--- are put right where they have come in. Such connections are told from the host's own with that address by the zone that they
--- begin in.
-local ZONE = 0x6c75 -- "lu"
+-- the loopback. So who asks from ::1 has another address, which nobody has, from before connections are looked up, and answers are put
+-- right where they have come in. Its checksum is that of ::1 (as in RFC 6296), whatever the kernel knows of a packet's by then: of
+-- one that it has summed up itself nft_payload.c, up to 6.18, gets it wrong where an address of IPv6 changes it.
+M.STAND_IN = "fd6c:7567:65ff::272d"
 
 local function from_loopback_chain(d)
   local chain = { hook = "output", priority = "raw" }
   for _, p in ipairs(d.publish) do
-    if p.loopback then
+    if p.on_bridge then
       chain[#chain + 1] = { { "ip6 saddr", LOOPBACK.ip6 }, { "ip6 daddr", LOOPBACK.ip6 }, { p.proto .. " dport", p.port },
-        { "set", "ct original zone", ZONE }, { "set", "ip6 saddr", p.loopback } }
+        { "set", "ip6 saddr", M.STAND_IN } }
     end
   end
   return chain[1] and chain
@@ -46,12 +46,13 @@ end
 local AFTER_NAT = 110
 local ERRORS = { "destination-unreachable", "packet-too-big", "time-exceeded", "parameter-problem" }
 
--- Errors name who sent the packet that they are about, too.
+-- Errors name who sent the packet that they are about, too. Nobody else is led to the loopback.
 local function to_loopback_chain()
-  local zone, direction, loopback = { "ct original zone", ZONE }, { "ct direction", "reply" }, LOOPBACK.ip6
+  local it, is_answer = { "ip6 daddr", M.STAND_IN }, { "ct direction", "reply" }
   return { hook = "input", priority = AFTER_NAT,
-    { zone, direction, { "icmpv6 type", ERRORS }, { "set", "icmpv6 error saddr", loopback } },
-    { zone, direction, { "set", "ip6 daddr", loopback } } }
+    { it, is_answer, { "icmpv6 type", ERRORS }, { "set", "icmpv6 error saddr", LOOPBACK.ip6 } },
+    { it, is_answer, { "set", "ip6 daddr", LOOPBACK.ip6 } },
+    { it, "drop" } }
 end
 
 -- ---- isolated ports ----

@@ -56,7 +56,6 @@ for dir, direction in pairs { [0] = "original", [1] = "reply" } do
   ct(("ct %s protocol"):format(direction), "inet_proto", "PROTOCOL", dir)
   ct(("ct %s proto-src"):format(direction), "inet_service", "PROTO_SRC", dir)
   ct(("ct %s proto-dst"):format(direction), "inet_service", "PROTO_DST", dir)
-  ct(("ct %s zone"):format(direction), types.integer(2, true), "ZONE", dir)
 end
 
 local BASES = { ll = NFT.PAYLOAD_LL_HEADER, nh = NFT.PAYLOAD_NETWORK_HEADER, th = NFT.PAYLOAD_TRANSPORT_HEADER }

@@ -68,9 +68,9 @@ end
 local function published(c, all_ends, numbers)
   local list = {}
   each_published(c, all_ends, function(why, entry, to, e)
-    local is_bridge = c.spec.network.interfaces[to.interface].bridge
+    local is_bridge = c.spec.network.interfaces[to.interface].bridge ~= nil
     list[#list + 1] = { proto = entry.proto, address = entry.host.address, port = entry.host.port, to = e.address,
-      loopback = is_bridge and to.family == "inet6" and wants_loopback(entry) and e.gateway or nil,
+      on_bridge = is_bridge and to.family == "inet6" and wants_loopback(entry) or nil,
       to_port = entry.guest, link = numbers[to.interface], aside = is_aside(c, all_ends, to), why = why }
   end)
   return list
@@ -164,7 +164,8 @@ end
 
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
 -- told that this is no forgery. What anybody sends to the loopback ends at the link (netns.firewall). A bridge is shared with
--- others and may be somebody else's: no route of ours leads by it, and the firewall does without one.
+-- others and may be somebody else's: no route of ours leads by it, but one to what stands for ::1 there (netns.firewall_bridge), by
+-- the port.
 local function lead_loopback(c, all_ends)
   local done = {}
   each_published(c, all_ends, function(why, entry, to)
@@ -172,12 +173,13 @@ local function lead_loopback(c, all_ends)
     local device = interface.bridge or symbol("link", interface)
     if not wants_loopback(entry) or done[to.family .. device] then return end
     done[to.family .. device] = true
-    if to.family == "inet6" and not interface.bridge then
-      c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096,
-        append = true } })
-    elseif to.family == "inet" and interface.bridge then
+    if to.family == "inet6" then
+      local address = interface.bridge and require("netns.firewall_bridge").STAND_IN or "::1"
+      c.steps:add("attach", why, "nl.route", { { to = address .. "/128", type = "local", dev = symbol("link", interface),
+        table = "local", metric = 4096, append = true } })
+    elseif interface.bridge then
       hold(c, why, ("net/ipv4/conf/%s/route_localnet"):format(device), "1")
-    elseif to.family == "inet" then
+    else
       c.steps:add("attach", why, "writefile", { ("/proc/sys/net/ipv4/conf/%s/route_localnet"):format(device), "1" })
     end
   end)

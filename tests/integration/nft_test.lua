@@ -112,7 +112,6 @@ t.test("statements are nft's own", function()
     { { "ip saddr", "10.0.0.1" }, { "set", "ip daddr", "10.0.0.9" } },
     { { "set", "ip6 saddr", "fd00::9" } },
     { { "set", "ip daddr", { "ct original ip daddr" } } }, { { "set", "ip6 daddr", { "ip6 saddr" } } },
-    { { "ct original zone", 7 }, "accept" },
     { { "ip daddr", "10.0.0.1" }, { "add", "@seen", "ip daddr . meta l4proto" } },
     { { "ip saddr", "10.0.0.1" }, { "update", "@from", "ip saddr", timeout = 5 } },
     { { "ip saddr", "10.0.0.2" }, { "add", "@each", "ip saddr", limit = { rate = 10 } }, "accept" },
