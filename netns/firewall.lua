@@ -383,11 +383,12 @@ end
 
 --- The tables of a container's network, as netns.nft takes them.
 -- d: { table = their name,
---   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated = of its ports, nat = boolean,
---     subnets = { its networks }, near = { networks of other interfaces of the container's }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
---   publish = { { proto =, address = of the host or nil for all, on_bridge = true where ::1 is meant too, on
---     a bridge, port =, to = address, to_port =, link = index of the link, aside = true where the container's way to everywhere is
---     another, why = }… },
+--   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated = its port is,
+--     nat = boolean, subnets = { its networks }, near = { networks of the container's other interfaces }, behind = { networks
+--     it routes for }, ifb = link that limits what it sends }… },
+--   publish = { { proto =, address = of the host or nil for all, on_bridge = true where ::1 is meant too, on a bridge, port =,
+--     to = address, to_port =, link = index of the link, aside = true where the container's way to everywhere is by another
+--     interface, why = }… },
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)
   d = M.whole(d)

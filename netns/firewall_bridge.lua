@@ -27,9 +27,9 @@ local function loopback_chain(d)
 end
 
 -- An answer that gets its addresses back at the port is one to ::1, and the kernel drops those that come by any other link than
--- the loopback. So who asks from ::1 has another address, which nobody has, from before connections are looked up, and answers are put
--- right where they have come in. Its checksum is that of ::1 (as in RFC 6296), whatever the kernel knows of a packet's by then: of
--- one that it has summed up itself nft_payload.c, up to 6.18, gets it wrong where an address of IPv6 changes it.
+-- the loopback. So who asks from ::1 has another address, which nobody has, from before connections are looked up, and answers are
+-- put right where they have come in. Its checksum is that of ::1 (as in RFC 6296): of a packet that the kernel has summed up itself,
+-- nft_payload.c, up to 6.18 at least, gets the sum wrong where an address of IPv6 changes it.
 M.STAND_IN = "fd6c:7567:65ff::272d"
 
 local function from_loopback_chain(d)
@@ -79,8 +79,8 @@ local function back_chain(d)
   local chain = { hook = "prerouting", priority = LAST }
   each_isolated(d, function(link, address, family, mark)
     for _, direction in ipairs { "original", "reply" } do
-      chain[#chain + 1] = { { "meta mark", AT_PORT }, { "iifname", link.bridge }, { family .. " daddr", address }, { "ct status", "dnat" },
-        { "ct direction", direction }, { "set", "meta mark", mark },
+      chain[#chain + 1] = { { "meta mark", AT_PORT }, { "iifname", link.bridge }, { family .. " daddr", address },
+        { "ct status", "dnat" }, { "ct direction", direction }, { "set", "meta mark", mark },
         { "set", family .. " daddr", { ("ct %s %s daddr"):format(direction, family) } } }
     end
   end)

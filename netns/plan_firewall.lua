@@ -39,15 +39,15 @@ local function link_of(c, all_ends, i, ifb)
       subnets[#subnets + 1] = e.own
     end
   end
-  return { link = symbol("link", interface), near = near(c, all_ends, i), mac = interface.mac or symbol("mac", interface), addresses = addresses,
-    subnets = subnets, bridge = interface.bridge, isolated = interface.isolated or nil, nat = interface.nat or nil,
+  return { link = symbol("link", interface), mac = interface.mac or symbol("mac", interface), addresses = addresses,
+    subnets = subnets, near = near(c, all_ends, i), bridge = interface.bridge, isolated = interface.isolated or nil, nat = interface.nat or nil,
     behind = interface.behind, ifb = ifb }
 end
 
 local function wants_loopback(entry) return not entry.host.address or check.is_loopback(entry.host.address) end
 
 -- Whether another interface, written before, is the container's way to everywhere.
-local function is_aside(c, all_ends, to)
+local function is_aside(all_ends, to)
   for i = 1, to.interface - 1 do
     local e = all_ends[i] and all_ends[i][to.family]
     if e and e.gateway then return true end
@@ -71,7 +71,7 @@ local function published(c, all_ends, numbers)
     local is_bridge = c.spec.network.interfaces[to.interface].bridge ~= nil
     list[#list + 1] = { proto = entry.proto, address = entry.host.address, port = entry.host.port, to = e.address,
       on_bridge = is_bridge and to.family == "inet6" and wants_loopback(entry) or nil,
-      to_port = entry.guest, link = numbers[to.interface], aside = is_aside(c, all_ends, to), why = why }
+      to_port = entry.guest, link = numbers[to.interface], aside = is_aside(all_ends, to), why = why }
   end)
   return list
 end

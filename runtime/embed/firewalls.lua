@@ -29,8 +29,8 @@ local EGRESS = { { open = true }, {}, { log = true }, { internet = true }, { int
 
 local function description(families, own, egress, subnets)
   return { table = "luge-form", publish = {}, egress = { open = egress.open, log = egress.log, internet = egress.internet,
-    allow = {} }, links = { { link = "lgQWXYZUIO", mac = "02:a5:5a:c3:3c:99", nat = own.nat, bridge = own.bridge, isolated = own.isolated,
-      subnets = subnets, addresses = table.move(ADDRESSES, 1, families, 1, {}) } } }
+    allow = {} }, links = { { link = "lgQWXYZUIO", mac = "02:a5:5a:c3:3c:99", nat = own.nat, bridge = own.bridge,
+      isolated = own.isolated, subnets = subnets, addresses = table.move(ADDRESSES, 1, families, 1, {}) } } }
 end
 
 -- ---- messages as forms ----
