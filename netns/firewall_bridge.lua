@@ -28,8 +28,8 @@ end
 
 -- An answer that gets its addresses back at the port is one to ::1, and the kernel drops those that come by any other link than
 -- the loopback. So who asks from ::1 has another address, which nobody has, from before connections are looked up, and answers are
--- put right where they have come in. Its checksum is that of ::1 (as in RFC 6296): of a packet that the kernel has summed up itself,
--- nft_payload.c, up to 6.18 at least, gets the sum wrong where an address of IPv6 changes it.
+-- put right where they have come in. Its checksum is that of ::1 (as in RFC 6296): of a packet that the kernel has summed up
+-- itself, nft_payload.c, up to 6.18 at least, gets the sum wrong where an address of IPv6 changes it.
 M.STAND_IN = "fd6c:7567:65ff::272d"
 
 local function from_loopback_chain(d)

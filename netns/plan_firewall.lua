@@ -40,8 +40,8 @@ local function link_of(c, all_ends, i, ifb)
     end
   end
   return { link = symbol("link", interface), mac = interface.mac or symbol("mac", interface), addresses = addresses,
-    subnets = subnets, near = near(c, all_ends, i), bridge = interface.bridge, isolated = interface.isolated or nil, nat = interface.nat or nil,
-    behind = interface.behind, ifb = ifb }
+    subnets = subnets, near = near(c, all_ends, i), bridge = interface.bridge, isolated = interface.isolated or nil,
+    nat = interface.nat or nil, behind = interface.behind, ifb = ifb }
 end
 
 local function wants_loopback(entry) return not entry.host.address or check.is_loopback(entry.host.address) end
