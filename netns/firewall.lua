@@ -385,7 +385,8 @@ end
 -- d: { table = their name,
 --   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated = its port is,
 --     nat = boolean, subnets = { its networks }, near = { networks of the container's other interfaces }, behind = { networks
---     it routes for }, ifb = link that limits what it sends }… },
+--     it routes for }, ifb = link that limits what it sends, or inside = one in the container's namespace, which is nothing to
+--     a firewall }… },
 --   publish = { { proto =, address = of the host or nil for all, on_bridge = true where ::1 is meant too, on a bridge, port =,
 --     to = address, to_port =, link = index of the link, aside = true where the container's way to everywhere is by another
 --     interface, why = }… },
@@ -476,9 +477,9 @@ end
 -- go with the namespace, and nobody waits for it.
 local function cut_off(t)
   if not t.links then return true end
-  local process, err, errno = inhabited.process_in(t.inside)
-  if process == nil then return nil, err, errno end
-  for _, link in ipairs(process and t.links or {}) do
+  local somebody, err, errno = inhabited.is_inhabited(t.inside)
+  if somebody == nil then return nil, err, errno end
+  for _, link in ipairs(somebody and t.links or {}) do
     local ok
     ok, err, errno = nl.delete(link, t.netns)
     if not ok and not err.NODEV then return nil, err, errno end
@@ -486,11 +487,11 @@ local function cut_off(t)
   return true
 end
 
-local GONE = { table = check.string, links = check.table, inside = check.string, netns = check.netns }
+local GONE = { table = check.string, links = check.table, inside = check.table, netns = check.netns }
 
---- nl.delfirewall{ table=, links=names, inside="net:[…]", netns= } -> true
--- Takes a firewall's tables away, whether or not they are there. links: the host's ends of wires into the network namespace
--- `inside`, which are deleted before, where a process is in that still.
+--- nl.delfirewall{ table=, links=names, inside=, netns= } -> true
+-- Takes a firewall's tables away, whether or not they are there. links: the host's ends of wires into a network namespace, which
+-- are deleted before, where a process is in that still; inside: what nl.remember told of it.
 function nl.delfirewall(what)
   local t = check.fields(what, "#1", GONE)
   check.need(t, "table", "the name of a firewall's tables")
