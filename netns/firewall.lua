@@ -13,6 +13,7 @@
 --
 -- An "accept" there is the word of this table alone: what another one drops is dropped.
 
+local bridges = require "netns.firewall_bridge"
 local check = require "netns.check"
 local forms = require "netns.firewall_form"
 local inhabited = require "netns.inhabited"
@@ -272,28 +273,36 @@ local function publish_rules(d, hook)
     if is_own or not (p.address and check.is_loopback(p.address)) then
       rules[#rules + 1] = varied(rule(p.why, { "meta nfproto", family == "ip" and "ipv4" or "ipv6" },
         p.address and { family .. " daddr", p.address } or { "fib daddr type", "local" },
-        not p.address and (p.but_loopback or not is_own) and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
+        not p.address and not is_own and { family .. " daddr", "!=", LOOPBACK[family] } or nil,
         { p.proto .. " dport", p.port }, { "dnat", p.to, p.to_port }), "publish", p)
     end
   end
   return rules[1] and rules
 end
 
--- Answers must come back by the host where it changed an address: from the loopback, and from the container's neighbours.
+-- Answers must come back by the host where it changed an address: from the loopback, and from the container's neighbours. Those to
+-- datagrams go by the container's way to everywhere, and under its address, where nobody has chosen one.
 local function hairpin_rules(d, rules)
   local seen = {}
   for _, p in ipairs(d.publish) do
-    local link = d.links[p.link]
-    local family = family_of(p.to)
-    if not seen[p.to] then
-      seen[p.to] = true
-      local from = { LOOPBACK[family] }
-      for _, cidr in ipairs(link.subnets or {}) do
-        if family_of(cidr) == family then from[#from + 1] = cidr end
-      end
-      rules[#rules + 1] = varied({ { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" },
-        any_of(family .. " saddr", from), "masquerade" }, "hairpin", p)
+    local link, family = d.links[p.link], family_of(p.to)
+    local saddr = family .. " saddr"
+    local function once(key, match, slot)
+      if seen[p.to .. key] then return end
+      seen[p.to .. key] = true
+      rules[#rules + 1] = varied({ { "oifname", device(link) }, { family .. " daddr", p.to }, { "ct status", "dnat" }, match,
+        "masquerade" }, slot, p)
     end
+    local from = { LOOPBACK[family] }
+    for _, cidr in ipairs(link.subnets or {}) do
+      if family_of(cidr) == family then from[#from + 1] = cidr end
+    end
+    once("", any_of(saddr, from), "hairpin")
+    if p.on_bridge then once("::1", { saddr, bridges.STAND_IN }) end
+    for _, cidr in ipairs(link.near or {}) do
+      if family_of(cidr) == family then once(cidr, { saddr, cidr }) end
+    end
+    if p.aside and p.proto == "udp" then once("udp", { "meta l4proto", "udp" }) end
   end
 end
 
@@ -322,16 +331,6 @@ local function each_family(link, side, f)
   end
 end
 
--- The kernel may have been told to take packets to the loopback from a bridge (netns.plan_firewall), on which others are
--- too: what is sent to it is never an answer, which has the host's address until connections are looked up.
-local function loopback_chain(d)
-  local chain = { hook = "prerouting", priority = "raw" }
-  for _, link in ipairs(d.links) do
-    if link.bridge then chain[#chain + 1] = { { "iifname", link.bridge }, { "ip daddr", LOOPBACK.ip }, "drop" } end
-  end
-  return chain[1] and chain
-end
-
 local function input_chain(d)
   local chain = { hook = "input", priority = "filter" }
   for _, link in ipairs(d.links) do
@@ -342,24 +341,11 @@ local function input_chain(d)
   return chain
 end
 
-local CARRIED = 0x6c756765 -- a mark: "luge"
-
-local function bridge_table(d)
-  local chain = { hook = "forward", priority = "filter" }
-  for _, link in ipairs(d.links) do
-    if link.bridge then
-      chain[#chain + 1] = { { "iifname", link.link }, { "set", "meta mark", CARRIED } }
-      chain[#chain + 1] = { { "oifname", link.link }, { "set", "meta mark", CARRIED } }
-    end
-  end
-  return chain[1] and { family = "bridge", table = d.table, chains = { forward = chain } }
-end
-
 local function forward_chain(d)
   local chain = { hook = "forward", priority = "filter" }
   for _, link in ipairs(d.links) do
     if link.bridge then
-      chain[#chain + 1] = { { "iifname", link.bridge }, { "oifname", link.bridge }, { "meta mark", CARRIED }, "accept" }
+      chain[#chain + 1] = { { "iifname", link.bridge }, { "oifname", link.bridge }, { "meta mark", bridges.CARRIED }, "accept" }
     end
     each_family(link, "saddr", function(match)
       chain[#chain + 1] = rule(nil, { "iifname", device(link) }, match, { "jump", "egress" })
@@ -373,8 +359,8 @@ end
 
 local function host_table(d)
   local chains = { input = input_chain(d), forward = forward_chain(d), host = host_chain(d.egress),
-    egress = egress_chain(d.egress), inbound = inbound_chain(), about = about_chain(d), deny = deny_chain(d.egress),
-    loopback = loopback_chain(d) or nil }
+    egress = egress_chain(d.egress), inbound = inbound_chain(), about = about_chain(d), deny = deny_chain(d.egress) }
+  bridges.add(d, chains)
   local postrouting = postrouting_chain(d)
   if postrouting[1] then chains.postrouting = postrouting end
   if d.publish[1] then
@@ -397,15 +383,17 @@ end
 
 --- The tables of a container's network, as netns.nft takes them.
 -- d: { table = their name,
---   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, nat = boolean,
---     subnets = { the container's networks }, behind = { networks it routes for }, ifb = link that limits what it sends }… }, or
---     inside = one in the container's namespace, which is nothing to a firewall }… },
---   publish = { { proto =, address = of the host or nil for all, but_loopback = true where 127.0.0.1 or ::1 is not meant by
---     that, port =, to = address, to_port =, link = index of the link, why = }… },
+--   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated = its port is,
+--     nat = boolean, subnets = { its networks }, near = { networks of the container's other interfaces }, behind = { networks
+--     it routes for }, ifb = link that limits what it sends, or inside = one in the container's namespace, which is nothing to
+--     a firewall }… },
+--   publish = { { proto =, address = of the host or nil for all, on_bridge = true where ::1 is meant too, on a bridge, port =,
+--     to = address, to_port =, link = index of the link, aside = true where the container's way to everywhere is by another
+--     interface, why = }… },
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
 function M.tables(d)
   d = M.whole(d)
-  return { link_table(d), host_table(d), bridge_table(d) }
+  return { link_table(d), host_table(d), bridges.table(d) }
 end
 
 --- The table of a container with interfaces that have no end on the host: in its own namespace, which it must have no power over.

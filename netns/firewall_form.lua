@@ -7,6 +7,7 @@
 -- takes to do what they say. What is anything else, no form is kept of.
 
 local S = require "syscall"
+local bridges = require "netns.firewall_bridge"
 local check = require "netns.check"
 local nl = require "netns"
 
@@ -28,13 +29,14 @@ end
 -- anything else.
 function M.values(d)
   local link = d.links[1]
-  if #d.links ~= 1 or d.egress.host or link.ifb or link.behind and link.behind[1] then return nil end
+  if #d.links ~= 1 or d.egress.host or link.ifb or link.near or link.behind and link.behind[1] then return nil end
   local values = { table = attribute(S.c.NFTA.TABLE_NAME, d.table .. "\0"), link = link.link, mac = check.mac(link.mac, "'mac'"),
     bridge = link.bridge and padded(link.bridge, NAME_SIZE) }
   for _, address in ipairs(link.addresses) do
     local ip = check.parse_ip(address)
     if not ip or values[ip.family] then return nil end
     values[ip.family] = ip.bytes
+    if link.isolated then values[ip.family .. "_mark"] = ("=I4"):pack(bridges.mark(link, ip.family)) end
   end
   if values.inet6 then values.link_local = link_local(values.mac) end
   return values
@@ -50,6 +52,7 @@ function M.shape(d, values, rules)
   add("inet", values.inet)
   add("inet6", values.inet6)
   add("bridge", values.bridge)
+  add("isolated", d.links[1].isolated)
   add("nat", d.links[1].nat)
   add("open", egress.open)
   add("internet", egress.internet)
@@ -76,11 +79,11 @@ local function publish_key(place, p, d, values)
   local to = check.parse_ip(p.to)
   local address = p.address and check.parse_ip(p.address)
   if not to or values[to.family] ~= to.bytes or p.address and not address or d.links[1].bridge then return nil end
-  if not p.why then return nil end
+  if not p.why or p.aside then return nil end
   values.address = address and address.bytes
   put_comment(values, p.why)
   if not (put_port(values, "port", p.port) and put_port(values, "to_port", p.to_port)) then return nil end
-  return ("%s %s %s %s"):format(place, to.family, p.proto, address and "address" or p.but_loopback and "but" or "any")
+  return ("%s %s %s %s"):format(place, to.family, p.proto, address and "address" or "any")
 end
 
 -- The first address of a network, and the first after it.

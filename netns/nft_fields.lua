@@ -112,6 +112,16 @@ payload("icmp code", u8, "th", 1, nil, "icmp")
 payload("icmpv6 type", "icmpv6_type", "th", 0, nil, "icmpv6")
 payload("icmpv6 code", u8, "th", 1, nil, "icmpv6")
 payload("icmpv6 taddr", "ipv6_addr", "th", 8, nil, "icmpv6") -- who is asked for, or told of
+payload("icmpv6 error saddr", "ipv6_addr", "th", 16, nil, "icmpv6") -- who sent the packet that an error is about
+
+-- What of a packet may be changed, and the checksums that go with it: where one is, and whether that of the protocol above
+-- takes part of the header.
+local NFT_SUM, ABOVE = NFT.PAYLOAD_CSUM_INET, NFT.PAYLOAD_L4CSUM_PSEUDOHDR
+for _, side in ipairs { "saddr", "daddr" } do
+  by_name["ip " .. side].sums = { csum_type = NFT_SUM, csum_offset = 10, csum_flags = ABOVE }
+  by_name["ip6 " .. side].sums = { csum_flags = ABOVE }
+end
+by_name["icmpv6 error saddr"].sums = { csum_type = NFT_SUM, csum_offset = 2 }
 
 -- Whether an extension header of IPv6 is there: true or false.
 for name, header in pairs { hbh = "HOPOPTS", rt = "ROUTING", frag = "FRAGMENT", dst = "DSTOPTS", mh = "MH" } do

@@ -98,24 +98,33 @@ end
 
 -- ---- changing ----
 
--- Loads a value, or what a map has for a field ({ FIELD, "@MAP" }), into a register.
+-- Loads a value, what another field has ({ FIELD }), or a map has for it ({ FIELD, "@MAP" }), into a register.
 local function load_value(compiler, value, type, register)
   if _G.type(value) ~= "table" then
     return compiler:add { kind = "immediate", dreg = register, data = type.parse(value) }
   end
   local list = fields.list(value[1])
+  if not value[2] then
+    if list[2] or list[1].type.size ~= type.size then error(value[1] .. " does not fit", 0) end
+    return compiler:load_all(list)
+  end
   local set, id = compiler:set(value[2], list, { type })
   compiler:add { kind = "lookup", sreg = compiler:load_all(list), dreg = register, set = set, set_id = id }
 end
 
---- { "set", FIELD, VALUE } for marks and other metadata; VALUE may be { FIELD, "@MAP" }.
+--- { "set", FIELD, VALUE } for marks and other metadata, and for addresses of the packet; VALUE may be { FIELD }
+--- or { FIELD, "@MAP" }.
 function M.set(compiler, statement)
   check(statement, 2, "")
   local field = fields.get(statement[2])
-  local kind = field.load.kind
-  if kind ~= "meta" and kind ~= "ct" then error(statement[2] .. " cannot be set", 0) end
+  local kind, change = field.load.kind, { sreg = REG }
+  if kind ~= "meta" and kind ~= "ct" and not field.sums then error(statement[2] .. " cannot be set", 0) end
+  compiler:need(field)
   load_value(compiler, statement[3], field.type, REG)
-  compiler:add { kind = kind, key = field.load.key, sreg = REG }
+  for _, given in ipairs { field.load, field.sums } do
+    for key, value in pairs(given) do change[key] = value end
+  end
+  compiler:add(change)
 end
 
 local function flags_of(statement)

@@ -78,8 +78,8 @@ local STATEMENTS = {
     return "reject with " .. (ICMP_TABLES[family] or "icmpx ") .. s[2]
   end,
   set = function(s)
-    local value = s[3]
-    return ("%s set %s"):format(s[2], type(value) == "table" and value[1] .. " map " .. value[2] or tostring(value))
+    local value = type(s[3]) == "table" and table.concat(s[3], " map ") or tostring(s[3])
+    return ("%s set %s"):format(s[2], value)
   end,
   snat = nat, dnat = nat, masquerade = own, redirect = own,
   add = dynset, update = dynset, delete = dynset,

@@ -26,9 +26,22 @@ end
 
 -- ---- the description ----
 
+-- The networks of the container's other interfaces: who is there would be answered by those, and not by the host that he asked.
+local function near(c, all_ends, i)
+  local list = {}
+  for j = 1, c.spec.network.publish[1] and #c.spec.network.interfaces or 0 do
+    for _, family in ipairs { "inet", "inet6" } do
+      local e = j ~= i and all_ends[j] and all_ends[j][family]
+      if e then list[#list + 1] = e.own end
+    end
+  end
+  return list[1] and list
+end
+
 -- Neighbours of a container that ask a published port by the host's address must be answered by the host: those of its
 -- network, said by the container's own address and its width.
-local function link_of(interface, ends, limited)
+local function link_of(c, all_ends, i, limited)
+  local interface, ends = c.spec.network.interfaces[i], all_ends[i]
   local addresses, subnets = {}, {}
   for _, family in ipairs { "inet", "inet6" } do
     local e = ends[family]
@@ -38,19 +51,19 @@ local function link_of(interface, ends, limited)
     end
   end
   return { link = symbol("link", interface), mac = interface.mac or symbol("mac", interface), addresses = addresses,
-    subnets = subnets, bridge = interface.bridge, nat = interface.nat or nil,
-    behind = interface.behind, ifb = limited.ifb, inside = limited.inside }
+    subnets = subnets, near = near(c, all_ends, i), bridge = interface.bridge, isolated = interface.isolated or nil,
+    nat = interface.nat or nil, behind = interface.behind, ifb = limited.ifb,
+    inside = limited.inside }
 end
 
--- A bridge is shared with others and may be somebody else's: no route of ours leads by it. Where the host's tables see what
--- bridges carry, answers to ::1 would get lost besides: the kernel drops them at the bridge's end.
-local function loses_loopback(c, to)
-  return to.family == "inet6" and c.spec.network.interfaces[to.interface].type == "bridge"
-end
+local function wants_loopback(entry) return not entry.host.address or check.is_loopback(entry.host.address) end
 
-local function wants_loopback(c, entry, to)
-  if entry.host.address then return check.is_loopback(entry.host.address) end
-  return not loses_loopback(c, to)
+-- Whether another interface, written before, is the container's way to everywhere.
+local function is_aside(all_ends, to)
+  for i = 1, to.interface - 1 do
+    local e = all_ends[i] and all_ends[i][to.family]
+    if e and e.gateway then return true end
+  end
 end
 
 -- Calls f with each published port and each place it leads to that there is: why, entry, to, the interface's end, and a
@@ -67,9 +80,10 @@ end
 local function published(c, all_ends, numbers)
   local list = {}
   each_published(c, all_ends, function(why, entry, to, e)
+    local is_bridge = c.spec.network.interfaces[to.interface].bridge ~= nil
     list[#list + 1] = { proto = entry.proto, address = entry.host.address, port = entry.host.port, to = e.address,
-      but_loopback = not entry.host.address and not wants_loopback(c, entry, to) or nil,
-      to_port = entry.guest, link = numbers[to.interface], why = why }
+      on_bridge = is_bridge and to.family == "inet6" and wants_loopback(entry) or nil,
+      to_port = entry.guest, link = numbers[to.interface], aside = is_aside(all_ends, to), why = why }
   end)
   return list
 end
@@ -140,9 +154,10 @@ local function hold_ports(c, all_ends)
 end
 
 -- Neither what a container before had begun from the addresses, or was led to them, may go on; nor is who asked a port before
--- led past the container for as long as he goes on asking.
+-- led past the container for as long as he goes on asking. Most often nothing of them is there, which is seen on a kernel too
+-- that can be told to forget none; who was led by datagrams is to be forgotten at the end (hold_ports), so that has to be possible.
 local function forget(c, links, all_ends)
-  local filters = {}
+  local filters, by_datagrams = {}, nil
   for _, link in ipairs(links) do
     for _, list in ipairs { link.addresses, link.behind or {} } do
       for _, address in ipairs(list) do
@@ -154,28 +169,30 @@ local function forget(c, links, all_ends)
       end
     end
   end
-  each_published(c, all_ends, function(_, entry, to)
+  each_published(c, all_ends, function(why, entry, to)
     if entry.proto ~= "udp" then return end
+    by_datagrams = by_datagrams or why
     filters[#filters + 1] = { proto = "udp", to = entry.host.address or "local", port = entry.host.port, family = to.family }
   end)
+  if by_datagrams then c.steps:add("attach", by_datagrams, "nl.conntrack_count", {}) end
   if filters[1] then c.steps:add("attach", "network", "nl.delconntracks", { filters }) end
 end
 
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
--- told that this is no forgery. What anybody sends to the loopback ends at the link (netns.firewall).
+-- told that this is no forgery. What anybody sends to the loopback ends at the link (netns.firewall). A bridge is shared with
+-- others and may be somebody else's: no route of ours leads by it, but one to what stands for ::1 there (netns.firewall_bridge), by
+-- the port.
 local function lead_loopback(c, all_ends)
   local done = {}
   each_published(c, all_ends, function(why, entry, to)
     local interface = c.spec.network.interfaces[to.interface]
     local device = interface.bridge or symbol("link", interface)
-    if not wants_loopback(c, entry, to) or done[to.family .. device] then return end
+    if not wants_loopback(entry) or done[to.family .. device] then return end
     done[to.family .. device] = true
-    if loses_loopback(c, to) then
-      c:fault(why, "::1 is not led to a container on a bridge: its answers are lost where the host filters what bridges carry",
-        "publish on 127.0.0.1, or write a veth { } beside the bridge")
-    elseif to.family == "inet6" then
-      c.steps:add("attach", why, "nl.route", { { to = "::1/128", type = "local", dev = device, table = "local", metric = 4096,
-        append = true } })
+    if to.family == "inet6" then
+      local address = interface.bridge and require("netns.firewall_bridge").STAND_IN or "::1"
+      c.steps:add("attach", why, "nl.route", { { to = address .. "/128", type = "local", dev = symbol("link", interface),
+        table = "local", metric = 4096, append = true } })
     elseif interface.bridge then
       hold(c, why, ("net/ipv4/conf/%s/route_localnet"):format(device), "1")
     else
@@ -244,7 +261,7 @@ function M.plan(c, all_ends)
   hold_ports(c, all_ends)
   for i, interface in ipairs(c.spec.network.interfaces) do
     if interface.type == "veth" or interface.type == "bridge" then
-      links[#links + 1] = link_of(interface, all_ends[i], limit(c, interface))
+      links[#links + 1] = link_of(c, all_ends, i, limit(c, interface))
       numbers[i] = #links
     end
   end

@@ -181,21 +181,6 @@ end
 
 -- ---- the guest ----
 
-local function add_routes(c, why, interface, ends, metric)
-  local steps = c.steps
-  for _, f in ipairs(FAMILIES) do
-    local e = ends[f.family]
-    if e and e.gateway then
-      steps:add("guest", why, "nl.route", { { to = "default", via = e.gateway, dev = interface.name, metric = metric } })
-    end
-  end
-  for i, route in ipairs(interface.routes or {}) do
-    local family = route.to == "default6" and "inet6" or nil
-    steps:add("guest", ("%s.routes[%d]"):format(why, i), "nl.route", { { to = family and "default" or route.to, via = route.via,
-      dev = interface.name, metric = route.metric, family = family } })
-  end
-end
-
 -- Without an IPv6 address there is no link-local one either.
 local function up(address6, netns)
   local changes = { up = true, netns = netns }
@@ -210,7 +195,7 @@ local function set_up(c, why, interface)
 end
 
 -- Addresses and routes; up, where the parent has not done it.
-local function guest(c, why, interface, ends, metric)
+local function guest(c, why, interface, ends, number)
   local steps, name = c.steps, interface.name
   local waits = { waits = true }
   for _, f in ipairs(FAMILIES) do
@@ -221,7 +206,7 @@ local function guest(c, why, interface, ends, metric)
     end
   end
   if interface.type == "macvlan" then steps:add("guest", why, "nl.set", { name, up(interface.address6) }, waits) end
-  add_routes(c, why, interface, ends, metric)
+  require("netns.plan_routes").add(c, why, interface, ends, number)
 end
 
 -- ---- kinds ----
@@ -354,12 +339,11 @@ function M.plan(c)
     interface = as_can_be(c, interface)
     local ends = kinds[interface.type](c, why, interface)
     all_ends[i] = ends
-    -- Of several ways to everywhere the first one written counts; the others are there when it is not.
     local has_gateway = false
     for _, e in pairs(ends or {}) do has_gateway = has_gateway or e.gateway end
     if has_gateway then routers = routers + 1 end
     -- What a helper makes it makes whole.
-    if ends then guest(c, why, interface, ends, has_gateway and routers > 1 and 100 * routers or nil) else ends = {} end
+    if ends then guest(c, why, interface, ends, routers) else ends = {} end
     c.network[i] = { name = interface.name, kind = interface.type,
       link = (interface.type == "veth" or interface.type == "bridge") and ("${link.%s}"):format(interface.name) or nil,
       address = ends.inet and ends.inet.own, address6 = ends.inet6 and ends.inet6.own, wire = wire_of(c, interface),

@@ -24,13 +24,13 @@ local ADDRESSES = { "10.213.94.173", "fd6c:7567:6500:9d3b:a1b2:c3d4:e5f6:789a" }
 local SUBNETS = { { "10.213.94.172/30", "fd6c:7567:6500:9d3b::/64" }, { "192.168.94.172/30", "fd6c:7567:6500:9d3b::/64" } }
 local OUTSIDE = { "192.77.93.181", "2a07:9d3b:a1b2:c3d4:e5f6:789a:8b9c:adbe" }
 local PORT, TO_PORT, COMMENT = 0xb7c9, 0xc9b7, "why"
-local LINKS = { { nat = true }, {}, { bridge = "lbQWXYZUIOPASDF" } }
+local LINKS = { { nat = true }, {}, { bridge = "lbQWXYZUIOPASDF" }, { bridge = "lbQWXYZUIOPASDF", isolated = true } }
 local EGRESS = { { open = true }, {}, { log = true }, { internet = true }, { internet = true, log = true } }
 
 local function description(families, own, egress, subnets)
   return { table = "luge-form", publish = {}, egress = { open = egress.open, log = egress.log, internet = egress.internet,
     allow = {} }, links = { { link = "lgQWXYZUIO", mac = "02:a5:5a:c3:3c:99", nat = own.nat, bridge = own.bridge,
-      subnets = subnets, addresses = table.move(ADDRESSES, 1, families, 1, {}) } } }
+      isolated = own.isolated, subnets = subnets, addresses = table.move(ADDRESSES, 1, families, 1, {}) } } }
 end
 
 -- ---- messages as forms ----
@@ -160,9 +160,9 @@ end
 local function each_publish(f)
   for i, to in ipairs(ADDRESSES) do
     for _, proto in ipairs { "tcp", "udp" } do
-      for _, address in ipairs { OUTSIDE[i], "but", "any" } do
-        f { proto = proto, address = address == OUTSIDE[i] and address or nil, but_loopback = address == "but" or nil, port = PORT,
-          to = to, to_port = TO_PORT, link = 1, why = COMMENT }
+      for _, address in ipairs { OUTSIDE[i], "any" } do
+        f { proto = proto, address = address == OUTSIDE[i] and address or nil, port = PORT, to = to, to_port = TO_PORT, link = 1,
+          why = COMMENT }
       end
     end
   end

@@ -160,14 +160,15 @@ local function firewall_inside()
   local nl = require "netns"
   local link = { link = "lo", mac = "02:00:00:00:00:01", addresses = { "192.0.2.2", "2001:db8::2" }, nat = true, bridge = "lo" }
   return S.unshare "newnet" and nl.firewall { table = "luge-doctor", links = { link }, egress = { log = true, allow = {} },
-    publish = { { proto = "tcp", port = 80, to = "192.0.2.2", to_port = 80, link = 1 } } } and nl.conntracks() ~= nil
+    publish = { { proto = "tcp", port = 80, to = "192.0.2.2", to_port = 80, link = 1 },
+      { proto = "tcp", port = 80, to = "2001:db8::2", to_port = 80, link = 1, on_bridge = true } } } and nl.conntracks() ~= nil
 end
 
 check("firewall", function(host)
   if in_namespaces(host, firewall_inside) then return true, "nftables has what a network's firewall takes" end
   return nil, "nftables lacks something, or user namespaces are closed",
-    "a kernel with ctnetlink, and nf_tables for inet, netdev and bridge, with nat, masquerade, reject, fib and sets "
-    .. "(modprobe -a nf_tables nf_conntrack_netlink)"
+    "a kernel with ctnetlink, and nf_tables for inet, netdev and bridge, with nat, masquerade, reject, fib "
+    .. "and sets (modprobe -a nf_tables nf_conntrack_netlink)"
 end)
 
 check("network user", function(host)

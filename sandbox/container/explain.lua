@@ -218,6 +218,12 @@ hints["nl.firewall"] = function(_, err)
   if err.OPNOTSUPP or err.NOENT or err.PROTONOSUPPORT then return "this kernel's nftables lack something (luge doctor)" end
 end
 hints["nl.ownfirewall"] = hints["nl.firewall"]
+hints["nl.conntrack_count"] = function(_, err)
+  if err.OPNOTSUPP then
+    return "without it who sends datagrams to the port would be led on after the container's end (modprobe nf_conntrack_netlink): "
+      .. "publish by tcp"
+  end
+end
 hints["nl.delconntracks"] = function(_, err)
   if err.OPNOTSUPP then
     return "without it connections of a container before would go on (modprobe nf_conntrack_netlink, luge doctor)"
@@ -290,6 +296,7 @@ local function subject(run, step)
   if step.op == "nl.hold_forwarding" then return "the host's forwarding" end
   if step.op == "nl.firewall" or step.op == "nl.ownfirewall" then return "the firewall" end
   if step.op == "nl.delconntracks" then return "connections of the same addresses" end
+  if step.op == "nl.conntrack_count" then return "connections" end
   if step.op == "nl.hold_bridge" then return "the bridge " .. step.args[2] end
   if step.op == "nl.veth" or step.op == "nl.address" then
     local link = step.op == "nl.address" and step.args[2] or step.args[1].into and step.args[1].name or "a veth"

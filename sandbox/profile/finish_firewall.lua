@@ -22,19 +22,13 @@ end
 
 local KEYS = { inet = "address", inet6 = "address6" }
 
--- The first interface that the host's packets of a family get to: one that has an end there, and the host an address. What is
--- sent to ::1 gets no further than to a wire (netns.plan_firewall): to a bridge only where there is none.
-local function reachable(network, family, address)
-  local first
+-- The first interface that the host's packets of a family get to: one that has an end there, and the host an address.
+local function reachable(network, family)
   for i, interface in ipairs(network.interfaces) do
     local gateway = interface[family == "inet" and "gateway" or "gateway6"]
     local has_host = interface.type == "veth" or interface.type == "bridge" and gateway == "auto"
-    if has_host and gateway and interface[KEYS[family]] then
-      if address ~= "::1" or interface.type == "veth" then return i end
-      first = first or i
-    end
+    if has_host and gateway and interface[KEYS[family]] then return i end
   end
-  return first
 end
 
 local function meets(a, b)
@@ -58,7 +52,7 @@ local function publish(network, complain)
     entry.guest, entry.proto = entry.guest or entry.host.port, entry.proto or "tcp"
     entry.to = {}
     for _, family in ipairs { "inet", "inet6" } do
-      local at = (not entry.host.family or entry.host.family == family) and reachable(network, family, entry.host.address)
+      local at = (not entry.host.family or entry.host.family == family) and reachable(network, family)
       if at then entry.to[#entry.to + 1] = { family = family, interface = at } end
     end
     if #entry.to == 0 and not by_helper(network) then

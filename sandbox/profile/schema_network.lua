@@ -55,8 +55,7 @@ return function(make)
       address("auto", ', "auto": one of subnet that nobody has'), address6("auto", ', "auto": one of subnet6 that nobody has'),
       gateway(false, '"auto" is the host, which then has the first address of subnet on the bridge'), gateway6(false),
       { "isolated", "boolean", default = false, example = "true",
-        doc = "It reaches no other isolated port of the bridge; where the host filters what bridges carry "
-          .. "(net.bridge.bridge-nf-call-iptables), no port that one of those publishes either." }, nat, behind, mtu, mac, routes },
+        doc = "It reaches no other isolated port of the bridge, but by what that one publishes." }, nat, behind, mtu, mac, routes },
     macvlan = record { positional = { "parent" }, example = 'macvlan { "enp1s0", address = "192.0.2.7/24" }',
       doc = "A device of its own on one of the host's: in the network that this one is in; the host itself is not reached.",
       { "parent", "link_name", required = true, example = '"enp1s0"', doc = "The host's device." }, name,
@@ -141,7 +140,8 @@ return function(make)
       for _, other in ipairs { "interfaces", "publish", "bandwidth", "pod" } do
         local value = v[other]
         if one and other ~= one and value and (type(value) ~= "table" or next(value)) then
-          return other, ("excludes %s, which takes a network as it is"):format(one)
+          return other, ("excludes %s, which takes a network as it is"):format(one), other == "publish"
+            and "publish in one container that has interfaces, and join = its name in the others" or nil
         end
       end
     end }

@@ -144,8 +144,8 @@ local function whole_record(ctx, rec, v, out, kind, before)
     end
   end
   if rec.check and #ctx.faults == before then
-    local key, message = rec.check(out)
-    if message then fault(ctx, message, { key = key }) end
+    local key, message, hint = rec.check(out)
+    if message then fault(ctx, message, { key = key, hint = hint }) end
   end
 end
 

@@ -207,7 +207,8 @@ return function(t)
 
   --- All calls of a run in which nothing is wrong: a list of { role =, name =, index =, number =, result =, args = }.
   function Scenario:count()
-    self:trace() -- what only the first run makes is there then
+    self.base = M.host(self)
+    self:trace() -- what only the first run makes is there then, and what goes in a moment is not any more
     self:settle()
     self.base = M.host(self)
     local r = self:trace "--list"

@@ -70,6 +70,34 @@ t.test("connections are listed as they are, and forgotten by what is said of the
   end)
 end)
 
+-- From here on this process has no netlink, as on a kernel that does not tell of connections.
+local function without_netlink()
+  t.must(S.prctl("set_no_new_privs", 1))
+  t.must(S.seccomp_load(S.seccomp_filter { default = "allow", rules = {
+    { "socket", action = "errno EOPNOTSUPP", { 0, "masked_eq", 0xffffffff, S.c.AF.NETLINK } } } }))
+end
+
+t.test("where none of them is there the kernel is not asked to forget any, and where one may be it has to be", function()
+  apart.run(function()
+    t.must(nl.up "lo")
+    track()
+    client("127.0.0.2", 9001)
+    client("::1", 9002)
+    -- What is there in no one's stead: addresses that only begin so, other ports, other ends.
+    local absent = { { from = "127.0.0.20" }, { from = "::" }, { answers = "127.0.0.22" }, { to = "::12" },
+      { proto = "udp", to = "local", port = 900 }, { proto = "udp", to = "local", port = 19001, family = "inet" } }
+    local present = { { from = "127.0.0.1" }, { answers = "127.0.0.2" }, { to = "127.0.0.2" }, { from = "0:0::1" }, { answers = "::1" },
+      { to = "::1" }, { from = "::1/128" }, { from = "127.0.0.0/8" }, { proto = "udp", to = "local", port = 9002 } }
+    local is_told = S.access("/proc/thread-self/net/nf_conntrack", "r") -- else it may be any
+    without_netlink()
+    t.equal(nl.delconntracks(absent) == true, is_told == true)
+    for i, filter in ipairs(present) do
+      local ok, err = nl.delconntracks { filter }
+      t.ok(not ok and err.OPNOTSUPP, "of number " .. i)
+    end
+  end)
+end)
+
 -- More than are listed without asking the kernel to choose.
 t.test("of many connections the kernel chooses", function()
   apart.run(function()

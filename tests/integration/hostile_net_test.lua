@@ -231,6 +231,23 @@ test("the host's loopback is not reached where a port is published on it", funct
   t.equal({ received(r4, "honest"), received(r6, "honest") }, { { "honest" }, { "honest" } })
 end)
 
+test("what stands for ::1 where a port of a bridge is published on it leads nobody else to the loopback", function()
+  bridge()
+  local g, there, address = guest(2, "lab"), outside(), require("netns.firewall_bridge").STAND_IN
+  put(g, { publish = { { proto = "udp", port = 70, to = g.own6, to_port = 7, link = 1, on_bridge = true } }, egress = { open = true } })
+  t.must(nl.route { to = address .. "/128", type = "local", dev = "lg2", table = "local", metric = 4096 })
+  local at_host = receiver(here(), "inet6", 7)
+  for _, stranger in ipairs { { ns = there, mac = t.must(nl.link("eth0", there)).mac, own6 = "2001:db8::9", host = "2001:db8::1", link = "up0" },
+    { ns = g.ns, mac = g.mac, own6 = g.own6, host = "fd05::1", link = "lab" } } do
+    local mac, send = t.must(nl.link(stranger.link)).mac, sender(stranger)
+    local function six(to, text)
+      return frame(mac, stranger.mac, "ip6", ip6(stranger.own6, to, 17, udp6(stranger.own6, to, 7, text)))
+    end
+    send(six(address, "stand-in"), six(stranger.host, "honest"))
+    t.equal(received(at_host, "honest"), { "honest" }, stranger.link)
+  end
+end)
+
 -- A frame may say that it is for the loopback, from any wire; what leads a port on elsewhere comes before the kernel would mind.
 test("a port that is published on the loopback is not reached from outside", function()
   local g, there = wire(2), outside()

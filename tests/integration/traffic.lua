@@ -66,7 +66,7 @@ function M.serve(server)
       end
     end
     if readable(server.udp, 0.01) then
-      local data, from = server.udp:recvfrom(100)
+      local data, from = server.udp:recvfrom(5000)
       if data then server.udp:sendto(data:upper(), nil, from) end
     end
   end

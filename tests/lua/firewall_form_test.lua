@@ -39,7 +39,8 @@ end
 local EGRESS = { function() return { open = true } end, function() return {} end, function() return { log = true } end,
   function() return { internet = true } end, function() return { internet = true, log = true } end }
 local LINKS = { wire = function() return {} end, nat = function() return { nat = true } end,
-  bridge = function() return { bridge = "br" .. byte() } end }
+  bridge = function() return { bridge = "br" .. byte() } end,
+  isolated = function() return { bridge = "br" .. byte(), isolated = true } end }
 
 local function each_shape(f)
   for families = 1, 2 do
@@ -90,7 +91,7 @@ t.test("published ports", function()
         local addresses = n == 1 and { "127.0.0.1", address4() } or { "::1", address6() }
         local any = byte(0, 2) == 0
         d.publish[i] = { proto = PROTOCOLS[byte(1, 2)], address = not any and addresses[byte(1, 2)] or nil, port = byte(1) * 256 + byte(),
-          but_loopback = any and byte() > 127 or nil, to = link.addresses[n], to_port = round % 2 == 0 and 80 or byte(1), link = 1,
+          to = link.addresses[n], to_port = round % 2 == 0 and 80 or byte(1), link = 1,
           why = ("network.publish[%d]"):format(i) }
       end
       if byte() > 127 and not d.egress.open then d.egress.allow = { { cidr = address4(), port = 53, why = "network.dns" } } end
@@ -118,6 +119,7 @@ t.test("what holds anything else has no form", function()
   none(function(d) d.egress.host = { "192.0.2.1" } end)
   none(function(_, link) link.ifb = "lgi00000000" end)
   none(function(_, link) link.behind = { "10.9.0.0/16" } end)
+  none(function(_, link) link.near = { "10.9.0.0/16" } end)
   none(function(_, link) link.link = "lg0" end)
   none(function(d, link) d.links[2] = link end)
   none(function(_, link) link.addresses[3] = "10.1.1.1" end)
@@ -125,6 +127,7 @@ t.test("what holds anything else has no form", function()
   none(function(_, link) link.addresses[1] = "10.0.0.0/8" end)
   publish(function(p) p.to = "10.99.99.99" end)
   publish(function(p) p.why = nil end)
+  publish(function(p) p.aside = true end)
   publish(function(p) p.port = "80-90" end)
   publish(function(_, link) link.subnets = nil end)
   publish(function(_, link) link.subnets = { "10.1.2.3/32" } end)

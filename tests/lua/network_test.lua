@@ -144,6 +144,7 @@ t.test("join and pod take a network as it is", function()
   t.contains(p.faults("network = { join = '/run/netns/x', interfaces = { veth { } } }")[1],
     "network.interfaces: excludes join, which takes a network as it is")
   t.contains(p.faults("network = { pod = 'x', join = 'y' }")[1], "network.pod: excludes join")
+  t.contains(p.faults("network = { pod = 'x', publish = { { 80 } } }")[1], "publish in one container that has interfaces, and join = its name")
   t.equal(p.faults("network = { join = 'web', hosts = { db = '192.0.2.1' } }"), {})
   t.contains(p.faults("network = { join = 'web' }, namespaces = { net = true }")[1], "namespaces.net: disagrees with network")
 end)
