@@ -11,6 +11,7 @@ local ending = require "sandbox.container.ending"
 local embedded = require "luge.embedded"
 local furnish = require "sandbox.container.furnish"
 local must = require "sandbox.must"
+local nl = require "netns"
 local orders = require "sandbox.container.orders"
 local monitor = require "sandbox.container.monitor"
 
@@ -254,7 +255,9 @@ function M.supervise(run, symbols, undo, signals)
   if to and not to.fd then return keep.failure(run.spec.keep, to) end
   local cgroup = (run.report or run.cgroup.dirs.memory) and require "sandbox.container.cgroup"
   local counted = cgroup and cgroup.begin(run, symbols)
+  nl.keep(true)
   local process, outcome = start(run, symbols, undo)
+  nl.keep(false)
   if process then outcome = monitor.watch(run, process, signals) end
   if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
   if counted and process and not outcome.failed then cgroup.finish(counted, outcome) end

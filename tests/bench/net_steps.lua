@@ -74,6 +74,7 @@ local function turn(before)
   local c = channels(run)
   if before then before() end
   local began = S.clock_gettime "monotonic"
+  nl.keep(true)
   take(run, "host", symbols)
   local file, kept = furnish.orders(run, symbols, {})
   kept[#kept + 1] = file
@@ -82,6 +83,7 @@ local function turn(before)
   S.send(c.here, "maps")
   symbols.child = pid
   take(run, "attach", symbols)
+  nl.keep(false)
   S.sendmsg(c.here, { data = "go" })
   local word = orders.decode_status(S.read(c.status, orders.MESSAGE_SIZE))
   local took = (S.clock_gettime "monotonic" - began) * 1e6
