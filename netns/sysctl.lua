@@ -11,10 +11,15 @@ local M = {}
 local MOST = 65536 -- bytes of a file that are read
 local held = {} -- path → descriptor
 
+-- Those of a network are short, and told at once.
 local function read_value(name)
-  local text, err, errno = S.readfile("/proc/sys/" .. name)
+  local fd, err, errno = S.open("/proc/sys/" .. name, "rdonly")
+  if not fd then return nil, err, errno end
+  local text
+  text, err, errno = S.read(fd, 256)
+  fd:close()
   if not text then return nil, err, errno end
-  return (text:gsub("%s+$", ""))
+  return text:match "^(.-)%s*$"
 end
 
 -- What the file says: the setting, what it was, what it was made.
@@ -23,19 +28,39 @@ local function parse(text) return text:match "^sysctl (%S+) (%S+) (%S+)\n" end
 -- The kernel's switch between a host and a router sets more than itself: by IPv4 the host believes redirects again when it is
 -- none, whatever it did before, and each link's own switch goes with the one for all.
 local SWITCHES = { ["net/ipv4/ip_forward"] = "net/ipv4/conf", ["net/ipv6/conf/all/forwarding"] = "net/ipv6/conf" }
+local FAMILY = { ["net/ipv4/conf"] = S.c.AF.INET, ["net/ipv6/conf"] = S.c.AF.INET6 }
+local ALL, DEFAULT = -1, -2 -- NETCONFA_IFINDEX_*
+
+-- The switches of links that are not as `was` says, name → value; all are told by one message. rtnetlink's NETCONFA_FORWARDING.
+local function other_switches(base, was)
+  local ask = nl.message(S.c.RTM.GETNETCONF, nil, ("B"):pack(FAMILY[base]))
+  local replies, err, errno = nl.request(ask, nil, "dump")
+  if not replies then return nil, err, errno end
+  local found, names = {}, nil
+  for _, reply in ipairs(replies) do
+    local index = ("i4"):unpack(nl.attribute(reply.data, 1, S.c.NETCONFA.IFINDEX))
+    local now = tostring((("i4"):unpack(nl.attribute(reply.data, 1, S.c.NETCONFA.FORWARDING))))
+    if now ~= was and index ~= ALL then
+      names = names or require("netns.link").names() or {}
+      local link = index == DEFAULT and "default" or names[index]
+      if link then found[link] = now end -- else it has just gone
+    end
+  end
+  return found
+end
 
 -- Lines for what would not be as it is now once a switch has been set and set back to `was`.
 local function companions(name, was)
   local base, lines = SWITCHES[name], {}
-  local function note(what, after)
-    local now = read_value(what)
-    if now and now ~= after then lines[#lines + 1] = ("also %s %s\n"):format(what, now) end
-  end
   if not base then return "" end
-  if base == "net/ipv4/conf" then note(base .. "/all/accept_redirects", was == "0" and "1" or "0") end
-  for _, link in ipairs(S.dir("/proc/sys/" .. base) or {}) do
-    if link ~= "all" then note(("%s/%s/forwarding"):format(base, link), was) end
+  if base == "net/ipv4/conf" then
+    local redirects = base .. "/all/accept_redirects"
+    local now = read_value(redirects)
+    if now and now ~= (was == "0" and "1" or "0") then lines[1] = ("also %s %s\n"):format(redirects, now) end
   end
+  local others, err, errno = other_switches(base, was)
+  if not others then return nil, err, errno end
+  for link, now in pairs(others) do lines[#lines + 1] = ("also %s/%s/forwarding %s\n"):format(base, link, now) end
   return table.concat(lines)
 end
 
@@ -61,15 +86,19 @@ function M.restore(text, there)
   end
 end
 
--- Alone with the file: what a killed one left is put back first. True, and whether there is something to hold.
-local function change(fd, name, value)
-  M.restore(S.pread(fd, MOST, 0) or "")
-  S.ftruncate(fd, 0)
+-- Alone with the file, which has `size` bytes: what a killed one left is put back first. True, and whether there is something
+-- to hold.
+local function change(fd, size, name, value)
+  if size > 0 then
+    M.restore(S.pread(fd, MOST, 0) or "")
+    S.ftruncate(fd, 0)
+  end
   local was, err, errno = read_value(name)
   if not was then return nil, err, errno end
   if was == value then return true, false end
-  local ok
-  ok, err, errno = S.pwrite(fd, ("sysctl %s %s %s\n"):format(name, was, value) .. companions(name, was), 0)
+  local ok, also
+  also, err, errno = companions(name, was)
+  if also then ok, err, errno = S.pwrite(fd, ("sysctl %s %s %s\n"):format(name, was, value) .. also, 0) end
   if ok then ok, err, errno = S.writefile("/proc/sys/" .. name, value) end
   if not ok then return nil, err, errno end
   return true, true
@@ -80,11 +109,11 @@ end
 -- directory of luge's. Errors: NOENT, PERM, ROFS.
 function nl.hold_sysctl(path, name, value)
   while not held[path] do
-    local fd, how, errno = shared.lock(path)
-    if not fd then return nil, how, errno end
-    local ok, is_changed
+    local fd, how, size = shared.lock(path)
+    if not fd then return nil, how, size end
+    local ok, is_changed, errno
     if how == "ex" then
-      ok, is_changed, errno = change(fd, name, value)
+      ok, is_changed, errno = change(fd, size, name, value)
       if not ok or not is_changed then S.unlink(path) end
       if not ok then return nil, is_changed, errno end
       if not is_changed then
@@ -93,7 +122,7 @@ function nl.hold_sysctl(path, name, value)
       end
       S.flock(fd, "sh") -- for an instant there is no lock, and who clears up may come in between
     end
-    if shared.is_there(fd, path) and parse(S.pread(fd, MOST, 0) or "") then
+    if shared.size(fd) and (how == "ex" or parse(S.pread(fd, MOST, 0) or "")) then
       held[path] = fd
     else
       fd:close()
@@ -107,7 +136,7 @@ end
 function nl.leave_sysctl(path)
   local fd = held[path]
   held[path] = nil
-  if fd and S.flock(fd, "ex, nb") and shared.is_there(fd, path) then
+  if fd and S.flock(fd, "ex, nb") and shared.size(fd) then
     M.restore(S.pread(fd, MOST, 0) or "")
     S.unlink(path)
   end
