@@ -143,7 +143,7 @@ local function forget(c, links, all_ends)
     if entry.proto ~= "udp" then return end
     filters[#filters + 1] = { proto = "udp", to = entry.host.address or "local", port = entry.host.port, family = to.family }
   end)
-  if filters[1] then c.steps:add("attach", "network", "nl.delconntracks", { filters }) end
+  if filters[1] then c.steps:add("attach", "network", "nl.delconntracks", { filters }, { beside = true }) end
 end
 
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
@@ -239,9 +239,9 @@ function M.plan(c, all_ends)
   end
   note(c, "network", table.concat(notes))
   c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }
-  c.steps:add("attach", "network", "readlink", { "/proc/${child}/ns/net" }, { save = "$net.inside" })
+  c.steps:add("attach", "network", "readlink", { "/proc/${child}/ns/net" }, { save = "$net.inside", beside = true })
   c.steps:add("attach", "network", "nl.firewall", { c.firewall },
-    { undo = { "nl.delfirewall", { { table = name, links = names, inside = "$net.inside" } } } })
+    { beside = true, undo = { "nl.delfirewall", { { table = name, links = names, inside = "$net.inside" } } } })
   forget(c, links, all_ends)
 end
 

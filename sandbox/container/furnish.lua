@@ -300,8 +300,10 @@ local function add_guest_steps(image, run, numbers, count)
       append(image, step.op, args, step.optional, index, numbers.given[index])
     end
   end
-  -- Also without descriptors luge says when all attach steps were taken.
+  -- Also without descriptors luge says when all attach steps were taken, and where it has said so of those that matter here,
+  -- of the others.
   if not is_taken then take() end
+  if Steps.fed(run.steps) then append(image, "hear", {}, nil, 0) end
 end
 
 local function add_seal_steps(image, run, symbols)

@@ -39,9 +39,8 @@ function M.undo_all(undo, symbols)
   return left
 end
 
--- Takes the steps of one place; returns nil, index, err at the first that fails. `release` is called after the step
--- that says so.
-local function take(run, place, symbols, undo, release)
+-- Takes the steps of one place; returns nil, index, err at the first that fails. after(index, step): called after each.
+local function take(run, place, symbols, undo, after)
   for index, step in ipairs(run.steps) do
     if step.where == place then
       if step.undo then undo[#undo + 1] = step end
@@ -56,7 +55,7 @@ local function take(run, place, symbols, undo, release)
         if step.undo then undo[#undo] = nil end
         return nil, index, err
       end
-      if step.releases then release() end
+      if after then after(index, step) end
     end
   end
   return true
@@ -234,12 +233,18 @@ local function start(run, symbols, undo)
   symbols.child = pid
   local process = { pid = pid, pidfd = pidfd, channels = c }
   run.process = process
+  -- What a copy of luge does for the container is the profile's, scripts among it, and waits for all of it.
+  local fed = order_file and Steps.fed(steps)
   local function release() tell(S.send(c.here, "maps")) end
+  local function feed() tell(send_descriptors(c.here, names, symbols)) end
   if not lets_go(steps) then release() end
-  ok, index, err = take(run, "attach", symbols, undo, release)
+  ok, index, err = take(run, "attach", symbols, undo, function(at, step)
+    if step.releases then release() end
+    if at == fed then feed() end
+  end)
   if run.output then run.output:release() end
   if ok then
-    tell(send_descriptors(c.here, names, symbols))
+    if fed then tell(S.send(c.here, "all")) else feed() end
     if not order_file then tell(S.sendmsg(c.here, guest.expected_orders(run, symbols))) end
     return process
   end

@@ -230,7 +230,7 @@ function M.compile(spec, facts, options)
   steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
   if c.terminal then require("sandbox.plan.terminal").plan(c) end
   if spec.hooks.timeout then require("sandbox.plan.hooks").plan(c) end
-  steps:add("attach", "umask", "umask", { "$umask" }) -- what luge does from then on is as its caller wants it
+  steps:add("attach", "umask", "umask", { "$umask" }, { beside = true }) -- what luge does from then on is as its caller wants it
   users.lock_mounts(c)
   process.seal(c)
   mark_optional(steps, spec.optional)

@@ -44,11 +44,13 @@ local function network_run()
     argv = { "/true" }, name = "bench", state = state, ranges = state, stage = launch.stage_file() }
 end
 
-local function take(run, place, symbols)
-  for _, step in ipairs(run.steps) do
+local function take(run, place, symbols, channel)
+  local fed = Steps.fed(run.steps)
+  for index, step in ipairs(run.steps) do
     if step.where == place then
       local ok, err = Steps.run(S, step, symbols)
       if ok == nil and not Steps.accepts(step, err) then error(step.op .. ": " .. tostring(err)) end
+      if index == fed then S.sendmsg(channel, { data = "go" }) end
     end
   end
 end
@@ -82,9 +84,9 @@ local function turn(before)
   c.status_w:close()
   S.send(c.here, "maps")
   symbols.child = pid
-  take(run, "attach", symbols)
+  take(run, "attach", symbols, c.here)
   nl.keep(false)
-  S.sendmsg(c.here, { data = "go" })
+  S.send(c.here, "all")
   local word = orders.decode_status(S.read(c.status, orders.MESSAGE_SIZE))
   local took = (S.clock_gettime "monotonic" - began) * 1e6
   assert(word and word.kind == "sealed", "the child failed")
