@@ -8,6 +8,7 @@
  *
  * All memory and descriptors belong to userdata: an error of Lua's leaks none.
  */
+#include <ctype.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -520,6 +521,20 @@ static int s_leave(lua_State *L)
 	return bind_return_ok(L, 0);
 }
 
+/*** nl.is_link_name(name) -> boolean
+ * Whether the kernel takes it as the name of a link: 1 to 15 bytes, no "/" and no space. */
+static int l_is_link_name(lua_State *L)
+{
+	size_t length = 0;
+	const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tolstring(L, 1, &length) : "";
+	bool is_one = length > 0 && length < IF_NAMESIZE;
+
+	for (size_t i = 0; is_one && i < length; i++)
+		is_one = name[i] && name[i] != '/' && !isspace((unsigned char)name[i]);
+	lua_pushboolean(L, is_one);
+	return 1;
+}
+
 static const luaL_Reg socket_methods[] = {
 	{"request", s_request}, {"dump", s_dump},   {"index", s_index}, {"batch", netlink_batch},
 	{"getfd", s_getfd},	{"close", s_close}, {"leave", s_leave}, {NULL, NULL},
@@ -528,6 +543,7 @@ static const luaL_Reg socket_methods[] = {
 static const luaL_Reg functions[] = {
 	{"open", l_open},
 	{"keep", l_keep},
+	{"is_link_name", l_is_link_name},
 	{NULL, NULL},
 };
 

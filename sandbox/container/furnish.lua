@@ -231,11 +231,13 @@ end
 -- The index of a link of the container is known there alone: a number that nothing else in the message is holds its place.
 local INDEX = 0x7a6b5c4d
 
-local function tell(image, link, netns, message_for)
+local PLACE = ("<I4"):pack(INDEX)
+
+local function tell(image, link, netns, compose, ...)
   if not link or netns then unknown "what is no link of the container's" end
-  local message, place = message_for(INDEX):tobytes(), ("<I4"):pack(INDEX)
-  local at = message:find(place, 1, true)
-  if message:find(place, at + 1, true) then unknown("the index of " .. link) end
+  local message = compose(INDEX, ...):tobytes()
+  local at = message:find(PLACE, 1, true)
+  if message:find(PLACE, at + 1, true) then unknown("the index of " .. link) end
   add(image, "link", 0, put(image, message), #message, at - 1, put_string(image, link))
 end
 
