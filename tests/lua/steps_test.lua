@@ -52,3 +52,18 @@ t.test("a step is called with its arguments, holes included, and its value saved
   t.equal({ Steps.run(calls, { op = "fails", args = {}, save = "$none" }, symbols) }, { nil, { text = "why" }, 2 })
   t.equal(symbols.none, nil)
 end)
+
+t.test("guest steps are fed before the attach steps that none of them needs, where these are several", function()
+  local function fed(...)
+    local steps = { { where = "host" } }
+    for i, word in ipairs { ... } do steps[i + 1] = { where = "attach", beside = word == "beside" or nil } end
+    steps[#steps + 1] = { where = "guest", beside = true }
+    return Steps.fed(steps)
+  end
+  t.equal(fed("needed", "beside", "beside"), 2)
+  t.equal(fed("needed", "beside", "needed", "beside", "beside", "beside"), 4)
+  t.equal(fed("needed", "beside"), nil, "one is not worth a word")
+  t.equal(fed("beside", "beside", "needed"), nil)
+  t.equal(fed("beside", "beside", "needed", "beside"), nil)
+  t.equal(fed(), nil)
+end)
