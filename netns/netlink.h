@@ -10,9 +10,9 @@
 struct netlink {
 	struct mnl_socket *socket;
 	int protocol;
-	bool is_own;    /* of the namespace that we were in */
+	bool is_own;	/* of the namespace that we were in */
 	unsigned place; /* bind_place of that moment */
-	bool is_clean;  /* all that the kernel had to say has been read */
+	bool is_clean;	/* all that the kernel had to say has been read */
 	uint32_t sequence;
 	bool interrupted; /* what is being dumped changed meanwhile */
 	/* What the last exchange brought: messages one after the other, and the kernel's words. */
