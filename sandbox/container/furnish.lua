@@ -289,7 +289,7 @@ end
 
 local function add_guest_steps(image, run, numbers, count)
   local resolve, append = Steps.resolve, orders.add
-  local is_taken = false
+  local is_taken, is_fed = false, false
   local function take()
     append(image, "take", { numbers.first, count }, nil, 0)
     is_taken = true
@@ -299,12 +299,14 @@ local function add_guest_steps(image, run, numbers, count)
       local args = resolve(step.args, numbers.symbols)
       if (numbers.is_wanted or step.waits) and not is_taken then take() end
       append(image, step.op, args, step.optional, index, numbers.given[index])
+    elseif step.feeds then
+      is_fed = true
     end
   end
   -- Also without descriptors luge says when all attach steps were taken, and where it has said so of those that matter here,
   -- of the others.
   if not is_taken then take() end
-  if Steps.fed(run.steps) then append(image, "hear", {}, nil, 0) end
+  if is_fed then append(image, "hear", {}, nil, 0) end
 end
 
 local function add_seal_steps(image, run, symbols)

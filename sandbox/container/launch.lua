@@ -39,7 +39,7 @@ function M.undo_all(undo, symbols)
   return left
 end
 
--- Takes the steps of one place; returns nil, index, err at the first that fails. after(index, step): called after each.
+-- Takes the steps of one place; returns nil, index, err at the first that fails. after(step): called after each.
 local function take(run, place, symbols, undo, after)
   for index, step in ipairs(run.steps) do
     if step.where == place then
@@ -55,7 +55,7 @@ local function take(run, place, symbols, undo, after)
         if step.undo then undo[#undo] = nil end
         return nil, index, err
       end
-      if after then after(index, step) end
+      if after then after(step) end
     end
   end
   return true
@@ -234,17 +234,20 @@ local function start(run, symbols, undo)
   local process = { pid = pid, pidfd = pidfd, channels = c }
   run.process = process
   -- What a copy of luge does for the container is the profile's, scripts among it, and waits for all of it.
-  local fed = order_file and Steps.fed(steps)
+  local is_fed = false
   local function release() tell(S.send(c.here, "maps")) end
   local function feed() tell(send_descriptors(c.here, names, symbols)) end
   if not lets_go(steps) then release() end
-  ok, index, err = take(run, "attach", symbols, undo, function(at, step)
+  ok, index, err = take(run, "attach", symbols, undo, function(step)
     if step.releases then release() end
-    if at == fed then feed() end
+    if step.feeds and order_file then
+      feed()
+      is_fed = true
+    end
   end)
   if run.output then run.output:release() end
   if ok then
-    if fed then tell(S.send(c.here, "all")) else feed() end
+    if is_fed then tell(S.send(c.here, "all")) else feed() end
     if not order_file then tell(S.sendmsg(c.here, guest.expected_orders(run, symbols))) end
     return process
   end

@@ -185,6 +185,7 @@ local function in_order(list)
     local steps = places[step.where]
     steps[#steps + 1] = step
   end
+  Steps.mark_feeding(places.attach)
   for _, place in ipairs(PLACES) do table.move(places[place], 1, #places[place], #sorted + 1, sorted) end
   return sorted
 end

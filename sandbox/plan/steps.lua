@@ -27,15 +27,12 @@ function M:add(where, why, op, args, more)
   return step
 end
 
---- The index of the attach step after which guest steps have all that they need; nil where it is the last, or nearly.
-function M.fed(steps)
-  local last, beside = nil, 0
-  for index, step in ipairs(steps) do
-    if step.where == "attach" then
-      if step.beside then beside = beside + 1 else last, beside = index, 0 end
-    end
-  end
-  return beside > 1 and last or nil
+--- Marks the attach step after which guest steps have all that they need, `feeds`, in the list of all of them; none where it
+-- is the last, or nearly.
+function M.mark_feeding(attach)
+  local last = #attach
+  while last > 0 and attach[last].beside do last = last - 1 end
+  if last > 0 and #attach - last > 1 then attach[last].feeds = true end
 end
 
 --- Appends a step whose result is a descriptor; returns its symbol, "$fd.HINTn".

@@ -45,12 +45,11 @@ local function network_run()
 end
 
 local function take(run, place, symbols, channel)
-  local fed = Steps.fed(run.steps)
-  for index, step in ipairs(run.steps) do
+  for _, step in ipairs(run.steps) do
     if step.where == place then
       local ok, err = Steps.run(S, step, symbols)
       if ok == nil and not Steps.accepts(step, err) then error(step.op .. ": " .. tostring(err)) end
-      if index == fed then S.sendmsg(channel, { data = "go" }) end
+      if step.feeds then S.sendmsg(channel, { data = "go" }) end
     end
   end
 end

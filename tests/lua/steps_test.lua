@@ -54,16 +54,19 @@ t.test("a step is called with its arguments, holes included, and its value saved
 end)
 
 t.test("guest steps are fed before the attach steps that none of them needs, where these are several", function()
-  local function fed(...)
-    local steps = { { where = "host" } }
-    for i, word in ipairs { ... } do steps[i + 1] = { where = "attach", beside = word == "beside" or nil } end
-    steps[#steps + 1] = { where = "guest", beside = true }
-    return Steps.fed(steps)
+  local function feeding(...)
+    local attach = {}
+    for i, word in ipairs { ... } do attach[i] = { beside = word == "beside" or nil } end
+    Steps.mark_feeding(attach)
+    local found = {}
+    for i, step in ipairs(attach) do found[#found + 1] = step.feeds and i end
+    return found
   end
-  t.equal(fed("needed", "beside", "beside"), 2)
-  t.equal(fed("needed", "beside", "needed", "beside", "beside", "beside"), 4)
-  t.equal(fed("needed", "beside"), nil, "one is not worth a word")
-  t.equal(fed("beside", "beside", "needed"), nil)
-  t.equal(fed("beside", "beside", "needed", "beside"), nil)
-  t.equal(fed(), nil)
+  t.equal(feeding("needed", "needed", "beside", "beside"), { 2 })
+  t.equal(feeding("needed", "beside", "needed", "beside", "beside", "beside"), { 3 })
+  t.equal(feeding("needed", "beside"), {}, "one is not worth a word")
+  t.equal(feeding("beside", "beside", "needed"), {})
+  t.equal(feeding("beside", "beside", "needed", "beside"), {})
+  t.equal(feeding("beside", "beside"), {}, "all that guest steps need is there from the beginning")
+  t.equal(feeding(), {})
 end)
