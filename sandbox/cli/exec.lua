@@ -37,6 +37,8 @@ local function request(options, words)
     how.timeout = require("sandbox.profile.values").duration(options.timeout)
     if not how.timeout then return nil, ("--timeout %s: a duration expected"):format(options.timeout), "as 10s, 1m30s or 500ms" end
   end
+  message, hint = require("sandbox.cli.request").streams()
+  if message then return nil, message, hint end
   if #words == 0 then return nil, "no command", "luge exec NAME -- COMMAND" end
   return how
 end

@@ -26,7 +26,12 @@ function M.plans(group, host, options)
   local plans, faults = {}, {}
   rawset(host, "on_terminal", false)
   options.names, options.shares = {}, group.shares
-  for _, name in ipairs(group.order) do options.names[name] = M.name_of(group, name) end
+  options.written = {}
+  for _, name in ipairs(group.order) do
+    options.names[name] = M.name_of(group, name)
+    local list = require("sandbox.plan.reach").written_by(group.members[name].spec)
+    table.move(list, 1, #list, #options.written + 1, options.written)
+  end
   for _, name in ipairs(group.order) do
     local spec = group.members[name].spec
     options.peers = group.members[name].peers

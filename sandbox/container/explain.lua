@@ -95,6 +95,9 @@ local hints = {
     if err.ROFS or err.ACCES then return "make the mount point in that tree, or mount elsewhere" end
   end,
   openat2 = function(step, err)
+    if err.LOOP then
+      return "a link there may be the container's, which can write the directory above it: write where it leads to"
+    end
     if step.why == "terminal" and err.NOSPC then return "the kernel makes no more pseudo-terminals: sysctl kernel.pty.max" end
   end,
   setns = function(step, err)
