@@ -30,7 +30,7 @@ local function request(options, words)
     if not how.cwd then return nil, "--workdir: " .. message, hint end
   end
   if options.user then
-    how.user, message, hint = require("sandbox.profile.values_more").user(options.user)
+    how.user, message, hint = require("sandbox.profile.values").user(options.user)
     if not how.user then return nil, "--user: " .. message, hint end
   end
   if options.timeout then
