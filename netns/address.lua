@@ -27,7 +27,7 @@ local OPTIONS = { flags = function(value, what) return check.flags(value, what, 
   replace = check.boolean }
 
 -- The message for an address of the link `index`.
-local function compose(type, flags, index, ip, t)
+local function compose(index, type, flags, ip, t)
   local family, at = check.FAMILY[ip.family], t.peer or ip
   local scoped = t.scope or ip.family == "inet" and ip.bytes:byte() == 127 and S.c.RT_SCOPE.HOST or 0
   local bits = t.flags or 0
@@ -49,7 +49,7 @@ local function broadcast_of(ip)
   return { bytes = (">I4"):pack(number) }
 end
 
---- What nl.address asks for, checked: the link's name, the namespace, and the message for the link's index.
+--- What nl.address asks for, checked: the link's name, the namespace, and f, … for the message, f(the link's index, …).
 function M.asked(link, cidr, options)
   link = check.name(link, "#1")
   local ip = check.cidr(cidr, "#2")
@@ -58,7 +58,7 @@ function M.asked(link, cidr, options)
   if not t.broadcast and not t.peer then t.broadcast = broadcast_of(ip) end
   if t.peer and t.peer.family ~= ip.family then check.fail("'peer'", "an address of the same family", t.peer.text) end
   local how = t.replace and "create, replace" or "create, excl"
-  return link, t.netns, function(index) return compose(RTM.NEWADDR, how, index, ip, t) end
+  return link, t.netns, compose, RTM.NEWADDR, how, ip, t
 end
 
 --- nl.address(link, "10.0.0.2/24" [, flags or { flags=, peer=, broadcast=, label=, scope=, valid=s, preferred=s, replace=,
@@ -74,7 +74,7 @@ function nl.deladdress(link, cidr, netns)
   link = check.name(link, "#1")
   local ip = check.cidr(cidr, "#2")
   if netns then check.netns(netns, "#3") end
-  return links.send_about(link, netns, function(index) return compose(RTM.DELADDR, nil, index, ip, {}) end)
+  return links.send_about(link, netns, compose, RTM.DELADDR, nil, ip, {})
 end
 
 local meta = {}

@@ -91,12 +91,13 @@ static long batch_send(struct netlink *nl, struct batch *b)
 				       &room, sizeof(room)) < 0)
 		(void)setsockopt(mnl_socket_get_fd(nl->socket), SOL_SOCKET, SO_SNDBUF, &room,
 				 sizeof(room)); /* sendmsg(2) will tell */
-	netlink_forget(nl);
+	netlink_forget(nl, b->parts[0].iov_base);
 	batch_number(nl, b);
 	long rc = sys_result(sendmsg(mnl_socket_get_fd(nl->socket), &m, 0));
 
 	if (rc >= 0)
 		rc = batch_receive(nl, b);
+	nl->is_clean = rc >= 0;
 	nl->sequence += b->count;
 	return rc;
 }

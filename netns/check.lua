@@ -138,13 +138,12 @@ end
 --- "10.0.0.1/24" as { family =, bytes =, text =, prefix = 24 }; without a prefix that of one address. Or nil.
 function M.parse_cidr(text)
   if type(text) ~= "string" then return nil end
-  local base, prefix = text:match "^([^/]+)/(%d%d?%d?)$"
-  local ip = M.parse_ip(base or text)
-  if not ip then return nil end
-  if prefix then
-    if tonumber(prefix) > WIDTH[ip.family] then return nil end
-    ip.prefix, ip.text = tonumber(prefix), base
-  end
+  local slash = text:find("/", 1, true)
+  local ip = M.parse_ip(slash and text:sub(1, slash - 1) or text)
+  if not ip or not slash then return ip end
+  local prefix = text:find("^%d%d?%d?$", slash + 1) and tonumber(text:sub(slash + 1))
+  if not prefix or prefix > WIDTH[ip.family] then return nil end
+  ip.prefix = prefix
   return ip
 end
 

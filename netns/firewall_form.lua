@@ -161,7 +161,7 @@ function M.bytes(d, rules)
       return nil
     end
   end
-  return table.concat(parts)
+  return parts[2] and table.concat(parts) or parts[1]
 end
 
 return M

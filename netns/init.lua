@@ -14,7 +14,6 @@ local IFLA, IFF, RTM = S.c.IFLA, S.c.IFF, S.c.RTM
 
 -- struct ifinfomsg: family, type, index, flags, which flags change
 local LINK_HEADER = "I1 x I2 i4 I4 I4"
-local NAME_MAX = 15 -- IFNAMSIZ without its NUL
 
 -- Which module has a function; each is given nl to add them to.
 local THEMES = {}
@@ -52,12 +51,6 @@ setmetatable(nl, { __index = function(_, name)
   require("netns." .. theme)
   return rawget(nl, name)
 end })
-
---- nl.is_link_name(name) -> boolean
--- Whether the kernel takes it as the name of a link: 1 to 15 bytes, no "/" and no space.
-function nl.is_link_name(name)
-  return type(name) == "string" and #name > 0 and #name <= NAME_MAX and not name:find "[/%s%z]"
-end
 
 --- nl.open_in(netns [, protocol]) -> socket
 -- nl.open, "route" if not given, in a namespace that may be a pid, or nil for our own.

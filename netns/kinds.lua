@@ -31,8 +31,8 @@ local function checks_of(fields)
   return checks
 end
 
--- Makes a link. t: checked fields; put: adds the kind's own attributes, after nest(INFO.DATA).
-local function make(kind, t, put)
+-- Makes a link. t: checked fields; put(message, …): adds the kind's own attributes, after nest(INFO.DATA).
+local function make(kind, t, put, ...)
   local index, master, err, errno
   if t.link then
     index, err, errno = links.index(t.link, t.link_netns or t.netns)
@@ -51,7 +51,7 @@ local function make(kind, t, put)
   message:nest(IFLA.LINKINFO):string(INFO.KIND, kind)
   if put then
     message:nest(INFO.DATA)
-    put(message)
+    put(message, ...)
     message:done()
   end
   return links.done(nl.request(message:done(), t.netns))
@@ -80,23 +80,28 @@ end
 local PEER = { name = check.name, mtu = check.u31, mac = check.mac, netns = check.netns,
   queue = check.u31, arp = check.boolean, multicast = check.boolean }
 
+local function peer(value, name)
+  if type(value) == "string" then value = { name = value } end
+  return check.fields(value, name, PEER)
+end
+
+local VETH = { peer = peer }
+
+-- The peer's attributes stand after a header of its own, which nests have none of: bytes.
+local function put_peer(message, t)
+  local inner = links.put_common(links.message(RTM.NEWLINK, nil, 0, links.flags_of(t)), t)
+  if t.name then inner:string(IFLA.IFNAME, t.name) end
+  if t.netns then links.put_netns(inner, t.netns) end
+  message:bytes(S.c.VETH_INFO.PEER, inner:tobytes():sub(17)) -- without the netlink header
+end
+
 --- nl.veth{ name=, peer={ name=, netns=, mtu=, mac= }, … } -> true
 -- Two links that are the ends of one wire. The peer's netns is where that end is made: at once, under its own name, so
 -- that nobody ever sees it here; it is down. Fields of nl.create. Errors: EXIST, also for the peer's name in its namespace.
 -- Source: veth(4).
 function nl.veth(what)
-  local t = check.fields(what, "#1", links.COMMON, NEW, { peer = function(value, name)
-    if type(value) == "string" then value = { name = value } end
-    return check.fields(value, name, PEER)
-  end })
-  local peer = t.peer or {}
-  return make("veth", t, function(message)
-    -- The peer's attributes stand after a header of its own, which nests have none of: bytes.
-    local inner = links.put_common(links.message(RTM.NEWLINK, nil, 0, links.flags_of(peer)), peer)
-    if peer.name then inner:string(IFLA.IFNAME, peer.name) end
-    if peer.netns then links.put_netns(inner, peer.netns) end
-    message:bytes(S.c.VETH_INFO.PEER, inner:tobytes():sub(17)) -- without the netlink header
-  end)
+  local t = check.fields(what, "#1", links.COMMON, NEW, VETH)
+  return make("veth", t, put_peer, t.peer or {})
 end
 
 local BR = S.c.IFLA_BR

@@ -94,28 +94,32 @@ end
 
 local SKIP_STATS = 8 -- RTEXT_FILTER_SKIP_STATS
 
---- f(socket) with a socket in a namespace; its results.
-function M.with_socket(netns, f)
+-- Here functions are passed with their arguments: one that is made in each call costs more than the call.
+
+--- f(socket, …) with a socket in a namespace; its results.
+local function with_socket(netns, f, ...)
   local socket, err, errno = nl.open_in(netns)
   if not socket then return nil, err, errno end
   local replies, index
-  replies, err, errno, index = f(socket)
+  replies, err, errno, index = f(socket, ...)
   socket:close()
   return replies, err, errno, index
 end
 
+local function index_by(socket, name) return socket:index(name) end
+
 --- The index of a link by a socket of its own.
-function M.index(name, netns)
-  return M.with_socket(netns, function(socket) return socket:index(name) end)
+function M.index(name, netns) return with_socket(netns, index_by, name) end
+
+local function request_about(socket, name, compose, ...)
+  local index, err, errno = socket:index(name)
+  if not index then return nil, err, errno end
+  return socket:request(compose(index, ...))
 end
 
---- Sends what compose(index) says about the link `name`; true, or nil, err, errno.
-function M.send_about(name, netns, compose)
-  return M.done(M.with_socket(netns, function(socket)
-    local index, err, errno = socket:index(name)
-    if not index then return nil, err, errno end
-    return socket:request(compose(index))
-  end))
+--- Sends what compose(index, …) says about the link `name`; true, or nil, err, errno.
+function M.send_about(name, netns, compose, ...)
+  return M.done(with_socket(netns, request_about, name, compose, ...))
 end
 
 --- The names by index, of all links, and which indices are up. Errors as of a dump.
@@ -242,7 +246,7 @@ end
 function nl.set(name, changes)
   name = check.name(name, "#1")
   local t = check.fields(changes, "#2", M.COMMON, SETTABLE)
-  return M.done(M.with_socket(t.netns, function(socket) return change(socket, name, t) end))
+  return M.done(with_socket(t.netns, change, name, t))
 end
 
 --- nl.rename(name, new [, netns]) -> true

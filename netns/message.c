@@ -17,6 +17,9 @@
 /* A transaction has dozens of messages, most of them small. */
 enum { MESSAGE_SIZE = 256, MESSAGE_MAX = 1 << 24, SKIP_MAX = 1 << 16 };
 
+/* Room for a message that is put together of a form. */
+enum { FORM_SIZE = 160 };
+
 /* The flags of nested and network order are the upper bits of an attribute's type. */
 enum { TYPE_MAX = 0x3fff };
 
@@ -400,7 +403,8 @@ static int l_fill(lua_State *L)
 	lua_Integer count = (lua_Integer)lua_rawlen(L, 1);
 
 	lua_settop(L, 4);
-	luaL_buffinit(L, &b);
+	/* Most messages are as long or shorter: a buffer that grows is copied each time. */
+	luaL_buffinitsize(L, &b, (size_t)count * FORM_SIZE);
 	for (lua_Integer i = 1; i <= count; i++) {
 		if (lua_rawgeti(L, 1, i) != LUA_TTABLE)
 			return luaL_argerror(L, 1, "a list of forms expected");

@@ -14,18 +14,20 @@ local function state(value, what) return check.flags(value, what, "NUD") end
 local FIELDS = { to = check.ip, dev = check.name, mac = check.mac, state = state, proxy = check.boolean,
   router = check.boolean, replace = check.boolean, netns = check.netns }
 
+local function compose(index, type, flags, t)
+  local bits = (t.proxy and NTF.PROXY or 0) | (t.router and NTF.ROUTER or 0)
+  local message = nl.message(type, flags, HEADER:pack(check.FAMILY[t.to.family], index, t.state or NUD.PERMANENT, bits, 0))
+    :bytes(NDA.DST, t.to.bytes)
+  if t.mac then message:bytes(NDA.LLADDR, t.mac) end
+  return message
+end
+
 local function send(type, flags, entry)
   local t = check.fields(entry, "#1", FIELDS)
   check.need(t, "to", "an IPv4 or IPv6 address")
   check.need(t, "dev", "the name of a link")
   if type == RTM.NEWNEIGH and not t.proxy then check.need(t, "mac", "an Ethernet address") end
-  local bits = (t.proxy and NTF.PROXY or 0) | (t.router and NTF.ROUTER or 0)
-  return links.send_about(t.dev, t.netns, function(index)
-    local message = nl.message(type, flags, HEADER:pack(check.FAMILY[t.to.family], index, t.state or NUD.PERMANENT, bits, 0))
-      :bytes(NDA.DST, t.to.bytes)
-    if t.mac then message:bytes(NDA.LLADDR, t.mac) end
-    return message
-  end)
+  return links.send_about(t.dev, t.netns, compose, type, flags, t)
 end
 
 --- nl.neighbour{ to=address, dev=, mac=, state="permanent", proxy=, router=, replace=, netns= } -> true

@@ -8,6 +8,7 @@
  *
  * All memory and descriptors belong to userdata: an error of Lua's leaks none.
  */
+#include <ctype.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -38,6 +39,92 @@ struct netlink *netlink_check(lua_State *L, int arg)
 	return nl;
 }
 
+/* ---- sockets for the next who wants one ---- */
+
+/* A plan's steps follow each other closely, and each wants a socket, and most the same link. Meanwhile one of each kind
+ * is kept, of our own namespace, and the index of the link that was looked at last. What has become of another namespace,
+ * or of another process, is not taken. */
+static const int kept_protocols[] = {NETLINK_ROUTE, NETLINK_NETFILTER};
+
+enum { KEPT_COUNT = sizeof(kept_protocols) / sizeof(kept_protocols[0]) };
+
+static struct {
+	bool is_on;
+	struct {
+		struct mnl_socket *socket;
+		uint32_t sequence;
+		unsigned place;
+	} sockets[KEPT_COUNT];
+	char link[IF_NAMESIZE];
+	int index;
+	unsigned index_place;
+} kept;
+
+static int kept_slot(int protocol)
+{
+	for (int i = 0; i < KEPT_COUNT; i++)
+		if (kept_protocols[i] == protocol)
+			return i;
+	return -1;
+}
+
+/* Whether the socket is kept. */
+static bool keep_socket(struct netlink *nl)
+{
+	int i = kept_slot(nl->protocol);
+
+	if (!kept.is_on || !nl->is_own || !nl->is_clean || nl->place != bind_place || i < 0 ||
+	    kept.sockets[i].socket)
+		return false;
+	kept.sockets[i].socket = nl->socket;
+	kept.sockets[i].sequence = nl->sequence;
+	kept.sockets[i].place = nl->place;
+	nl->socket = NULL;
+	return true;
+}
+
+static long leave_to_kernel(int fd);
+
+static void close_kept(int i)
+{
+	if (!kept.sockets[i].socket)
+		return;
+	if (kept_protocols[i] == NETLINK_NETFILTER)
+		(void)leave_to_kernel(mnl_socket_get_fd(kept.sockets[i].socket));
+	(void)mnl_socket_close(kept.sockets[i].socket);
+	kept.sockets[i].socket = NULL;
+}
+
+/* Whether nl has got a socket that was kept. */
+static bool take_kept(struct netlink *nl)
+{
+	int i = kept_slot(nl->protocol);
+
+	if (i < 0 || !kept.sockets[i].socket)
+		return false;
+	if (kept.sockets[i].place != bind_place) {
+		close_kept(i);
+		return false;
+	}
+	nl->socket = kept.sockets[i].socket;
+	nl->sequence = kept.sockets[i].sequence;
+	kept.sockets[i].socket = NULL;
+	return true;
+}
+
+/*** nl.keep(on) -> true
+ * Between keep(true) and keep(false) a socket of our own network namespace that is closed serves the next who opens one of
+ * its protocol, "route" or "netfilter", and a link's index is not asked for twice while no link is changed. For many calls
+ * one after the other: what is kept is closed by keep(false), and not used in another namespace or by a copy of the process. */
+static int l_keep(lua_State *L)
+{
+	kept.is_on = lua_toboolean(L, 1);
+	kept.link[0] = '\0';
+	for (int i = 0; i < KEPT_COUNT && !kept.is_on; i++)
+		close_kept(i);
+	return bind_return_ok(L, 0);
+}
+
 static int netlink_gc(lua_State *L)
 {
 	struct netlink *nl = luaL_checkudata(L, 1, SOCKET_TYPE);
@@ -50,11 +137,11 @@ static int netlink_gc(lua_State *L)
 	return 0;
 }
 
-static long netlink_open(struct netlink *nl, int protocol)
+static long netlink_open(struct netlink *nl)
 {
 	int on = 1;
 
-	nl->socket = mnl_socket_open2(protocol, SOCK_CLOEXEC);
+	nl->socket = mnl_socket_open2(nl->protocol, SOCK_CLOEXEC);
 	if (!nl->socket)
 		return -errno;
 	/* Connected to the kernel (and bound by that), the socket takes nothing from anybody else: who has
@@ -73,7 +160,7 @@ static long netlink_open(struct netlink *nl, int protocol)
 
 /* The same in another namespace, which needs CAP_SYS_ADMIN over it and in our own user namespace. A
  * process that could not come back would do to one network what is meant for another. setns(2). */
-static long netlink_open_in(struct netlink *nl, int protocol, int namespace)
+static long netlink_open_in(struct netlink *nl, int namespace)
 {
 	int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
@@ -82,7 +169,7 @@ static long netlink_open_in(struct netlink *nl, int protocol, int namespace)
 	long rc = sys_result(setns(namespace, CLONE_NEWNET));
 
 	if (rc == 0) {
-		rc = netlink_open(nl, protocol);
+		rc = netlink_open(nl);
 		if (setns(own, CLONE_NEWNET) < 0)
 			abort();
 	}
@@ -104,10 +191,14 @@ static int l_open(lua_State *L)
 	int namespace = lua_isnoneornil(L, 2) ? -1 : bind_check_fd(L, 2);
 	struct netlink *nl = lua_newuserdata(L, sizeof(*nl));
 
-	memset(nl, 0, sizeof(*nl));
+	*nl = (struct netlink){.protocol = protocol,
+			       .is_own = namespace < 0,
+			       .place = bind_place,
+			       .is_clean = true};
 	luaL_setmetatable(L, SOCKET_TYPE);
-	long rc = namespace < 0 ? netlink_open(nl, protocol)
-				: netlink_open_in(nl, protocol, namespace);
+	if (nl->is_own && take_kept(nl))
+		return 1;
+	long rc = nl->is_own ? netlink_open(nl) : netlink_open_in(nl, namespace);
 
 	return rc < 0 ? bind_error(L, (int)-rc) : 1;
 }
@@ -211,20 +302,23 @@ static long take_answer(struct netlink *nl, const struct nlmsghdr *head)
 	}
 }
 
-void netlink_forget(struct netlink *nl)
+void netlink_forget(struct netlink *nl, const struct nlmsghdr *request)
 {
+	if (nl->protocol == NETLINK_ROUTE && request->nlmsg_type < RTM_NEWADDR &&
+	    request->nlmsg_type != RTM_GETLINK)
+		kept.link[0] = '\0';
 	nl->replies_len = 0;
 	nl->offset = 0;
 	nl->interrupted = false;
 	memset(nl->text, 0, sizeof(nl->text));
 }
 
-/* Sends, and receives until the acknowledgement or the end of a dump. */
+/* Sends, and receives until the acknowledgement, the end of a dump, or the answer where no acknowledgement is asked for. */
 static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 {
-	netlink_forget(nl);
+	netlink_forget(nl, request);
 	request->nlmsg_seq = ++nl->sequence;
-	request->nlmsg_flags |= NLM_F_ACK;
+	nl->is_clean = false;
 	if (mnl_socket_sendto(nl->socket, request, request->nlmsg_len) < 0)
 		return -errno;
 	for (;;) {
@@ -238,9 +332,13 @@ static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 		     h = mnl_nlmsg_next(h, &left)) {
 			long rc = take_answer(nl, h);
 
+			nl->is_clean = rc > 0;
 			if (rc != 0)
 				return rc < 0 ? rc : 0;
 		}
+		nl->is_clean = !(request->nlmsg_flags & NLM_F_ACK) && nl->replies_len > 0;
+		if (nl->is_clean)
+			return 0;
 	}
 }
 
@@ -285,7 +383,10 @@ static int return_replies(lua_State *L, const struct netlink *nl)
 static int s_request(lua_State *L)
 {
 	struct netlink *nl = netlink_check(L, 1);
-	long rc = netlink_exchange(nl, message_check_complete(L, 2)->head);
+	struct nlmsghdr *head = message_check_complete(L, 2)->head;
+
+	head->nlmsg_flags |= NLM_F_ACK;
+	long rc = netlink_exchange(nl, head);
 
 	return rc < 0 ? netlink_return_error(L, nl, rc) : return_replies(L, nl);
 }
@@ -298,7 +399,7 @@ static int s_dump(lua_State *L)
 	struct message *m = message_check_complete(L, 2);
 	long rc = -EINTR;
 
-	m->head->nlmsg_flags |= NLM_F_DUMP;
+	m->head->nlmsg_flags |= NLM_F_DUMP | NLM_F_ACK;
 	for (int i = 0; rc == -EINTR && i < INTERRUPTED_MAX; i++)
 		rc = netlink_exchange(nl, m->head);
 	return rc < 0 ? netlink_return_error(L, nl, rc) : return_replies(L, nl);
@@ -336,6 +437,11 @@ static int s_index(lua_State *L)
 
 	if (length >= sizeof(request.name))
 		return luaL_argerror(L, 2, "the name of a link expected");
+	if (kept.is_on && nl->is_own && length > 0 && kept.index_place == bind_place &&
+	    strcmp(kept.link, name) == 0) {
+		lua_pushinteger(L, kept.index);
+		return 1;
+	}
 	memcpy(request.name, name, length);
 	long rc = netlink_exchange(nl, &request.head);
 	const struct nlmsghdr *answer = (const void *)nl->replies;
@@ -344,7 +450,14 @@ static int s_index(lua_State *L)
 		rc = -EBADMSG;
 	if (rc < 0)
 		return netlink_return_error(L, nl, rc);
-	lua_pushinteger(L, ((const struct ifinfomsg *)mnl_nlmsg_get_payload(answer))->ifi_index);
+	int index = ((const struct ifinfomsg *)mnl_nlmsg_get_payload(answer))->ifi_index;
+
+	if (nl->is_own && nl->place == bind_place) {
+		memcpy(kept.link, name, length + 1);
+		kept.index = index;
+		kept.index_place = bind_place;
+	}
+	lua_pushinteger(L, index);
 	return 1;
 }
 
@@ -360,7 +473,7 @@ static int s_getfd(lua_State *L)
  * Using it again raises. */
 static int s_close(lua_State *L)
 {
-	(void)netlink_check(L, 1);
+	(void)keep_socket(netlink_check(L, 1));
 	(void)netlink_gc(L);
 	return bind_return_ok(L, 0);
 }
@@ -402,9 +515,24 @@ static int s_leave(lua_State *L)
 {
 	struct netlink *nl = netlink_check(L, 1);
 
-	(void)leave_to_kernel(mnl_socket_get_fd(nl->socket)); /* else closing waits */
+	if (!keep_socket(nl))
+		(void)leave_to_kernel(mnl_socket_get_fd(nl->socket)); /* else closing waits */
 	(void)netlink_gc(L);
 	return bind_return_ok(L, 0);
+}
+
+/*** nl.is_link_name(name) -> boolean
+ * Whether the kernel takes it as the name of a link: 1 to 15 bytes, no "/" and no space. */
+static int l_is_link_name(lua_State *L)
+{
+	size_t length = 0;
+	const char *name = lua_type(L, 1) == LUA_TSTRING ? lua_tolstring(L, 1, &length) : "";
+	bool is_one = length > 0 && length < IF_NAMESIZE;
+
+	for (size_t i = 0; is_one && i < length; i++)
+		is_one = name[i] && name[i] != '/' && !isspace((unsigned char)name[i]);
+	lua_pushboolean(L, is_one);
+	return 1;
 }
 
 static const luaL_Reg socket_methods[] = {
@@ -414,6 +542,8 @@ static const luaL_Reg socket_methods[] = {
 
 static const luaL_Reg functions[] = {
 	{"open", l_open},
+	{"keep", l_keep},
+	{"is_link_name", l_is_link_name},
 	{NULL, NULL},
 };
 

@@ -9,6 +9,10 @@
 
 struct netlink {
 	struct mnl_socket *socket;
+	int protocol;
+	bool is_own;	/* of the namespace that we were in */
+	unsigned place; /* bind_place of that moment */
+	bool is_clean;	/* all that the kernel had to say has been read */
 	uint32_t sequence;
 	bool interrupted; /* what is being dumped changed meanwhile */
 	/* What the last exchange brought: messages one after the other, and the kernel's words. */
@@ -30,8 +34,8 @@ extern union netlink_answer netlink_received;
 /* Raises for anything but an open socket. */
 struct netlink *netlink_check(lua_State *L, int arg);
 
-/* Forgets what the last exchange brought. */
-void netlink_forget(struct netlink *nl);
+/* Forgets what the last exchange brought, and the link that was looked at, where the message may change it. */
+void netlink_forget(struct netlink *nl, const struct nlmsghdr *request);
 
 /* What the kernel sent next, into netlink_received: its size, or -errno. */
 long netlink_receive(struct netlink *nl, int flags);

@@ -174,8 +174,8 @@ local function forget(c, links, all_ends)
     by_datagrams = by_datagrams or why
     filters[#filters + 1] = { proto = "udp", to = entry.host.address or "local", port = entry.host.port, family = to.family }
   end)
-  if by_datagrams then c.steps:add("attach", by_datagrams, "nl.conntrack_count", {}) end
-  if filters[1] then c.steps:add("attach", "network", "nl.delconntracks", { filters }) end
+  if by_datagrams then c.steps:add("attach", by_datagrams, "nl.conntrack_count", {}, { beside = true }) end
+  if filters[1] then c.steps:add("attach", "network", "nl.delconntracks", { filters }, { beside = true }) end
 end
 
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
@@ -275,9 +275,9 @@ function M.plan(c, all_ends)
   end
   note(c, "network", table.concat(notes))
   c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }
-  c.steps:add("attach", "network", "nl.remember", { "$child" }, { save = "$net.inside" })
+  c.steps:add("attach", "network", "nl.remember", { "$child" }, { save = "$net.inside", beside = true })
   c.steps:add("attach", "network", "nl.firewall", { c.firewall },
-    { undo = { "nl.delfirewall", { { table = name, links = names, inside = "$net.inside" } } } })
+    { beside = true, undo = { "nl.delfirewall", { { table = name, links = names, inside = "$net.inside" } } } })
   forget(c, links, all_ends)
 end
 

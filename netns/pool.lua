@@ -2,6 +2,7 @@
 -- netns.pool: ranges of private addresses, and which of their parts a host's own networks leave free. A part is known by
 -- its number, which a lock holds (S.take_slot), so that two containers never have the same.
 
+local S = require "syscall"
 local check = require "netns.check"
 local nl = require "netns"
 
@@ -174,22 +175,22 @@ function M.contains(cidr, address)
   return rest == 0 or network.bytes:byte(whole + 1) >> 8 - rest == ip.bytes:byte(whole + 1) >> 8 - rest
 end
 
+-- A letter or a digit for each byte.
+local LETTER = {}
+for byte = 0, 255 do
+  local at = byte % 36 + 1
+  LETTER[string.char(byte)] = ("abcdefghijklmnopqrstuvwxyz0123456789"):sub(at, at)
+end
+
 --- nl.link_name(prefix) -> text
 -- A name for a link that nobody has had: the prefix, of at most 7 characters, and eight more.
 function nl.link_name(prefix)
-  local S = require "syscall"
-  if type(prefix) ~= "string" or not nl.is_link_name(prefix .. ("x"):rep(8)) then
+  if type(prefix) ~= "string" or not nl.is_link_name(prefix .. "xxxxxxxx") then
     check.fail("#1", "at most 7 characters of a link's name", prefix)
   end
-  local fd, err, errno = S.open("/dev/urandom", "rdonly, cloexec")
-  if not fd then return nil, err, errno end
-  local bytes = fd:read(8)
-  fd:close()
-  local letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-  return prefix .. bytes:gsub(".", function(byte)
-    local at = byte:byte() % #letters + 1
-    return letters:sub(at, at)
-  end)
+  local bytes, err, errno = S.getrandom(8)
+  if not bytes then return nil, err, errno end
+  return prefix .. bytes:gsub(".", LETTER)
 end
 
 return M

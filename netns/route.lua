@@ -59,7 +59,7 @@ local function put_gateway(message, t, family)
   end
 end
 
-local function compose(type, flags, t, index)
+local function compose(index, type, flags, t)
   local family, kind, table_number = family_of(t), t.type or RTN.UNICAST, t.table or MAIN
   t.family = family
   local to = t.to ~= "default" and t.to or nil
@@ -78,12 +78,13 @@ local function compose(type, flags, t, index)
   return message
 end
 
-local function send(link, netns, message_for)
-  if link then return links.send_about(link, netns, message_for) end
-  return links.done(nl.request(message_for(), netns))
+local function send(link, netns, f, ...)
+  if link then return links.send_about(link, netns, f, ...) end
+  return links.done(nl.request(f(nil, ...), netns))
 end
 
---- What nl.route asks for, checked: the link's name where it is of one, the namespace, and the message for the link's index.
+--- What nl.route asks for, checked: the link's name where it is of one, the namespace, and f, … for the message, f(the
+-- link's index, …).
 function M.asked(route)
   local t = check.fields(route, "#1", FIELDS)
   check.need(t, "to", "\"default\" or a network")
@@ -91,7 +92,7 @@ function M.asked(route)
     check.fail("'via'", "a gateway, or the 'dev' of a link", nil)
   end
   local how = t.replace and "create, replace" or t.append and "create, append" or "create, excl"
-  return t.dev, t.netns, function(index) return compose(RTM.NEWROUTE, how, t, index) end
+  return t.dev, t.netns, compose, RTM.NEWROUTE, how, t
 end
 
 --- nl.route{ to="default" or "10.1.0.0/16", via=, dev=, metric=, table=, src=, type="unicast", onlink=, scope=, protocol=,
@@ -107,7 +108,7 @@ function nl.route(route) return send(M.asked(route)) end
 function nl.delroute(route)
   local t = check.fields(route, "#1", FIELDS)
   check.need(t, "to", "\"default\" or a network")
-  return send(t.dev, t.netns, function(index) return compose(RTM.DELROUTE, nil, t, index) end)
+  return send(t.dev, t.netns, compose, RTM.DELROUTE, nil, t)
 end
 
 local meta = {}

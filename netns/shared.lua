@@ -8,20 +8,21 @@ local M = {}
 
 local WAIT = 0.002 -- seconds: another makes or removes it
 
---- Whether a descriptor is still the file of that name.
-function M.is_there(fd, path)
-  local here, there = S.fstat(fd), S.lstat(path)
-  return here and there and here.ino == there.ino
+--- The size of a descriptor's file, unless it has no name any more. Nobody gives one of these files a second name.
+function M.size(fd)
+  local here = S.fstat(fd)
+  return here and here.nlink > 0 and here.size or nil
 end
 
---- The file, made unless it is there, and locked: fd, and "ex" for whoever is alone with it, else "sh".
+--- The file, made unless it is there, and locked: fd, "ex" for whoever is alone with it, else "sh", and its size.
 function M.lock(path)
   for _ = 1, 5000 do
     local fd, err, errno = S.open(path, "creat, rdwr, nofollow, cloexec", "0600")
     if not fd then return nil, err, errno end
     for _, how in ipairs { "ex", "sh" } do
       if S.flock(fd, how .. ", nb") then
-        if M.is_there(fd, path) then return fd, how end
+        local size = M.size(fd)
+        if size then return fd, how, size end
         break
       end
     end

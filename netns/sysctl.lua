@@ -11,11 +11,15 @@ local M = {}
 local MOST = 65536 -- bytes of a file that are read
 local held = {} -- path → descriptor
 
---- The value of a setting, "net/ipv4/ip_forward". Errors: of S.readfile.
+--- The value of a setting, "net/ipv4/ip_forward". Errors: NOENT, PERM.
 function M.read(name)
-  local text, err, errno = S.readfile("/proc/sys/" .. name)
+  local fd, err, errno = S.open("/proc/sys/" .. name, "rdonly")
+  if not fd then return nil, err, errno end
+  local text
+  text, err, errno = S.read(fd, 256) -- those of a network are short, and told at once
+  fd:close()
   if not text then return nil, err, errno end
-  return (text:gsub("%s+$", ""))
+  return text:match "^(.-)%s*$"
 end
 
 local function is_noted(text) return text:find "^%l+ [^\n]*\n" ~= nil end
@@ -50,10 +54,13 @@ function M.restore(text, there)
   end
 end
 
--- Alone with the file: what a killed one left is put back first. True, and whether there is something to hold.
-local function alone(fd, path, change)
-  M.restore(S.pread(fd, MOST, 0) or "")
-  S.ftruncate(fd, 0)
+-- Alone with the file, which has `size` bytes: what a killed one left is put back first. True, and whether there is something
+-- to hold.
+local function alone(fd, size, path, change)
+  if size > 0 then
+    M.restore(S.pread(fd, MOST, 0) or "")
+    S.ftruncate(fd, 0)
+  end
   local ok, is_changed, errno = change(function(text) return S.pwrite(fd, text, 0) end)
   if not ok then M.restore(S.pread(fd, MOST, 0) or "") end
   if not ok or not is_changed then S.unlink(path) end
@@ -65,11 +72,10 @@ end
 -- back; or nil, err, errno.
 function M.hold(path, change)
   while not held[path] do
-    local fd, how, errno = shared.lock(path)
-    if not fd then return nil, how, errno end
+    local fd, how, size = shared.lock(path)
+    if not fd then return nil, how, size end
     if how == "ex" then
-      local ok, is_changed
-      ok, is_changed, errno = alone(fd, path, change)
+      local ok, is_changed, errno = alone(fd, size, path, change)
       if not ok then return nil, is_changed, errno end
       if not is_changed then
         fd:close()
@@ -77,7 +83,7 @@ function M.hold(path, change)
       end
       S.flock(fd, "sh") -- for an instant there is no lock, and who clears up may come in between
     end
-    if shared.is_there(fd, path) and is_noted(S.pread(fd, MOST, 0) or "") then
+    if shared.size(fd) and (how == "ex" or is_noted(S.pread(fd, MOST, 0) or "")) then
       held[path] = fd
     else
       fd:close()
@@ -110,7 +116,7 @@ end
 function nl.leave_sysctl(path)
   local fd = held[path]
   held[path] = nil
-  if fd and S.flock(fd, "ex, nb") and shared.is_there(fd, path) then
+  if fd and S.flock(fd, "ex, nb") and shared.size(fd) then
     M.restore(S.pread(fd, MOST, 0) or "")
     S.unlink(path)
   end

@@ -30,6 +30,10 @@ struct bind_set {
 
 #include "constants.h" /* generated: extern const struct bind_set bind_set_O, bind_set_MS, … */
 
+/* Grows whenever this process may have come into another namespace, or become a copy: who keeps what belongs to one looks
+ * whether it is still the same (namespace.c, process.c). */
+extern unsigned bind_place;
+
 /* What libc's wrapper or syscall(2) returned, as >= 0 or -errno. */
 static inline long sys_result(long rc)
 {

@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -420,7 +421,22 @@ static int file_ioctl(lua_State *L)
 	return bind_return_int(L, sys_result(ioctl(fd, request, luaL_optinteger(L, 3, 0))));
 }
 
+/*** S.getrandom(size) -> string
+ * Bytes that nobody can guess, 1 to 256: so many come at once. getrandom(2). */
+static int file_getrandom(lua_State *L)
+{
+	char bytes[256];
+	size_t size = (size_t)bind_check_range(L, 1, 1, sizeof(bytes));
+	long rc = sys_retry(getrandom(bytes, size, 0));
+
+	if (rc < 0)
+		return bind_error(L, (int)-rc);
+	lua_pushlstring(L, bytes, (size_t)rc);
+	return 1;
+}
+
 static const luaL_Reg functions[] = {
+	{"getrandom", file_getrandom},
 	{"open", file_open},
 	{"openat", file_openat},
 	{"openat2", file_openat2},

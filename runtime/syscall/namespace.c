@@ -20,11 +20,14 @@
 
 /* ---- unshare, setns ---- */
 
+unsigned bind_place;
+
 /*** S.unshare(flags) -> true
  * flags: S.c.CLONE ("newns, newuts"); newpid and newtime count for children only. Errors: EPERM,
  * EINVAL, ENOSPC (a limit on namespaces), EUSERS. unshare(2). */
 static int l_unshare(lua_State *L)
 {
+	bind_place++;
 	return bind_return_ok(L, sys_result(unshare((int)bind_check_flags(L, 1, &bind_set_CLONE))));
 }
 
@@ -37,6 +40,7 @@ static int l_setns(lua_State *L)
 	int fd = bind_check_fd(L, 1);
 	uint64_t flags = bind_opt_flags(L, 2, &bind_set_CLONE, 0);
 
+	bind_place++;
 	return bind_return_ok(L, sys_result(setns(fd, (int)flags)));
 }
 

@@ -49,6 +49,7 @@ static int l_fork(lua_State *L)
 	long rc = sys_result(fork());
 
 	heap_turn_page(rc == 0);
+	bind_place++;
 	return bind_return_int(L, rc);
 }
 
@@ -104,6 +105,7 @@ static int l_clone3(lua_State *L)
 	long rc = process_clone3(&args);
 
 	heap_turn_page(rc == 0);
+	bind_place++;
 	if (rc <= 0) {
 		if (slot)
 			*slot = -1; /* the parent's number means nothing in the child */

@@ -230,11 +230,13 @@ end
 -- The index of a link of the container is known there alone: a number that nothing else in the message is holds its place.
 local INDEX = 0x7a6b5c4d
 
-local function tell(image, link, netns, message_for)
+local PLACE = ("<I4"):pack(INDEX)
+
+local function tell(image, link, netns, compose, ...)
   if not link or netns then unknown "what is no link of the container's" end
-  local message, place = message_for(INDEX):tobytes(), ("<I4"):pack(INDEX)
-  local at = message:find(place, 1, true)
-  if message:find(place, at + 1, true) then unknown("the index of " .. link) end
+  local message = compose(INDEX, ...):tobytes()
+  local at = message:find(PLACE, 1, true)
+  if message:find(PLACE, at + 1, true) then unknown("the index of " .. link) end
   add(image, "link", 0, put(image, message), #message, at - 1, put_string(image, link))
 end
 
@@ -287,7 +289,7 @@ end
 
 local function add_guest_steps(image, run, numbers, count)
   local resolve, append = Steps.resolve, orders.add
-  local is_taken = false
+  local is_taken, is_fed = false, false
   local function take()
     append(image, "take", { numbers.first, count }, nil, 0)
     is_taken = true
@@ -297,10 +299,14 @@ local function add_guest_steps(image, run, numbers, count)
       local args = resolve(step.args, numbers.symbols)
       if (numbers.is_wanted or step.waits) and not is_taken then take() end
       append(image, step.op, args, step.optional, index, numbers.given[index])
+    elseif step.feeds then
+      is_fed = true
     end
   end
-  -- Also without descriptors luge says when all attach steps were taken.
+  -- Also without descriptors luge says when all attach steps were taken, and where it has said so of those that matter here,
+  -- of the others.
   if not is_taken then take() end
+  if is_fed then append(image, "hear", {}, nil, 0) end
 end
 
 local function add_seal_steps(image, run, symbols)

@@ -11,6 +11,7 @@ local ending = require "sandbox.container.ending"
 local embedded = require "luge.embedded"
 local furnish = require "sandbox.container.furnish"
 local must = require "sandbox.must"
+local nl = require "netns"
 local orders = require "sandbox.container.orders"
 local monitor = require "sandbox.container.monitor"
 
@@ -38,9 +39,8 @@ function M.undo_all(undo, symbols)
   return left
 end
 
--- Takes the steps of one place; returns nil, index, err at the first that fails. `release` is called after the step
--- that says so.
-local function take(run, place, symbols, undo, release)
+-- Takes the steps of one place; returns nil, index, err at the first that fails. after(step): called after each.
+local function take(run, place, symbols, undo, after)
   for index, step in ipairs(run.steps) do
     if step.where == place then
       if step.undo then undo[#undo + 1] = step end
@@ -55,7 +55,7 @@ local function take(run, place, symbols, undo, release)
         if step.undo then undo[#undo] = nil end
         return nil, index, err
       end
-      if step.releases then release() end
+      if after then after(step) end
     end
   end
   return true
@@ -233,12 +233,21 @@ local function start(run, symbols, undo)
   symbols.child = pid
   local process = { pid = pid, pidfd = pidfd, channels = c }
   run.process = process
+  -- What a copy of luge does for the container is the profile's, scripts among it, and waits for all of it.
+  local is_fed = false
   local function release() tell(S.send(c.here, "maps")) end
+  local function feed() tell(send_descriptors(c.here, names, symbols)) end
   if not lets_go(steps) then release() end
-  ok, index, err = take(run, "attach", symbols, undo, release)
+  ok, index, err = take(run, "attach", symbols, undo, function(step)
+    if step.releases then release() end
+    if step.feeds and order_file then
+      feed()
+      is_fed = true
+    end
+  end)
   if run.output then run.output:release() end
   if ok then
-    tell(send_descriptors(c.here, names, symbols))
+    if is_fed then tell(S.send(c.here, "all")) else feed() end
     if not order_file then tell(S.sendmsg(c.here, guest.expected_orders(run, symbols))) end
     return process
   end
@@ -254,7 +263,9 @@ function M.supervise(run, symbols, undo, signals)
   if to and not to.fd then return keep.failure(run.spec.keep, to) end
   local cgroup = (run.report or run.cgroup.dirs.memory) and require "sandbox.container.cgroup"
   local counted = cgroup and cgroup.begin(run, symbols)
+  nl.keep(true)
   local process, outcome = start(run, symbols, undo)
+  nl.keep(false)
   if process then outcome = monitor.watch(run, process, signals) end
   if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
   if counted and process and not outcome.failed then cgroup.finish(counted, outcome) end

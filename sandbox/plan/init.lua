@@ -188,6 +188,7 @@ local function in_order(list)
     local steps = places[step.where]
     steps[#steps + 1] = step
   end
+  Steps.mark_feeding(places.attach)
   for _, place in ipairs(PLACES) do table.move(places[place], 1, #places[place], #sorted + 1, sorted) end
   return sorted
 end
@@ -233,7 +234,7 @@ function M.compile(spec, facts, options)
   steps:add("guest", "user", "lookup_user", { "/", spec.user }, { save = "$user" })
   if c.terminal then require("sandbox.plan.terminal").plan(c) end
   if spec.hooks.timeout then require("sandbox.plan.hooks").plan(c) end
-  steps:add("attach", "umask", "umask", { "$umask" }) -- what luge does from then on is as its caller wants it
+  steps:add("attach", "umask", "umask", { "$umask" }, { beside = true }) -- what luge does from then on is as its caller wants it
   users.lock_mounts(c)
   process.seal(c)
   mark_optional(steps, spec.optional)

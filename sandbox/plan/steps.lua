@@ -15,15 +15,24 @@ function M.new()
 end
 
 --- Appends a step and returns it. `why` is the path of the field that asks for it. more: save, undo, optional; waits: a
--- guest step that the attach steps come before.
+-- guest step that the attach steps come before; beside: an attach step that no guest step needs, but what is sealed does.
 function M:add(where, why, op, args, more)
   local step = { where = where, why = why, op = op, args = args }
   if more then
-    step.save, step.undo, step.optional, step.waits = more.save, more.undo, more.optional, more.waits
+    step.save, step.undo, step.optional = more.save, more.undo, more.optional
+    step.waits, step.beside = more.waits, more.beside
   end
   local list = self.list
   list[#list + 1] = step
   return step
+end
+
+--- Marks the attach step after which guest steps have all that they need, `feeds`, in the list of all of them; none where it
+-- is the last, or nearly.
+function M.mark_feeding(attach)
+  local last = #attach
+  while last > 0 and attach[last].beside do last = last - 1 end
+  if last > 0 and #attach - last > 1 then attach[last].feeds = true end
 end
 
 --- Appends a step whose result is a descriptor; returns its symbol, "$fd.HINTn".

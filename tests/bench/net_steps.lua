@@ -44,11 +44,12 @@ local function network_run()
     argv = { "/true" }, name = "bench", state = state, ranges = state, stage = launch.stage_file() }
 end
 
-local function take(run, place, symbols)
+local function take(run, place, symbols, channel)
   for _, step in ipairs(run.steps) do
     if step.where == place then
       local ok, err = Steps.run(S, step, symbols)
       if ok == nil and not Steps.accepts(step, err) then error(step.op .. ": " .. tostring(err)) end
+      if step.feeds then S.sendmsg(channel, { data = "go" }) end
     end
   end
 end
@@ -74,6 +75,7 @@ local function turn(before)
   local c = channels(run)
   if before then before() end
   local began = S.clock_gettime "monotonic"
+  nl.keep(true)
   take(run, "host", symbols)
   local file, kept = furnish.orders(run, symbols, {})
   kept[#kept + 1] = file
@@ -81,8 +83,9 @@ local function turn(before)
   c.status_w:close()
   S.send(c.here, "maps")
   symbols.child = pid
-  take(run, "attach", symbols)
-  S.sendmsg(c.here, { data = "go" })
+  take(run, "attach", symbols, c.here)
+  nl.keep(false)
+  S.send(c.here, "all")
   local word = orders.decode_status(S.read(c.status, orders.MESSAGE_SIZE))
   local took = (S.clock_gettime "monotonic" - began) * 1e6
   assert(word and word.kind == "sealed", "the child failed")

@@ -379,6 +379,78 @@ test("the kernel is believed, and nobody else", function()
   t.equal({ index, sent }, { 1, #forged })
 end)
 
+-- ---- sockets that are kept ----
+
+local function inode(socket) return t.must(S.readlink("/proc/self/fd/" .. socket:getfd())) end
+
+-- The inode of a socket of a protocol that was opened and closed.
+local function passing(protocol)
+  local socket = t.must(nl.open(protocol))
+  local number = inode(socket)
+  socket:close()
+  return number
+end
+
+test("a kept socket serves the next of its kind, in its own namespace and process alone", function()
+  local first = passing "route"
+  t.differs(passing "route", first, "nothing is kept unless it is asked for")
+  t.ok(nl.keep(true))
+  first = passing "route"
+  local filter = passing "netfilter"
+  t.differs(filter, first)
+  t.equal({ passing "route", passing "netfilter" }, { first, filter })
+  local one = t.must(nl.open())
+  t.equal(inode(one), first)
+  local other = t.must(nl.open())
+  t.differs(inode(other), first, "two at once are two")
+  one:close()
+  other:close()
+  t.equal(passing "route", first)
+  t.must(nl.up "lo")
+  t.equal(passing "route", first, "after a request")
+  fails("NODEV", nl.up "nobody")
+  local failed = passing "route"
+  t.differs(failed, first, "after one that failed there may be more to read")
+  local r, w = S.pipe()
+  local pid = t.must(S.fork())
+  if pid == 0 then
+    S.write(w, passing "route")
+    S.exit(0)
+  end
+  S.wait4(pid)
+  w:close()
+  t.differs(S.read(r), failed, "a copy of the process has its own")
+  failed = passing "route"
+  t.must(S.unshare "newnet")
+  t.differs(passing "route", failed, "another namespace")
+  t.equal(#nl.interfaces(), 1, "that is where it asks")
+  local last = passing "route"
+  t.ok(nl.keep(false))
+  for _, name in ipairs(t.must(S.dir "/proc/self/fd")) do
+    local to = S.readlink("/proc/self/fd/" .. name)
+    t.ok(to ~= last and to ~= filter, "what was kept is closed")
+  end
+end)
+
+test("the index of a link is asked for again once a link has changed", function()
+  t.ok(nl.keep(true))
+  t.must(nl.veth { name = "one", peer = "two" })
+  t.must(nl.address("one", "10.1.0.1/24"))
+  t.must(nl.address("one", "10.1.1.1/24"))
+  t.must(nl.rename("one", "three"))
+  t.must(nl.rename("two", "one"))
+  t.must(nl.address("one", "10.2.0.1/24"))
+  local function addresses(name)
+    local list = {}
+    for i, address in ipairs(t.must(nl.addresses { dev = name, family = "inet" })) do list[i] = address.address end
+    return list
+  end
+  t.equal({ addresses "three", addresses "one" }, { { "10.1.0.1", "10.1.1.1" }, { "10.2.0.1" } })
+  t.must(nl.delete "one")
+  fails("NODEV", nl.address("one", "10.3.0.1/24"))
+  t.ok(nl.keep(false))
+end)
+
 -- ---- wrong use ----
 
 test("a socket that is left is closed, and its descriptor is free", function()

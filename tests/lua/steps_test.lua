@@ -52,3 +52,21 @@ t.test("a step is called with its arguments, holes included, and its value saved
   t.equal({ Steps.run(calls, { op = "fails", args = {}, save = "$none" }, symbols) }, { nil, { text = "why" }, 2 })
   t.equal(symbols.none, nil)
 end)
+
+t.test("guest steps are fed before the attach steps that none of them needs, where these are several", function()
+  local function feeding(...)
+    local attach = {}
+    for i, word in ipairs { ... } do attach[i] = { beside = word == "beside" or nil } end
+    Steps.mark_feeding(attach)
+    local found = {}
+    for i, step in ipairs(attach) do found[#found + 1] = step.feeds and i end
+    return found
+  end
+  t.equal(feeding("needed", "needed", "beside", "beside"), { 2 })
+  t.equal(feeding("needed", "beside", "needed", "beside", "beside", "beside"), { 3 })
+  t.equal(feeding("needed", "beside"), {}, "one is not worth a word")
+  t.equal(feeding("beside", "beside", "needed"), {})
+  t.equal(feeding("beside", "beside", "needed", "beside"), {})
+  t.equal(feeding("beside", "beside"), {}, "all that guest steps need is there from the beginning")
+  t.equal(feeding(), {})
+end)

@@ -19,6 +19,15 @@ Test(file, open_makes_reads_and_writes, .fini = scratch_remove)
 				  "raises('closed', f.read, f)\n");
 }
 
+Test(file, getrandom_gives_other_bytes_each_time)
+{
+	test_lua(test_state(), "local one, other = S.getrandom(16), S.getrandom(16)\n"
+			       "assert(#one == 16 and #other == 16 and one ~= other)\n"
+			       "assert(#S.getrandom(1) == 1 and #S.getrandom(256) == 256)\n"
+			       "raises('#1', S.getrandom, 0)\n"
+			       "raises('#1', S.getrandom, 257)\n");
+}
+
 Test(file, open_takes_flags_in_every_form, .fini = scratch_remove)
 {
 	test_lua(scratch_state(), "local O = S.c.O\n"
