@@ -41,25 +41,24 @@ end
 
 --- S.spawn(argv) -> true
 --- Runs a program to its end, with an empty environment; argv[1] is its path, numbers become text. Anything but exit code 0 is
---- ECHILD, whose text is what it wrote on stderr.
+--- ECHILD, whose text is what it wrote on stderr, at most 4 KiB.
 function S.spawn(argv)
   local words = {} -- nothing may raise in the child, which would go on as a second luge
   for i, word in ipairs(argv) do words[i] = tostring(word) end
-  local r, w = S.pipe("cloexec")
-  if not r then return nil, w end
-  local pid, err, errno = S.fork()
-  if not pid then return nil, err, errno end
+  local said, pid, status, err, errno
+  said, err, errno = S.memfd_create "stderr" -- unlike a pipe it is never full, and nobody's end of it need be waited for
+  if said then pid, err, errno = S.fork() end
   if pid == 0 then
-    S.dup3(w, 2)
+    S.dup3(said, 2)
     S.execve(words[1], words, {})
     S.exit(127)
   end
-  w:close()
-  local said = S.read(r, 4096)
-  r:close()
-  local status = S.waitid("pid", pid, "exited")
+  if pid then status, err, errno = S.waitid("pid", pid, "exited") end
+  local text = status and S.pread(said, 4096, 0) or ""
+  if said then said:close() end
+  if not status then return nil, err, errno end
   if status.code == "exited" and status.status == 0 then return true end
-  return S.failure("CHILD", (said or ""):gsub("%s+$", ""))
+  return S.failure("CHILD", (text:gsub("%s+$", "")))
 end
 
 -- Writes the id maps of process `pid`, for which the parent of its user namespace asked.
@@ -79,10 +78,11 @@ end
 --- unshare(2) with a new user namespace whose maps ({ inside, outside, count } each) are written by a child that
 --- stays behind: the caller itself could map only one id then. Needs CAP_SETUID and CAP_SETGID where it starts.
 function S.unshare_mapped(flags, maps)
-  local go_read, go_write = S.pipe()
-  if not go_read then return nil, go_write end
+  local go_read, go_write, errno = S.pipe()
+  if not go_read then return nil, go_write, errno end
   local own = S.getpid()
-  local helper, err, errno = S.fork()
+  local helper, err
+  helper, err, errno = S.fork()
   if not helper then return nil, err, errno end
   if helper == 0 then
     go_write:close()
