@@ -348,9 +348,11 @@ int bind_field_fd(lua_State *L, int arg, const char *key, int def)
 
 		if (slot && *slot < 0)
 			field_wants(L, arg, key, "an open descriptor");
-		if (!slot && !lua_isinteger(L, -1))
+		lua_Integer number = slot ? *slot : lua_tointeger(L, -1);
+
+		if ((!slot && !lua_isinteger(L, -1)) || number < 0 || number > INT_MAX)
 			field_wants(L, arg, key, "a descriptor");
-		fd = slot ? *slot : (int)lua_tointeger(L, -1);
+		fd = (int)number;
 	}
 	lua_pop(L, 1);
 	return fd;

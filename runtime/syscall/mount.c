@@ -135,6 +135,7 @@ static struct fsconfig_args fsconfig_check(lua_State *L, unsigned cmd)
 		break;
 	case FSCONFIG_SET_BINARY:
 		args.value = luaL_checklstring(L, 4, &size);
+		luaL_argcheck(L, size <= INT32_MAX, 4, "more than the kernel takes");
 		args.aux = (int)size;
 		break;
 	case FSCONFIG_SET_PATH:

@@ -249,7 +249,7 @@ static void status_decode(int word, int *ret_code, int *ret_status)
  * false: nohang, and none has changed. rusage as S.getrusage. Errors: ECHILD. wait4(2). */
 static int l_wait4(lua_State *L)
 {
-	int pid = (int)luaL_optinteger(L, 1, -1);
+	int pid = lua_isnoneornil(L, 1) ? -1 : (int)bind_check_range(L, 1, -INT32_MAX, INT32_MAX);
 	uint64_t options = bind_opt_flags(L, 2, &bind_set_W, 0);
 	struct rusage usage;
 	int word = 0, code, status;
