@@ -407,11 +407,11 @@ int bind_return_int(lua_State *L, long rc)
 	return 1;
 }
 
-int bind_return_fd(lua_State *L, long rc)
+int bind_return_fd(lua_State *L, int *slot, long rc)
 {
 	if (rc < 0)
 		return bind_error(L, (int)-rc);
-	bind_push_fd(L, (int)rc);
+	*slot = (int)rc;
 	return 1;
 }
 

@@ -84,13 +84,12 @@ const char **bind_push_strings(lua_State *L, int arg);
 
 /* Pushes nil, an error object and the number; err is positive. Returns 3. */
 int bind_error(lua_State *L, int err);
-/* rc < 0: as bind_error. Otherwise true / the integer / a descriptor object. */
+/* rc < 0: as bind_error. Otherwise true / the integer / the object at the top of the stack, whose slot takes rc. */
 int bind_return_ok(lua_State *L, long rc);
 int bind_return_int(lua_State *L, long rc);
-int bind_return_fd(lua_State *L, long rc);
-/* Pushes a descriptor object that closes fd when collected. Allocate it before the call where a failure
- * to allocate would leak: bind_new_fd() pushes an empty one whose *slot takes the number. */
-void bind_push_fd(lua_State *L, int fd);
+int bind_return_fd(lua_State *L, int *slot, long rc);
+/* Pushes an empty descriptor object, which closes what its slot holds when collected. It is made before the call: after
+ * it, no memory for it would leak a descriptor. */
 int *bind_new_fd(lua_State *L);
 /* Sets t[key] on the table at the top of the stack. */
 void bind_set_int(lua_State *L, const char *key, lua_Integer value);

@@ -43,15 +43,6 @@ static void push_ready(lua_State *L, int fd, const struct bind_set *set, uint64_
 	lua_setfield(L, -2, "events");
 }
 
-/* The descriptor object at the top of the stack takes rc, or an error is pushed. */
-static int return_new_fd(lua_State *L, int *slot, long rc)
-{
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	*slot = (int)rc;
-	return 1;
-}
-
 /* ---- epoll ---- */
 
 /*** S.epoll_create([flags]) -> fd
@@ -62,7 +53,7 @@ static int l_epoll_create(lua_State *L)
 	int flags = (int)bind_opt_flags(L, 1, &bind_set_EPOLLCREATE, 0);
 	int *slot = bind_new_fd(L);
 
-	return return_new_fd(L, slot, sys_result(epoll_create1(flags | EPOLL_CLOEXEC)));
+	return bind_return_fd(L, slot, sys_result(epoll_create1(flags | EPOLL_CLOEXEC)));
 }
 
 /*** S.epoll_ctl(epfd, op, fd [, events]) -> true
@@ -198,7 +189,7 @@ static int l_eventfd(lua_State *L)
 	int flags = (int)bind_opt_flags(L, 2, &bind_set_EFD, 0);
 	int *slot = bind_new_fd(L);
 
-	return return_new_fd(L, slot, sys_result(eventfd(initial, flags | EFD_CLOEXEC)));
+	return bind_return_fd(L, slot, sys_result(eventfd(initial, flags | EFD_CLOEXEC)));
 }
 
 /*** S.eventfd_read(fd) -> count
@@ -235,7 +226,7 @@ static int l_timerfd_create(lua_State *L)
 	int flags = (int)bind_opt_flags(L, 2, &bind_set_TFD, 0);
 	int *slot = bind_new_fd(L);
 
-	return return_new_fd(L, slot, sys_result(timerfd_create(clock, flags | TFD_CLOEXEC)));
+	return bind_return_fd(L, slot, sys_result(timerfd_create(clock, flags | TFD_CLOEXEC)));
 }
 
 static void push_itimerspec(lua_State *L, const struct itimerspec *t)

@@ -39,8 +39,9 @@ static int file_open(lua_State *L)
 	const char *path = bind_check_path(L, 1);
 	uint64_t flags = bind_opt_flags(L, 2, &bind_set_O, O_RDONLY);
 	unsigned mode = bind_opt_mode(L, 3, 0666);
+	int *slot = bind_new_fd(L);
 
-	return bind_return_fd(L, sys_retry(open(path, (int)flags | O_CLOEXEC, mode)));
+	return bind_return_fd(L, slot, sys_retry(open(path, (int)flags | O_CLOEXEC, mode)));
 }
 
 /*** S.openat(dirfd, path, flags="rdonly", mode="0666") -> fd
@@ -51,8 +52,10 @@ static int file_openat(lua_State *L)
 	const char *path = bind_check_path(L, 2);
 	uint64_t flags = bind_opt_flags(L, 3, &bind_set_O, O_RDONLY);
 	unsigned mode = bind_opt_mode(L, 4, 0666);
+	int *slot = bind_new_fd(L);
 
-	return bind_return_fd(L, sys_retry(openat(dirfd, path, (int)flags | O_CLOEXEC, mode)));
+	return bind_return_fd(L, slot,
+			      sys_retry(openat(dirfd, path, (int)flags | O_CLOEXEC, mode)));
 }
 
 /*** S.openat2(dirfd, path, {flags="rdonly", mode="0666", resolve=""}) -> fd
@@ -77,7 +80,9 @@ static int file_openat2(lua_State *L)
 	}
 	how.mode = bind_opt_mode(L, 4, flags_create(how.flags) ? 0666 : 0);
 	how.flags |= O_CLOEXEC;
-	return bind_return_fd(L, sys_openat2(dirfd, path, &how));
+	int *slot = bind_new_fd(L);
+
+	return bind_return_fd(L, slot, sys_openat2(dirfd, path, &how));
 }
 
 /*** S.memfd_create(name, flags="") -> fd
@@ -87,8 +92,10 @@ static int file_memfd_create(lua_State *L)
 {
 	const char *name = bind_check_path(L, 1);
 	uint64_t flags = bind_opt_flags(L, 2, &bind_set_MFD, 0);
+	int *slot = bind_new_fd(L);
 
-	return bind_return_fd(L, sys_result(memfd_create(name, (unsigned)flags | MFD_CLOEXEC)));
+	return bind_return_fd(L, slot,
+			      sys_result(memfd_create(name, (unsigned)flags | MFD_CLOEXEC)));
 }
 
 /*** S.pipe(flags="") -> read end, write end
@@ -262,7 +269,10 @@ static int file_copy_file_range(lua_State *L)
  * The lowest free number, close-on-exec. fcntl(2), F_DUPFD_CLOEXEC */
 static int file_dup(lua_State *L)
 {
-	return bind_return_fd(L, sys_result(fcntl(bind_check_fd(L, 1), F_DUPFD_CLOEXEC, 0)));
+	int fd = bind_check_fd(L, 1);
+	int *slot = bind_new_fd(L);
+
+	return bind_return_fd(L, slot, sys_result(fcntl(fd, F_DUPFD_CLOEXEC, 0)));
 }
 
 /*** S.dup3(fd, number, flags="") -> number
@@ -328,10 +338,10 @@ static int file_fcntl(lua_State *L)
 	int fd = bind_check_fd(L, 1);
 	int cmd = (int)bind_check_const(L, 2, &bind_set_F);
 	long arg = fcntl_argument(L, cmd);
+	int *slot = cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC ? bind_new_fd(L) : NULL;
 	long rc = sys_result(fcntl(fd, cmd, arg));
 
-	return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC ? bind_return_fd(L, rc)
-							: bind_return_int(L, rc);
+	return slot ? bind_return_fd(L, slot, rc) : bind_return_int(L, rc);
 }
 
 /*** S.flock(fd, operation) -> true

@@ -31,14 +31,6 @@ int proc_check_signal(lua_State *L, int arg)
 	return (int)number;
 }
 
-int proc_return_slot(lua_State *L, int *slot, long rc)
-{
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	*slot = (int)rc;
-	return 1;
-}
-
 /* ---- making processes ---- */
 
 /*** S.fork() -> pid in the parent, 0 in the child
@@ -290,7 +282,7 @@ static int l_pidfd_open(lua_State *L)
 	uint64_t flags = bind_opt_flags(L, 2, &bind_set_PIDFD, 0);
 	int *slot = bind_new_fd(L);
 
-	return proc_return_slot(L, slot, sys_result(syscall(SYS_pidfd_open, pid, flags)));
+	return bind_return_fd(L, slot, sys_result(syscall(SYS_pidfd_open, pid, flags)));
 }
 
 /*** S.pidfd_send_signal(fd, sig) -> true
@@ -313,7 +305,7 @@ static int l_pidfd_getfd(lua_State *L)
 	int number = (int)bind_check_range(L, 2, 0, INT32_MAX);
 	int *slot = bind_new_fd(L);
 
-	return proc_return_slot(L, slot, sys_result(syscall(SYS_pidfd_getfd, fd, number, 0)));
+	return bind_return_fd(L, slot, sys_result(syscall(SYS_pidfd_getfd, fd, number, 0)));
 }
 
 /* ---- who am I ---- */

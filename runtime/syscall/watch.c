@@ -19,12 +19,8 @@ static int l_inotify_init(lua_State *L)
 	int flags =
 		(int)bind_opt_flags(L, 1, &bind_set_SFD, 0); /* all such flags are O_NONBLOCK's */
 	int *slot = bind_new_fd(L);
-	long rc = sys_result(inotify_init1(flags | IN_CLOEXEC));
 
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	*slot = (int)rc;
-	return 1;
+	return bind_return_fd(L, slot, sys_result(inotify_init1(flags | IN_CLOEXEC)));
 }
 
 /*** S.inotify_add_watch(fd, path, events) -> number of the watch
