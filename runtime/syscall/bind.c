@@ -215,6 +215,18 @@ lua_Integer bind_check_range(lua_State *L, int arg, lua_Integer min, lua_Integer
 	return value;
 }
 
+int bind_opt_pid(lua_State *L, int arg)
+{
+	return lua_isnoneornil(L, arg) ? 0 : (int)bind_check_range(L, arg, 0, INT32_MAX);
+}
+
+uint32_t bind_opt_id(lua_State *L, int arg)
+{
+	if (lua_isnoneornil(L, arg))
+		return UINT32_MAX;
+	return (uint32_t)bind_check_range(L, arg, -1, UINT32_MAX - 1);
+}
+
 /* ---- fields ---- */
 
 static bool is_field(const char *const *names, const char *key)

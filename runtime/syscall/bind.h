@@ -57,6 +57,10 @@ uint64_t bind_check_const(lua_State *L, int arg, const struct bind_set *set);
 unsigned bind_opt_mode(lua_State *L, int arg, unsigned def);
 /* An integer within [min, max]; a float with an integral value counts. */
 lua_Integer bind_check_range(lua_State *L, int arg, lua_Integer min, lua_Integer max);
+/* A pid; nil is 0, which means this process. */
+int bind_opt_pid(lua_State *L, int arg);
+/* The id of a user or a group; nil and -1 are the kernel's "leave as it is". */
+uint32_t bind_opt_id(lua_State *L, int arg);
 
 /* ---- fields of a table argument ---- */
 

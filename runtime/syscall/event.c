@@ -4,7 +4,7 @@
  * What a single-threaded supervisor waits with. Timeouts are milliseconds as in the kernel's calls,
  * the times of timerfd are seconds. Needs no privilege. inotify is in watch.c.
  */
-#include "bind.h"
+#include "watch.h"
 
 #include <limits.h>
 #include <math.h>
@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "watch.h"
 
 enum { EVENTS_DEFAULT = 64, EVENTS_MAX = 4096, POLL_MAX = 1 << 20 };
 
@@ -29,18 +28,11 @@ static int opt_timeout(lua_State *L, int arg)
 	return ms < 0 ? -1 : ms >= INT_MAX ? INT_MAX : (int)ceil(ms);
 }
 
-/* {fd=, events=}, events being a list of names that also has each name as a key. */
 static void push_ready(lua_State *L, int fd, const struct bind_set *set, uint64_t events)
 {
 	lua_createtable(L, 0, 2);
 	bind_set_int(L, "fd", fd);
-	bind_push_flags(L, set, events);
-	for (lua_Integer i = 1; lua_geti(L, -1, i) == LUA_TSTRING; i++) {
-		lua_pushboolean(L, 1);
-		lua_settable(L, -3);
-	}
-	lua_pop(L, 1);
-	lua_setfield(L, -2, "events");
+	event_set_names(L, set, events);
 }
 
 /* ---- epoll ---- */
