@@ -10,6 +10,7 @@
 -- and dropped, so that a handler of TERM that still writes is not held up by a full pipe.
 
 local S = require "syscall"
+local loop = require "sandbox.container.loop"
 
 local M = {}
 
@@ -93,8 +94,6 @@ end
 
 --- The same for others who pass on output: { fd =, is_socket =, most = }, and a write to it.
 M.destination, M.put = destination, put
-
-local function number_of(fd) return type(fd) == "number" and fd or fd:getfd() end
 
 -- Reads from the stream, or waits for its reader, or neither any more.
 function Output:turn(stream, to)
@@ -196,7 +195,7 @@ function Output:connect(stream)
   stream.to = destination(stream.number)
   -- A file cannot be waited for (EPERM), and need not be. Asked for nothing, a pipe still tells that its reader went.
   stream.polled = S.epoll_ctl(poll, "add", stream.to.fd)
-  handlers[number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
+  handlers[loop.number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
 end
 
 local function begin(self, stream)
