@@ -81,15 +81,6 @@ local function choose(name, want)
   return S.failure("NOSPC", "all of them are in use")
 end
 
--- An Ethernet address of nobody's: given, not made from the ports', it also stays when ports come and go.
-local function random_mac()
-  local fd, err, errno = S.open("/dev/urandom", "rdonly, cloexec")
-  if not fd then return nil, err, errno end
-  local bytes = fd:read(5)
-  fd:close()
-  return "02" .. bytes:gsub(".", function(byte) return (":%02x"):format(byte:byte()) end)
-end
-
 -- Whether it was made now; false: it was there.
 local function make_link(fd, name)
   local there = nl.link(name)
@@ -98,7 +89,8 @@ local function make_link(fd, name)
   elseif there then
     return false
   end
-  local mac, err, errno = random_mac()
+  -- Given, not made from the ports', it also stays when ports come and go.
+  local mac, err, errno = nl.new_mac()
   local ok
   if mac then ok, err, errno = S.note_lock(fd, ("bridge %s %s\n"):format(name, mac)) end
   if ok then ok, err, errno = nl.bridge { name = name, mac = mac } end

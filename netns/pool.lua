@@ -181,15 +181,9 @@ function nl.link_name(prefix)
   if type(prefix) ~= "string" or not nl.is_link_name(prefix .. ("x"):rep(8)) then
     check.fail("#1", "at most 7 characters of a link's name", prefix)
   end
-  local fd, err, errno = S.open("/dev/urandom", "rdonly, cloexec")
-  if not fd then return nil, err, errno end
-  local bytes = fd:read(8)
-  fd:close()
-  local letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-  return prefix .. bytes:gsub(".", function(byte)
-    local at = byte:byte() % #letters + 1
-    return letters:sub(at, at)
-  end)
+  local name, err, errno = S.random_name(8)
+  if not name then return nil, err, errno end
+  return prefix .. name
 end
 
 return M

@@ -26,18 +26,10 @@ function nl.hold_port(proto, address, port)
   return nil, err, errno
 end
 
-local function random(size)
-  local fd, err, errno = S.open("/dev/urandom", "rdonly, cloexec")
-  if not fd then return nil, err, errno end
-  local bytes = fd:read(size)
-  fd:close()
-  return bytes
-end
-
 --- nl.new_mac() -> "02:xx:xx:xx:xx:xx"
 -- An Ethernet address that no maker of hardware gives.
 function nl.new_mac()
-  local bytes, err, errno = random(5)
+  local bytes, err, errno = S.getrandom(5)
   if not bytes then return nil, err, errno end
   return "02" .. bytes:gsub(".", function(byte) return (":%02x"):format(byte:byte()) end)
 end
@@ -45,7 +37,7 @@ end
 --- nl.new_host_id() -> number
 -- The last 64 bits of an IPv6 address that nobody has had before, for nl.subnet: 62 of them are chosen at random.
 function nl.new_host_id()
-  local bytes, err, errno = random(8)
+  local bytes, err, errno = S.getrandom(8)
   if not bytes then return nil, err, errno end
   return ("i8"):unpack(bytes) & (1 << 62) - 1 | 1 << 62
 end

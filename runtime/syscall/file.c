@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -116,6 +117,20 @@ static int file_pipe(lua_State *L)
 }
 
 /* ---- reading and writing ---- */
+
+/*** S.getrandom(size) -> string
+ * 1 to 256 bytes that nobody can foretell; waits for the kernel to have some, soon after its start. getrandom(2) */
+static int file_getrandom(lua_State *L)
+{
+	char bytes[256]; /* which come whole */
+	size_t size = (size_t)bind_check_range(L, 1, 1, sizeof(bytes));
+	long rc = sys_retry(getrandom(bytes, size, 0));
+
+	if (rc < 0)
+		return bind_error(L, (int)-rc);
+	lua_pushlstring(L, bytes, (size_t)rc);
+	return 1;
+}
 
 /* pread(2) where offset is not negative, read(2) otherwise. */
 static int read_string(lua_State *L, int fd, size_t size, off_t offset)
@@ -394,6 +409,7 @@ static const luaL_Reg functions[] = {
 	{"openat2", file_openat2},
 	{"memfd_create", file_memfd_create},
 	{"pipe", file_pipe},
+	{"getrandom", file_getrandom},
 	{"read", file_read},
 	{"pread", file_pread},
 	{"write", file_write},

@@ -39,6 +39,18 @@ function S.getenv(name)
   return S.failure("NOENT", "the variable is not set")
 end
 
+--- S.random_name(count) -> string
+--- So many small letters and digits at random, at most 256, for the name of what must not meet another. Errors: as of getrandom(2).
+function S.random_name(count)
+  local letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+  local bytes, err, errno = S.getrandom(count)
+  if not bytes then return nil, err, errno end
+  return (bytes:gsub(".", function(byte)
+    local at = byte:byte() % #letters + 1
+    return letters:sub(at, at)
+  end))
+end
+
 --- S.spawn(argv) -> true
 --- Runs a program to its end, with an empty environment; argv[1] is its path, numbers become text. Anything but exit code 0 is
 --- ECHILD, whose text is what it wrote on stderr, at most 4 KiB.

@@ -5,6 +5,21 @@
 #include "lua_state.h"
 #include "scratch.h"
 
+Test(file, random_bytes_and_names)
+{
+	test_lua(test_state(),
+		 "local seen = {}\n"
+		 "for _ = 1, 100 do\n"
+		 "  local bytes, name = assert(S.getrandom(16)), assert(S.random_name(16))\n"
+		 "  assert(#bytes == 16 and name:find('^[a-z0-9]+$') and #name == 16)\n"
+		 "  assert(not seen[bytes] and not seen[name])\n"
+		 "  seen[bytes], seen[name] = true, true\n"
+		 "end\n"
+		 "assert(#S.getrandom(256) == 256)\n"
+		 "for _, size in ipairs { 0, -1, 257 } do raises('not within', S.getrandom, size) "
+		 "end\n");
+}
+
 Test(file, open_makes_reads_and_writes, .fini = scratch_remove)
 {
 	test_lua(scratch_state(), "local f = assert(S.open('a', 'creat, excl, rdwr', '0640'))\n"
