@@ -129,7 +129,7 @@ function Output:push(stream)
       stream.pending = stream.pending:sub(n + 1)
     elseif err.AGAIN then
       return self:turn(stream, "write")
-    elseif not err.INTR then
+    else
       if not is_gone(stream, err) then self.errors[#self.errors + 1] = stream.name .. ": " .. tostring(err) end
       stream.is_unread = true
       return self:close(stream)
@@ -142,7 +142,7 @@ end
 -- A terminal gives a little at a time: what is there already is passed on in one piece.
 local function read_terminal(master)
   local data, err = S.read(master, TERMINAL_CHUNK)
-  if not data then return err.IO and "" or nil, err end -- EIO: nobody has the other end open
+  if not data then return err.IO and "" or nil end -- EIO: nobody has the other end open
   local parts, size = { data }, #data
   while size < CHUNK do
     local more = S.read(master, TERMINAL_CHUNK)
@@ -155,13 +155,9 @@ end
 
 -- Takes what the container wrote; true when there may be more.
 function Output:pull(stream)
-  local data, err
-  if stream.slave then
-    data, err = read_terminal(stream.reader)
-  else
-    data, err = S.read(stream.reader, stream.chunk)
-  end
-  if not data then return err.INTR == true end
+  local data
+  if stream.slave then data = read_terminal(stream.reader) else data = S.read(stream.reader, stream.chunk) end
+  if not data then return false end
   if data == "" then
     self:close(stream)
     return false

@@ -75,7 +75,7 @@ function Mux:push(to)
       waits = to.most and to.pending ~= ""
     elseif err.AGAIN then
       waits = true
-    elseif not err.INTR then
+    else
       if not (err.PIPE or err.CONNRESET or err.IO) then
         self.errors[#self.errors + 1] = ("%s: %s"):format(to.number == 1 and "stdout" or "stderr", tostring(err))
       end
@@ -116,8 +116,8 @@ local function add_lines(source, data)
 end
 
 local function pull(self, source)
-  local data, err = S.read(source.reader, CHUNK)
-  if not data then return err.INTR == true end
+  local data = S.read(source.reader, CHUNK)
+  if not data then return false end
   local text
   if data == "" then
     text = source.rest ~= "" and source.prefix .. source.rest .. "\n" or ""

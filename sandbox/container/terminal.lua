@@ -164,7 +164,7 @@ function Input:push()
       self.pending = self.pending:sub(n + 1)
     elseif err.AGAIN then
       return self:turn "write"
-    elseif not err.INTR then
+    else
       return self:close()
     end
   end
@@ -173,7 +173,7 @@ end
 
 function Input:pull()
   local data, err = S.read(self.from, CHUNK)
-  if not data and (err.AGAIN or err.INTR) then return end
+  if not data and err.AGAIN then return end
   if not data or data == "" then
     -- Where SIGTTIN is blocked; to the foreground one comes by SIGCONT.
     if self.is_terminal and not in_foreground(self.from) then return self:turn "waiting" end
