@@ -156,7 +156,7 @@ function M.cpus(v)
   for part in (type(v) == "string" and v or ""):gmatch "[^,]*" do
     local from, to = part:match "^(%d+)%-?(%d*)$"
     from, to = tonumber(from), tonumber(to ~= "" and to or from)
-    if not from or from > to or to > 8191 then cpus = {} break end
+    if not from or from > to or to > 8191 or #cpus + to - from > 8191 then cpus = {} break end
     for cpu = from, to do cpus[#cpus + 1] = cpu end
   end
   if #cpus == 0 then return no(v, 'list of CPUs (write "0-3" or { 0, 1 })') end

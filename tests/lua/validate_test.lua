@@ -296,6 +296,11 @@ local GOLDEN = {
     [=[limits.cpus: 0 is out of bounds (0.01 or more) [write false for no limit]]=],
     [[limits.cpu_weight: 10001 is out of bounds (1 to 10000)]],
   } },
+  -- What a text of a mebibyte would be without a bound: a list of 10^9 numbers.
+  { [[limits = { cpuset = ("0-8191,"):rep(100) .. "0" }]], {
+    [=[limits.cpuset: "0-8191,0-8191,0-8191,0-8191,0-8191,0-8191,0-8191,0-8191,0..." ]=]
+    .. [=[is no list of CPUs (write "0-3" or { 0, 1 })]=],
+  } },
   { [[limits = { parent = "ci" }]], {
     [[limits.parent: "ci" is no cgroup (write a path from the top of the hierarchy, like "/ci")]],
   } },
