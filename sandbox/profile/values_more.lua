@@ -167,7 +167,12 @@ local FLAGS = { exec = true, noexec = true, suid = true, nosuid = true, dev = tr
   noatime = true }
 -- Given as "noexec, ro" or { "noexec", "ro" }; nosuid and nodev hold unless suid and dev are said.
 function M.mount_flags(v)
-  if type(v) == "table" then v = table.concat(v, ",") end
+  if type(v) == "table" then
+    for i = 1, #v do
+      if type(v[i]) ~= "string" then return no(v[i], "mount flag here") end
+    end
+    v = table.concat(v, ",")
+  end
   if type(v) ~= "string" then return no(v, "list of mount flags") end
   local set, out = {}, {}
   for flag in v:gmatch "[^,%s]+" do
@@ -349,7 +354,6 @@ end
 
 --- { address =, port = }, the address nil for all of them.
 function M.host_port(v)
-  if type(v) == "table" then return v end -- it was read before
   local port = port_number(v)
   if port then return { port = port } end
   local address, text = tostring(v):match "^%[([%x:.]+)%]:(%d+)$"
