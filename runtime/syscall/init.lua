@@ -119,25 +119,29 @@ function S.unshare_mapped(flags, maps)
   return true
 end
 
+--- S.read_all(fd) -> string
+--- What a descriptor gives up to its end, which is waited for.
+function S.read_all(fd)
+  -- Most is short, and what is read into costs more than the reading.
+  local parts, size = {}, 4096
+  repeat
+    local part, err, errno = S.read(fd, size)
+    if not part then return nil, err, errno end
+    parts[#parts + 1] = part
+    if #part == size then size = 65536 end
+  until part == ""
+  return table.concat(parts)
+end
+
 --- S.readfile(path) -> string
 --- The whole of a file, also of those of /proc and /sys, whose size is 0.
 function S.readfile(path)
   local fd, err, errno = S.open(path, "rdonly")
   if not fd then return nil, err, errno end
-  -- Most are short, and what is read into costs more than the reading.
-  local parts, size = {}, 4096
-  repeat
-    local part
-    part, err, errno = S.read(fd, size)
-    if not part then
-      fd:close()
-      return nil, err, errno
-    end
-    parts[#parts + 1] = part
-    if #part == size then size = 65536 end
-  until part == ""
+  local text
+  text, err, errno = S.read_all(fd)
   fd:close()
-  return table.concat(parts)
+  return text, err, errno
 end
 
 -- How long a pipe's writer may stand still, in milliseconds.
