@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What a container receives and sends, in bits a second, held back on the host. `burst` may pass at once after a rest.
+-- What a container receives and sends, in bits a second, held back where it has no power. `burst` may pass at once after a rest.
 --
 --   $ luge run --report /tmp/net-bandwidth.json examples/net-bandwidth.lua
 --   $ grep -A1 network.bandwidth /tmp/net-bandwidth.json; rm /tmp/net-bandwidth.json

@@ -3,6 +3,10 @@
 -- last. Who uses it has a shared lock on a file; who could have an exclusive one is alone. The file says what its maker is
 -- about to make, name and Ethernet address, for whoever clears up after one that was killed (`luge gc`): by the address a
 -- bridge of luge's is told from another's of that name.
+--
+-- The last user waits for the removal, 30 ms: twice the kernel waits until what anybody has freed is free, the first time with all
+-- networks locked (br_multicast_dev_del). A bridge stays in the namespace it was made in, and so cannot go with another one; and a
+-- process that removed it in our place would go on when we have ended, while who looks for the name waits for the lock.
 
 local S = require "syscall"
 local check = require "netns.check"

@@ -398,7 +398,8 @@ end
 --- The tables of a container's network, as netns.nft takes them.
 -- d: { table = their name,
 --   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, nat = boolean,
---     subnets = { the container's networks }, behind = { networks it routes for }, ifb = link that limits what it sends }… },
+--     subnets = { the container's networks }, behind = { networks it routes for }, ifb = link that limits what it sends }… }, or
+--     inside = one in the container's namespace, which is nothing to a firewall }… },
 --   publish = { { proto =, address = of the host or nil for all, but_loopback = true where 127.0.0.1 or ::1 is not meant by
 --     that, port =, to = address, to_port =, link = index of the link, why = }… },
 --   egress = { allow = { { cidr =, port =, proto =, why = }… }, internet = boolean, log = boolean, open = true: no limit } }
@@ -488,9 +489,9 @@ end
 -- go with the namespace, and nobody waits for it.
 local function cut_off(t)
   if not t.links then return true end
-  local process, err, errno = inhabited.process_in(t.inside)
-  if process == nil then return nil, err, errno end
-  for _, link in ipairs(process and t.links or {}) do
+  local somebody, err, errno = inhabited.is_inhabited(t.inside)
+  if somebody == nil then return nil, err, errno end
+  for _, link in ipairs(somebody and t.links or {}) do
     local ok
     ok, err, errno = nl.delete(link, t.netns)
     if not ok and not err.NODEV then return nil, err, errno end
@@ -498,11 +499,11 @@ local function cut_off(t)
   return true
 end
 
-local GONE = { table = check.string, links = check.table, inside = check.string, netns = check.netns }
+local GONE = { table = check.string, links = check.table, inside = check.table, netns = check.netns }
 
---- nl.delfirewall{ table=, links=names, inside="net:[…]", netns= } -> true
--- Takes a firewall's tables away, whether or not they are there. links: the host's ends of wires into the network namespace
--- `inside`, which are deleted before, where a process is in that still.
+--- nl.delfirewall{ table=, links=names, inside=, netns= } -> true
+-- Takes a firewall's tables away, whether or not they are there. links: the host's ends of wires into a network namespace, which
+-- are deleted before, where a process is in that still; inside: what nl.remember told of it.
 function nl.delfirewall(what)
   local t = check.fields(what, "#1", GONE)
   check.need(t, "table", "the name of a firewall's tables")

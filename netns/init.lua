@@ -29,6 +29,7 @@ for theme, names in pairs {
   nft = "nft",
   conntrack = "conntracks delconntracks",
   firewall = "firewall ownfirewall delfirewall denyhosts",
+  inhabited = "remember",
   sysctl = "hold_sysctl leave_sysctl",
   port = "hold_port new_mac new_host_id",
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",

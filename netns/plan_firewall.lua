@@ -2,8 +2,8 @@
 -- netns.plan_firewall: what is let in and out of a container's network, and how fast, as steps. The tables are in place
 -- before a packet can be sent: the container's end comes up after them.
 --
--- What dies with the links needs no undo: rates, and the settings of a link. What does not (tables, the ifb of a limit,
--- settings of the host) is noted in the lock of the name, or has a file of its own, for `luge gc`.
+-- What dies with the links needs no undo: rates, and the settings of a link. What does not (tables, the ifb of a limit on who
+-- has power over his own end, settings of the host) is noted in the lock of the name, or has a file of its own, for `luge gc`.
 
 local check = require "netns.check"
 
@@ -13,11 +13,22 @@ local PRIVILEGED = { "net_admin", "net_raw" }
 
 local function symbol(what, interface) return ("${%s.%s}"):format(what, interface.name) end
 
+-- The capabilities that the container keeps by which it could undo, or get round, what its own network does.
+local function powers(c)
+  local kept = {}
+  for _, name in ipairs(PRIVILEGED) do
+    for _, bounding in ipairs(c.spec.capabilities.bounding) do
+      if bounding == name then kept[#kept + 1] = name end
+    end
+  end
+  return kept
+end
+
 -- ---- the description ----
 
 -- Neighbours of a container that ask a published port by the host's address must be answered by the host: those of its
 -- network, said by the container's own address and its width.
-local function link_of(interface, ends, ifb)
+local function link_of(interface, ends, limited)
   local addresses, subnets = {}, {}
   for _, family in ipairs { "inet", "inet6" } do
     local e = ends[family]
@@ -28,7 +39,7 @@ local function link_of(interface, ends, ifb)
   end
   return { link = symbol("link", interface), mac = interface.mac or symbol("mac", interface), addresses = addresses,
     subnets = subnets, bridge = interface.bridge, nat = interface.nat or nil,
-    behind = interface.behind, ifb = ifb }
+    behind = interface.behind, ifb = limited.ifb, inside = limited.inside }
 end
 
 -- A bridge is shared with others and may be somebody else's: no route of ours leads by it. Where the host's tables see what
@@ -173,22 +184,30 @@ end
 
 local function note(c, why, text) c.steps:add("host", why, "note_lock", { "$lock.name", text }) end
 
--- Tokens at the host's end hold back what the container receives; what it sends goes through an ifb (netns.firewall).
-local function limit(c, interface)
-  local rates, why, ifb = c.spec.network.bandwidth, "network.bandwidth", nil
-  if not rates then return nil end
-  if rates.down then
-    c.steps:add("attach", why, "nl.qdisc", { { link = symbol("link", interface), kind = "tbf", rate = rates.down,
-      burst = rates.burst } })
-  end
-  if rates.up then
-    ifb = symbol("ifb", interface)
-    c.steps:add("host", why, "nl.link_name", { "lgi" }, { save = "$ifb." .. interface.name })
-    note(c, why, ("link ${netns} %s\n"):format(ifb))
-    c.steps:add("attach", why, "nl.create", { { kind = "ifb", name = ifb, up = true } }, { undo = { "nl.delete", { ifb } } })
-    c.steps:add("attach", why, "nl.qdisc", { { link = ifb, kind = "tbf", rate = rates.up, burst = rates.burst } })
-  end
+-- An ifb, through which goes what comes from the container at the host's end (netns.firewall). It is the host's: to delete it
+-- takes 20 ms at the end, which who has no power over the container's end is spared.
+local function through_ifb(c, why, interface, tokens)
+  local ifb = symbol("ifb", interface)
+  c.steps:add("host", why, "nl.link_name", { "lgi" }, { save = "$ifb." .. interface.name })
+  note(c, why, ("link ${netns} %s\n"):format(ifb))
+  c.steps:add("attach", why, "nl.create", { { kind = "ifb", name = ifb, up = true } }, { undo = { "nl.delete", { ifb } } })
+  c.steps:add("attach", why, "nl.qdisc", { tokens(ifb) })
   return ifb
+end
+
+-- Tokens at the host's end hold back what the container receives, and at its own what it sends, before its command runs.
+-- Returns the link whose tokens the second are: { ifb = } on the host, { inside = } in the container.
+local function limit(c, interface)
+  local rates, why = c.spec.network.bandwidth, "network.bandwidth"
+  if not rates then return {} end
+  local function tokens(rate, netns)
+    return function(link) return { link = link, netns = netns, kind = "tbf", rate = rate, burst = rates.burst } end
+  end
+  if rates.down then c.steps:add("attach", why, "nl.qdisc", { tokens(rates.down)(symbol("link", interface)) }) end
+  if not rates.up then return {} end
+  if powers(c)[1] then return { ifb = through_ifb(c, why, interface, tokens(rates.up)) } end
+  c.steps:add("attach", why, "nl.qdisc", { tokens(rates.up, "$child")(interface.name) })
+  return { inside = interface.name }
 end
 
 -- ---- all of it ----
@@ -205,13 +224,9 @@ function M.guard(c)
     if not INSIDE[interface.type] then outside[#outside + 1] = interface.name end
   end
   if egress.open or not outside[1] then return end
-  for _, name in ipairs(PRIVILEGED) do
-    for _, kept in ipairs(c.spec.capabilities.bounding) do
-      if kept == name then
-        c:fault(why, ("holds in the container's own network here, where %s would undo it"):format(name),
-          "leave the capability out, or use a veth or a bridge, or write egress = false")
-      end
-    end
+  for _, name in ipairs(powers(c)) do
+    c:fault(why, ("holds in the container's own network here, where %s would undo it"):format(name),
+      "leave the capability out, or use a veth or a bridge, or write egress = false")
   end
   egress.host = c.facts.host_addresses -- a helper's packets come from the host itself, a macvlan's by a router
   c.steps:add("guest", why, "nl.ownfirewall", { { table = OWN_TABLE, egress = egress, outside = outside } })
@@ -239,7 +254,7 @@ function M.plan(c, all_ends)
   end
   note(c, "network", table.concat(notes))
   c.firewall = { table = name, links = links, publish = published(c, all_ends, numbers), egress = allowed(c) }
-  c.steps:add("attach", "network", "readlink", { "/proc/${child}/ns/net" }, { save = "$net.inside" })
+  c.steps:add("attach", "network", "nl.remember", { "$child" }, { save = "$net.inside" })
   c.steps:add("attach", "network", "nl.firewall", { c.firewall },
     { undo = { "nl.delfirewall", { { table = name, links = names, inside = "$net.inside" } } } })
   forget(c, links, all_ends)

@@ -22,6 +22,7 @@ int luaopen_luge_json(lua_State *L);
 int luaopen_luge_cage(lua_State *L);
 int luaopen_luge_script(lua_State *L);
 int luaopen_luge_resolve(lua_State *L);
+int luaopen_luge_order_image(lua_State *L);
 int luaopen_syscall_core(lua_State *L);
 int luaopen_netns_netlink(lua_State *L);
 
@@ -30,6 +31,7 @@ const luaL_Reg luge_modules[] = {
 	{"luge.cage", luaopen_luge_cage},
 	{"luge.script", luaopen_luge_script},
 	{"luge.resolve", luaopen_luge_resolve},
+	{"luge.order_image", luaopen_luge_order_image},
 	/* what S and S.nl stand on */
 	{"syscall.core", luaopen_syscall_core},
 	{"netns.netlink", luaopen_netns_netlink},

@@ -18,7 +18,10 @@ local Failure = { __name = "failure", __tostring = function(self) return self.wo
 function M.words(raised) return getmetatable(raised) == Failure and raised.words or nil end
 
 --- Raises the failure of `what`.
-function M.fail(what, err) error(setmetatable({ words = ("%s: %s"):format(what, tostring(err)) }, Failure), 0) end
+function M.fail(what, err)
+  local way_out = err.MFILE and "; luge may open too few: raise ulimit -n" or ""
+  error(setmetatable({ words = ("%s: %s%s"):format(what, tostring(err), way_out) }, Failure), 0)
+end
 
 local function must(_, what, value, err, ...)
   if value == nil then M.fail(what, err) end

@@ -86,6 +86,50 @@ static int file_openat2(lua_State *L)
 	return bind_return_fd(L, slot, sys_openat2(dirfd, path, &how));
 }
 
+/* struct file_handle with the most that it holds. */
+union handle {
+	struct file_handle head;
+	char bytes[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+};
+
+/*** S.name_to_handle_at(dirfd, path, flags="") -> handle
+ * Bytes by which a file is known again, without being held: of a namespace since Linux 6.18, else
+ * EOPNOTSUPP. A symbolic link is meant itself, unless flags (S.c.AT) have symlink_follow.
+ * name_to_handle_at(2) */
+static int file_name_to_handle_at(lua_State *L)
+{
+	union handle handle = {.head = {.handle_bytes = MAX_HANDLE_SZ}};
+	int dirfd = bind_opt_dirfd(L, 1), mount;
+	const char *path = bind_check_path(L, 2);
+	uint64_t flags = bind_opt_flags(L, 3, &bind_set_AT, 0);
+	long rc = sys_result(name_to_handle_at(dirfd, path, &handle.head, &mount, (int)flags));
+
+	if (rc < 0)
+		return bind_error(L, (int)-rc);
+	lua_pushlstring(L, handle.bytes, sizeof(handle.head) + handle.head.handle_bytes);
+	return 1;
+}
+
+/*** S.open_by_handle_at(fd, handle, flags="rdonly") -> fd
+ * The file that S.name_to_handle_at told of; fd: any of the same file system. cloexec is always
+ * added. Errors: ESTALE (it is gone), EPERM (CAP_DAC_READ_SEARCH). open_by_handle_at(2) */
+static int file_open_by_handle_at(lua_State *L)
+{
+	union handle handle;
+	int fd = bind_check_fd(L, 1);
+	size_t len;
+	const char *bytes = luaL_checklstring(L, 2, &len);
+	uint64_t flags = bind_opt_flags(L, 3, &bind_set_O, O_RDONLY);
+
+	luaL_argcheck(L, len >= sizeof(handle.head) && len <= sizeof(handle), 2, "no handle");
+	memcpy(&handle, bytes, len);
+	luaL_argcheck(L, handle.head.handle_bytes == len - sizeof(handle.head), 2, "no handle");
+	int *slot = bind_new_fd(L);
+
+	return bind_return_fd(
+		L, slot, sys_result(open_by_handle_at(fd, &handle.head, (int)flags | O_CLOEXEC)));
+}
+
 /*** S.memfd_create(name, flags="") -> fd
  * A file in memory; name shows in /proc only. Flags: S.c.MFD; cloexec is always added.
  * memfd_create(2) */
@@ -407,6 +451,8 @@ static const luaL_Reg functions[] = {
 	{"open", file_open},
 	{"openat", file_openat},
 	{"openat2", file_openat2},
+	{"name_to_handle_at", file_name_to_handle_at},
+	{"open_by_handle_at", file_open_by_handle_at},
 	{"memfd_create", file_memfd_create},
 	{"pipe", file_pipe},
 	{"getrandom", file_getrandom},

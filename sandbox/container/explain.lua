@@ -297,9 +297,13 @@ local function place(run, why)
   return origin == "default" and why or origin .. ": " .. why
 end
 
+local function files_hint(err)
+  return rawget(err, "errno") and err.MFILE and "      = luge itself may open too few files: raise ulimit -n" or nil
+end
+
 local function setup_lines(run, outcome)
   local step = outcome.step
-  if not step then return { "luge: the start failed: " .. error_text(outcome.err) } end
+  if not step then return { "luge: the start failed: " .. error_text(outcome.err), files_hint(outcome.err) } end
   -- A script says itself which one it is, and at which line.
   if step.op == "run_script" and rawget(outcome.err, "text") then
     return { ("luge: %s: %s"):format(place(run, step.why), rawget(outcome.err, "text")) }
@@ -310,10 +314,7 @@ local function setup_lines(run, outcome)
   local lines = { ("luge: %s: %s: %s"):format(place(run, step.why), subject(run, step), message) }
   local hint = what and reason_hint(run, outcome)
   if not hint and rawget(outcome.err, "errno") and hints[step.op] then hint = hints[step.op](step, outcome.err, run) end
-  if not hint and rawget(outcome.err, "errno") and outcome.err.MFILE then
-    hint = "luge itself may open too few files: raise ulimit -n"
-  end
-  if hint then lines[2] = "      = " .. hint end
+  lines[2] = hint and "      = " .. hint or files_hint(outcome.err)
   return lines
 end
 

@@ -61,7 +61,7 @@ function steps.take(image, args) add(image, "take", 0, args[1], args[2]) end
 local IN_ROOT = S.c.RESOLVE.IN_ROOT | S.c.RESOLVE.NO_MAGICLINKS
 
 local function in_root(image, number, root, path, making)
-  add(image, "in_root", number << 32, int(root), put_string(image, path), making or 0)
+  add(image, "in_root", number << 32, root, put_string(image, path), making or 0)
 end
 
 function steps.open_in_root(image, args)
@@ -85,18 +85,17 @@ local function create(image, root, path, permissions)
   in_root(image, image.spare, root, (above(path)), DIRECTORY | 493)
   close(image, image.spare)
   local how = flags("O", "creat, excl, wronly, nofollow, cloexec")
-  open_as(image, image.spare, "openat2", int(root), put_string(image, path), open_how(image, how, permissions), 24)
+  open_as(image, image.spare, "openat2", root, put_string(image, path), open_how(image, how, permissions), 24)
 end
 
 local function remove(image, root, path)
   local parent, name = above(path)
-  local tolerate = image.tolerate
-  image.tolerate = C.any_errno
-  open_as(image, image.spare, "openat2", int(root), put_string(image, parent),
+  local tolerate = I.tolerate(image, C.any_errno)
+  open_as(image, image.spare, "openat2", root, put_string(image, parent),
     open_how(image, flags("O", "path, cloexec"), 0), 24)
   call(image, "unlinkat", image.spare, put_string(image, name), 0)
   close(image, image.spare)
-  image.tolerate = tolerate
+  I.tolerate(image, tolerate)
 end
 
 function steps.put_file(image, args)
@@ -126,7 +125,7 @@ end
 
 function steps.chown_in_root(image, args)
   in_root(image, image.spare, args[1], args[2])
-  call(image, "fchownat", image.spare, put_string(image, ""), int(args[3]), int(args[4]), EMPTY_PATH)
+  call(image, "fchownat", image.spare, put_string(image, ""), args[3], args[4], EMPTY_PATH)
   close(image, image.spare)
 end
 
@@ -141,7 +140,7 @@ end
 local TYPES = { char = S.c.S.IFCHR, block = S.c.S.IFBLK }
 
 function steps.expect_device(image, args)
-  add(image, "device", 0, int(args[1]), TYPES[args[2]] or unknown("expect_device of " .. args[2]), int(args[3]), int(args[4]))
+  add(image, "device", 0, args[1], TYPES[args[2]] or unknown("expect_device of " .. args[2]), args[3], args[4])
 end
 
 function steps.mknodat(image, args)
@@ -314,10 +313,9 @@ end
 
 -- What luge's caller left open ends before anything else.
 local function close_others(image, run, kept)
-  local stay, records = table.move(run.keep, 1, #run.keep, 1, {}), image.records
-  image.records = {}
+  local stay, count = table.move(run.keep, 1, #run.keep, 1, {}), I.count(image)
   orders.add(image, "close_range", { table.move(kept, 1, #kept, #stay + 1, stay) }, nil, 0)
-  table.move(records, 1, #records, #image.records + 1, image.records)
+  I.put_first(image, count)
 end
 
 local function encode(run, symbols, names)

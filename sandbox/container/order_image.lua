@@ -1,70 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.container.order_image: what the stage's orders are put together from: the image, and arguments as numbers
+-- sandbox.container.order_image: what the stage's orders are put together from: the image (runtime/order_image.c), and
+-- arguments as numbers.
 --
 -- Used by those who say which calls a step is: sandbox.container.orders and sandbox.container.furnish.
 
 local S = require "syscall"
 local C = require "luge.stage"
 
-local M = {}
-
--- ---- the image ----
-
--- Adds bytes to the data; returns the address they will have.
-local function put_bytes(image, bytes)
-  local at = image.size
-  image.data[#image.data + 1] = bytes
-  image.size = at + #bytes
-  return C.base + at
-end
-
-local PADDING = {}
-for i = 0, 7 do PADDING[i] = ("\0"):rep(i) end
-
--- The same, aligned for any type.
-local function put(image, bytes)
-  local padding = -image.size % 8
-  return put_bytes(image, PADDING[padding] .. bytes) + padding
-end
-
-local function check_string(text)
-  if type(text) ~= "string" or text:find("\0", 1, true) then
-    error("a string without NUL bytes expected", 0)
-  end
-  return text
-end
-
--- Each text once: nothing writes to the image.
-local function put_string(image, text)
-  local known = image.strings[text]
-  if known then return known end
-  local at = put_bytes(image, check_string(text) .. "\0")
-  image.strings[text] = at
-  return at
-end
-
--- A NULL-ended vector of pointers to strings.
-local function put_vector(image, list)
-  local words, address = {}, C.base + image.size
-  for i, text in ipairs(list) do
-    words[i] = ("<i8"):pack(address)
-    address = address + #check_string(text) + 1
-  end
-  put_bytes(image, table.concat(list, "\0") .. "\0")
-  words[#words + 1] = PADDING[7] .. "\0"
-  return put(image, table.concat(words))
-end
-
--- A record; the arguments are integers.
-local kinds, calls, pack_words = C.kinds, C.calls, string.pack
-
-local function add(image, kind, number, a, b, c, d, e)
-  local records = image.records
-  records[#records + 1] = pack_words("<I2I2I4i8i8i8i8i8i8i8", kinds[kind], image.tolerate, image.step, number or 0,
-    a or 0, b or 0, c or 0, d or 0, e or 0, 0)
-end
-
-local function call(image, name, ...) add(image, "call", calls[name], ...) end
+-- Over the bytes: new, put, put_string, put_vector, add, call, step, tolerate, count, put_first, tobytes.
+local M = require "luge.order_image"(C.kinds, C.calls)
 
 -- ---- arguments ----
 
@@ -146,7 +90,6 @@ local function pack(format, values)
   return ("<" .. format:rep(#values)):pack(table.unpack(values))
 end
 
-M.PADDING, M.put, M.put_string, M.put_vector, M.add, M.call = PADDING, put, put_string, put_vector, add, call
 M.int, M.fd, M.mode, M.id, M.constant, M.flags = int, fd, mode, id, constant, flags
 M.list, M.mask_of, M.limit, M.pack = list, mask_of, limit, pack
 

@@ -16,7 +16,7 @@ local I = require "sandbox.container.order_image"
 
 local M = {}
 
-local PADDING, put, put_string, put_vector, add, call = I.PADDING, I.put, I.put_string, I.put_vector, I.add, I.call
+local put, put_string, put_vector, add, call = I.put, I.put_string, I.put_vector, I.add, I.call
 local int, fd, mode, id, constant, flags = I.int, I.fd, I.mode, I.id, I.constant, I.flags
 local list, mask_of, limit, pack = I.list, I.mask_of, I.limit, I.pack
 
@@ -58,7 +58,7 @@ plain("landlock_restrict_self", fd, int)
 
 function steps.fcntl(image, args)
   local set = ({ setfd = "FD", setfl = "O", add_seals = "SEAL" })[args[2]]
-  call(image, "fcntl", fd(args[1]), constant("F", args[2]), set and flags(set, args[3]) or int(args[3]))
+  call(image, "fcntl", fd(args[1]), constant("F", args[2]), set and flags(set, args[3]) or args[3])
 end
 
 function steps.setgroups(image, args)
@@ -91,7 +91,7 @@ function steps.prctl(image, args)
   elseif name == "capbset_drop" then
     second = constant("CAP", args[2])
   end
-  call(image, "prctl", constant("PR", args[1]), second or int(args[2]), int(args[3]), int(args[4]), int(args[5]))
+  call(image, "prctl", constant("PR", args[1]), second or args[2], args[3], args[4], args[5])
 end
 
 function steps.capset(image, args)
@@ -129,7 +129,7 @@ end
 -- args: first, last, flags as of S.close_range; or one list of what stays open, beside the stage's own.
 function steps.close_range(image, args)
   if type(args[1]) ~= "table" then
-    return call(image, "close_range", int(args[1]), int(args[2]), flags("CLOSE_RANGE", args[3]))
+    return call(image, "close_range", args[1], args[2], flags("CLOSE_RANGE", args[3]))
   end
   local keep = {}
   for _, number in ipairs(args[1]) do keep[#keep + 1] = fd(number) end
@@ -146,7 +146,7 @@ end
 function steps.prlimit(image, args)
   local hard = args[4] == nil and args[3] or args[4]
   local values = put(image, ("<i8i8"):pack(limit(args[3]), limit(hard)))
-  call(image, "prlimit64", int(args[1]), constant("RLIMIT", args[2]), values)
+  call(image, "prlimit64", args[1], constant("RLIMIT", args[2]), values)
 end
 
 function steps.setrlimit(image, args) steps.prlimit(image, { 0, args[1], args[2], args[3] }) end
@@ -161,17 +161,17 @@ function steps.sched_setaffinity(image, args)
     while #words <= cpu // 64 do words[#words + 1] = 0 end
     words[cpu // 64 + 1] = words[cpu // 64 + 1] | 1 << cpu % 64
   end
-  call(image, "sched_setaffinity", int(args[1]), #words * 8, put(image, pack("i8", words)))
+  call(image, "sched_setaffinity", args[1], #words * 8, put(image, pack("i8", words)))
 end
 
 function steps.sched_setscheduler(image, args)
   local param = put(image, ("<i4"):pack(int(args[3])))
-  call(image, "sched_setscheduler", int(args[1]), flags("SCHED", args[2]), param)
+  call(image, "sched_setscheduler", args[1], flags("SCHED", args[2]), param)
 end
 
 function steps.ioprio_set(image, args)
   local value = constant("IOPRIO_CLASS", args[3]) << 13 | int(args[4])
-  call(image, "ioprio_set", constant("IOPRIO_WHO", args[1]), int(args[2]), value)
+  call(image, "ioprio_set", constant("IOPRIO_WHO", args[1]), args[2], value)
 end
 
 function steps.sigprocmask(image, args)
@@ -237,8 +237,7 @@ end
 --- An image without steps. options: status, lifeline, go, channel (descriptors, as the stage will have them, above 2); go
 -- only with a `wait` step; channel, the number `spare` and the encoders only for sandbox.container.furnish.
 function M.begin(options)
-  local image = { data = {}, strings = {}, size = C.header_size, records = {}, step = 0, tolerate = 0, spare = options.spare,
-    encoders = options.encoders or steps, channel = options.channel }
+  local image = { I.new(), spare = options.spare, encoders = options.encoders or steps, channel = options.channel }
   for _, name in ipairs { "status", "lifeline", "go" } do
     image[name] = options[name] and fd(options[name])
   end
@@ -249,20 +248,13 @@ end
 --- Adds a step. index: what a failure names; number: what a descriptor that is its result becomes.
 function M.add(image, op, args, optional, index, number)
   local encode = image.encoders[op] or error(("the stage knows no '%s'"):format(tostring(op)), 0)
-  image.step, image.number = index, number
-  image.tolerate = optional and (optional == true and C.any_errno or optional) or 0
+  image.number = number
+  I.step(image, index, optional and (optional == true and C.any_errno or optional))
   encode(image, args)
 end
 
 --- The bytes of an image.
-function M.finish(image)
-  put(image, "") -- the records are aligned too
-  local size = image.size + #image.records * C.record_size + 8 -- zeros: no string runs over the end
-  if size > C.size_max then error("the command and its environment are too long", 0) end
-  local header = ("<I4I4I4I4i4i4i4i4"):pack(C.magic, size, image.size, #image.records,
-    image.status, image.lifeline, image.go or -1, image.channel or 0)
-  return table.concat { header, table.concat(image.data), table.concat(image.records), PADDING[7], "\0" }
-end
+function M.finish(image) return I.tobytes(image, image.status, image.lifeline, image.go, image.channel) end
 
 --- The image of a list of steps; options as of M.begin. A failure names step.index, or the place in the list.
 function M.encode(list_of_steps, options)

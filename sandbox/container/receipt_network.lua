@@ -50,20 +50,20 @@ local function egress(row, known, found)
   row("network.egress", #asked > 0 and table.concat(asked, " ") or "nowhere", words(got), #asked == #got and found.egress ~= nil)
 end
 
--- What the tokens at the host's end of each link, or at its ifb, come to.
-local function bandwidth(row, rates, links)
-  local function held(direction, link_of)
+-- What the tokens at the host's end of each link come to; of what is sent, at the container's or at an ifb.
+local function bandwidth(row, rates, links, child)
+  local function held(direction, place_of)
     local asked, got = rates[direction], {}
     local holds = asked and #links > 0
     for i, link in ipairs(asked and links or {}) do
-      local q = (require("netns").qdiscs { link = link_of(link) } or {})[1]
+      local q = (require("netns").qdiscs(place_of(link)) or {})[1]
       got[i] = q and q.rate or 0
       holds = holds and got[i] == asked
     end
     if asked then row("network.bandwidth." .. direction, tostring(asked), table.concat(got, " "), holds) end
   end
-  held("down", function(link) return link.link end)
-  held("up", function(link) return link.ifb end)
+  held("down", function(link) return { link = link.link } end)
+  held("up", function(link) return link.ifb and { link = link.ifb } or { link = link.inside, netns = child } end)
 end
 
 --- Adds the rows; row(field, asked, got, ok).
@@ -73,7 +73,7 @@ function M.read(row, run, symbols)
   local found = comments_of(known.table)
   published(row, known, found)
   egress(row, known, found)
-  if run.spec.network.bandwidth then bandwidth(row, run.spec.network.bandwidth, known.links) end
+  if run.spec.network.bandwidth then bandwidth(row, run.spec.network.bandwidth, known.links, symbols.child) end
 end
 
 return M

@@ -20,21 +20,25 @@ local NODES = { { "null", 1, 3 }, { "zero", 1, 5 }, { "full", 1, 7 }, { "random"
 local LINKS = { { "fd", "/proc/self/fd" }, { "stdin", "/proc/self/fd/0" }, { "stdout", "/proc/self/fd/1" },
   { "stderr", "/proc/self/fd/2" }, { "ptmx", "pts/ptmx" } }
 
---- A detached read-only mount of the host's /dev/null, checked to be it: what hides a file.
-function M.null(c, why)
-  local place = c.source_place
-  local fd = c.steps:open(place, why, "null", "open_tree", { "fdcwd", "/dev/null", "clone, cloexec" })
-  c.steps:add(place, why, "expect_device", { fd, "char", 1, 3 })
-  c.steps:add(place, why, "mount_setattr", { fd, "", "empty_path", { attr_set = "rdonly" } })
-  return fd
+-- A detached clone of a mount that is attached by then.
+local function clone_of(c, why, hint, fd)
+  return c.steps:open("guest", why, hint, "open_tree", { fd, "", "clone, cloexec, empty_path" })
 end
 
---- A detached, empty, read-only directory: what hides a directory. One file system serves all of a container: the
--- second and later ones are clones of the first, which is attached by then.
+--- A detached read-only mount of the host's /dev/null, checked to be it: what hides a file. The second and later ones are
+-- clones of the first.
+function M.null(c, why)
+  if c.null then return clone_of(c, why, "null", c.null) end
+  local place = c.source_place
+  c.null = c.steps:open(place, why, "null", "open_tree", { "fdcwd", "/dev/null", "clone, cloexec" })
+  c.steps:add(place, why, "expect_device", { c.null, "char", 1, 3 })
+  c.steps:add(place, why, "mount_setattr", { c.null, "", "empty_path", { attr_set = "rdonly" } })
+  return c.null
+end
+
+--- A detached, empty, read-only directory: what hides a directory. One file system serves all of a container.
 function M.nothing(c, why)
-  if c.nothing then
-    return c.steps:open("guest", why, "nothing", "open_tree", { c.nothing, "", "clone, cloexec, empty_path" })
-  end
+  if c.nothing then return clone_of(c, why, "nothing", c.nothing) end
   c.nothing = c.steps:open("guest", why, "nothing", "new_mount",
     { { type = "tmpfs", options = { { "mode", "0755" }, { "nr_inodes", 2 } }, attrs = "rdonly, nosuid, nodev, noexec" } })
   return c.nothing

@@ -38,7 +38,8 @@ local NETWORKS = {
     rows = { "network", "network.interfaces[1]", "network.egress", "network.publish[1]", "network.publish[2]", "network.bandwidth.up" },
     left = { "net", "sysctl", "link", "table" } },
   { name = "bridge", network = ('{ interfaces = { bridge { "lab", gateway = "auto", gateway6 = "auto", nat = true, isolated = true } }, %s }')
-    :format(RULES), most = 40, rows = { "network.egress", "network.publish[1]", "network.bandwidth.up" },
+    :format(RULES), more = ", capabilities = { 'net_admin' }", most = 40,
+    rows = { "network.egress", "network.publish[1]", "network.bandwidth.up" },
     left = { "bridge", "port", "sysctl", "link", "table" } },
   { name = "link", other = true, most = 25, network = [[{ interfaces = { link { "$other", address = "10.5.0.2/24", address6 = "fd05::2/64",
     peer = { name = "eth5", address = "10.5.0.1/24", address6 = "fd05::1/64" } } } }]], rows = { "network.interfaces[1]" } },
@@ -76,7 +77,7 @@ local function scenario(what, words, more)
   local network = what.network:gsub("%$other", what.other and beside(s) or "")
   s.words = { "run", "--name", "$name" }
   if s.report then table.move({ "--report", s.report }, 1, 2, 4, s.words) end
-  table.move({ f.profile(what.name .. ".lua", ", network = " .. network), "--", "/guest", table.unpack(words) }, 1, 3 + #words,
+  table.move({ f.profile(what.name .. ".lua", (what.more or "") .. ", network = " .. network), "--", "/guest", table.unpack(words) }, 1, 3 + #words,
     #s.words + 1, s.words)
   return s
 end

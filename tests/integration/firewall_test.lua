@@ -308,6 +308,59 @@ test("the tables go as they came, and a foreign flush is repaired", function()
   end
 end)
 
+-- A process in a namespace, or in a new one.
+local function sleeper(prepare)
+  local r, w = S.pipe "cloexec"
+  local pid = t.must(S.fork())
+  if pid == 0 then
+    S.prctl("set_pdeathsig", "kill")
+    if prepare then prepare() end
+    w:write "."
+    S.nanosleep(100000)
+    S.exit(0)
+  end
+  t.equal(r:read(1), ".")
+  return pid
+end
+
+local function finish(pid)
+  S.kill(pid, "kill")
+  S.waitid("pid", pid, "exited")
+end
+
+test("where somebody is behind them links go before the tables do", function()
+  world()
+  for i, stays in ipairs { true, false } do
+    local g = guest(i)
+    local d, pid = put(g), apart.inside(g.ns, sleeper)
+    local place = t.must(nl.remember(pid))
+    if not stays then finish(pid) end
+    t.must(nl.delfirewall { table = d.table, links = { g.link }, inside = place })
+    t.equal({ nl.link(g.link) == nil, nl.nft.tables() }, { stays, {} })
+    if stays then finish(pid) end
+  end
+end)
+
+test("nobody is in a namespace that has ended, whoever runs on the machine", function()
+  local inhabited = require "netns.inhabited"
+  local pid = sleeper(function() t.must(S.unshare "newnet") end)
+  local place = t.must(nl.remember(pid))
+  t.equal(inhabited.is_inhabited(place), pid)
+  finish(pid)
+  t.equal(inhabited.is_inhabited(place), false)
+  if not place.handle then return end -- before Linux 6.18
+  local look, looks = inhabited.process_in, 0
+  function inhabited.process_in() looks = looks + 1 return false end
+  for _ = 1, 5000 do -- it ends in its own time
+    looks = 0
+    t.equal(inhabited.is_inhabited(place), false)
+    if looks == 0 then break end
+    S.nanosleep(0.002)
+  end
+  inhabited.process_in = look
+  t.equal(looks, 0)
+end)
+
 test("nft takes the tables as they are printed", function()
   world()
   local g = guest(1)

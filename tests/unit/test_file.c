@@ -69,6 +69,37 @@ Test(file, open_refuses_wrong_arguments, .fini = scratch_remove)
 		 "'benath' })\n");
 }
 
+Test(file, a_handle_tells_whether_the_file_is_there, .fini = scratch_remove)
+{
+	test_lua(scratch_state(),
+		 "local a = S.open('a', 'creat, wronly')\n"
+		 "assert(a:write('x') == 1 and a:close() and S.symlink('a', 'l'))\n"
+		 "local here = S.open('.')\n"
+		 "local handle, err = S.name_to_handle_at(here, 'a')\n"
+		 "if not handle then return assert(err.OPNOTSUPP, err) end\n"
+		 "assert(S.name_to_handle_at(nil, 'l') ~= handle)\n"
+		 "assert(S.name_to_handle_at(nil, 'l', 'symlink_follow') == handle)\n"
+		 "fails('NOENT', S.name_to_handle_at(here, 'none'))\n"
+		 "if S.geteuid() ~= 0 then return fails('PERM', S.open_by_handle_at(here, handle)) "
+		 "end\n"
+		 "local fd, why = S.open_by_handle_at(here, handle)\n"
+		 "if not fd then return assert(why.PERM, why) end\n"
+		 "assert(fd:read() == 'x' and fd:fcntl('getfd') == S.c.FD.CLOEXEC)\n"
+		 "assert(fd:close() and S.unlink('a'))\n"
+		 "fails('STALE', S.open_by_handle_at(here, handle))\n");
+}
+
+Test(file, handles_refuse_wrong_use, .fini = scratch_remove)
+{
+	test_lua(scratch_state(),
+		 "raises('no handle', S.open_by_handle_at, S.open('.'), 'short')\n"
+		 "raises('no handle', S.open_by_handle_at, S.open('.'), ('I4I4'):pack(9, 1) .. "
+		 "'four')\n"
+		 "raises('no handle', S.open_by_handle_at, S.open('.'), ('x'):rep(200))\n"
+		 "raises('descriptor expected', S.open_by_handle_at, 'x', '')\n"
+		 "raises('S.c.AT', S.name_to_handle_at, nil, '.', 'follow')\n");
+}
+
 Test(file, openat_starts_at_the_directory, .fini = scratch_remove)
 {
 	test_lua(scratch_state(), "assert(S.mkdir('d'))\n"
