@@ -25,6 +25,8 @@ struct bytes {
 	size_t used, room;
 };
 
+#define TOO_LONG "the command and its environment are too long"
+
 /* The user value is a table: the address of each text that is in the data. */
 struct image {
 	struct bytes data, records;
@@ -34,10 +36,17 @@ struct image {
 
 /* ---- memory ---- */
 
+/* Without a place in luge: the words are for whoever wrote the command. */
+static int too_long(lua_State *L)
+{
+	lua_pushliteral(L, TOO_LONG);
+	return lua_error(L);
+}
+
 static void *grow(lua_State *L, struct bytes *bytes, size_t size)
 {
 	if (size > STAGE_SIZE_MAX - bytes->used)
-		luaL_error(L, "the command and its environment are too long");
+		too_long(L);
 	if (bytes->used + size > bytes->room) {
 		size_t room = 2 * (bytes->used + size);
 		char *at = realloc(bytes->at, room);
@@ -163,7 +172,7 @@ static int image_put_vector(lua_State *L)
 	lua_Integer count = (lua_Integer)lua_rawlen(L, 2);
 
 	if (count > STAGE_SIZE_MAX)
-		return luaL_error(L, "the command and its environment are too long");
+		return too_long(L);
 	align(L, image);
 	size_t size = ((size_t)count + 1) * sizeof(uint64_t);
 	size_t vector = (size_t)((char *)grow(L, &image->data, size) - image->data.at);
@@ -308,7 +317,7 @@ static int image_tobytes(lua_State *L)
 	size_t size = records + image->records.used + sizeof(zeros);
 
 	if (size > STAGE_SIZE_MAX)
-		return luaL_error(L, "the command and its environment are too long");
+		return too_long(L);
 	struct stage_header header = {
 		.magic = STAGE_MAGIC,
 		.size = (uint32_t)size,
@@ -355,6 +364,8 @@ static int make_functions(lua_State *L)
 	lua_pushcfunction(L, image_collect);
 	lua_setfield(L, -2, "__gc");
 	luaL_setfuncs(L, functions, 3);
+	lua_pushliteral(L, TOO_LONG);
+	lua_setfield(L, -2, "TOO_LONG");
 	return 1;
 }
 
