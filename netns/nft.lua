@@ -207,6 +207,9 @@ local function joined(messages)
   return table.concat(parts)
 end
 
+--- A transaction as one text, for nl.request(text, nil, "batch", "netfilter").
+function M.bytes(descriptions) return joined((M.compile(descriptions))) end
+
 --- nl.nft(description [, namespace]) -> true
 --- nl.nft.apply(description [, namespace]) -> true
 -- Puts one table in place, or the tables of a list, by one transaction: { family =, table =, chains =, sets =,

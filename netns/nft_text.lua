@@ -8,7 +8,7 @@ local M = {}
 
 local function quote(text) return '"' .. tostring(text):gsub('"', "") .. '"' end
 
-local NEED_QUOTES = { iifname = true, oifname = true }
+local NEED_QUOTES = { iifname = true, oifname = true, ["meta iifkind"] = true, ["meta oifkind"] = true }
 
 local function value_text(field, value)
   if type(value) == "table" then

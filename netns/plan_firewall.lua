@@ -95,13 +95,17 @@ local function hold(c, why, name, value)
   c.steps:add("host", why, "nl.hold_sysctl", { path, name, value }, { undo = { "nl.leave_sysctl", { path } } })
 end
 
--- The host forwards packets. A host that does believes no routers any more unless it is told to (2), and would lose its
--- own route by what it learned from one.
+-- The host forwards packets (netns.forwarding). On IPv6 a host that does believes no routers any more unless it is told to (2),
+-- and would lose its own route by what it learned from one.
 local function forward(c, why, families)
-  if families.inet then hold(c, why, "net/ipv4/ip_forward", "1") end
-  if families.inet6 then
-    for _, link in ipairs(c.facts.router_links) do hold(c, why, ("net/ipv6/conf/%s/accept_ra"):format(link), "2") end
-    hold(c, why, "net/ipv6/conf/all/forwarding", "1")
+  for _, link in ipairs(families.inet6 and c.facts.router_links or {}) do
+    hold(c, why, ("net/ipv6/conf/%s/accept_ra"):format(link), "2")
+  end
+  for _, family in ipairs { "inet", "inet6" } do
+    local path = ("${ranges}/sysctl.forwarding.%s.${netns}"):format(family)
+    if families[family] then
+      c.steps:add("host", why, "nl.hold_forwarding", { path, family }, { undo = { "nl.leave_forwarding", { path } } })
+    end
   end
 end
 

@@ -7,9 +7,9 @@
 
 local M = {}
 
---- A group's own network: the hub is a bridge in a namespace that nobody is in, so that neither the host nor another group has any
+-- A group's own network: the hub is a bridge in a namespace that nobody is in, so that neither the host nor another group has any
 -- part in it, and nothing of it is left when the last of its containers is gone.
-M.PRIVATE = { base = "10.215.0.0/16", prefix = 16, base6 = "fd6c:7567:6502::/64", prefix6 = 64 }
+local PRIVATE = { base = "10.215.0.0/16", prefix = 16, base6 = "fd6c:7567:6502::/64", prefix6 = 64 }
 local BRIDGE = "hub"
 
 local function is_own(network) return network.type ~= "host" and not network.join and not network.pod end
@@ -102,7 +102,7 @@ end
 
 --- Addresses of member number n of a group, and n of a name: { address =, address6 = } with widths.
 function M.addresses(n)
-  local nl, p = require "netns", M.PRIVATE
+  local nl, p = require "netns", PRIVATE
   return { address = ("%s/%d"):format(nl.subnet(p.base, p.prefix, 0, n + 1), p.prefix),
     address6 = ("%s/%d"):format(nl.subnet(p.base6, p.prefix6, 0, n + 1), p.prefix6) }
 end

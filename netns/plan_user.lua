@@ -37,8 +37,8 @@ function M.missing(facts, interface)
   end
 end
 
---- What a helper would publish in vain: words and the way out, or nil. Seen with pasta of 2023 and slirp4netns 1.2.
-function M.cannot_publish(backend, one, address, port)
+-- What a helper would publish in vain: words and the way out, or nil. Seen with pasta of 2023 and slirp4netns 1.2.
+local function cannot_publish(backend, one, address, port)
   local is_slirp = backend == "slirp4netns"
   if is_slirp and address and address:find(":", 1, true) then
     return "slirp4netns publishes on IPv4 addresses only", 'write backend = "pasta", or an IPv4 address of the host'
@@ -57,7 +57,7 @@ local function published(c, backend)
   for i, one in ipairs(c.spec.network.publish) do
     local host = one.host
     local address = host.address or host.family and (host.family == "inet" and "0.0.0.0" or "::") or nil
-    local message, hint = M.cannot_publish(backend, one, address, host.port)
+    local message, hint = cannot_publish(backend, one, address, host.port)
     if message then c:fault(("network.publish[%d]"):format(i), message, hint) end
     -- What another interface's end on the host leads in needs no helper.
     if #one.to == 0 then list[#list + 1] = { proto = one.proto, address = address, port = host.port, guest = one.guest } end

@@ -12,6 +12,7 @@ function M.parse(value)
   if type(value) == "number" then
     rate = value
   elseif type(value) == "string" then
+    if #value > 32 then return nil end -- a megabyte of digits would be searched from each of them
     local number, unit = value:match "^(%d+%.?%d*)(%l+)$"
     if not BITS[unit] then return nil end
     rate = tonumber(number) * BITS[unit] / 8

@@ -145,11 +145,24 @@ local function decode(data, names)
   table_number = u32(RTA.TABLE) or table_number
   local to = a[RTA.DST] and check.ip_text(name, a[RTA.DST]) or name == "inet" and "0.0.0.0" or "::"
   local index = u32(RTA.OIF)
+  if index and not names[index] then return nil end -- gone with its link
   return setmetatable({ family = name, to = width == 0 and "default" or ("%s/%d"):format(to, width), prefix = width,
-    bytes = a[RTA.DST], via = gateway_of(a, name), index = index, dev = names[index] or index,
+    bytes = a[RTA.DST], via = gateway_of(a, name), index = index, dev = index and names[index],
     src = a[RTA.PREFSRC] and check.ip_text(name, a[RTA.PREFSRC]), metric = u32(RTA.PRIORITY),
     table = TABLE[table_number] or table_number, type = TYPE[kind] or kind, protocol = PROTOCOL[protocol] or protocol,
     scope = SCOPE_NAME[scope] or scope, onlink = flags & S.c.RTNH_F.ONLINK ~= 0 or nil }, meta)
+end
+
+-- The names of links by index, as they were at first and, where one is missing, as they are by now; false for a link that is gone.
+local function link_names(netns)
+  local names, err, errno = links.names(netns)
+  if not names then return nil, err, errno end
+  return setmetatable(names, { __index = function(known, index)
+    local now = links.names(netns) or {}
+    for i, name in pairs(now) do known[i] = name end
+    known[index] = now[index] or false
+    return known[index]
+  end })
 end
 
 --- nl.routes([{ family=, table="main" or "all", type=, dev=, netns= }]) -> list
@@ -158,7 +171,7 @@ end
 function nl.routes(filter)
   local t = check.fields(filter or {}, "#1", { family = check.family, dev = check.name, netns = check.netns, type = FIELDS.type,
     table = function(value, what) return value == "all" and value or M.table_number(value, what) end })
-  local names, err, errno = links.names(t.netns)
+  local names, err, errno = link_names(t.netns)
   if not names then return nil, err, errno end
   local number = t.table ~= "all" and (t.table or MAIN) or nil
   local wanted = number and (TABLE[number] or number)

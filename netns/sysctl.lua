@@ -11,50 +11,39 @@ local M = {}
 local MOST = 65536 -- bytes of a file that are read
 local held = {} -- path → descriptor
 
-local function read_value(name)
+--- The value of a setting, "net/ipv4/ip_forward". Errors: of S.readfile.
+function M.read(name)
   local text, err, errno = S.readfile("/proc/sys/" .. name)
   if not text then return nil, err, errno end
   return (text:gsub("%s+$", ""))
 end
 
+local function is_noted(text) return text:find "^%l+ [^\n]*\n" ~= nil end
+
 -- What the file says: the setting, what it was, what it was made.
 local function parse(text) return text:match "^sysctl (%S+) (%S+) (%S+)\n" end
 
--- The kernel's switch between a host and a router sets more than itself: by IPv4 the host believes redirects again when it is
--- none, whatever it did before, and each link's own switch goes with the one for all.
-local SWITCHES = { ["net/ipv4/ip_forward"] = "net/ipv4/conf", ["net/ipv6/conf/all/forwarding"] = "net/ipv6/conf" }
-
--- Lines for what would not be as it is now once a switch has been set and set back to `was`.
-local function companions(name, was)
-  local base, lines = SWITCHES[name], {}
-  local function note(what, after)
-    local now = read_value(what)
-    if now and now ~= after then lines[#lines + 1] = ("also %s %s\n"):format(what, now) end
-  end
-  if not base then return "" end
-  if base == "net/ipv4/conf" then note(base .. "/all/accept_redirects", was == "0" and "1" or "0") end
-  for _, link in ipairs(S.dir("/proc/sys/" .. base) or {}) do
-    if link ~= "all" then note(("%s/%s/forwarding"):format(base, link), was) end
-  end
-  return table.concat(lines)
+--- Other settings that are noted beside it, and what they were: those that would not be so by themselves.
+function M.others(text)
+  local values = {}
+  for name, value in text:gmatch "\nalso (%S+) (%S+)%f[\n]" do values[name] = value end
+  return values
 end
 
--- Puts it back, and what the kernel changed with it.
-local function write_back(name, was, text)
-  if not S.writefile("/proc/sys/" .. name, was) then return end
-  for what, value in text:gmatch "\nalso (%S+) (%S+)%f[\n]" do
-    if read_value(what) ~= value then S.writefile("/proc/sys/" .. what, value) end
-  end
+local function restore_here(text)
+  if require("netns.forwarding").restore(text) then return end
+  local name, was, made = parse(text)
+  if M.read(name) ~= made or not S.writefile("/proc/sys/" .. name, was) then return end
+  for other, value in pairs(M.others(text)) do S.writefile("/proc/sys/" .. other, value) end
 end
 
 --- Puts back what a file's text says, unless somebody changed it since. Nobody may need it any more. there: the network
 -- namespace it is of, a descriptor, nil for our own: /proc/sys/net shows that of the reader.
 function M.restore(text, there)
-  local name, was, made = parse(text)
-  if not name then return end
+  if not is_noted(text) then return end
   local own = there and S.open("/proc/self/ns/net", "rdonly, cloexec")
   if there and not (own and S.setns(there, "newnet")) then return end
-  if read_value(name) == made then write_back(name, was, text) end
+  restore_here(text)
   if own then
     assert(S.setns(own, "newnet")) -- else we would go on in the wrong network
     own:close()
@@ -62,30 +51,25 @@ function M.restore(text, there)
 end
 
 -- Alone with the file: what a killed one left is put back first. True, and whether there is something to hold.
-local function change(fd, name, value)
+local function alone(fd, path, change)
   M.restore(S.pread(fd, MOST, 0) or "")
   S.ftruncate(fd, 0)
-  local was, err, errno = read_value(name)
-  if not was then return nil, err, errno end
-  if was == value then return true, false end
-  local ok
-  ok, err, errno = S.pwrite(fd, ("sysctl %s %s %s\n"):format(name, was, value) .. companions(name, was), 0)
-  if ok then ok, err, errno = S.writefile("/proc/sys/" .. name, value) end
-  if not ok then return nil, err, errno end
-  return true, true
+  local ok, is_changed, errno = change(function(text) return S.pwrite(fd, text, 0) end)
+  if not ok then M.restore(S.pread(fd, MOST, 0) or "") end
+  if not ok or not is_changed then S.unlink(path) end
+  return ok, is_changed, errno
 end
 
---- nl.hold_sysctl(path, "net/ipv4/ip_forward", "1") -> true
--- Sets a value below /proc/sys until nl.leave_sysctl by all who asked for it; path: the file that they share, in a
--- directory of luge's. Errors: NOENT, PERM, ROFS.
-function nl.hold_sysctl(path, name, value)
+--- Has change(note) done by the first who comes, and undone by M.restore when the last one has left; path: as nl.hold_sysctl's.
+-- change writes down with note(text) what M.restore needs, does it, and returns true and whether there is something to put
+-- back; or nil, err, errno.
+function M.hold(path, change)
   while not held[path] do
     local fd, how, errno = shared.lock(path)
     if not fd then return nil, how, errno end
-    local ok, is_changed
     if how == "ex" then
-      ok, is_changed, errno = change(fd, name, value)
-      if not ok or not is_changed then S.unlink(path) end
+      local ok, is_changed
+      ok, is_changed, errno = alone(fd, path, change)
       if not ok then return nil, is_changed, errno end
       if not is_changed then
         fd:close()
@@ -93,13 +77,32 @@ function nl.hold_sysctl(path, name, value)
       end
       S.flock(fd, "sh") -- for an instant there is no lock, and who clears up may come in between
     end
-    if shared.is_there(fd, path) and parse(S.pread(fd, MOST, 0) or "") then
+    if shared.is_there(fd, path) and is_noted(S.pread(fd, MOST, 0) or "") then
       held[path] = fd
     else
       fd:close()
     end
   end
   return true
+end
+
+--- What those noted whose file it is, where this process holds it, else nil.
+function M.noted(path) return held[path] and S.pread(held[path], MOST, 0) end
+
+--- nl.hold_sysctl(path, "net/ipv6/conf/eth0/accept_ra", "2") -> true
+-- Sets a value below /proc/sys until nl.leave_sysctl by all who asked for it; path: the file that they share, in a
+-- directory of luge's. Errors: NOENT, PERM, ROFS.
+function nl.hold_sysctl(path, name, value)
+  return M.hold(path, function(note)
+    local was, err, errno = M.read(name)
+    if not was then return nil, err, errno end
+    if was == value then return true, false end
+    local ok
+    ok, err, errno = note(("sysctl %s %s %s\n"):format(name, was, value))
+    if ok then ok, err, errno = S.writefile("/proc/sys/" .. name, value) end
+    if not ok then return nil, err, errno end
+    return true, true
+  end)
 end
 
 --- nl.leave_sysctl(path) -> true

@@ -25,8 +25,6 @@ struct bytes {
 	size_t used, room;
 };
 
-#define TOO_LONG "the command and its environment are too long"
-
 /* The user value is a table: the address of each text that is in the data. */
 struct image {
 	struct bytes data, records;
@@ -34,25 +32,24 @@ struct image {
 	uint16_t tolerate;
 };
 
-/* ---- memory ---- */
-
-/* Without a place in luge: the words are for whoever wrote the command. */
-static int too_long(lua_State *L)
+/* Without a position: what is wrong is the plan's, not the line that encodes it. */
+_Noreturn static void fail(lua_State *L, const char *format, const char *what)
 {
-	lua_pushliteral(L, TOO_LONG);
-	return lua_error(L);
+	lua_pushfstring(L, format, what);
+	(void)lua_error(L);
+	abort(); /* not reached */
 }
+
+/* ---- memory ---- */
 
 static void *grow(lua_State *L, struct bytes *bytes, size_t size)
 {
-	if (size > STAGE_SIZE_MAX - bytes->used)
-		too_long(L);
 	if (bytes->used + size > bytes->room) {
 		size_t room = 2 * (bytes->used + size);
 		char *at = realloc(bytes->at, room);
 
 		if (!at)
-			luaL_error(L, "no memory for the stage's orders");
+			fail(L, "no memory for the stage's orders", NULL);
 		bytes->at = at;
 		bytes->room = room;
 	}
@@ -89,7 +86,7 @@ static struct image *check_image(lua_State *L)
 	luaL_checktype(L, 1, LUA_TTABLE);
 	if (lua_rawgeti(L, 1, 1) != LUA_TUSERDATA || !lua_getmetatable(L, -1) ||
 	    !lua_rawequal(L, -1, METATABLE))
-		luaL_error(L, "the image of the stage's orders expected");
+		fail(L, "the image of the stage's orders expected", NULL);
 	struct image *image = lua_touserdata(L, -2);
 
 	lua_pop(L, 2);
@@ -125,8 +122,7 @@ static const char *check_text(lua_State *L, int index, size_t *ret_size)
 		lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, ret_size) : NULL;
 
 	if (!text || memchr(text, '\0', *ret_size)) {
-		lua_pushliteral(L, "a string without NUL bytes expected");
-		lua_error(L);
+		fail(L, "a string without NUL bytes expected", NULL);
 	}
 	return text;
 }
@@ -171,8 +167,6 @@ static int image_put_vector(lua_State *L)
 	struct image *image = check_image(L);
 	lua_Integer count = (lua_Integer)lua_rawlen(L, 2);
 
-	if (count > STAGE_SIZE_MAX)
-		return too_long(L);
 	align(L, image);
 	size_t size = ((size_t)count + 1) * sizeof(uint64_t);
 	size_t vector = (size_t)((char *)grow(L, &image->data, size) - image->data.at);
@@ -207,8 +201,7 @@ static uint64_t check_integer(lua_State *L, int index)
 	if (lua_type(L, index) == LUA_TNUMBER)
 		value = lua_tointegerx(L, index, &is_integer);
 	if (!is_integer) {
-		lua_pushfstring(L, "an integer expected, got %s", luaL_tolstring(L, index, NULL));
-		lua_error(L);
+		fail(L, "an integer expected, got %s", luaL_tolstring(L, index, NULL));
 	}
 	return (uint64_t)value;
 }
@@ -218,7 +211,7 @@ static lua_Integer check_name(lua_State *L, int names)
 {
 	lua_pushvalue(L, 2);
 	if (lua_rawget(L, names) != LUA_TNUMBER)
-		luaL_error(L, "the stage knows no '%s'", luaL_tolstring(L, 2, NULL));
+		fail(L, "the stage knows no '%s'", luaL_tolstring(L, 2, NULL));
 	lua_Integer number = lua_tointeger(L, -1);
 
 	lua_pop(L, 1);
@@ -233,7 +226,7 @@ static void append(lua_State *L, uint16_t kind, uint64_t nr, int first)
 	int count = lua_gettop(L) - first + 1;
 
 	if (count > ARGUMENTS)
-		luaL_error(L, "a system call has six arguments");
+		fail(L, "a system call has six arguments", NULL);
 	struct image *image = check_image(L);
 	struct stage_record record = {
 		.kind = kind, .tolerate = image->tolerate, .step = image->step, .nr = nr};
@@ -317,7 +310,7 @@ static int image_tobytes(lua_State *L)
 	size_t size = records + image->records.used + sizeof(zeros);
 
 	if (size > STAGE_SIZE_MAX)
-		return too_long(L);
+		fail(L, "the command and its environment are too long", NULL);
 	struct stage_header header = {
 		.magic = STAGE_MAGIC,
 		.size = (uint32_t)size,
@@ -364,8 +357,6 @@ static int make_functions(lua_State *L)
 	lua_pushcfunction(L, image_collect);
 	lua_setfield(L, -2, "__gc");
 	luaL_setfuncs(L, functions, 3);
-	lua_pushliteral(L, TOO_LONG);
-	lua_setfield(L, -2, "TOO_LONG");
 	return 1;
 }
 

@@ -16,7 +16,7 @@ local methods = [[
   signalfd_read epoll_ctl epoll_wait eventfd_read eventfd_write timerfd_settime timerfd_gettime timerfd_read
   inotify_add_watch inotify_rm_watch inotify_read
   bind connect listen accept4 send sendto recv recvfrom sendmsg recvmsg getsockname getpeername
-  getsockopt setsockopt shutdown finit_module
+  getsockopt setsockopt socket_filter shutdown finit_module
 ]]
 for name in methods:gmatch "%g+" do
   S.fd_methods[name] = S[name]

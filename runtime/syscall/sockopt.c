@@ -4,6 +4,7 @@
  * Most options are integers; the few of another shape are listed in shape_of(), and any option can
  * be read and written as bytes.
  */
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -11,6 +12,8 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+
+#include <linux/filter.h>
 
 #include "bind.h"
 #include "clock.h"
@@ -233,8 +236,34 @@ static int l_setsockopt(lua_State *L)
 	return return_set(L, level, option, &value, sizeof(value));
 }
 
+/*** S.socket_filter(fd, program) -> true
+ * Has the socket take only what a program of classic BPF lets in. program: its instructions, each a
+ * struct sock_filter ("=I2 B B I4" of string.pack), 4096 at most. Errors: INVAL, NOMEM. Source:
+ * SO_ATTACH_FILTER, socket(7).
+ */
+static int l_socket_filter(lua_State *L)
+{
+	int fd = bind_check_fd(L, 1);
+	size_t size;
+	const char *bytes = luaL_checklstring(L, 2, &size);
+	size_t count = size / sizeof(struct sock_filter);
+
+	luaL_argcheck(L,
+		      count > 0 && count <= BPF_MAXINSNS && size % sizeof(struct sock_filter) == 0,
+		      2, "1 to 4096 instructions expected");
+	struct sock_filter *program =
+		lua_newuserdata(L, size); /* aligned, which a string need not be */
+
+	memcpy(program, bytes, size);
+	struct sock_fprog filter = {.len = (unsigned short)count, .filter = program};
+
+	return bind_return_ok(L, sys_result(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter,
+						       sizeof(filter))));
+}
+
 const luaL_Reg socket_option_functions[] = {
 	{"getsockopt", l_getsockopt},
 	{"setsockopt", l_setsockopt},
+	{"socket_filter", l_socket_filter},
 	{NULL, NULL},
 };

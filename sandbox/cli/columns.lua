@@ -20,7 +20,8 @@ function M.text(columns, rows)
     end
     for n, text in ipairs(cells) do lines[n][i] = pad(text, width, column.left) end
   end
-  for n, line in ipairs(lines) do lines[n] = table.concat(line, "  "):gsub("%s+$", "") .. "\n" end
+  -- From the end: a container's command line may be blanks by the million, and is not searched from each of them.
+  for n, line in ipairs(lines) do lines[n] = (table.concat(line, "  "):match("^(.*%S)") or "") .. "\n" end
   return table.concat(lines)
 end
 

@@ -27,7 +27,8 @@ function M.chosen(containers, names)
   return found
 end
 
-local function names_of(containers)
+--- Their names, in the same order.
+function M.names_of(containers)
   local names = {}
   for i, container in ipairs(containers) do names[i] = container.name end
   return names
@@ -35,7 +36,7 @@ end
 
 --- Says that no container of `containers` has that name, with the nearest; returns the exit code.
 function M.no_such(name, containers, of_running)
-  local all = names_of(containers)
+  local all = M.names_of(containers)
   local near = require("luge.cage").nearest(name, all)
   local shown = #all > 10 and table.concat(all, ", ", 1, 10) .. " …" or table.concat(all, ", ")
   return cli.complain(("no container '%s'%s"):format(name, of_running and " is running" or ""),

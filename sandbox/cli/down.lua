@@ -16,7 +16,7 @@ local function group_name(options, word)
   local source = require("sandbox.profile.search").parse(word)
   local own = options.name or source.name
   if own then
-    local ok, message = require("sandbox.profile.values_more").name(own)
+    local ok, message = require("sandbox.profile.values").name(own)
     if ok then return own end
     return nil, cli.complain(("the group's name: %s"):format(message))
   end
@@ -38,12 +38,6 @@ local function wave_of(running)
   return wave, rest
 end
 
-local function names_of(found)
-  local names = {}
-  for i, container in ipairs(found) do names[i] = container.name end
-  return names
-end
-
 -- Stops and removes all of a group that are there.
 local function take_down(directory, name, grace)
   local found, running, code = {}, {}, 0
@@ -56,7 +50,7 @@ local function take_down(directory, name, grace)
   while #running > 0 do
     local wave
     wave, running = wave_of(running)
-    life.ended(directory, names_of(wave), { op = "stop", grace = grace }, function() end)
+    life.ended(directory, containers.names_of(wave), { op = "stop", grace = grace }, function() end)
   end
   for _, container in ipairs(found) do
     local ok, text = life.stop_and_remove(directory, container.name, grace)

@@ -30,13 +30,15 @@ local function request(options, words)
     if not how.cwd then return nil, "--workdir: " .. message, hint end
   end
   if options.user then
-    how.user, message, hint = require("sandbox.profile.values_more").user(options.user)
+    how.user, message, hint = require("sandbox.profile.values").user(options.user)
     if not how.user then return nil, "--user: " .. message, hint end
   end
   if options.timeout then
     how.timeout = require("sandbox.profile.values").duration(options.timeout)
     if not how.timeout then return nil, ("--timeout %s: a duration expected"):format(options.timeout), "as 10s, 1m30s or 500ms" end
   end
+  message, hint = require("sandbox.cli.request").streams()
+  if message then return nil, message, hint end
   if #words == 0 then return nil, "no command", "luge exec NAME -- COMMAND" end
   return how
 end

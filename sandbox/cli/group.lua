@@ -26,7 +26,12 @@ function M.plans(group, host, options)
   local plans, faults = {}, {}
   rawset(host, "on_terminal", false)
   options.names, options.shares = {}, group.shares
-  for _, name in ipairs(group.order) do options.names[name] = M.name_of(group, name) end
+  options.written = {}
+  for _, name in ipairs(group.order) do
+    options.names[name] = M.name_of(group, name)
+    local list = require("sandbox.plan.reach").written_by(group.members[name].spec)
+    table.move(list, 1, #list, #options.written + 1, options.written)
+  end
   for _, name in ipairs(group.order) do
     local spec = group.members[name].spec
     options.peers = group.members[name].peers
@@ -51,8 +56,8 @@ function M.plans(group, host, options)
   return nil, FAILED
 end
 
---- The options of `run` that a group as a whole has no use for: the exit code after the message, or nil.
-function M.refuse_options(options)
+-- The options of `run` that a group as a whole has no use for: the exit code after the message, or nil.
+local function refuse_options(options)
   for option, hint in pairs { detach = "luge up FILE.lua starts a group in the background", tty = "run it by itself: FILE.lua:NAME",
     rm = "luge down FILE.lua takes away what luge up started" } do
     if options[option] then return cli.complain(("--%s: not for a group"):format(option), hint) end
@@ -80,7 +85,7 @@ end
 --- The name of the group from the command line, or its own; nil and the exit code after the message.
 function M.settle_name(group, options, make)
   if options.name then
-    local ok, message = require("sandbox.profile.values_more").name(options.name)
+    local ok, message = require("sandbox.profile.values").name(options.name)
     if not ok then return nil, cli.complain("--name: " .. message) end
     group.name = options.name
   elseif make then
@@ -116,7 +121,7 @@ end
 --- Runs a group in the foreground. found: { group =, host =, keep =, status = } of sandbox.cli.run; target: of its report, or nil.
 function M.run(options, found, target)
   local group = found.group
-  local wrong = M.refuse_options(options)
+  local wrong = refuse_options(options)
   if wrong then return failed(target, wrong) end
   local name, code = M.settle_name(group, options, true)
   if not name then return failed(target, code) end

@@ -9,7 +9,7 @@ local M = {}
 function M.run(options, names)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
-  local signal = require("sandbox.profile.values_more").signal(options.signal or "KILL")
+  local signal = require("sandbox.profile.values").signal(options.signal or "KILL")
   if not signal then
     return cli.complain(("--signal %s: no signal has that name"):format(options.signal), "as TERM, USR1 or RTMIN+3 (signal(7))")
   end

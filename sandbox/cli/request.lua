@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- sandbox.cli.request: from the words of `run`, `plan` and `check` to a spec and its plan.
 
+local S = require "syscall"
 local cli = require "sandbox.cli"
 local facts = require "sandbox.plan.facts"
 local profile = require "sandbox.profile"
@@ -83,9 +84,17 @@ end
 
 --- Prints faults of a profile or a plan.
 function M.show_faults(faults)
-  local S = require "syscall"
   local color = S.isatty(2) == true and not os.getenv("NO_COLOR")
   io.stderr:write(profile.format(faults, { color = color }))
+end
+
+--- Why a container cannot have luge's standard streams: from a directory a path leads to all of the host, past every mount.
+-- Nil where it can, or the message and a hint.
+function M.streams()
+  for number, name in pairs { [0] = "standard input", "standard output", "standard error" } do
+    local st = S.fstat(number)
+    if st and st.type == "directory" then return name .. " is a directory", "bind { … } shows one to a container" end
+  end
 end
 
 --- What a container may inherit: a detached one has nobody to read from but who attaches to its terminal, nor one whose
@@ -117,7 +126,8 @@ end
 --- The plan of a spec, or nil and the faults: what the host cannot give is a fault of the profile's field.
 function M.compile(spec, host, options)
   local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil, detach = options.detach,
-    group = options.group, names = options.names, peers = options.peers, shares = options.shares, trusted = profile.trusted(spec) })
+    group = options.group, names = options.names, peers = options.peers, shares = options.shares, written = options.written,
+    trusted = profile.trusted(spec) })
   if plan then return plan end
   return nil, profile.place(spec, faults)
 end

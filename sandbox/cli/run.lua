@@ -24,6 +24,10 @@ local function descriptor(text, option)
 end
 
 local function descriptors(options)
+  if not options.detach then
+    local message, hint = request.streams()
+    if message then return nil, message, hint end
+  end
   local keep = { 0, 1, 2 }
   for _, text in ipairs(options["pass-fd"] or {}) do
     local number, message = descriptor(text, "pass-fd")
@@ -107,7 +111,7 @@ function M.prepare(spec, plan, host, options, how)
     if log == nil then return nil, code end
   end
   return { spec = spec, steps = plan.steps, constants = plan.constants, cgroup = plan.cgroup, network = plan.network,
-    firewall = plan.firewall, own_firewall = plan.own_firewall,
+    firewall = plan.firewall, own_firewall = plan.own_firewall, keep_crossing = plan.keep_crossing,
     name = name, user = plan.user, user_is_known = plan.user_is_known, state = directory, ranges = ranges,
     argv = request.argv(spec), keep = how.keep, term = term(host, spec, plan), home = plan.home, terminal = plan.terminal,
     report = options.report ~= nil, log = log or nil, replaces = options.replace,
@@ -116,10 +120,10 @@ end
 
 -- The container of a command line, ready to be launched, and its plan; nil, nil and the group where it is one; or nil and the
 -- exit code after the message was printed.
-local function from_words(options, words, keep, status)
+local function from_words(options, words, keep, status, hint)
   local word = table.remove(words, 1)
   if not word then return nil, cli.complain("which profile?", "luge run default -- COMMAND") end
-  if not keep then return nil, cli.complain(status) end
+  if not keep then return nil, cli.complain(status, hint) end
   local spec, host = request.load(word, options, words, nil, true)
   if not spec then return nil, host end
   if spec.type == "group" then return nil, nil, { group = spec, host = host, keep = keep, status = status } end
@@ -159,7 +163,7 @@ end
 function M.run(options, words)
   local report = options.report and require "sandbox.container.report"
   local inherited = options.detach and require("sandbox.container.detach").inherited()
-  local keep, status = descriptors(options) -- asked for before luge opens its own
+  local keep, status, hint = descriptors(options) -- asked for before luge opens its own
   local target, message
   if report then
     -- A report that cannot be written is better known before the work than after it.
@@ -169,7 +173,7 @@ function M.run(options, words)
         "name a file in a directory that can be written")
     end
   end
-  local run, plan, group = from_words(options, words, keep, status)
+  local run, plan, group = from_words(options, words, keep, status, hint)
   if group then return require("sandbox.cli.group").run(options, group, target) end
   if not run then
     if report then report.failed(target, plan) end

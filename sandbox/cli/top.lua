@@ -20,10 +20,11 @@ local function inside(map, id)
   end
 end
 
--- Words of a command line may hold anything, a tab or a newline too.
+-- Words of a command line may hold anything, a tab or a newline too, and be two million NUL bytes: a search for those at its
+-- end that began anew at each of them would not end.
 local function words_of(pid, status)
-  local text = (S.readfile(("/proc/%d/cmdline"):format(pid)) or ""):gsub("%z+$", "")
-  if text == "" then return "[" .. (status:match("Name:\t([^\n]*)") or "?") .. "]" end
+  local text = (S.readfile(("/proc/%d/cmdline"):format(pid)) or ""):match("^(.*%Z)%z*$")
+  if not text then return "[" .. (status:match("Name:\t([^\n]*)") or "?") .. "]" end
   return (text:gsub("[%z\n\t]", " "))
 end
 

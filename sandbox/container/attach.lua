@@ -2,7 +2,7 @@
 -- sandbox.container.attach: this luge's side of `luge attach`: its streams and a detached container's.
 --
 -- The container's own luge sends copies of what comes out, and both ends of the terminal where there is one
--- (sandbox.container.attached); this one passes the copies on to its stdout and stderr, and puts what is typed into the
+-- (sandbox.container.copies); this one passes the copies on to its stdout and stderr, and puts what is typed into the
 -- terminal. Whatever becomes of this luge, the container goes on: it may be left by keys, hung up or killed. Without a
 -- terminal of the container nothing goes in; what is typed is looked through for the keys.
 

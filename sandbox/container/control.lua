@@ -113,7 +113,7 @@ function operations.stop(server, client, message)
 end
 
 function operations.kill(server, client, message)
-  local signal = type(message.signal) == "string" and require("sandbox.profile.values_more").signal(message.signal)
+  local signal = type(message.signal) == "string" and require("sandbox.profile.values").signal(message.signal)
   if not signal then return server:refuse(client, "signal: the name of a signal expected") end
   -- It would stop PID 1, which is luge's, and no process of the command.
   if signal == "STOP" and server.watch.run.spec.init then
@@ -151,6 +151,7 @@ function operations.reload(server, client)
   if not run.firewall or server.watch.absent then return server:send(client, { ok = true, reloaded = false }) end
   local known = require("sandbox.plan.steps").resolve(run.firewall, run.symbols)
   local called, done, err = pcall(require("netns").firewall, known)
+  if called and done then called, done, err = pcall(require("netns.forwarding").reload) end
   if not called or not done then return server:refuse(client, "%s", tostring(not called and done or err)) end
   server:send(client, { ok = true, reloaded = true })
 end
@@ -158,7 +159,7 @@ end
 -- Who is attached hears of the end as who waits for it does.
 function operations.attach(server, client)
   if client.copy then return server:refuse(client, "this connection is attached already") end
-  local reply, fds = require("sandbox.container.attached").open(server.watch, client.socket)
+  local reply, fds = require("sandbox.container.copies").open(server.watch, client.socket)
   if not reply then return server:refuse(client, "%s", fds) end
   wait(server, client)
   client.copy = reply.copy

@@ -349,7 +349,7 @@ local function wants_terminal(spec, asked)
 end
 
 --- Runs a command in the container `target` (of M.find) to its end. how: argv, env = { NAME = value } over the container's,
--- cwd, user (of values_more.user), timeout = seconds or none, terminal: true, or nil for "where luge's streams are one".
+-- cwd, user (of the type in the schema), timeout = seconds or none, terminal: true, or nil for "where luge's streams are one".
 ---@return table outcome { exit_code =, signal =, container_ended =, failed =, err =, step =, reason = }
 ---@return table run  what sandbox.container.explain takes
 function M.run(target, how)

@@ -95,6 +95,9 @@ local hints = {
     if err.ROFS or err.ACCES then return "make the mount point in that tree, or mount elsewhere" end
   end,
   openat2 = function(step, err)
+    if err.LOOP then
+      return "a link there may be the container's, which can write the directory above it: write where it leads to"
+    end
     if step.why == "terminal" and err.NOSPC then return "the kernel makes no more pseudo-terminals: sysctl kernel.pty.max" end
   end,
   setns = function(step, err)
@@ -202,6 +205,13 @@ hints["nl.hold_sysctl"] = function(step, err)
     return ("the host's settings may not be changed here: set %s to %s before"):format(step.args[2], step.args[3])
   end
 end
+hints["nl.hold_forwarding"] = function(step, err)
+  if err.PERM or err.ACCES or err.ROFS then
+    return ("the host's settings may not be changed here: set %s to 1 before"):format(
+      step.args[2] == "inet" and "net/ipv4/ip_forward" or "net/ipv6/conf/all/forwarding")
+  end
+  return hints["nl.firewall"](step, err)
+end
 hints["nl.firewall"] = function(_, err)
   if err.MSGSIZE then return "more at once than the kernel takes here (net.core.wmem_max): fewer entries, or wider ones" end
   if err.PERM then return "this takes CAP_NET_ADMIN over the network that luge is in" end
@@ -274,6 +284,7 @@ local function subject(run, step)
   end
   if step.op == "nl.hold_port" then return ("%s %s port %d"):format(table.unpack(step.args)) end
   if step.op == "nl.hold_sysctl" then return step.args[2] end
+  if step.op == "nl.hold_forwarding" then return "the host's forwarding" end
   if step.op == "nl.firewall" or step.op == "nl.ownfirewall" then return "the firewall" end
   if step.op == "nl.delconntracks" then return "connections of the same addresses" end
   if step.op == "nl.hold_bridge" then return "the bridge " .. step.args[2] end

@@ -196,13 +196,33 @@ local function receive(channel, to, kept)
   end
 end
 
+-- What lies below a directory in which the container may have put a link: none is followed.
+local function open_below(above, rest)
+  local fd, err = S.open(above, "path, directory, cloexec")
+  local made
+  for name, more in rest:gmatch "([^/]+)(/*)" do
+    if not fd then break end
+    made = more == "" and S.mkdirat(fd, name, "0755") ~= nil
+    local below
+    below, err = S.openat(fd, name, "rdonly, directory, nofollow, cloexec")
+    fd:close()
+    fd = below
+  end
+  return fd, err, made
+end
+
 --- Where the copies will go, opened before the container can put a link in its place: it may lie in a directory
--- that is bound writable. Made where it is missing. Returns { fd =, err =, made = }.
-function M.open(keep)
-  local made = S.lstat(keep.to) == nil
-  local ok, err = S.ensure_directory(keep.to, "0755")
-  local fd
-  if ok then fd, err = S.open(keep.to, "rdonly, directory, cloexec") end
+-- that is bound writable. Made where it is missing. crossing: { above, rest } of it, as sandbox.plan.reach says, or nil.
+-- Returns { fd =, err =, made = }.
+function M.open(keep, crossing)
+  local fd, ok, err, made
+  if crossing then
+    fd, err, made = open_below(crossing[1], crossing[2])
+  else
+    made = S.lstat(keep.to) == nil
+    ok, err = S.ensure_directory(keep.to, "0755")
+    if ok then fd, err = S.open(keep.to, "rdonly, directory, cloexec") end
+  end
   return { fd = fd, err = err, made = made and fd ~= nil }
 end
 

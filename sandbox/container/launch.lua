@@ -250,7 +250,7 @@ end
 --- From the first host step to the end of the container and of what is kept of it.
 function M.supervise(run, symbols, undo, signals)
   local keep = run.spec.keep and require "sandbox.container.keep"
-  local to = keep and keep.open(run.spec.keep)
+  local to = keep and keep.open(run.spec.keep, run.keep_crossing)
   if to and not to.fd then return keep.failure(run.spec.keep, to) end
   local cgroup = (run.report or run.cgroup.dirs.memory) and require "sandbox.container.cgroup"
   local counted = cgroup and cgroup.begin(run, symbols)

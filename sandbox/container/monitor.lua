@@ -384,7 +384,10 @@ function M.watch(run, process, signals)
   run.events { event = "created", pid = process.pid }
   begin(self)
   if run.output then run.output:attach(self) end
-  if run.firewall then require("sandbox.container.egress").attach(self) end
+  if run.firewall then
+    require("sandbox.container.egress").attach(self)
+    require("sandbox.container.forwarding").attach(self)
+  end
   if run.spec.limits.cpu_time then self.cpu_time = require("sandbox.container.cpu_time").attach(self) end
   if run.symbols["net.helper"] then require("sandbox.container.helper").attach(self, run.symbols["net.helper"]) end
   until_gone(self)

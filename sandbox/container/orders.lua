@@ -264,7 +264,6 @@ function M.encode(list_of_steps, options)
   if not checked then add(image, "cwd") end
   for index, step in ipairs(list_of_steps) do
     local ok, message = pcall(M.add, image, step.op, step.args or {}, step.optional, step.index or index, step.number)
-    if message == I.TOO_LONG then error(message, 0) end
     if not ok then error(("orders: step %d, %s: %s"):format(index, tostring(step.op), message)) end
   end
   return M.finish(image)

@@ -25,7 +25,7 @@ local TERMINAL_CHUNK = 8192
 local Output = {}
 Output.__index = Output
 
-local NONE = {} -- of `copies`: those for attached terminals (sandbox.container.attached), given (number, data) and closed
+local NONE = {} -- of `copies`: those for attached terminals (sandbox.container.copies), given (number, data) and closed
 
 local function is_one_file()
   local a, b = S.fstat(1), S.fstat(2)

@@ -10,8 +10,8 @@ local must = require "sandbox.must"
 local M = {}
 M.__index = M
 
---- What version 1 calls a controller that version 2 renamed; cpuacct, devices and freezer have no version 2 controller.
-M.V1_NAMES = { io = "blkio" }
+-- What version 1 calls a controller that version 2 renamed; cpuacct, devices and freezer have no version 2 controller.
+local V1_NAMES = { io = "blkio" }
 
 -- "\040" is how mountinfo writes a blank.
 local function unescape(text)
@@ -99,7 +99,7 @@ end
 --- The hierarchy of a controller, by its name in version 2: { version =, mount =, own = } or nil. `own` is the
 -- directory of luge's own cgroup there, nil where it is out of sight.
 function M:find(controller)
-  local v1 = self.v1[M.V1_NAMES[controller] or controller]
+  local v1 = self.v1[V1_NAMES[controller] or controller]
   if v1 then return v1 end
   if self.v2 and self:lists(self.v2.mount .. "/cgroup.controllers", controller) then return self.v2 end
 end

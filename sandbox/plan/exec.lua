@@ -71,9 +71,9 @@ local OPEN_TIERS = { default = true, ci = true, strict = true }
 local NEEDED = { clone = true, prctl = true, ppoll = true, write = true }
 local NEEDED_ON_TERMINAL = setmetatable({ setsid = true, ioctl = true }, { __index = NEEDED })
 
---- Whether the filters can be loaded before the process is seen inside: with others it loads them right after, and is
+-- Whether the filters can be loaded before the process is seen inside: with others it loads them right after, and is
 -- without them for a moment; its ids and capabilities are the container's by then.
-function M.filters_before(seccomp, on_terminal)
+local function filters_before(seccomp, on_terminal)
   local needed = on_terminal and NEEDED_ON_TERMINAL or NEEDED
   if not seccomp then return true end
   if not OPEN_TIERS[seccomp.base or ""] then return false end
@@ -145,7 +145,7 @@ end
 local function seal(steps, facts, want)
   local kept, filters = sorted(facts.seal)
   if not kept then return nil, filters end
-  local before = M.filters_before(facts.spec.seccomp, want.terminal)
+  local before = filters_before(facts.spec.seccomp, want.terminal)
   steps:add("seal", "terminal", "setsid", {}, { optional = 1 })
   add_all(steps, kept, want)
   steps:add("seal", "cwd", "chdir", { { literal = want.cwd or facts.spec.cwd } })

@@ -20,6 +20,7 @@ context.__index = context
 
 --- Notes what the host cannot give; planning goes on, so that all faults are shown at once.
 function context:fault(path, message, hint)
+  if #self.faults >= require("sandbox.profile.errors").MOST_FAULTS then return end
   self.faults[#self.faults + 1] = { path = path, message = message, hint = hint }
 end
 
@@ -169,6 +170,8 @@ end
 -- alive after its last process.
 local function keep_namespaces(c)
   if not c.spec.keep then return end
+  local above, rest = require("sandbox.plan.reach").crossing(c, c.spec.keep.to)
+  c.keep_crossing = above and { above, rest }
   if c.ids.userns then
     c.steps:add("attach", "keep", "open", { "/proc/${child}/ns/user", "rdonly, cloexec" }, { save = "$keep.user" })
   end
@@ -238,6 +241,7 @@ function M.compile(spec, facts, options)
   return { steps = in_order(steps.list), ids = c.ids, user = c.user, user_is_known = user_is_known(c), home = c.home,
     constants = c.constants, new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal,
     network = c.network, firewall = c.firewall, own_firewall = c.own_firewall,
+    keep_crossing = c.keep_crossing,
     takes_ranges = c.ids.range ~= nil or c.network ~= nil or c.shared ~= nil
       or spec.network.pod ~= nil }
 end

@@ -6,6 +6,7 @@
 -- somebody else each target is resolved by openat2 inside it and mounted on by descriptor.
 
 local overlay = require "sandbox.plan.overlay"
+local reach = require "sandbox.plan.reach"
 local source = require "sandbox.plan.source"
 local special = require "sandbox.plan.special"
 local text = require("sandbox.plan.steps").text
@@ -168,7 +169,8 @@ function emit.secret(c, mount)
   if mount.env then
     c.steps:add("host", mount.why, "getenv", { text(mount.env) }, { save = symbol })
   else
-    c.steps:add("host", mount.why, "read_bounded", { text(mount.file), SECRET_MOST, "pipe" }, { save = symbol })
+    local path = reach.path(c, "host", mount.why, mount.file)
+    c.steps:add("host", mount.why, "read_bounded", { path, SECRET_MOST, "pipe" }, { save = symbol })
   end
   put(c, mount, symbol, mode_text(mount.mode or 256), true)
 end

@@ -109,6 +109,11 @@ end
 
 -- A kept upper directory belongs to whom the source belongs; seen through the same map as the lower.
 local function kept_upper(c, mount, dir, userns)
+  local above = require("sandbox.plan.reach").crossing(c, dir)
+  if above then
+    c:fault(mount.why, ("the overlay's directory %s is in %s, which the container writes"):format(dir, above),
+      "keep the changes elsewhere")
+  end
   local steps, place = c.steps, c.source_place
   local st = c.facts:stat(mount.source or mount.lower[#mount.lower])
   local uid, gid = st and st.uid, st and st.gid

@@ -165,6 +165,23 @@ local function filters_first(c)
   return true
 end
 
+-- Whoever has a descriptor can open its file anew by /proc/self/fd, for writing too where the file lets him: a file is
+-- opened through a mount that is read-only. With the ids of others a user's container cannot make one of his file.
+local function open_input(c, from, type)
+  local steps, place, path = c.steps, "attach", nil
+  if type == "file" and (c.facts.privileged or c.ids:host_uid(0) == c.facts.uid) then
+    place = c.facts.privileged and "attach" or "guest"
+    local tree = steps:open(place, "stdin", "input", "open_tree",
+      { "fdcwd", require("sandbox.plan.reach").path(c, place, "stdin", from), "clone, cloexec" })
+    steps:add(place, "stdin", "mount_setattr", { tree, "", "empty_path", { attr_set = "rdonly" } })
+    path = "/proc/self/fd/${" .. tree:sub(2) .. "}"
+  end
+  path = path or require("sandbox.plan.reach").path(c, place, "stdin", from)
+  local fd = steps:open(place, "stdin", "stdin", "open", { path, "rdonly, nonblock, noctty, cloexec" })
+  steps:add(place, "stdin", "fcntl", { fd, "setfl", 0 })
+  return fd
+end
+
 --- Standard input from elsewhere: a host file is opened by luge itself, with its caller's rights. A FIFO that nobody
 -- writes to must not hold luge up, so none is waited for.
 function M.stdin(c)
@@ -180,8 +197,7 @@ function M.stdin(c)
     elseif st.type == "directory" or st.type == "socket" then
       return c:fault("stdin", ("%s is a %s"):format(from, st.type), "name a file that can be read")
     end
-    fd = steps:open("attach", "stdin", "stdin", "open", { { literal = from }, "rdonly, nonblock, noctty, cloexec" })
-    steps:add("attach", "stdin", "fcntl", { fd, "setfl", 0 })
+    fd = open_input(c, from, st.type)
   end
   steps:add("guest", "stdin", "dup3", { fd, 0 })
 end

@@ -7,6 +7,9 @@ local values = require "sandbox.plan.seccomp_values"
 
 local M = {}
 
+-- What libseccomp needs for each grows to gigabytes and minutes long before the kernel says that a filter is too long.
+local MOST_RULES = 1000
+
 -- What the stage still calls once the filters hold.
 local NEEDED = { close = true, close_range = true, execve = true, exit_group = true, read = true, write = true }
 
@@ -146,6 +149,10 @@ function M.check(spec)
     faults[#faults + 1] = { keys = keys, path = path, message = message, hint = hint }
   end
   check_lists(spec, add)
+  if #(spec.rules or {}) > MOST_RULES then
+    add({ "rules" }, ("%d rules are more than a filter takes, which is %d"):format(#spec.rules, MOST_RULES),
+      "deny the call, or name many values by one masked_eq")
+  end
   if faults[1] then return faults end -- what rules mean depends on the lists
   for i, rule in ipairs(spec.rules or {}) do check_rule(spec, rule, i, add) end
   return faults

@@ -5,8 +5,8 @@
 -- child opens them itself, since a clone of a mount outside one's own user namespace is refused (EPERM).
 
 local overlay = require "sandbox.plan.overlay"
+local reach = require "sandbox.plan.reach"
 local setid = require "sandbox.plan.setid"
-local text = require("sandbox.plan.steps").text
 
 local M = {}
 
@@ -107,11 +107,12 @@ end
 -- A detached copy of one host tree, with attributes and map; inside a lower layer of an overlay when lower.
 local function clone(c, mount, path, userns, lower)
   local steps, place = c.steps, c.source_place
+  path = reach.path(c, place, mount.why, path)
   if lower and place == "guest" then
-    return steps:open(place, mount.why, "lower", "open", { text(path), "path, cloexec" })
+    return steps:open(place, mount.why, "lower", "open", { path, "path, cloexec" })
   end
   local whole = not lower and mount.recursive ~= false
-  local fd = steps:open(place, mount.why, "tree", "open_tree", { "fdcwd", text(path), whole and CLONE or "clone, cloexec" })
+  local fd = steps:open(place, mount.why, "tree", "open_tree", { "fdcwd", path, whole and CLONE or "clone, cloexec" })
   local attrs = { attr_set = lower and "nosuid, nodev" or overlay.attrs(mount) }
   attrs.userns = userns
   if attrs.attr_set ~= "" or userns then

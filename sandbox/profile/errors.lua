@@ -9,7 +9,7 @@ local values = require "sandbox.profile.values"
 local M = {}
 
 -- Who makes more faults than these has made one mistake in a loop.
-local MOST_FAULTS = 100
+M.MOST_FAULTS = 100
 
 -- A longer text is not searched for the place of a fault; the line of the constructor is known all the same.
 local TEXT_LIMIT = 128 * 1024
@@ -36,7 +36,7 @@ function M.path_text(keys)
   for i, key in ipairs(keys) do
     if math.type(key) == "integer" then
       out[i] = "[" .. key .. "]"
-    elseif type(key) == "string" and key:find "^[%a_][%w_*-]*$" then
+    elseif type(key) == "string" and #key <= 60 and key:find "^[%a_][%w_*-]*$" then
       out[i] = i > 1 and "." .. key or key
     else
       out[i] = "[" .. values.show(key) .. "]"
@@ -57,7 +57,7 @@ end
 -- Adds a fault of the field where validation is (ctx). `more`: hint; near, or names = { written, list } to find it in;
 -- key and raw, of the value meant, below the present one; record, whose fields are the hint; part ("key" or "value").
 function M.add(ctx, message, more)
-  if #ctx.faults >= MOST_FAULTS then return end
+  if #ctx.faults >= M.MOST_FAULTS then return end
   local keys, at = table.move(ctx.keys, 1, ctx.n, 1, {}), table.move(ctx.at, 1, ctx.n, 1, {})
   local raw = table.move(ctx.raw, 0, ctx.n, 0, {})
   keys[#keys + 1], at[#at + 1], raw[ctx.n + 1] = more.key, more.key, more.raw

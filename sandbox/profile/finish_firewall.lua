@@ -52,6 +52,7 @@ end
 
 -- publish[i].to = { { family =, interface = index }… }: where each leads.
 local function publish(network, complain)
+  local of_port = {} -- port → the numbers of its entries: a profile may publish all there are
   for i, entry in ipairs(network.publish) do
     local keys = { "network", "publish", i }
     entry.guest, entry.proto = entry.guest or entry.host.port, entry.proto or "tcp"
@@ -64,11 +65,14 @@ local function publish(network, complain)
       complain(keys, "no interface has an address that the host reaches" .. (entry.host.family and (" by IPv%d"):format(
         entry.host.family == "inet" and 4 or 6) or ""), 'interfaces = { veth { } }, or a bridge with gateway = "auto"')
     end
-    for j = 1, i - 1 do
+    local others = of_port[entry.host.port] or {}
+    of_port[entry.host.port] = others
+    for _, j in ipairs(others) do
       if meets(entry, network.publish[j]) then
         complain(keys, ("%s port %d of the host is publish[%d]'s already"):format(entry.proto, entry.host.port, j))
       end
     end
+    others[#others + 1] = i
   end
 end
 

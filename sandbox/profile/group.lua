@@ -31,7 +31,11 @@ local function sorted(map)
   return names
 end
 
--- The group's own fields, { containers = name → raw container, main =, network =, parallel =, name = }; faults are added.
+-- Each of them is told of all others: twice as many are four times the work, and a profile may be anybody's.
+local MOST_CONTAINERS = 500
+
+-- The group's own fields, { containers = name → raw container, main =, network =, parallel =, name = }, nil where there are
+-- too many; faults are added.
 local function check(value, origins, text, faults)
   local place = origins[value] or {}
   local layer = { origin = place, origins = origins, dir = "/", places = {}, index = 0, text = text }
@@ -49,6 +53,11 @@ local function check(value, origins, text, faults)
   end
   own.network.places = sorted(own.containers)
   local function complain(...) add_fault(layer, value, faults, ...) end
+  local count = #own.network.places
+  if count > MOST_CONTAINERS then
+    complain({ "containers" }, ("%d are more than a group may have, which is %d"):format(count, MOST_CONTAINERS))
+    return nil, complain
+  end
   return own, complain
 end
 
@@ -65,6 +74,7 @@ function M.pick(value, origins, name, text)
   end
   local faults = {}
   local own = check(value, origins, text or {}, faults)
+  if not own then return nil, faults end
   local names = sorted(own.containers)
   if not name then
     return one_fault("this is a group, and one container is meant here",
@@ -208,6 +218,7 @@ end
 function M.build(value, origins, base, build, request, text)
   local faults = {}
   local own, complain = check(value, origins, text, faults)
+  if not own then return nil, faults end
   drop_name(request)
   local takes, why = takes_overrides(own, request)
   if not takes then return nil, why end

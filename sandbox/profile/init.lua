@@ -33,8 +33,10 @@ local function build_one(raw, origins, info, request, how)
   local known = { origins = merged.origins, places = places, layers = merged.layers, trusted = info.trusted }
   if #faults > 0 then return merged.value, faults, known end
   local function complain(keys, message, hint)
+    local errors = require "sandbox.profile.errors"
+    if #faults >= errors.MOST_FAULTS then return end
     local layer = require "sandbox.profile.origin".layer_of(known, keys) or merged.layers[#merged.layers]
-    faults[#faults + 1] = { path = require "sandbox.profile.errors".path_text(keys), keys = keys, at = keys,
+    faults[#faults + 1] = { path = errors.path_text(keys), keys = keys, at = keys,
       raw = { [0] = layer.raw },
       layer = layer, message = message, hint = hint, part = "value" }
   end

@@ -358,7 +358,8 @@ M.container = record { name = "container", example = 'container { command = { "t
   { "terminal", choice { "auto", true, false }, default = "auto", example = '"auto"',
     doc = "A terminal of its own: \"auto\" when luge's stdin, stdout and stderr are terminals; false: luge's own streams." },
   { "stdin", choice { "inherit", "null", other = "hostpath" }, default = "inherit", example = '"null"',
-    doc = "Where standard input comes from." },
+    doc = "Where standard input comes from. A file named here is only read; one that is inherited can be written where its "
+      .. "mode lets the container's user." },
   { "root", root, default = { type = "system" }, shown = '"system"', example = '{ "rootfs", overlay = "discard" }',
     doc = 'The root directory: "system", a directory, layers {…}, empty {} or "/" (the whole host read-only).' },
   { "mounts", mounts, default = {}, example = '{ bind { host.cwd, "/src" }, tmpfs { "/tmp" } }',

@@ -30,7 +30,7 @@ return function(make)
       example = '"fd00:5::1"', doc = "The same for IPv6." .. (what or "") }
   end
   local nat = { "nat", "boolean", default = false, example = "true",
-    doc = "What it sends elsewhere has the host's address there; the host forwards packets meanwhile." }
+    doc = "What it sends elsewhere has the host's address there; the host forwards packets of containers meanwhile." }
   local behind = { "behind", list "network", example = '{ "10.6.0.0/16" }',
     doc = "Networks that it routes for: it may send under their addresses too, and under no others but its own. On a veth the "
       .. "host gets a route to each by it, on a bridge none." }
@@ -124,7 +124,7 @@ return function(make)
     { "interfaces", interfaces, default = {}, shown = "{}", example = '{ veth { } }', doc = "Its interfaces, in order." },
     { "publish", list(publish), default = {}, shown = "{}", example = '{ { host = "127.0.0.1:8080", guest = 80 } }',
       doc = "Ports of the host that lead into the container; where they are not only its loopback's, the host forwards packets "
-        .. "between all its links meanwhile, as for nat." },
+        .. "of containers meanwhile, as for nat." },
     { "egress", egress, off = true, default = { allow = {}, log = false, internet = false }, shown = "{}",
       example = '{ allow = { { cidr = "192.0.2.0/24", port = 443 } } }',
       doc = "Where it may connect to besides its neighbours on a bridge or link: nowhere unless it says so; false: anywhere." },

@@ -2,12 +2,19 @@
 -- sandbox.profile.values: one function for each scalar type of the schema. It gets what a profile says and the
 -- layer that says it, and returns what luge works with, or nil, a message and perhaps a hint.
 
--- Types that few profiles use are in sandbox.profile.values_more, loaded when one is met.
+-- Here are the plain ones: text, numbers, sizes, durations, paths, names. Those of the kernel's things and of networks are
+-- looked up when one is met.
+
+local OTHERS = { "sandbox.profile.values_kernel", "sandbox.profile.values_network" }
 
 local M = setmetatable({}, { __index = function(M, name)
-  local parse = require "sandbox.profile.values_more"[name]
-  M[name] = parse
-  return parse
+  for _, module in ipairs(OTHERS) do
+    local parse = require(module)[name]
+    if parse then
+      M[name] = parse
+      return parse
+    end
+  end
 end })
 
 -- A value as an error message shows it: strings quoted, without control characters, and not endless.
@@ -53,6 +60,11 @@ function M.integer(v)
   return n
 end
 
+function M.number(v)
+  if type(v) ~= "number" or v ~= v then return no(v, "number") end
+  return v
+end
+
 local SIZES = { [""] = 1, K = 1 << 10, M = 1 << 20, G = 1 << 30, T = 1 << 40, P = 1 << 50 }
 function M.size(v)
   local n = v
@@ -88,6 +100,16 @@ function M.duration(v)
     return no(v, "duration (write 500ms, 30s, 10m, 2h or a number of seconds)")
   end
   return math.tointeger(n) or n
+end
+
+function M.offset(v)
+  if type(v) == "string" and v:byte() == 45 then
+    local n = M.duration(v:sub(2))
+    if n then return -n end
+  elseif type(v) == "number" and v < 0 and v >= -3155760000 then
+    return v
+  end
+  return M.duration(v)
 end
 
 local function rlimit(of)
@@ -147,6 +169,19 @@ function M.hostpath(v, layer)
   if first ~= 47 then v = layer.dir .. "/" .. v end
   return tidy(v)
 end
+
+-- Names --------------------------------------------------------------------------------------------------
+
+--- A type: text of a form (a pattern), at most so long.
+function M.pattern(what, form, most)
+  return function(v)
+    if type(v) ~= "string" or not v:find(form) or #v > most then return no(v, what) end
+    return v
+  end
+end
+
+M.name = M.pattern("name (letters, digits, _ . -, 64 at most)", "^[%w][%w_.-]*$", 64)
+M.hostname = M.pattern("host name (letters, digits, . -, 64 at most)", "^%w[%w.-]*$", 64)
 
 function M.env_name(v)
   if type(v) ~= "string" or v == "" or #v > 4096 or v:find "[=%z*]" then return no(v, "name of a variable") end

@@ -8,7 +8,7 @@ local box = dofile "tests/integration/box.lua"(t)
 local d = dofile "tests/integration/detached.lua"(t, box)
 local S = require "syscall"
 
-local CYCLES = os.getenv "LUGE_SOAK" and (tonumber(os.getenv "LUGE_CYCLES") or 20000) or 80
+local CYCLES = t.soak and (tonumber(os.getenv "LUGE_CYCLES") or 20000) or 80
 -- KiB. Its luge has this much for good when Lua's collector has done its first round (sandbox/container/monitor.lua), which
 -- half of the cycles are enough for, and then grows no more: by less than two of the pieces that its heap gets.
 local MEMORY_MOST, GRAIN = 2304, 192

@@ -14,61 +14,35 @@ local WHOLE = t.root and t.write(f.scratch .. "/whole.lua",
 local LUGE = { ["0x"] = "luge" }
 local EXEC = { ["0x"] = "luge", ["0x.1"] = "child", ["0x.1x"] = "stage", ["0x.1x.1"] = "command", ["0x.1x.1x"] = "program" }
 
--- Each sweep as this user, and as root also as an ordinary one.
-local function as_users(name, body)
-  t.test(name, function() body(name:match "^%a+") end)
-  t.test(name .. ", as an ordinary user", function()
-    t.needs_root()
-    body(name:match "^%a+" .. "-user", 65534)
-  end)
-end
-
-local function started(...)
-  local options = { ... }
-  return function(s)
-    local words = table.move(options, 1, #options, 4, { "run", "-d", "--name" })
-    table.insert(words, 4, s.container)
-    local r = s:luge(table.unpack(words))
-    t.equal({ r.code, r.stderr }, { 0, "" })
-  end
-end
-
-local function state_of(s)
-  local row = t.json.decode(s:luge("ps", "-a", "--json").stdout).containers[1]
-  return row and row.state, row
-end
-
-local function take_away(s) s:luge("rm", "-f", "-t", "0s", s.container) end
-
-as_users("exec", function(name, uid)
+f.as_users("exec", function(name, uid)
   local s = f.scenario { name = name, uid = uid, roles = EXEC, keeps = true, words = { "exec", "$name", "--", "/guest", "facts" },
-    before = started(PLAIN, "--", "/guest", "sleep", "1000") }
+    before = f.started(PLAIN, "--", "/guest", "sleep", "1000") }
   s.after = function()
     local again = s:luge("exec", s.container, "--", "/guest", "exit", "5").code
-    take_away(s)
+    s:take_away()
     t.equal(again, 5, "the container")
   end
   sweep(s, { "luge", "child", "stage", "command" }, 80)
 end)
 
-as_users("stop", function(name, uid)
+f.as_users("stop", function(name, uid)
   local s = f.scenario { name = name, uid = uid, roles = LUGE, words = { "stop", "-t", "0s", "$name" },
-    before = started(PLAIN, "--", "/guest", "sleep", "1000") }
+    before = f.started(PLAIN, "--", "/guest", "sleep", "1000") }
   function s:judge(r)
-    local state = state_of(s)
+    local state = s:seen()
     if r.stdout ~= "" then return "it printed " .. r.stdout end
     if state ~= "ended" and (state ~= "running" or r.code == 0) then return ("it ended with %d and left it %s"):format(r.code, state) end
   end
-  s.after = function() take_away(s) end
+  s.after = function() s:take_away() end
   sweep(s, { "luge" }, 100)
 end)
 
-as_users("gc", function(name, uid)
+f.as_users("gc", function(name, uid)
   local s = f.scenario { name = name, uid = uid, roles = LUGE, words = { "gc" } }
-  local start = started("--rm", uid and PLAIN or WHOLE, "--", "/guest", "sleep", "1000")
+  local start = f.started("--rm", uid and PLAIN or WHOLE, "--", "/guest", "sleep", "1000")
   s.before = function()
     start(s)
-    local _, row = state_of(s)
+    local _, row = s:seen()
     S.kill(row.luge, "kill")
     while S.kill(row.luge, 0) and S.wait4(row.luge, "nohang") == false do S.nanosleep(0.001) end
   end
@@ -84,10 +58,10 @@ end)
 -- The numbers of processes and times of each start are others.
 local function masked(text) return (text:gsub('("[%l]+": )%d[%d.]*', "%1N")) end
 
-as_users("ps", function(name, uid)
+f.as_users("ps", function(name, uid)
   local s = f.scenario { name = name, uid = uid, roles = LUGE, words = { "ps", "-a", "--json" } }
   local ended = s.container .. "-ended"
-  local start = started(PLAIN, "--", "/guest", "sleep", "1000")
+  local start = f.started(PLAIN, "--", "/guest", "sleep", "1000")
   function s.before()
     t.equal(s:luge("run", "-d", "--name", ended, PLAIN, "--", "/guest", "exit", "5").code, 0)
     t.equal(s:luge("wait", ended).code, 5)
@@ -105,14 +79,14 @@ as_users("ps", function(name, uid)
   end
   function s.after()
     s:luge("rm", ended)
-    take_away(s)
+    s:take_away()
   end
   sweep(s, { "luge" }, 100)
 end)
 
-as_users("wait", function(name, uid)
+f.as_users("wait", function(name, uid)
   local s = f.scenario { name = name, uid = uid, roles = LUGE, code = 5, words = { "wait", "$name" },
-    before = started(PLAIN, "--", "/guest", "exit", "5") }
+    before = f.started(PLAIN, "--", "/guest", "exit", "5") }
   function s:judge(r)
     if r.code == 0 then return "it ended with 0" end
     if r.stdout ~= "" then return "it printed " .. r.stdout end

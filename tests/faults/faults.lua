@@ -14,7 +14,6 @@ local S = require "syscall"
 return function(t)
   local M = {}
 
-  M.soak = os.getenv "LUGE_SOAK" ~= nil
   M.seed = tonumber(os.getenv "LUGE_SEED") or S.getpid()
   math.randomseed(M.seed)
 
@@ -74,7 +73,7 @@ return function(t)
     end
   end
 
-  local SETTINGS = { "ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/up0/accept_ra" }
+  local SETTINGS = { "ipv4/ip_forward", "ipv4/conf/default/forwarding", "ipv4/conf/up0/forwarding", "ipv6/conf/all/forwarding", "ipv6/conf/up0/accept_ra" }
 
   -- Links, addresses, routes, tables and settings of the network: those of a link go a moment after its namespace.
   local function network(list)
@@ -285,7 +284,7 @@ return function(t)
     if self.after then
       local ok, err = pcall(self.after, self)
       if not ok then
-        self:luge("rm", "-f", "-t", "0s", self.container)
+        self:take_away()
         reap()
         return tostring(err)
       end
@@ -310,11 +309,41 @@ return function(t)
     return more[1] and table.concat(more, "; ") or nil
   end
 
+  -- ---- commands on containers ----
+
+  --- For Scenario.before: the container runs in the background; the words after its name.
+  function M.started(...)
+    local options = { ... }
+    return function(s)
+      local words = table.move(options, 1, #options, 5, { "run", "-d", "--name", s.container })
+      local r = s:luge(table.unpack(words))
+      t.equal({ r.code, r.stderr }, { 0, "" })
+    end
+  end
+
+  --- Its state and its row, as ps says.
+  function Scenario:seen()
+    local row = t.json.decode(self:luge("ps", "-a", "--json").stdout).containers[1]
+    return row and row.state, row
+  end
+
+  function Scenario:take_away() self:luge("rm", "-f", "-t", "0s", self.container) end
+
+  --- A test as this user, and as root also as an ordinary one. The body is given a scenario's name, and the uid of the latter.
+  function M.as_users(name, body)
+    local word = name:match "^%l+"
+    t.test(name, function() body(word) end)
+    t.test(name .. ", as an ordinary user", function()
+      t.needs_root()
+      body(word .. "-user", 65534)
+    end)
+  end
+
   -- ---- points ----
 
   --- Every n-th of a list so that about `most` remain, from a place that the seed decides; all of them in a soak.
   function M.sample(list, most)
-    if M.soak or #list <= most then return list end
+    if t.soak or #list <= most then return list end
     local step, chosen = #list / most, {}
     local first = math.random() * step
     for i = 0, most - 1 do chosen[#chosen + 1] = list[math.floor(first + i * step) + 1] end
@@ -326,7 +355,7 @@ return function(t)
     local wanted, list = {}, {}
     for _, name in ipairs(names) do wanted[name] = true end
     for _, call in ipairs(calls) do
-      local is_meant = M.soak or not only or only[M.name_of(call)]
+      local is_meant = t.soak or not only or only[M.name_of(call)]
       if wanted[call.name] and call.index > 0 and is_meant then list[#list + 1] = call end
     end
     return list

@@ -33,58 +33,38 @@ end)
 
 -- ---- commands on a container that runs ----
 
-local function start(s)
-  local r = s:luge("run", "-d", "--name", s.container, PLAIN, "--", "/guest", "sleep", "1000")
-  t.equal({ r.code, r.stderr }, { 0, "" })
-end
+local start = f.started(PLAIN, "--", "/guest", "sleep", "1000")
 
-local function state_of(s)
-  local row = t.json.decode(s:luge("ps", "-a", "--json").stdout).containers[1]
-  return row and row.state, row
-end
-
-local function take_away(s) s:luge("rm", "-f", "-t", "0s", s.container) end
-
--- Each as this user, and as root also as an ordinary one.
-local function as_users(name, body)
-  local word = name:match "^%l+"
-  t.test(name, function() body(word) end)
-  t.test(name .. ", as an ordinary user", function()
-    t.needs_root()
-    body(word .. "-user", 65534)
-  end)
-end
-
-as_users("exec: the container stays as it was", function(name, uid)
+f.as_users("exec: the container stays as it was", function(name, uid)
   local s = f.scenario { name = name, uid = uid, detached = true, before = start, roles = { ["0x"] = "luge", ["0x.1"] = "child",
     ["0x.1x"] = "stage", ["0x.2"] = "command", ["0x.1x.1"] = "command" }, words = { "exec", "$name", "--", "/guest", "exit", "0" } }
   s.after = function()
-    local state, row = state_of(s)
+    local state, row = s:seen()
     local again = s:luge("exec", s.container, "--", "/guest", "exit", "5").code
     local pids = row and t.json.decode(s:luge("top", "--json", s.container).stdout).containers[1].processes
-    take_away(s)
+    s:take_away()
     t.equal({ state, again, pids and #pids }, { "running", 5, 1 }, s.name)
   end
   sweep(s, { "luge", "child", "stage", "command" }, 80)
 end)
 
-as_users("stop: it runs or has ended, and nothing between", function(name, uid)
+f.as_users("stop: it runs or has ended, and nothing between", function(name, uid)
   local s = f.scenario { name = name, uid = uid, detached = true, before = start, roles = { ["0x"] = "luge" },
     words = { "stop", "-t", "0s", "$name" } }
   s.after = function()
-    local state = state_of(s)
-    take_away(s)
+    local state = s:seen()
+    s:take_away()
     t.ok(state == "running" or state == "ended", s.name .. ": " .. tostring(state))
   end
   sweep(s, { "luge" }, 40)
 end)
 
-as_users("gc: it can be killed itself, and called again", function(name, uid)
+f.as_users("gc: it can be killed itself, and called again", function(name, uid)
   local s = f.scenario { name = name, uid = uid, detached = true, roles = { ["0x"] = "luge" }, words = { "gc" } }
   s.before = function()
     local r = s:luge("run", "-d", "--rm", "--name", s.container, uid and PLAIN or WHOLE, "--", "/guest", "sleep", "1000")
     t.equal({ r.code, r.stderr }, { 0, "" })
-    local _, row = state_of(s)
+    local _, row = s:seen()
     S.kill(row.luge, "kill")
     while S.kill(row.luge, 0) and S.wait4(row.luge, "nohang") == false do S.nanosleep(0.001) end
   end

@@ -5,7 +5,7 @@ local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
 local d = dofile "tests/integration/detached.lua"(t, box)
 
-local SOAK = os.getenv "LUGE_SOAK"
+local SOAK = t.soak
 local ROUNDS = SOAK and (tonumber(os.getenv "LUGE_ROUNDS") or 10000) or 40
 local REPLACING = SOAK and math.max(1, ROUNDS // 10) or 15
 

@@ -50,6 +50,11 @@ return function(t)
     if status.status ~= 0 or status.code ~= "exited" then error("in a network apart: " .. table.concat(said), 2) end
   end
 
+  --- A test whose body runs so.
+  function M.test(name, body)
+    t.test(name, function() M.run(body) end)
+  end
+
   --- Another network namespace, with lo up, as a descriptor.
   function M.namespace()
     local own = assert(S.open("/proc/self/ns/net", "rdonly, cloexec"))

@@ -73,6 +73,26 @@ t.test("profiles that do not end are ended", function()
   end
 end)
 
+-- The caps of a profile are over when luge looks at what it says. Processor time, which a busy machine does not use up.
+t.test("what a profile says takes luge no longer than the profile itself", function()
+  for _, case in ipairs {
+    { "local l = {} for i = 1, 10000 do l[i] = rule { 'ioctl', { 1, '==', 1000 + i } } end "
+      .. "return container { seccomp = { deny = { 'ioctl' }, rules = l } }", "10000 rules are more than a filter takes" },
+    { "local l = {} for i = 1, 30000 do l[i] = 'read' end return container { seccomp = { deny = l } }", "100 errors" },
+    { "local c = {} for i = 1, 10000 do c['c' .. i] = container { command = { 'true' } } end return group { containers = c }",
+      "10000 are more than a group may have" },
+    { "local l = {} for i = 1, 30000 do l[i] = { 1 + i, 80 } end "
+      .. "return container { network = { interfaces = { veth {} }, publish = l } }" },
+    { "return container { network = { interfaces = { veth {} }, bandwidth = { down = ('1'):rep(4000000) } } }", "is no rate" },
+    { "return container { [('a'):rep(4000000)] = 1 }", '"aaa' },
+  } do
+    local r = t.run { "/bin/sh", "-c", 'ulimit -t 6; exec "$@"', "sh", t.luge, "check", profile_of(case[1]) }
+    t.equal(r.code, case[2] and 1 or 0, case[1] .. ": " .. r.stderr:sub(1, 1000))
+    t.contains(r.stderr, case[2] or "")
+    t.ok(#r.stderr < 100000, "a flood")
+  end
+end)
+
 t.test("files that are no profile", function()
   local dir = t.dir()
   t.must(S.mkdir(dir .. "/d.lua", "0755"))

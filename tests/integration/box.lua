@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Containers for the tests: a profile's text, the guest inside, and a look at what is left when it is over.
 --
---   local box = dofile "tests/integration/box.lua"
+--   local box = dofile "tests/integration/box.lua"(t)
 --   local r = box.run { "exit", "7", body = "init = false", options = { "--timeout", "5s" } }
 --   local facts = box.facts { "/tmp", body = 'user = "5:6"' }
 --

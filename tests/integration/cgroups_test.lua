@@ -55,7 +55,7 @@ end
 t.test("memory that is used up ends the command: 137, the reason, the words", function()
   needs "memory"
   for _, body in ipairs { "", "init = false, " } do
-    for _ = 1, os.getenv "LUGE_SOAK" and 200 or 5 do
+    for _ = 1, t.soak and 200 or 5 do
       local r = limited("memory = '32M'", { "eat", "200", body = body })
       t.equal({ r.code, r.report.reason, r.report.exit_code, r.report.signal }, { 137, "memory", 137, 9 }, body)
       t.contains(r.stderr, "limits.memory: the kernel ended the command")
@@ -78,7 +78,7 @@ end)
 t.test("who ends himself by KILL after that was not ended by the kernel", function()
   needs "memory"
   if not S.open("/dev/kmsg", "rdonly") then t.needs_root() end
-  for _ = 1, os.getenv "LUGE_SOAK" and 200 or 5 do
+  for _ = 1, t.soak and 200 or 5 do
     local r = limited("memory = '32M'", { shell = "/guest eat 200; kill -9 $$" })
     t.equal({ r.code, r.report.reason, r.report.signal, event(r.report, "oom_kill") }, { 137, "signal", 9, 1 })
   end

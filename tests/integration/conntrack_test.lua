@@ -4,19 +4,17 @@
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
-local apart = dofile "tests/integration/apart.lua"(t)
-local traffic = dofile "tests/integration/traffic.lua"
+local net = dofile "tests/integration/net.lua"(t, box)
 local S = require "syscall"
 local nl = require "netns"
 
-local CLIENT = t.top .. "/tests/integration/traffic.lua"
-
-local function family_of(address) return address:find(":", 1, true) and "inet6" or "inet" end
+local apart, traffic = net.apart, net.traffic
+local serve, stop, ask, family_of = net.serve, net.stop, net.client, traffic.family_of
 
 -- A host that keeps track of connections, as any does that filters: the kernel leaves it where nothing asks for it.
 local function track()
   t.must(nl.up "lo")
-  t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0"))
+  net.no_dad()
   t.must(nl.nft { family = "inet", table = "host", chains = { input = { hook = "input", priority = "filter",
     { { "ct state", "established" }, "accept" } } } })
 end
@@ -89,50 +87,15 @@ end)
 -- ---- containers ----
 
 local function test(name, body)
-  t.test(name, function()
-    t.needs_root()
-    apart.run(function()
-      track()
-      body()
-      box.nothing_left()
-    end)
+  net.test(name, function()
+    track()
+    body()
   end)
 end
 
--- 192.0.2.9, 2001:db8::9: a server at 7000.
-local function outside()
-  local there = apart.namespace()
-  apart.inside(there, function() t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end)
-  t.must(nl.veth { name = "up0", up = true, peer = { name = "eth0", netns = there } })
-  t.must(nl.up("eth0", there))
-  t.must(nl.address("up0", "192.0.2.1/24") and nl.address("up0", "2001:db8::1/64", "nodad"))
-  t.must(nl.address("eth0", "192.0.2.9/24", { netns = there }) and nl.address("eth0", "2001:db8::9/64", { netns = there, flags = "nodad" }))
-  return there, apart.inside(there, traffic.start_server, "::", 7000)
-end
-
-local function body(network)
-  return ("network = %s, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }"):format(network, t.luge, CLIENT)
-end
-
-local function serve(network, port)
-  local process = box.start { words = { "/luge", "lua", "/traffic.lua", "serve", "::", port or "80" }, body = body(network) }
-  process:await "ready\n"
-  return process
-end
-
-local function stop(process)
-  S.kill(process.pid, "term")
-  process:wait()
-end
-
-local function ask(network, ...)
-  local r = t.run(box.words { words = { "/luge", "lua", "/traffic.lua", ... }, body = body(network) })
-  t.equal(r.code, 0, r.stderr)
-  return (r.stdout:gsub("\n$", ""))
-end
-
 test("who asked a published port before there was a container gets it, as soon as there is one", function()
-  local there, far = outside()
+  local there = net.outside()
+  local far = net.server(there)
   local clients = {}
   for _, address in ipairs { "127.0.0.1", "::1", "192.0.2.1" } do clients[address] = client(address, 5353) end
   for _, address in ipairs { "192.0.2.1", "2001:db8::1" } do
@@ -153,7 +116,7 @@ test("who asked a published port before there was a container gets it, as soon a
 end)
 
 test("an address that is used again has no connections of the container before", function()
-  local _, far = outside()
+  local far = net.server(net.outside())
   local wire = '{ interfaces = { veth { address = "10.9.0.2/24", address6 = "fd09::2/64", nat = true } }, egress = { allow = { %s } }, %s }'
   local allowed = '{ "192.0.2.9", 7000, proto = "udp" }, { "2001:db8::9", 7000, proto = "udp" }'
   for _, address in ipairs { "192.0.2.9", "2001:db8::9" } do

@@ -5,26 +5,18 @@
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
-local apart = dofile "tests/integration/apart.lua"(t)
 local crowd = dofile "tests/integration/crowd.lua"
-local traffic = dofile "tests/integration/traffic.lua"
+local net = dofile "tests/integration/net.lua"(t, box)
 local S = require "syscall"
 local nl = require "netns"
 
-local SOAK = os.getenv "LUGE_SOAK"
-local ON_BRIDGE, PUBLISHED = SOAK and 200 or 40, SOAK and 50 or 12
+local apart, traffic = net.apart, net.traffic
+
+local ON_BRIDGE, PUBLISHED = t.soak and 200 or 40, t.soak and 50 or 12
 local ENV = { "LUGE_STATE=" .. box.state, "PATH=" .. os.getenv "PATH" }
 local PATIENCE = 30000 -- ms: nothing that ends well comes near it
 
 -- ---- the host ----
-
-local function locks()
-  local list, ino = {}, S.stat("/proc/self/ns/net").ino
-  for _, name in ipairs(S.dir "/run/luge" or {}) do
-    if ("." .. name .. "."):find("." .. ino .. ".", 1, true) then list[#list + 1] = name end
-  end
-  return list
-end
 
 -- What somebody else has on this machine is there before and after, or comes and goes: `net.` and `range.` numbers are one
 -- pool for all of it, whose files say nothing of whom they are. Those that nobody holds are looked at.
@@ -40,7 +32,7 @@ end
 
 -- Links, addresses, routes, tables and settings: text that is the same before and after.
 local function host()
-  local lines = { "ip_forward " .. S.readfile "/proc/sys/net/ipv4/ip_forward",
+  local lines = { "ip_forward " .. S.readfile "/proc/sys/net/ipv4/conf/default/forwarding",
     "forwarding " .. S.readfile "/proc/sys/net/ipv6/conf/all/forwarding" }
   for _, link in ipairs(nl.interfaces()) do
     lines[#lines + 1] = "link " .. link.name
@@ -48,7 +40,7 @@ local function host()
   end
   for _, route in ipairs(nl.routes()) do lines[#lines + 1] = "route " .. tostring(route) end
   for _, one in ipairs(nl.nft.tables()) do lines[#lines + 1] = ("table %s %s"):format(one.family, one.table) end
-  for _, name in ipairs(locks()) do lines[#lines + 1] = "lock " .. name end
+  for _, name in ipairs(net.locks()) do lines[#lines + 1] = "lock " .. name end
   for _, name in ipairs(unheld_slots()) do lines[#lines + 1] = "slot " .. name end
   return table.concat(lines, "\n")
 end
@@ -58,7 +50,7 @@ local function test(name, body)
     t.needs_root()
     apart.run(function()
       t.must(nl.up "lo")
-      t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0"))
+      net.no_dad()
       local before = host()
       local ok, err = pcall(body)
       local r = t.run { "luge", "rm", "--force", "--all", "-t", "0s", env = { LUGE_STATE = box.state }, timeout = 300 }
@@ -94,18 +86,11 @@ local FAMILIES = {
   { name = "inet6", key = "address6", protocol = "icmpv6", ask = 128, answer = 129, width = 128 },
 }
 
-local function checksum(data)
-  local sum = 0
-  for at = 1, #data, 2 do sum = sum + (">I2"):unpack(data, at) end
-  while sum > 0xffff do sum = (sum & 0xffff) + (sum >> 16) end
-  return ~sum & 0xffff
-end
-
 -- An echo whose sequence number says whom it goes to.
 local function echo(family, id, sequence)
   local packet = (">BBI2I2I2"):pack(family.ask, 0, 0, id, sequence)
   if family.name == "inet6" then return packet end -- the kernel adds the sum
-  return (">BBI2I2I2"):pack(family.ask, 0, checksum(packet), id, sequence)
+  return (">BBI2I2I2"):pack(family.ask, 0, traffic.checksum(packet), id, sequence)
 end
 
 -- The sequence number of an answer to us, or nil for another packet.
@@ -213,14 +198,10 @@ local function asked(from, addresses, count)
 end
 
 test("a crowd with a published port each, TCP and UDP", function()
-  local here, outside = t.must(S.open("/proc/self/ns/net", "rdonly, cloexec")), apart.namespace()
-  t.must(nl.veth { name = "up0", up = true, peer = { name = "eth0", netns = outside } })
-  t.must(nl.up("eth0", outside))
-  t.must(nl.address("up0", "192.0.2.1/24") and nl.address("up0", "2001:db8::1/64", "nodad"))
-  t.must(nl.address("eth0", "192.0.2.9/24", { netns = outside }) and nl.address("eth0", "2001:db8::9/64", { netns = outside, flags = "nodad" }))
-  local text = ([[return container { mounts = { bind { %q, "/luge" }, bind { %q, "/traffic.lua" } },
+  local here, outside = t.must(S.open("/proc/self/ns/net", "rdonly, cloexec")), net.outside()
+  local text = ([[return container { %s,
     network = { interfaces = { veth { } }, publish = { { tonumber(param.port), 80 }, { tonumber(param.port), 80, proto = "udp" } } },
-    command = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" } }]]):format(t.luge, t.top .. "/tests/integration/traffic.lua")
+    command = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" } }]]):format(net.MOUNTS)
   local containers = start(text, PUBLISHED, function(i) return { "-D", ("port=%d"):format(PORT + i) } end)
   for _, one in ipairs(containers) do
     for _ = 1, 15000 do -- its server says so when it listens

@@ -6,7 +6,7 @@ local box = dofile "tests/integration/box.lua"(t)
 local crowd = dofile "tests/integration/crowd.lua"
 local S = require "syscall"
 
-local COUNT = os.getenv "LUGE_SOAK" and 1000 or 40
+local COUNT = t.soak and 1000 or 40
 
 t.test("a crowd of containers with limits of memory and processes", function()
   local limits = t.root and "limits = { memory = '32M', pids = 16 }," or ""

@@ -336,7 +336,7 @@ d.test("a signal that was sent is the reason only when it was the end", function
   d.ok("rm", "det-hup")
 end)
 
-local COUNT = os.getenv "LUGE_SOAK" and 1000 or 50
+local COUNT = t.soak and 1000 or 50
 
 d.test("a crowd of detached containers, stopped by one command", function()
   local profile = t.profile(box.text("command = { '/guest', 'sleep', '1000' }"))

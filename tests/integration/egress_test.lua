@@ -4,42 +4,23 @@
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
-local apart = dofile "tests/integration/apart.lua"(t)
-local traffic = dofile "tests/integration/traffic.lua"
+local net = dofile "tests/integration/net.lua"(t, box)
 local S = require "syscall"
 local nl = require "netns"
 
-local CLIENT = t.top .. "/tests/integration/traffic.lua"
-
-local function locks()
-  local list, ino, uid = {}, S.stat("/proc/self/ns/net").ino, S.geteuid()
-  for _, dir in ipairs { "/run/luge", "/run/user/" .. uid .. "/luge", "/tmp/luge-" .. uid } do
-    for _, name in ipairs(S.dir(dir) or {}) do
-      if ("." .. name .. "."):find("." .. ino .. ".", 1, true) then list[#list + 1] = name end
-    end
-  end
-  return list
-end
+local apart, traffic = net.apart, net.traffic
+local body, serve, stop = net.body, net.serve, net.stop
+local locks, links_gone, no_dad = net.locks, net.links_gone, net.no_dad
 
 local function sysctl(name) return (S.readfile("/proc/sys/net/" .. name):gsub("%s+$", "")) end
-
--- Links of luge's own go a moment after the container.
-local function links_gone(before)
-  for _ = 1, 2500 do
-    local left
-    for _, link in ipairs(nl.interfaces()) do left = left or not before[link.name] and link.name end
-    if not left then return end
-    S.nanosleep(0.002)
-  end
-  error("a link was left behind:\n" .. tostring(nl.interfaces()), 2)
-end
 
 local found_before = {}
 
 local function nothing_left(before)
   links_gone(before)
   t.equal(nl.nft.tables(), {}, "tables")
-  t.equal({ sysctl "ipv4/ip_forward", sysctl "ipv6/conf/all/forwarding" }, { "0", "0" }, "settings of the host")
+  t.equal({ sysctl "ipv4/ip_forward", sysctl "ipv4/conf/default/forwarding", sysctl "ipv6/conf/all/forwarding" }, { "0", "0", "0" },
+    "settings of the host")
   for _, name in ipairs(locks()) do t.ok(found_before[name], "a lock was left: " .. name) end
 end
 
@@ -53,35 +34,28 @@ local function collect()
   end
 end
 
-local function no_dad() t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end
-
-local function test(name, body)
+local function test(name, f)
   t.test(name, function()
     t.needs_root()
     apart.run(function()
       t.must(nl.up "lo")
       no_dad()
+      t.must(S.writefile("/proc/sys/net/ipv4/conf/default/forwarding", "0")) -- a new namespace has what the first one has
       found_before = {} -- of a namespace that had this number
       for _, file in ipairs(locks()) do found_before[file] = true end
       local before = nl.interfaces()
-      body()
+      f()
       if not nl.link "up0" then nothing_left(before) end
       box.nothing_left()
     end)
   end)
 end
 
--- The world beyond: 192.0.2.9, 2001:db8::9, 8.8.8.8 and others, without a way to containers; servers at 7000.
+-- The world beyond: 192.0.2.9, 2001:db8::9, 8.8.8.8 and others; servers at 7000.
 local function outside()
-  local there = apart.namespace()
-  apart.inside(there, no_dad)
-  t.must(nl.veth { name = "up0", up = true, peer = { name = "eth0", netns = there } })
-  t.must(nl.up("eth0", there))
-  t.must(nl.address("up0", "192.0.2.1/24") and nl.address("up0", "2001:db8::1/64", "nodad"))
-  for _, a in ipairs { "192.0.2.9/24", "169.254.169.254/32", "8.8.8.8/32" } do t.must(nl.address("eth0", a, { netns = there })) end
-  for _, a in ipairs { "2001:db8::9/64", "2600::1/128" } do t.must(nl.address("eth0", a, { netns = there, flags = "nodad" })) end
-  t.must(nl.route { to = "default", via = "192.0.2.9" } and nl.route { to = "default", via = "2001:db8::9" })
-  return there, apart.inside(there, traffic.start_server, "::", 7000)
+  local there = net.outside("169.254.169.254/32", "8.8.8.8/32", "2600::1/128")
+  net.way_out()
+  return there, net.server(there)
 end
 
 local function leave(server, before)
@@ -90,34 +64,17 @@ local function leave(server, before)
   nothing_left(before)
 end
 
-local function body(network, more)
-  return ("network = %s, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }, %s"):format(network, t.luge, CLIENT, more or "")
-end
-
 -- One word for each question { proto, address, port }, by one container.
 local function asks(network, questions, how)
   local script = {}
   for i, q in ipairs(questions) do script[i] = ("/luge lua /traffic.lua %s %s %d"):format(q[1], q[2], q[3] or 7000) end
   how = how or {}
-  how.words, how.body = { "/bin/sh", "-c", table.concat(script, "; ") }, body(network, how.more)
+  how.words, how.body = { "/bin/sh", "-c", table.concat(script, "; ") }, body(network)
   local r = t.run(box.words(how))
   t.equal(r.code, 0, r.stderr)
   local words = {}
   for word in r.stdout:gmatch "[^\n]+" do words[#words + 1] = word end
   return words, r
-end
-
-local function serve(network, how)
-  how = how or {}
-  how.words, how.body = { "/luge", "lua", "/traffic.lua", "serve", "::", how.port or "80" }, body(network, how.more)
-  local process = box.start(how)
-  process:await "ready\n"
-  return process
-end
-
-local function stop(process)
-  S.kill(process.pid, "term")
-  process:wait()
 end
 
 -- ---- egress ----
@@ -205,12 +162,7 @@ test("a rate that one of several links has not is told", function()
 end)
 
 test("a macvlan is held in the container's own network, where it keeps no power", function()
-  local there = apart.namespace()
-  apart.inside(there, no_dad)
-  t.must(nl.veth { name = "uplink", up = true, peer = { name = "out", netns = there } })
-  t.must(nl.address("out", "10.5.0.1/24", { netns = there }) and nl.address("out", "fd05::1/64", { flags = "nodad", netns = there }))
-  t.must(nl.up("out", there))
-  local server = apart.inside(there, traffic.start_server, "::", 7000)
+  local server = net.server(net.uplink())
   local network = [[{ interfaces = { macvlan { "uplink", address = "10.5.0.2/24", address6 = "fd05::2/64" } }, egress = { allow = { %s } } }]]
   t.equal(asks(network:format "", { { "tcp", "10.5.0.1" }, { "tcp", "fd05::1" } }), { "refused", "refused" })
   t.equal(asks(network:format '{ "10.5.0.1", 7000 }, { "fd05::/64" }', { { "tcp", "10.5.0.1" }, { "tcp", "fd05::1" } }),
@@ -222,16 +174,12 @@ test("a macvlan is held in the container's own network, where it keeps no power"
 end)
 
 test("what a container with a macvlan forwards for a neighbour is asked about as its own", function()
-  local there = apart.namespace()
-  apart.inside(there, no_dad)
-  t.must(nl.veth { name = "uplink", up = true, peer = { name = "out", netns = there } })
-  t.must(nl.address("out", "10.5.0.1/24", { netns = there }) and nl.address("out", "fd05::1/64", { flags = "nodad", netns = there }))
-  t.must(nl.up("out", there))
+  local there = net.uplink()
   for _, route in ipairs { { to = "10.1.0.0/24", via = "10.5.0.2" }, { to = "fd01::/64", via = "fd05::2" } } do
     route.netns = there
     t.must(nl.route(route))
   end
-  local server = apart.inside(there, traffic.start_server, "::", 7000)
+  local server = net.server(there)
   local detached = dofile "tests/integration/detached.lua"(t, box)
   local router = [[{ interfaces = { macvlan { "uplink", address = "10.5.0.2/24", address6 = "fd05::2/64" } }, egress = { allow = { %s } } }]]
   local wire = ([[{ interfaces = { link { %q, address = "10.1.0.2/24", address6 = "fd01::2/64", gateway = "10.1.0.1", gateway6 = "fd01::1",
@@ -358,7 +306,7 @@ test("many publish at once, and of one port only one does", function()
     -- The second port is its own: who let go of the first for want of another would have kept it from both.
     local network = ("{ interfaces = { veth { } }, publish = { { %d, 80 }, { %d, 90 } } }"):format(8100 + (i - 1) // 2, 9000 + i)
     if i % 2 == 1 then network = ("{ interfaces = { veth { } }, publish = { { %d, 80 } } }"):format(8100 + (i - 1) // 2) end
-    started[i] = box.start { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" }, body = body(network) }
+    started[i] = box.start { words = net.SERVER, body = body(network) }
   end
   -- Two want each port: one of them has it.
   for i = 1, count, 2 do
@@ -394,7 +342,7 @@ end)
 test("settings of the host are changed as long as somebody needs them", function()
   t.must(nl.veth { name = "eth7", up = true, peer = "eth8" })
   t.must(S.writefile("/proc/sys/net/ipv6/conf/eth7/accept_ra", "1"))
-  local function all() return { sysctl "ipv4/ip_forward", sysctl "ipv6/conf/all/forwarding", sysctl "ipv6/conf/eth7/accept_ra" } end
+  local function all() return { sysctl "ipv4/conf/eth7/forwarding", sysctl "ipv6/conf/all/forwarding", sysctl "ipv6/conf/eth7/accept_ra" } end
   local loopback = serve '{ interfaces = { veth { } }, publish = { { "127.0.0.1:8080", 80 } } }'
   t.equal(all(), { "0", "0", "1" }, "for the loopback the host need not forward")
   stop(loopback)
@@ -412,9 +360,10 @@ test("settings of the host are changed as long as somebody needs them", function
   t.equal(nl.nft.tables(), {})
   -- What somebody else has changed since stays as he left it.
   one = serve '{ interfaces = { veth { address6 = false, nat = true } } }'
+  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
   t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "0"))
   stop(one)
-  t.equal(sysctl "ipv4/ip_forward", "0")
+  t.equal(all(), { "0", "0", "1" })
   t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
   stop(serve '{ interfaces = { veth { address6 = false, nat = true } } }')
   t.equal(sysctl "ipv4/ip_forward", "1", "it was so before")
@@ -447,7 +396,12 @@ test("luge network reload puts back what a foreign flush took", function()
   local name = "flushed-" .. S.getpid()
   local server = serve('{ interfaces = { veth { } }, publish = { { 8080, 80 } } }', { options = { "--name", name } })
   t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "HELLO")
-  local function rules() return t.succeed({ "/usr/sbin/nft", "list", "ruleset" }).stdout:gsub("packets %d+ bytes %d+", "") end
+  local function rules()
+    local text, tables = t.succeed({ "/usr/sbin/nft", "list", "ruleset" }).stdout:gsub("packets %d+ bytes %d+", ""), {}
+    for one in text:gmatch "table .-\n}\n" do tables[#tables + 1] = one end
+    table.sort(tables) -- they come by age
+    return table.concat(tables)
+  end
   local before = rules()
   t.succeed { "/usr/sbin/nft", "flush", "ruleset" }
   t.equal(traffic.ask("tcp", "127.0.0.1", 8080), "refused")

@@ -3,14 +3,12 @@
 -- outside world (192.0.2.9, 2001:db8::9) and guests, which are hostile where it says so.
 
 local t = dofile "tests/integration/harness.lua"
-local apart = dofile "tests/integration/apart.lua"(t)
+local net = dofile "tests/integration/net.lua"(t)
 local S = require "syscall"
 local nl = require "netns"
 local firewall = require "netns.firewall"
 
-local test = function(name, body)
-  return t.test(name, function() apart.run(body) end)
-end
+local apart, test = net.apart, net.apart.test
 
 -- ---- a world ----
 
@@ -21,25 +19,10 @@ local function sysctl(path, value) t.must(S.writefile("/proc/sys/net/" .. path, 
 -- The host routes between its guests and the outside.
 local function world()
   t.must(nl.up "lo")
-  local outside = apart.namespace()
-  -- A link-local address that is still being tried delays the first packet for two seconds.
-  local function no_dad() sysctl("ipv6/conf/default/accept_dad", "0") end
-  no_dad()
-  apart.inside(outside, no_dad)
-  t.must(nl.veth { name = "up0", up = true, peer = { name = "eth0", netns = outside } })
-  t.must(nl.up("eth0", outside))
-  t.must(nl.address("up0", "192.0.2.1/24"))
-  t.must(nl.address("up0", "2001:db8::1/64", "nodad"))
-  for _, a in ipairs { "192.0.2.9/24", "169.254.169.254/32", "10.99.0.1/32", "198.51.100.1/32", "8.8.8.8/32",
-    "192.0.0.7/32", "192.0.0.192/32" } do
-    t.must(nl.address("eth0", a, { netns = outside }))
-  end
-  for _, a in ipairs { "2001:db8::9/64", "2600::1/128", "fd99::1/128", "3fff::1/128", "5f00::1/128" } do
-    t.must(nl.address("eth0", a, { netns = outside, flags = "nodad" }))
-  end
-  -- It has no way to the guests: only what has the host's address is answered.
-  t.must(nl.route { to = "default", via = "192.0.2.9" })
-  t.must(nl.route { to = "default", via = "2001:db8::9" })
+  net.no_dad()
+  local outside = net.outside("169.254.169.254/32", "10.99.0.1/32", "198.51.100.1/32", "8.8.8.8/32", "192.0.0.7/32",
+    "192.0.0.192/32", "2600::1/128", "fd99::1/128", "3fff::1/128", "5f00::1/128")
+  net.way_out()
   sysctl("ipv4/ip_forward", "1")
   sysctl("ipv6/conf/all/forwarding", "1")
   return outside
@@ -74,13 +57,11 @@ local function to_loopback(g)
   t.must(nl.route { to = "::1/128", type = "local", dev = g.link, table = "local", metric = 4096 })
 end
 
-local function family_of(addr) return addr:find(":", 1, true) and "inet6" or "inet" end
-
 local keep = {} -- sockets that must not be collected
 
 local function listen(ns, addr, port, kind)
   apart.inside(ns, function()
-    local family = family_of(addr)
+    local family = net.traffic.family_of(addr)
     local s = t.must(S.socket(family, (kind or "stream") .. ", nonblock"))
     S.setsockopt(s, "socket", "reuseaddr", 1)
     if family == "inet6" then t.must(S.setsockopt(s, "ipv6", "v6only", 1)) end
@@ -105,7 +86,7 @@ end
 -- "yes", or how it was refused. No test waits for a packet that is dropped.
 local function connect(ns, addr, port)
   return apart.inside(ns, function()
-    local family = family_of(addr)
+    local family = net.traffic.family_of(addr)
     local s = t.must(S.socket(family, "stream, nonblock"))
     local ok, err = S.connect(s, { family = family, addr = addr, port = port })
     if not ok and err.INPROGRESS then
@@ -122,8 +103,8 @@ end
 local function ask(ns, addr, port, server)
   local s
   apart.inside(ns, function()
-    s = t.must(S.socket(family_of(addr), "dgram, nonblock"))
-    t.must(S.connect(s, { family = family_of(addr), addr = addr, port = port }))
+    s = t.must(S.socket(net.traffic.family_of(addr), "dgram, nonblock"))
+    t.must(S.connect(s, { family = net.traffic.family_of(addr), addr = addr, port = port }))
     S.send(s, "?")
   end)
   local events = t.must(S.poll({ { fd = server, events = "in" }, { fd = s, events = "in" } }, 20000))

@@ -4,12 +4,12 @@
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
 local d = dofile "tests/integration/detached.lua"(t, box)
-local traffic = dofile "tests/integration/traffic.lua"
+local groups = dofile "tests/integration/groups.lua"(t, box)
+local net = dofile "tests/integration/net.lua"(t, box)
 local S = require "syscall"
 local nl = require "netns"
 
-local CLIENT = t.top .. "/tests/integration/traffic.lua"
-local MOUNTS = ("mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }, "):format(t.luge, CLIENT)
+local group = groups.path
 local SERVER = "'/luge', 'lua', '/traffic.lua', 'serve', '::', '80'"
 local ASK = "ask() { /luge lua /traffic.lua $1 $2 80 $3; }; "
 
@@ -19,34 +19,18 @@ local function words(...)
   return table.concat(list, ", ")
 end
 
-local function with(command, more) return ("container { command = { %s }, %s %s }"):format(command, MOUNTS, more or "") end
+local function with(command, more) return ("container { command = { %s }, %s, %s }"):format(command, net.MOUNTS, more or "") end
 
 local function sh(script, more) return with(words("/bin/sh", "-c", ASK .. script), more) end
 
--- The path of a group: its fields and its containers, name → text.
-local function group(fields, containers)
-  local lines = {}
-  for name, text in pairs(containers) do lines[#lines + 1] = ("  [%q] = %s,"):format(name, text) end
-  table.sort(lines)
-  return t.profile(("return group { %s containers = {\n%s\n} }\n"):format(fields, table.concat(lines, "\n")))
-end
+local function run(fields, containers) return groups.run("main = 'main', " .. fields, containers) end
 
-local function run(fields, containers)
-  local r = t.run { "luge", "run", group("main = 'main', " .. fields, containers), env = { LUGE_STATE = box.state } }
-  box.nothing_left()
-  return r
-end
+local function refused(fields, ...) groups.refused("main = 'main', " .. fields, ...) end
 
 local function says(fields, containers)
   local r = run(fields, containers)
   t.equal(r.code, 0, r.stderr)
   return r.stdout
-end
-
-local function refused(fields, containers, ...)
-  local r = run(fields, containers)
-  t.equal({ r.code, r.stdout }, { 125, "" }, r.stderr)
-  for _, part in ipairs { ... } do t.contains(r.stderr, part) end
 end
 
 -- A server may be started before it listens.
@@ -84,7 +68,7 @@ end)
 t.test("private: the host and other groups are not there", function()
   local first = t.start { "luge", "run", group("network = 'private', ", { db = with(SERVER) }), env = { LUGE_STATE = box.state } }
   first:await "ready"
-  t.differs(traffic.ask("tcp", "10.215.0.2", 80, 0.5), "HELLO", "from the host")
+  t.differs(net.traffic.ask("tcp", "10.215.0.2", 80, 0.5), "HELLO", "from the host")
   local out = t.run { "luge", "run", group("network = 'private', main = 'main', ", { db = sh "sleep 1000",
     main = sh("ask tcp 10.215.0.2 0.5; ask tcp 10.215.0.1 0.5; ip neigh", "needs = { db = 'started' }") }), env = { LUGE_STATE = box.state } }
   t.equal(out.code, 0, out.stderr)
@@ -336,18 +320,18 @@ t.test("S.within: results and errors come back, and wrong use raises", function(
   t.needs_user()
   local path = box.state .. "/users.0"
   local users = t.must(nl.hold_users(path))
-  local net = t.must(nl.hold_pod(box.state .. "/pod.within.0", users))
-  t.equal(S.within({ user = users, net = net }, "nl.bridge", { name = "br0" }), true)
-  local value, err, number = S.within({ user = users, net = net }, "nl.bridge", { name = "br0" })
+  local pod = t.must(nl.hold_pod(box.state .. "/pod.within.0", users))
+  t.equal(S.within({ user = users, net = pod }, "nl.bridge", { name = "br0" }), true)
+  local value, err, number = S.within({ user = users, net = pod }, "nl.bridge", { name = "br0" })
   t.equal({ value == nil, err.EXIST, number }, { true, true, S.c.E.EXIST })
-  value, err = S.within({ net = net }, "nl.up", "lo")
+  value, err = S.within({ net = pod }, "nl.up", "lo")
   t.equal({ value == nil, err.PERM }, { true, true })
   t.equal(pcall(S.within, { user = users }, "nl.up", {}), false)
-  local pid, pidfd = S.clone_within({ user = users, net = net }, { flags = "newpid, newns" })
+  local pid, pidfd = S.clone_within({ user = users, net = pod }, { flags = "newpid, newns" })
   if pid == 0 then S.exit(S.getpid() == 1 and S.geteuid() == 0 and 7 or 8) end
   local status = S.waitid("pidfd", pidfd, "exited")
   t.equal({ status.status, status.code }, { 7, "exited" })
-  pid, err = S.clone_within({ net = net }, { flags = "" })
+  pid, err = S.clone_within({ net = pod }, { flags = "" })
   t.equal({ pid == nil, err.PERM }, { true, true })
   nl.leave_pod(box.state .. "/pod.within.0")
   nl.leave_pod(path)
@@ -356,7 +340,7 @@ end)
 
 t.test("a pod outlasts thousands of its containers", function()
   local path, hold = box.state .. "/pod.many", t.root and nl.hold_pod or nl.hold_users
-  local net = t.must(hold(path))
+  local pod = t.must(hold(path))
   local own = t.must(S.readfile(path))
   t.must(S.writefile(path, ("pod 4194303 1 3\n"):rep(5000) .. own))
   local child = t.must(S.fork())
@@ -365,7 +349,7 @@ t.test("a pod outlasts thousands of its containers", function()
     local inode = same and S.fstat(same).ino
     local lines = S.readfile(path)
     nl.leave_pod(path)
-    S.exit(inode == S.fstat(net).ino and lines:match "^pod %d+ %d+ %d+\n(.*)$" == own
+    S.exit(inode == S.fstat(pod).ino and lines:match "^pod %d+ %d+ %d+\n(.*)$" == own
       and 7 or 8)
   end
   t.equal(S.waitid("pid", child, "exited").status, 7)

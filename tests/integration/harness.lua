@@ -24,6 +24,7 @@ M.guest = build .. "/tests/guest"
 -- Root with root's privilege: in a container that took the capabilities away uid 0 is an ordinary user.
 M.root = S.geteuid() == 0 and S.cap_mask(S.capget().effective) & S.cap_mask { "sys_admin", "chown" } ~= 0
 M.json = json
+M.soak = os.getenv "LUGE_SOAK" ~= nil -- the long form of a test
 
 -- ---- what a test asserts ----
 
@@ -407,6 +408,7 @@ end
 -- ---- tests ----
 
 local SKIP = {}
+local script = arg and (arg[0] or ""):match "([^/]*)%.lua$" or "?"
 
 -- Leaves the test; the reason starts with a key ("no-mirror: debootstrap found none"), which LUGE_MUST_RUN=1 wants
 -- to find in tests/impossible.txt.
@@ -448,7 +450,6 @@ local function message(err)
 end
 
 function M.test(name, body)
-  local script = debug.getinfo(2, "S").short_src:match "([^/]*)%.lua$" or "?"
   local ok, err = xpcall(body, message)
   remove_dirs()
   if ok then

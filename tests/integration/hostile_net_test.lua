@@ -4,28 +4,18 @@
 -- that has come, the rest would have come before it.
 
 local t = dofile "tests/integration/harness.lua"
-local apart = dofile "tests/integration/apart.lua"(t)
+local net = dofile "tests/integration/net.lua"(t)
 local S = require "syscall"
 local check = require "netns.check"
 local firewall = require "netns.firewall"
 local nl = require "netns"
 
-local test = function(name, body)
-  return t.test(name, function() apart.run(body) end)
-end
+local apart, test, checksum, no_dad, outside = net.apart, net.apart.test, net.traffic.checksum, net.no_dad, net.outside
 
 -- ---- frames ----
 
 local function ip_bytes(text) return check.parse_ip(text).bytes end
 local function mac_bytes(text) return check.mac(text) end
-
-local function checksum(data)
-  local sum = 0
-  for i = 1, #data - 1, 2 do sum = sum + (">I2"):unpack(data, i) end
-  if #data % 2 == 1 then sum = sum + (data:byte(#data) << 8) end
-  while sum >> 16 > 0 do sum = (sum & 0xffff) + (sum >> 16) end
-  return ~sum & 0xffff
-end
 
 local ETHER = { ip = 0x0800, ip6 = 0x86dd, arp = 0x0806 }
 
@@ -71,8 +61,6 @@ end
 
 local BROADCAST = "ff:ff:ff:ff:ff:ff"
 
-local function no_dad() t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end
-
 local function guest(n, bridge)
   local there, link, mac = apart.namespace(), "lg" .. n, ("02:00:00:00:01:%02x"):format(n)
   apart.inside(there, no_dad)
@@ -108,18 +96,6 @@ local function wire(n)
   local g = guest(n)
   host_on(g.link)
   return g
-end
-
-local function outside()
-  local there = apart.namespace()
-  apart.inside(there, no_dad)
-  t.must(nl.veth { name = "up0", up = true, peer = { name = "eth0", netns = there } })
-  t.must(nl.up("eth0", there))
-  t.must(nl.address("up0", "192.0.2.1/24"))
-  t.must(nl.address("up0", "2001:db8::1/64", "nodad"))
-  t.must(nl.address("eth0", "192.0.2.9/24", { netns = there }))
-  t.must(nl.address("eth0", "2001:db8::9/64", { netns = there, flags = "nodad" }))
-  return there
 end
 
 local function put(g, more)

@@ -6,7 +6,7 @@ local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
 local S = require "syscall"
 
-local ROUNDS = os.getenv "LUGE_SOAK" and 200 or 5
+local ROUNDS = t.soak and 200 or 5
 
 local function limited(limit, how)
   how.body = ("limits = { cpu_time = '%s', %s }, stop = { grace = '%s' } %s"):format(limit, how.limits or "",

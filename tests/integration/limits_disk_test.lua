@@ -6,7 +6,7 @@ local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
 local S = require "syscall"
 
-local ROUNDS = os.getenv "LUGE_SOAK" and 200 or 10
+local ROUNDS = t.soak and 200 or 10
 local MIB = 1 << 20
 
 local function limited(size, how)

@@ -7,7 +7,7 @@ local box = dofile "tests/integration/box.lua"(t)
 local detached = dofile "tests/integration/detached.lua"(t, box)
 local S = require "syscall"
 
-local ROUNDS = os.getenv "LUGE_SOAK" and 200 or 10
+local ROUNDS = t.soak and 200 or 10
 
 local function limited(limit, how)
   how.body = ("limits = { output = %s, %s }, stop = { grace = '5s' } %s"):format(limit, how.limits or "", how.more or "")

@@ -6,9 +6,7 @@ local apart = dofile "tests/integration/apart.lua"(t)
 local S = require "syscall"
 local nl = require "netns"
 
-local test = function(name, body)
-  return t.test(name, function() apart.run(body) end)
-end
+local test = apart.test
 
 local function ip_link(name, namespace)
   local words = { "link", "show", "dev", name }

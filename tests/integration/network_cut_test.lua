@@ -4,46 +4,15 @@
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
-local apart = dofile "tests/integration/apart.lua"(t)
-local traffic = dofile "tests/integration/traffic.lua"
+local net = dofile "tests/integration/net.lua"(t, box)
 local S = require "syscall"
 local nl = require "netns"
 
-local CLIENT = t.top .. "/tests/integration/traffic.lua"
-
-local function no_dad() t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end
-
--- With containers in the background, which end with the test, however that ends.
-local function test(name, body)
-  t.test(name, function()
-    t.needs_root()
-    apart.run(function()
-      t.must(nl.up "lo")
-      no_dad()
-      local d = dofile "tests/integration/detached.lua"(t, box)
-      local ok, err = xpcall(body, debug.traceback, d)
-      d.luge("rm", "--force", "--all", "-t", "1s")
-      if not ok then error(err, 0) end
-      d.nothing_left()
-    end)
-  end)
-end
-
--- 192.0.2.9 and 2001:db8::9, by a link of the host's; servers at 7000.
-local function outside()
-  local there = apart.namespace()
-  apart.inside(there, no_dad)
-  t.must(nl.veth { name = "up0", up = true, peer = { name = "eth0", netns = there } })
-  t.must(nl.up("eth0", there))
-  t.must(nl.address("up0", "192.0.2.1/24") and nl.address("up0", "2001:db8::1/64", "nodad"))
-  t.must(nl.address("eth0", "192.0.2.9/24", { netns = there }) and nl.address("eth0", "2001:db8::9/64", { netns = there, flags = "nodad" }))
-  return there, apart.inside(there, traffic.start_server, "::", 7000)
-end
+local apart, traffic = net.apart, net.traffic
+local function test(name, body) net.test_detached(name, body, net.no_dad) end
 
 local function serve(d, name, network, more)
-  d.start(name, { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" }, options = more and more.options,
-    body = ("network = %s, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }, %s"):format(network, t.luge, CLIENT,
-      more and more.body or "") })
+  d.start(name, { words = net.SERVER, body = net.body(network, more) })
 end
 
 -- From inside, "HELLO" or what came of it.
@@ -78,7 +47,8 @@ end
 local function to(proto, address, port) return function(seconds) return traffic.ask(proto, address, port, seconds) end end
 
 test("a veth: from the host, from outside, from inside and by published ports", function(d)
-  local there, server = outside()
+  local there = net.outside()
+  local server = net.server(there)
   serve(d, "det-veth", [[{ interfaces = { veth { address = "10.5.0.2/24", address6 = "fd05::2/64", nat = true } }, egress = false,
     publish = { { 8080, 80 }, { 8080, 80, proto = "udp" }, { "127.0.0.1:8081", 80 }, { "[::1]:8081", 80 } } }]])
   local asks = { v4 = to("tcp", "10.5.0.2", 80), v6 = to("udp", "fd05::2", 80), loopback = to("tcp", "127.0.0.1", 8081),
@@ -120,14 +90,8 @@ test("a bridge: the one that is cut, and no other", function(d)
 end)
 
 test("a macvlan, with its addresses and routes", function(d)
-  local there = apart.namespace()
-  apart.inside(there, no_dad)
-  t.must(nl.veth { name = "uplink", up = true, peer = { name = "out", netns = there } })
-  for _, address in ipairs { "10.5.0.1/24", "fd05::1/64", "198.51.100.1/32", "2001:db8:5::1/128" } do
-    t.must(nl.address("out", address, { netns = there, flags = address:find ":" and "nodad" or nil }))
-  end
-  t.must(nl.up("out", there))
-  local server = apart.inside(there, traffic.start_server, "::", 7000)
+  local there = net.uplink("198.51.100.1/32", "2001:db8:5::1/128")
+  local server = net.server(there)
   serve(d, "det-mac", [[{ interfaces = { macvlan { "uplink", address = "10.5.0.2/24", address6 = "fd05::2/64", gateway = "10.5.0.1",
     gateway6 = "fd05::1", routes = { { "10.9.0.0/16", "10.5.0.1", metric = 7 } } } }, egress = false }]])
   local function routes() return d.ok("exec", "det-mac", "/bin/sh", "-c", "ip route; ip -6 route; ip -br address show dev eth0") end
@@ -146,12 +110,9 @@ end)
 
 for _, backend in ipairs { "pasta", "slirp4netns" } do
   test("a world by " .. backend, function(d)
-    t.must(S.unshare "newns")
-    t.must(S.mount { target = "/", flags = "rec, private" })
-    t.must(S.mount { source = "tmpfs", target = "/dev/net", type = "tmpfs" })
-    t.must(S.mknod("/dev/net/tun", "0666", "char", { 10, 200 }))
-    local _, server = outside()
-    t.must(nl.route { to = "default", via = "192.0.2.9" } and nl.route { to = "default", via = "2001:db8::9" })
+    net.open_tun()
+    local server = net.server(net.outside())
+    net.way_out()
     serve(d, "det-user", ("{ type = 'user', backend = %q, publish = { { host = '127.0.0.1:8080', guest = 80 } } }"):format(backend))
     local asks = { published = to("tcp", "127.0.0.1", 8080) }
     -- slirp4netns announces its IPv6 network, which takes seconds.
@@ -165,7 +126,7 @@ end
 
 test("a container that is started again has its wires whole", function(d)
   serve(d, "det-again", '{ interfaces = { veth { address = "10.5.0.2/24" } }, egress = false }',
-    { body = "restart = { on = 'always', delay = '10ms' }, " })
+    "restart = { on = 'always', delay = '10ms' }")
   until_hello(to("tcp", "10.5.0.2", 80), "before")
   d.ok("network", "cut", "det-again", "eth0")
   local first = d.seen("det-again").pid

@@ -3,54 +3,36 @@
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
-local apart = dofile "tests/integration/apart.lua"(t)
-local traffic = dofile "tests/integration/traffic.lua"
+local net = dofile "tests/integration/net.lua"(t, box)
 local S = require "syscall"
 local nl = require "netns"
 
+local apart, traffic = net.apart, net.traffic
+
 local NOBODY = 65534
-local CLIENT = t.top .. "/tests/integration/traffic.lua"
 local BACKENDS = { "pasta", "slirp4netns" }
 
 for _, name in ipairs(BACKENDS) do
   if not require("sandbox.plan.facts").gather().helpers[name] then error(name .. " is not installed: tests/packages test") end
 end
 
--- What an ordinary user finds on a machine whose tun device is open; the host's may be closed.
-local function open_tun()
-  assert(S.unshare "newns")
-  assert(S.mount { target = "/", flags = "rec, private" })
-  assert(S.mount { source = "tmpfs", target = "/dev/net", type = "tmpfs" })
-  assert(S.mknod("/dev/net/tun", "0666", "char", { 10, 200 }))
-  assert(S.chmod("/dev/net/tun", "0666"))
-end
-
 -- The "host" is where the body runs: up0, 192.0.2.2, with the world behind 192.0.2.1; its own loopback has 192.0.2.77 too.
 local function world()
-  open_tun()
-  local outside = apart.namespace()
-  -- A link-local address that is still being tried delays what is sent first.
-  for _, there in ipairs { t.must(S.open("/proc/self/ns/net", "rdonly, cloexec")), outside } do
-    apart.inside(there, function() assert(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end)
-  end
-  assert(nl.up "lo" and nl.veth { name = "up0", peer = { name = "out0", netns = outside }, up = true } and nl.up("out0", outside))
-  for _, row in ipairs { { "up0", "192.0.2.2/24" }, { "up0", "2001:db8::2/64" }, { "out0", "192.0.2.1/24", outside },
-    { "out0", "2001:db8::1/64", outside }, { "lo", "198.51.100.1/32", outside }, { "lo", "2001:db8:5::1/128", outside } } do
-    assert(nl.address(row[1], row[2], { flags = row[2]:find ":" and "nodad" or nil, netns = row[3] }))
-  end
+  net.open_tun()
+  assert(nl.up "lo")
+  net.no_dad()
+  local outside = net.machine("up0", { "192.0.2.1/24", "2001:db8::1/64" }, { "192.0.2.2/24", "2001:db8::2/64" })
+  net.address("lo", "198.51.100.1/32", outside)
+  net.address("lo", "2001:db8:5::1/128", outside)
   assert(nl.route { to = "default", via = "192.0.2.1" } and nl.route { to = "default", via = "2001:db8::1" })
   return outside
-end
-
-local function body(network, more)
-  return ("network = %s, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }%s"):format(network, t.luge, CLIENT, more or "")
 end
 
 local function network_of(backend, more) return ("{ type = 'user', backend = %q, %s }"):format(backend, more or "") end
 
 -- What runs inside; how: uid, options, more.
 local function words(network, list, how)
-  local command = box.words { words = list, body = body(network, how.more), options = how.options, uid = how.uid, stdin = "",
+  local command = box.words { words = list, body = net.body(network, how.more), options = how.options, uid = how.uid, stdin = "",
     keep_input = true }
   if how.uid then
     how.state = t.dir "0700"
@@ -258,7 +240,7 @@ t.test("what a helper would publish in vain is a fault", function()
     ["backend = 'slirp4netns', publish = { { host = '0.0.0.0:8080', proto = 'udp' } }"] = "on the loopback are lost",
     ["backend = 'pasta', publish = { { host = 8081, guest = 80, proto = 'udp' } }"] = "where the ports differ" } do
     apart.run(function()
-      open_tun()
+      net.open_tun()
       box.refused({ words = { "true" }, body = "network = { type = 'user', " .. text .. " }" }, said)
     end)
   end
@@ -341,8 +323,8 @@ t.test("another user's id inside, and none of a user namespace", function()
     local outside = world()
     local server = in_the_world(outside, "198.51.100.1", 7000)
     for _, backend in ipairs(BACKENDS) do
-      t.equal(client(network_of(backend), { uid = NOBODY, more = ", user = '1000:1000'" }, "tcp", "198.51.100.1", "7000"), "HELLO", backend)
-      t.equal(client(network_of(backend), { more = ", id_map = 'host'" }, "tcp", "198.51.100.1", "7000"), "HELLO", backend)
+      t.equal(client(network_of(backend), { uid = NOBODY, more = "user = '1000:1000'" }, "tcp", "198.51.100.1", "7000"), "HELLO", backend)
+      t.equal(client(network_of(backend), { more = "id_map = 'host'" }, "tcp", "198.51.100.1", "7000"), "HELLO", backend)
     end
     traffic.stop_server(server)
     no_helpers "ids"
@@ -357,7 +339,7 @@ end)
 t.test("a closed device, and a world that is not there", function()
   t.needs_root()
   apart.run(function()
-    open_tun()
+    net.open_tun()
     local r = t.run(words(network_of "pasta", { "/bin/true" }, { uid = NOBODY }))
     t.equal(r.code, 125)
     t.contains(r.stderr, "luge's own network has no default route")

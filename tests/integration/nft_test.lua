@@ -90,6 +90,7 @@ t.test("matches are nft's own", function()
     { { "tcp flags", { "syn", "ack" } }, "drop" },
     { { "meta mark", 5 }, { "meta mark", "16-32" }, { "meta length", ">", 100 }, "drop" },
     { { "meta skuid", 1000 }, "drop" },
+    { { "meta iifkind", "veth" }, { "meta oifkind", "!=", "bridge" }, "drop" },
     { { "ip frag-off", "&", 8191, "!=", 0 }, "drop" },
     { { "fib daddr type", "local" }, { "fib saddr . iif oif", false }, "drop" },
     { { "ip protocol", 47 }, { "ip ttl", "<", 5 }, "drop" },

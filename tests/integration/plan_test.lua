@@ -18,9 +18,9 @@ for _, kind in ipairs { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "ti
   .. ":[1]" end
 
 local function found(list, path, kind, owner)
-  for _, entry in ipairs(list) do
+  for i, entry in ipairs(list) do
     if entry == path then
-      return { type = kind, uid = owner, gid = owner, perm = kind == "directory" and 493 or 420, size = 0, mode = 0, ino = 1,
+      return { type = kind, uid = owner, gid = owner, perm = kind == "directory" and 493 or 420, size = 0, mode = 0, ino = i,
         dev = 1 }
     end
   end

@@ -115,6 +115,10 @@ t.test("a file for standard input is opened with the caller's rights, and for re
   t.write(dir .. "/in", "closed to others\n", "0600")
   t.write(dir .. "/p.lua", box.text 'stdin = "in", user = "1000:1000"', "0644")
   t.equal(box.succeed({ "copy", profile = dir .. "/p.lua" }).stdout, "closed to others\n")
+  -- Nor does /proc give the container's root, who may be the caller himself, another way to it.
+  t.must(S.chmod(dir .. "/in", "0666"))
+  local says = box.says { shell = "cat; echo more 2>/dev/null >/proc/self/fd/0 || echo closed", body = ('stdin = %q'):format(dir .. "/in") }
+  t.equal({ says, t.read(dir .. "/in") }, { "closed to others\nclosed", "closed to others\n" })
   box.refused({ "copy", body = ('stdin = %q'):format(dir .. "/none") }, "stdin", "does not exist")
   box.refused({ "copy", body = ('stdin = %q'):format(dir) }, "stdin", "is a directory")
 end)

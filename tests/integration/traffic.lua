@@ -13,7 +13,8 @@ local M = {}
 
 local WAIT = 5 -- seconds until nobody answers any more; nothing that ends well comes near it
 
-local function family_of(address) return address:find(":", 1, true) and "inet6" or "inet" end
+--- "inet" or "inet6".
+function M.family_of(address) return address:find(":", 1, true) and "inet6" or "inet" end
 
 local function readable(fd, seconds)
   local events = S.poll({ { fd = fd, events = "in" } }, math.floor(seconds * 1000))
@@ -29,10 +30,10 @@ end
 
 --- One "hello" and its answer; own: the port that it is sent from.
 function M.ask(proto, address, port, seconds, own)
-  local fd = assert(S.socket(family_of(address), proto == "tcp" and "stream" or "dgram"))
+  local fd = assert(S.socket(M.family_of(address), proto == "tcp" and "stream" or "dgram"))
   fd:setsockopt("socket", "sndtimeo", seconds or WAIT)
-  if own then assert(fd:bind { family = family_of(address), port = own }) end
-  local ok, err = fd:connect { family = family_of(address), addr = address, port = port }
+  if own then assert(fd:bind { family = M.family_of(address), port = own }) end
+  local ok, err = fd:connect { family = M.family_of(address), addr = address, port = port }
   if ok then ok, err = fd:send "hello" end
   local answer
   if ok and readable(fd, seconds or WAIT) then
@@ -46,7 +47,7 @@ end
 
 --- The sockets of a server; M.serve answers on them.
 function M.listen(address, port)
-  local where = { family = family_of(address), addr = address, port = port }
+  local where = { family = M.family_of(address), addr = address, port = port }
   local tcp, udp = assert(S.socket(where.family, "stream")), assert(S.socket(where.family, "dgram"))
   tcp:setsockopt("socket", "reuseaddr", 1)
   assert(tcp:bind(where))
@@ -90,21 +91,23 @@ function M.stop_server(pid)
   S.waitid("pid", pid, "exited")
 end
 
-local function checksum(data)
+--- The sum that the headers of IP, ICMP and others have of themselves.
+function M.checksum(data)
   local sum = 0
   for at = 1, #data - 1, 2 do sum = sum + (">I2"):unpack(data, at) end
+  if #data % 2 == 1 then sum = sum + (data:byte(#data) << 8) end
   while sum > 0xffff do sum = (sum & 0xffff) + (sum >> 16) end
   return ~sum & 0xffff
 end
 
 --- Whether an ICMP echo comes back; size: bytes of it.
 function M.ping(address, seconds, size)
-  local family = family_of(address)
+  local family = M.family_of(address)
   local fd = assert(S.socket(family, "raw", family == "inet" and "icmp" or "icmpv6"))
   local id, data = S.getpid() & 0xffff, ("x"):rep(size or 8)
   local kind = family == "inet" and 8 or 128
   local packet = (">BBI2I2I2"):pack(kind, 0, 0, id, 1) .. data
-  packet = (">BBI2I2I2"):pack(kind, 0, family == "inet" and checksum(packet) or 0, id, 1) .. data
+  packet = (">BBI2I2I2"):pack(kind, 0, family == "inet" and M.checksum(packet) or 0, id, 1) .. data
   local answered = false
   if fd:sendto(packet, nil, { family = family, addr = address, port = 0 }) then
     local expected = (">BB"):pack(family == "inet" and 0 or 129, 0)

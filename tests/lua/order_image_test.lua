@@ -70,6 +70,7 @@ t.test("what is no integer, no text, no name and no image is refused", function(
     local ok, err = pcall(f, ...)
     t.equal(ok, false)
     t.contains(err, words)
+    t.ok(not err:find(":%d+:"), "no position in " .. err)
   end
   fails("an integer expected, got 0755", I.call, image, "mount", "0755")
   fails("an integer expected, got 1.5", I.call, image, "mount", 1.5)
@@ -80,10 +81,9 @@ t.test("what is no integer, no text, no name and no image is refused", function(
   fails("a string without NUL bytes expected", I.put_string, image, "a\0b")
   fails("a string without NUL bytes expected", I.put_string, image, 5)
   fails("a string without NUL bytes expected", I.put_vector, image, { "a", false })
-  fails("not so many", I.put_first, image, 1)
-  fails("not so many", I.put_first, image, -1)
+  t.equal(pcall(I.put_first, image, 1), false)
+  t.equal(pcall(I.put_first, image, -1), false)
   for _, no_image in ipairs { {}, { 5 }, { io.stdout } } do fails("the image of the stage's orders", I.count, no_image) end
-  fails("too long", I.put, image, ("x"):rep(C.size_max + 1))
   t.equal(I.count(image), 0)
 end)
 
@@ -94,7 +94,5 @@ t.test("an image may be as large as the stage takes it, and no larger", function
   I.add(image, "cwd")
   t.equal(#I.tobytes(image, 3, 4), C.size_max)
   I.put_string(image, "")
-  local ok, err = pcall(I.tobytes, image, 3, 4)
-  t.equal(ok, false)
-  t.contains(err, "too long")
+  t.equal({ pcall(I.tobytes, image, 3, 4) }, { false, "the command and its environment are too long" })
 end)

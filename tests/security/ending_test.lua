@@ -32,7 +32,7 @@ end
 
 -- ---- SIGKILL at any moment ----
 
-local KILLS = os.getenv "LUGE_SOAK" and 10000 or 20
+local KILLS = t.soak and 10000 or 20
 
 A.each("luge killed at any moment leaves nothing", function(side)
   local root = side:folder "root"

@@ -77,6 +77,29 @@ A.each("a link put there meanwhile leads nowhere", function(side)
   t.equal(S.dir(work .. "/b"), { "report.json" })
 end)
 
+A.each("nor does one that an earlier run left", function(side)
+  local work, other = side:folder("work", "0755"), side:folder("other", "0777")
+  local mounts = ("bind { %q, '/w', rw = true },"):format(work)
+  local fields = ("keep = { artifacts = { '/tmp/evil.x' }, to = %q },"):format(work .. "/deep/out")
+  local swap = "cd /w; mv %s a; ln -s %s %s; echo evil >/tmp/evil.x; exit 1"
+  side:folder "work/deep"
+  for name, target in pairs { ["deep/out"] = other, deep = side.dir } do
+    local r = side:run({ mounts = mounts, fields = fields .. "restart = { on = 'failure', max = 1, delay = '1ms' }" },
+      "/bin/sh", "-c", swap:format(name, target, name))
+    t.equal(r.code, 125, r.stderr)
+    t.contains(r.stderr, "keep.to")
+    t.equal(S.readlink(work .. "/" .. name), target, "the attack itself")
+    t.equal(side:run({ mounts = mounts, fields = fields }, "/bin/sh", "-c", "echo evil >/tmp/evil.x").code, 125)
+    t.equal({ S.dir(other), (S.stat(side.dir .. "/out")) }, { {} })
+    t.must(S.unlink(work .. "/" .. name))
+    t.must(S.rename(work .. "/a", work .. "/" .. name))
+  end
+  -- Where nothing of it is a link it is as before.
+  t.remove_tree(work .. "/deep/out")
+  t.equal(side:run({ mounts = mounts, fields = fields }, "/bin/sh", "-c", "echo good >/tmp/evil.x").code, 0)
+  t.equal(t.read(work .. "/deep/out/evil.x"), "good\n")
+end)
+
 -- What luge could read and the command could not does not come out.
 A.root("files of the host's root in a bind stay there", function(side)
   local dir = side:folder("dir", "0777")

@@ -137,7 +137,7 @@ end)
 
 -- ---- names swapped while luge looks (CVE-2021-30465, CVE-2025-31133) ----
 
-local ROUNDS = os.getenv "LUGE_SOAK" and 10000 or 25
+local ROUNDS = t.soak and 10000 or 25
 
 -- Exchanges two names until it is killed.
 local function swapper(a, b)

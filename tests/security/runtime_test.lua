@@ -64,6 +64,20 @@ A.each("a leaked descriptor does not come in", function(side)
   dir:close()
 end)
 
+A.each("a standard stream is no directory", function(side)
+  local outside = side:folder("outside")
+  t.write(outside .. "/file", "of the host", "0644")
+  local dir = t.must(S.open(outside, "rdonly, directory, cloexec"))
+  for number, name in pairs { [0] = "input", [1] = "output", [2] = "error" } do
+    local fds = { [number] = dir }
+    local r = side:run({ fds = fds, report = true }, "/guest", "try", "create", "/proc/self/fd/" .. number .. "/made")
+    t.equal({ r.code, r.report.reason }, { 125, "setup" }, name)
+    if number ~= 2 then t.contains(r.stderr, ("standard %s is a directory"):format(name)) end
+    t.equal(S.dir(outside), { "file" })
+  end
+  dir:close()
+end)
+
 A.each("the working directory cannot lie outside", function(side)
   local outside = side:folder("outside")
   local dir = t.must(S.open(outside, "rdonly, directory, cloexec"))

@@ -252,6 +252,24 @@ Test(socket, messages_carry_credentials)
 			       "assert(got.creds and #got.fds == 1)\n");
 }
 
+/* Load the first byte; take all of it if that is 'y', else nothing. */
+Test(socket, a_filter_decides_what_comes_in)
+{
+	test_lua(test_state(),
+		 "local a, b = S.socketpair('unix', 'dgram')\n"
+		 "local function op(...) return ('=I2BBI4'):pack(...) end\n"
+		 "assert(S.socket_filter(b, op(0x30, 0, 0, 0) .. op(0x15, 0, 1, 0x79) .. op(6, 0, "
+		 "0, 0xffffffff) .. "
+		 "op(6, 0, 0, 0)))\n"
+		 "for _, word in ipairs { 'no', 'yes', 'never' } do S.send(a, word) end\n"
+		 "assert(S.recv(b, 10) == 'yes')\n"
+		 "fails('AGAIN', S.recv(b, 10, 'dontwait'))\n"
+		 "fails('INVAL', S.socket_filter(b, op(0xffff, 0, 0, 0)))\n"
+		 "raises('instructions', S.socket_filter, b, '')\n"
+		 "raises('instructions', S.socket_filter, b, 'nine byte')\n"
+		 "raises('instructions', S.socket_filter, b, op(6, 0, 0, 0):rep(4097))\n");
+}
+
 Test(socket, messages_go_to_addresses)
 {
 	test_lua(

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.container.attached: the monitor's side of `luge attach`: copies of the output for who comes and goes.
+-- sandbox.container.copies: copies of a container's output for who comes and goes with `luge attach`; the monitor's side.
 --
 -- Each attached luge has a pipe for each stream, which nobody ever waits for: what does not fit is dropped for it alone,
 -- counted and told. So no terminal that is slow, or was stopped, holds up the container, the log or another terminal.
