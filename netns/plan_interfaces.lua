@@ -32,7 +32,7 @@ function M.needs_host(c, why, what)
   if c.facts.net_admin then return end
   c:fault(why, what .. ", which takes CAP_NET_ADMIN there",
     c.facts.uid == 0 and "this root has it not, as inside a container: network = { interfaces = {} } needs none"
-    or "run luge as root, or leave the interface out: network = { interfaces = {} } needs none")
+    or "run luge as root; an ordinary user has network = \"user\" (the outside world) and, in a group, network = \"private\"")
 end
 
 -- The interface as this host can have it: an address of IPv6 that nobody wrote is none where the kernel has no IPv6.

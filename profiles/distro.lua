@@ -6,9 +6,12 @@
 --
 -- An ordinary user needs a tree of his own, and for other users than root in it (su, and most packages)
 -- subordinate ids: --set id_map=auto. With one id apt wants -o APT::Sandbox::User=root.
+local root = param.ROOT or "rootfs"
+if root:sub(1, 1) ~= "/" then root = host.cwd .. "/" .. root end
+
 return container {
   description = "A distribution's root directory: package managers work, changes are forgotten.",
-  root = { param.ROOT or host.cwd .. "/rootfs", overlay = "discard" },
+  root = { root, overlay = "discard" },
 
   -- What unpacking packages, their scripts and su need. All of it only over the container's own ids and files.
   capabilities = {

@@ -57,7 +57,7 @@ FNR == 1 { flush_text(); lua = FILENAME ~ /\.lua$/ }
 }
 
 lua { sub(/^[ \t]+/, "") }
-lua && /^--- (S\.|nl\.|link:|socket:)/ { flush_text(); sub(/^--- /, ""); start($0); next }
+lua && !(active && in_signature) && /^--- (S\.|nl\.|link:|socket:)/ { flush_text(); sub(/^--- /, ""); start($0); next }
 lua && active && /^---@/ { next }
 lua && active && /^--/ { sub(/^---? ?/, ""); add($0); next }
 lua && active { flush_text() }

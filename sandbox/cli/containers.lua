@@ -34,13 +34,24 @@ function M.names_of(containers)
   return names
 end
 
+-- The way out where the name is a group's, or a container's name within one.
+local function of_a_group(name, containers)
+  local within = {}
+  for _, container in ipairs(containers) do
+    local group = container.group
+    if group == name then return ("it is a group: luge down X, luge ps --group X, luge logs --group X"):gsub("X", name) end
+    if group and container.name == group .. "-" .. name then within[#within + 1] = container.name end
+  end
+  if #within > 0 then return ("did you mean %s?"):format(table.concat(within, " or ")) end
+end
+
 --- Says that no container of `containers` has that name, with the nearest; returns the exit code.
 function M.no_such(name, containers, of_running)
   local all = M.names_of(containers)
   local near = require("luge.cage").nearest(name, all)
   local shown = #all > 10 and table.concat(all, ", ", 1, 10) .. " …" or table.concat(all, ", ")
   return cli.complain(("no container '%s'%s"):format(name, of_running and " is running" or ""),
-    near and ("did you mean %s?"):format(near)
+    of_a_group(name, containers) or near and ("did you mean %s?"):format(near)
     or #all == 0 and (of_running and "none is" or "there is none") .. ", for this user and state directory"
     or "these are: " .. shown)
 end

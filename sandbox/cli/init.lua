@@ -41,6 +41,7 @@ local function no_command(word)
     if #word > 1 and name:sub(1, #word) == word then near = name end
   end
   if near then hint = "did you mean luge " .. near .. "?" end
+  hint = require("sandbox.cli.elsewhere").command(word) or hint
   return M.complain(("no command '%s'"):format(word), hint)
 end
 

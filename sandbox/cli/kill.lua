@@ -11,7 +11,9 @@ function M.run(options, names)
   if not directory then return containers.FAILED end
   local signal = require("sandbox.profile.values").signal(options.signal or "KILL")
   if not signal then
-    return cli.complain(("--signal %s: no signal has that name"):format(options.signal), "as TERM, USR1 or RTMIN+3 (signal(7))")
+    local known = require("sandbox.cli.elsewhere").signal(options.signal)
+    return cli.complain(("--signal %s: no signal has that name"):format(options.signal),
+      known and ("%s is called %s"):format(options.signal, known) or "as TERM, USR1 or RTMIN+3 (signal(7))")
   end
   local found, code = containers.named(directory, options, names, containers.RUNS, "only one that runs can be sent a signal")
   if not found then return code end

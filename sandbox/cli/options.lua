@@ -129,34 +129,4 @@ function M.command(name)
   end
 end
 
---- Options of other launchers, and the way to say it here.
-M.elsewhere = {
-  ["-v"] = "--bind SRC[:DST][:rw]", ["--volume"] = "--bind SRC[:DST][:rw]", ["--mount"] = "--bind SRC[:DST][:rw]",
-  ["--ro-bind"] = "--bind SRC:DST (read-only unless :rw)", ["--ro-bind-try"] = "--set mounts=… with optional(bind { … })",
-  ["--dev-bind"] = "--set devices='{ \"NAME\" }'", ["--tmpfs"] = "--set 'mounts={ tmpfs { \"/path\" } }'",
-  ["--symlink"] = "--set 'mounts={ symlink { … } }'", ["--chdir"] = "--workdir DIR", ["--setenv"] = "--env NAME=VALUE",
-  ["--unsetenv"] = "nothing: no variable is inherited unless named", ["--clearenv"] = "nothing: the environment starts empty",
-  ["--unshare-all"] = "nothing: every namespace is new", ["--unshare-net"] = "nothing: there is no network unless asked for",
-  ["--unshare-pid"] = "nothing: every namespace is new", ["--unshare-user"] = "nothing: every namespace is new",
-  ["--share-net"] = "--set network=host", ["--net"] = "--set network=host, internet or none",
-  ["--network"] = "--set network=host, internet or none",
-  ["--die-with-parent"] = "nothing: a container always ends with its luge", ["--new-session"] = "nothing: there always is one",
-  ["--cap-add"] = "--set 'capabilities=append { \"NAME\" }'", ["--cap-drop"] = "nothing: no capability is kept unless named",
-  ["--privileged"] = "the fields you need: capabilities, devices, seccomp (luge help capabilities)",
-  ["--security-opt"] = "--set seccomp=… (luge help seccomp)", ["--hostname"] = "--set hostname=NAME",
-  ["--uid"] = "--user UID:GID", ["--gid"] = "--user UID:GID", ["--read-only"] = "nothing: the root is read-only",
-  ["--ulimit"] = "--set limits.open_files=N (luge help limits)",
-  ["--entrypoint"] = "--set 'entrypoint={ \"…\" }'",
-  ["-p"] = "--set 'network={ interfaces = { veth { } }, publish = { { \"127.0.0.1:8080\", 80 } } }'",
-  ["--publish"] = "--set 'network={ interfaces = { veth { } }, publish = { { \"127.0.0.1:8080\", 80 } } }'",
-  ["-m"] = "--set limits.memory=SIZE", ["--memory"] = "--set limits.memory=SIZE",
-  ["--memory-swap"] = "--set limits.swap=SIZE, besides memory", ["--cpus"] = "--set limits.cpus=N",
-  ["--cpu-shares"] =
-    "--set limits.cpu_weight=N (1 to 10000, 100 is usual)", ["--cgroup-parent"] = "--set limits.parent=/PATH",
-  ["--cpuset-cpus"] = "--set limits.cpuset=0-1", ["--pids-limit"] = "--set limits.pids=N",
-  ["--env-file"] = "--env NAME=VALUE, for each variable",
-  ["--init"] = "nothing: init is true by default", ["--userns"] = "--set id_map=auto, self or host",
-  ["--rootfs"] = "--set root=DIR", ["--cwd"] = "--workdir DIR",
-}
-
 return M

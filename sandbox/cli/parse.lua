@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- sandbox.cli.parse: words to options, by the one table. What is wrong comes back as a message and a hint.
 
-local catalogue = require "sandbox.cli.options"
 
 local M = {}
 
@@ -21,10 +20,9 @@ local function nearest(options, name)
 end
 
 local function unknown(command, word)
-  local elsewhere = catalogue.elsewhere[word:match("^[^=]+")]
   local near = word:sub(1, 2) == "--" and nearest(command.options, word:match("^%-%-([^=]*)"))
-  local hint = elsewhere and (elsewhere:match("^nothing") and "leave it out: " .. elsewhere:gsub("^nothing: ", "")
-    or "in luge: " .. elsewhere) or near and "did you mean --" .. near .. "?"
+  local is_known = command.stops_at_profile or command[1] == "kill"
+  local hint = is_known and require("sandbox.cli.elsewhere").option(word, command[1]) or near and "did you mean --" .. near .. "?"
     or ("luge help %s lists its options"):format(command[1])
   return nil, ("%s: no such option"):format(word), hint
 end
@@ -58,6 +56,17 @@ local function take_option(command, word)
   return { option = option, value = value }
 end
 
+-- An option behind the word where options end: it is luge's, another launcher's, or a word of the command.
+local function after_profile(command, argv, i)
+  local word, option, what = argv[i], argv[i + 1], command.stops_at_profile
+  local taken, _, foreign = take_option(command, option)
+  local before = option
+  if taken and taken.option.arg and not taken.value and argv[i + 2] then before = option .. " " .. argv[i + 2] end
+  local hint = taken and ("luge %s %s %s …"):format(command[1], before, word) or foreign:match("^luge help") and "" or foreign
+  hint = hint .. (hint ~= "" and "; " or "") .. ("for a word of the command: luge %s %s -- %s"):format(command[1], word, option)
+  return nil, ("%s: options go before %s"):format(option, what == true and "PROFILE" or what), hint
+end
+
 --- Parses the words after a command's name: options by long name, and the other words.
 ---@return table|nil options
 ---@return string[]|string words or the message
@@ -76,10 +85,7 @@ function M.parse(command, argv)
       if command.stops_at_profile then
         if argv[i + 1] == "--" then i = i + 1
         elseif (argv[i + 1] or ""):match("^%-") then
-          local what = command.stops_at_profile
-          return nil, ("%s: options go before %s"):format(argv[i + 1], what == true and "PROFILE" or what),
-            ("luge %s %s %s …; for a word of the command: luge %s %s -- %s"):format(command[1], argv[i + 1], word,
-              command[1], word, argv[i + 1])
+          return after_profile(command, argv, i)
         end
         table.move(argv, i + 1, #argv, #words + 1, words)
         break

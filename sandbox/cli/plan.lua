@@ -96,23 +96,47 @@ local function print_json(document)
   print(require("luge.json").encode(document, { pretty = true }))
 end
 
+-- A value as a profile has it: the fields of its own record, and modes as they are written. The plan notes more in it.
+local function written(value, f)
+  local schema = require "sandbox.profile.schema"
+  local kind = type(value) == "table" and schema.kinds[value.type]
+  if f and f[2] == "mode" and type(value) == "number" then return quote(("%04o"):format(value)) end
+  if type(value) == "table" and value.type and next(value, next(value)) == nil and not (kind and kind.example) then
+    return quote(value.type) -- "system", "none", "auto"
+  elseif kind then
+    local parts = {}
+    for i = 1, #kind do
+      local item = value[kind[i][1]]
+      if item ~= nil then parts[#parts + 1] = ("%s = %s"):format(kind[i][1], written(item, kind[i])) end
+    end
+    return #parts == 0 and value.type .. " { }" or ("%s { %s }"):format(value.type, table.concat(parts, ", "))
+  elseif type(value) == "table" and #value > 0 then
+    local parts = {}
+    for i, item in ipairs(value) do parts[i] = written(item) end
+    return "{ " .. table.concat(parts, ", ") .. " }"
+  end
+  return text_of(value)
+end
+
 local function print_origins(spec)
-  local profile = require "sandbox.profile"
-  local function walk(path, value)
+  local profile, schema = require "sandbox.profile", require "sandbox.profile.schema"
+  local function walk(path, value, f)
     local origin = profile.origin(spec, path)
     local is_map = type(value) == "table" and #value == 0 and next(value) ~= nil
-    if is_map and not value.type then
+    if is_map and (not value.type or path == "network" and value.type == "table") then
       for _, key in ipairs(sorted_keys(value)) do
-        walk(path .. (key:match("^[%a_][%w_]*$") and "." .. key or "[" .. quote(key) .. "]"), value[key])
+        local name = key:match("^[%a_][%w_]*$") and "." .. key or "[" .. quote(key) .. "]"
+        if key ~= "type" or path ~= "network" then walk(path .. name, value[key]) end
       end
-    elseif path == "mounts" then
+    elseif path == "mounts" and value[1] then
       for i, item in ipairs(value) do walk(("mounts[%d]"):format(i), item) end
     else
-      print(("%-28s %-44s %s"):format(path, text_of(value), origin))
+      print(("%-28s %-44s %s"):format(path, written(value, f), origin))
     end
   end
   for _, field in ipairs(sorted_keys(spec)) do
-    if field ~= "removed_mounts" and field ~= "optional" and field ~= "profile_name" then walk(field, spec[field]) end
+    local f = schema.field(schema.container, field)
+    if f then walk(field, spec[field], f) end
   end
 end
 

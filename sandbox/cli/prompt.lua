@@ -22,10 +22,12 @@ local function name_of(what)
   end
 end
 
-local function list_names(docs)
+-- The names that begin so, in lines; "S." are those without another beginning.
+local function names_lines(docs, prefix)
   local names = {}
   for name in pairs(docs) do
-    names[#names + 1] = name:find "[.:]" and name or "S." .. name
+    local full = name:find "[.:]" and name or "S." .. name
+    if full:match "^.*[.:]" == prefix then names[#names + 1] = full end
   end
   table.sort(names)
   local lines, line = {}, ""
@@ -33,21 +35,45 @@ local function list_names(docs)
     if #line + #name > 78 then
       lines[#lines + 1], line = line, ""
     end
-    line = line .. name .. " "
+    line = line .. (line ~= "" and " " or "") .. name
   end
   lines[#lines + 1] = line
   return table.concat(lines, "\n")
 end
 
+local PARTS = {
+  { "S.", "System calls:" }, { "nl.", "The network (nl, or S.nl):" }, { "nl.nft.", "nftables:" },
+  { "link:", "Methods of what nl.link(NAME) returns:" }, { "socket:", "Methods of what nl.open() returns:" },
+}
+
+local function list_names(docs, only)
+  local out = {}
+  for _, part in ipairs(PARTS) do
+    if not only or part[1]:sub(1, #only) == only then out[#out + 1] = part[2] .. "\n" .. names_lines(docs, part[1]) end
+  end
+  return table.concat(out, "\n\n")
+end
+
+local FOOTER = "\n\nhelp(S.open) or help \"open\" tells about one."
+
+-- The documented name nearest to one that is not: "S.opne".
+local function nearest_name(docs, name)
+  local names = {}
+  for known in pairs(docs) do names[#names + 1] = known end
+  return require("luge.cage").nearest(name, names)
+end
+
 --- The text that help(what) prints; of a nil without what, all names.
 function M.help_text(what)
   local docs = require "syscall.docs"
-  if what == nil then
-    return list_names(docs) .. "\n\nhelp(S.open) or help \"open\" tells about one."
-  end
+  if what == nil then return list_names(docs) .. FOOTER end
   local name = name_of(what)
   if name and docs[name] then return docs[name] end
-  return ("no documentation of %s; help() lists all names"):format(show.value(what))
+  if rawequal(what, S) or what == "S" then return list_names(docs, "S.") .. FOOTER end
+  if rawequal(what, nl) or what == "nl" then return list_names(docs, "nl.") .. FOOTER end
+  local near = type(what) == "string" and nearest_name(docs, name)
+  local shown = type(what) == "table" and "a table" or show.value(what)
+  return ("no documentation of %s%s; help() lists all names"):format(shown, near and (" (did you mean %q?)"):format(near) or "")
 end
 
 -- The chunk of what was typed so far: first as an expression, then as statements. nil and true when
@@ -91,10 +117,19 @@ end
 function M.run()
   local call = require("sandbox.cli.lua").call
   _G.S, _G.nl = S, nl
-  _G.help = function(what) print(M.help_text(what)) end
-  print(_VERSION .. "; S is the syscall layer, nl the network. help(S.open) documents, Ctrl-D ends.")
+  -- help(S.opne) is help(nil): told apart from help() by the number of arguments.
+  _G.help = function(...)
+    if select("#", ...) > 0 and ... == nil then return print "no such function; help() lists all names" end
+    print(M.help_text((...)))
+  end
+  -- As other prompts end; it is luge itself that leaves.
+  local left = false
+  local function leave() left = true end
+  _G.exit, _G.quit = leave, leave
+  print(_VERSION .. "; S is the syscall layer, nl the network. help(S.open) documents, Ctrl-D or exit() ends.")
   for chunk in read_chunk do
     show_results(call(chunk))
+    if left then break end
   end
   return 0
 end

@@ -233,6 +233,9 @@ local REASONS = {
 
 local function reason_hint(run, outcome)
   if outcome.reason == "not_found" then
+    if run.argv[1]:find "%s" then
+      return "that is one word, blanks and all: write its words apart, or sh -c '" .. run.argv[1] .. "'"
+    end
     if run.argv[1]:find("/", 1, true) then return "the path is one inside the container (luge plan shows its mounts)" end
     return "PATH in the container is " .. (run.spec.env.PATH or "unset")
   elseif outcome.reason == "not_executable" and outcome.err.ACCES then

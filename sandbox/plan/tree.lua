@@ -193,7 +193,8 @@ local function adopt_parents(c, mount, cover)
   cover.adopted = cover.adopted or { list = {}, known = {} }
   local path = ""
   local prefix = cover.target == "/" and "" or cover.target
-  for name in mount.target:sub(#prefix + 1):gmatch("/([^/]+)") do
+  local above = mount.target:sub(#prefix + 1):match("^(.*)/[^/]*$") -- what is at the target itself is replaced
+  for name in above:gmatch("/([^/]+)") do
     path = path .. "/" .. name
     local st = look(c, cover, path)
     if not st then return end
@@ -252,19 +253,30 @@ local function check_leaves(c, mount, leaves)
   end
 end
 
+-- What luge would take from the host for /etc, where the profile brings an /etc: that one is whole.
+local function is_brought(c, mount, cover)
+  if not mount.standard or mount.why ~= "root" or mount.type == "tmpfs" then return false end
+  return cover ~= c.tree and not cover.standard and (cover.type == "bind" or cover.type == "layers")
+end
+
 --- Decides c.tree (the root) and c.mounts (in path order, each with `.cover`), adding faults.
 function M.decide(c)
   local root = c.spec.root
   c.tree = { type = "root", target = "/", why = "root", rw = root.rw, overlay = root.overlay, upper = root.upper,
     size = root.size, lower = root.lower, source = root.type == "host" and "/" or root.path, kind = root.type }
   c.mounts = combined(c)
-  local trees, leaves = {}, {}
+  local trees, leaves, mounts = {}, {}, {}
   for _, mount in ipairs(c.mounts) do
-    check_leaves(c, mount, leaves)
-    if LEAVES[mount.type] then leaves[mount.target] = mount end
-    settle(c, mount, cover_of(trees, c.tree, mount.target))
-    if HAS_FILES[mount.type] then trees[mount.target] = mount end
+    local cover = cover_of(trees, c.tree, mount.target)
+    if not is_brought(c, mount, cover) then
+      mounts[#mounts + 1] = mount
+      check_leaves(c, mount, leaves)
+      if LEAVES[mount.type] then leaves[mount.target] = mount end
+      settle(c, mount, cover)
+      if HAS_FILES[mount.type] then trees[mount.target] = mount end
+    end
   end
+  c.mounts = mounts
 end
 
 return M

@@ -54,6 +54,41 @@ local function takes(rec, names)
   return article .. rec.name .. " takes: " .. table.concat(names, ", ")
 end
 
+-- The field that a record lacks and the one that was meant: its name, or nil, and a hint.
+function M.meant(record, name, names, hint)
+  local elsewhere = require "sandbox.profile.elsewhere"
+  local near, text = elsewhere.field(schema, record, name)
+  if near or text then return near, text or hint end
+  near = M.nearest(name, names)
+  local foreign = not near and M.nearest(name, elsewhere.names(record))
+  if foreign then near, text = elsewhere.field(schema, record, foreign) end
+  return near, text or hint
+end
+
+-- What a profile may ask instead of Lua's own libraries.
+local LUA = {
+  os = "host.env.NAME is a variable of luge's environment; host has cwd home user uid gid arch cpus memory kernel",
+  io = "a file's text comes in by bind { … } or secret { … }, a Lua file's by require",
+  dofile = "require \"NAME\", for a file beside it",
+  loadfile = "require \"NAME\", for a file beside it", env = "host.env.NAME", arg = "param.NAME, of -D NAME=VALUE",
+  import = "require \"NAME\", or profile \"NAME\" for a parent", include = "require \"NAME\", or profile \"NAME\" for a parent",
+}
+
+--- The way out of an error of the Lua code, or nil.
+function M.lua_hint(message, line)
+  if message:find "a function is no data$" then return "a constructor is called, with braces: NAME { … }" end
+  local name = message:match "^no variable '([^']+)'"
+  if name then return LUA[name] end
+  if message:find "^host has no field '[^']+'$" then return "it has: cwd home user uid gid arch cpus memory kernel env" end
+  local field = message:match "nil value %(field '([^']+)'%)"
+  if field and line and line:find("param." .. field, 1, true) then
+    return ("give it: -D %s=VALUE; or write (param.%s or \"…\")"):format(field, field)
+  end
+  if field and line and line:find("host.env." .. field, 1, true) then
+    return ("the variable is not set here; write (host.env.%s or \"…\")"):format(field)
+  end
+end
+
 -- Adds a fault of the field where validation is (ctx). `more`: hint; near, or names = { written, list } to find it in;
 -- key and raw, of the value meant, below the present one; record, whose fields are the hint; part ("key" or "value").
 function M.add(ctx, message, more)
@@ -67,7 +102,7 @@ function M.add(ctx, message, more)
     local names = {}
     for i, f in ipairs(more.record) do names[i] = f[1] end
     hint = takes(more.record, names)
-    if more.part == "key" then near = M.nearest(more.key, names) end
+    if more.part == "key" then near, hint = M.meant(more.record, more.key, names, hint) end
     if more.key == "profile" and more.record == schema.container then
       near, hint = nil, "a parent is written without =: profile \"NAME\""
     end

@@ -158,12 +158,12 @@ local function link(group)
   end
 end
 
-local function check_main(own, group, complain)
+local function check_main(own, group, complain, value)
   local names = sorted(own.containers)
   if own.main and not own.containers[own.main] then
     complain({ "main" }, "no container '" .. own.main .. "' in this group", { hint = "it has: " .. table.concat(names, ", "),
       near = require "sandbox.profile.errors".nearest(own.main, names) })
-  elseif #names == 0 then
+  elseif #names == 0 and value.containers then
     complain({ "containers" }, "the group has no container", nil)
   end
   for _, name in ipairs(names) do
@@ -223,7 +223,7 @@ function M.build(value, origins, base, build, request, text)
   local takes, why = takes_overrides(own, request)
   if not takes then return nil, why end
   local group = { type = "group", name = own.name or base, main = own.main, parallel = own.parallel, members = {} }
-  check_main(own, group, complain)
+  check_main(own, group, complain, value)
   build_members(own, group, build, faults)
   if #faults == 0 then
     networks.needs(group.members, sorted(group.members), function(name, needed) group.members[name].needs[needed] = "started" end)

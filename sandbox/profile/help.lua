@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.profile.help: the schema as words: `luge help FIELD`, the list of fields, luge-profile(5) as roff, and the
--- stubs that tell an editor (lua-language-server) what a profile may say.
+-- sandbox.profile.help: the schema as words: `luge help FIELD` and the list of fields.
 
 local schema = require "sandbox.profile.schema"
 
@@ -31,6 +30,34 @@ local WORDS = {
   network = "network or address", port = "port", port_range = "port or range of ports", host_port = "port, or ADDRESS:PORT",
   rate = "rate", join = "path of a network namespace, or name of a container",
 }
+
+--- What a profile may use besides fields and constructors: name, example, what it is.
+M.VOCABULARY = {
+  { "profile", 'profile "NAME"',
+    "A parent, whose fields this profile starts from: the first entries of container { … }, merged in their order." },
+  { "param", "param.NAME", "The VALUE of -D NAME=VALUE on the command line, a text; nil where it is not given." },
+  { "host", "host.cwd",
+    "Facts of the host: cwd home user uid gid arch cpus memory kernel, and env: host.env.NAME is a variable of luge's." },
+  { "require", 'require "NAME"', "The Lua file NAME.lua beside the profile, or on the profile path: functions and tables." },
+  { "append", "command = append { \"-v\" }", "Adds to an inherited list, which a plain one would replace." },
+  { "without", "capabilities = without { \"chown\" }", "Takes entries away from an inherited list." },
+  { "remove", 'remove "/tmp"', "Deletes an inherited entry: a mount or device of that target, a variable of that name." },
+  { "optional", 'memory = optional("1G")', "Accepts that the host cannot give this protection or mount; the report says so." },
+}
+
+-- Lines of at most 100 columns, those after the first with so many blanks before them.
+function M.wrap(text, indent)
+  local lines, line = {}, ""
+  for word in text:gmatch "%S+" do
+    if line ~= "" and indent + utf8.len(line) + 1 + (utf8.len(word) or #word) > 100 then
+      lines[#lines + 1], line = line, word
+    else
+      line = line == "" and word or line .. " " .. word
+    end
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n" .. (" "):rep(indent))
+end
 
 local function type_words(type_)
   if type(type_) == "string" then return WORDS[type_] end
@@ -108,24 +135,23 @@ local function each(visit)
   fields("group", schema.group)
 end
 
+-- The field of that path, or whose own name it is where nothing else is called so ("wall"; what a container has comes
+-- before a group's): field, its path; or nil, and the paths that end so.
 local function find(name)
-  local paths, found = {}, nil
+  local found, ends = nil, { own = {}, group = {} }
   each(function(path, f)
-    paths[#paths + 1] = path
-    if path == name and not found then found = f end
+    if path == name then found = found or f end
+    if path:match "[^.]+$" == name then table.insert(path:find "^group%." and ends.group or ends.own, { f, path }) end
   end)
-  -- A field's own name is enough where nothing else is called so: "wall".
-  if not found then
-    local last
-    each(function(path, f)
-      if path:match "[^.]+$" == name then
-        if found then last = false else found, last = f, path end
-      end
-    end)
-    if last == false then return nil, paths end
-    if found then return found, paths, last end
+  if found then return found, name end
+  for _, list in ipairs { ends.own, ends.group } do
+    if #list == 1 then return list[1][1], list[1][2] end
+    if #list > 1 then
+      for i, pair in ipairs(list) do list[i] = pair[2] end
+      return nil, list
+    end
   end
-  return found, paths, name
+  return nil, {}
 end
 
 -- A field has a type, a constructor's record is one.
@@ -142,22 +168,37 @@ local function field_lines(rec, out)
   for i = 1, #rec do width = math.max(width, #rec[i][1]) end
   for i = 1, #rec do
     local note = rec[i].enforced == false and " (not in this version)" or ""
-    out[#out + 1] = ("  %-" .. width .. "s  %s"):format(rec[i][1], rec[i].doc) .. note
+    out[#out + 1] = ("  %-" .. width .. "s  "):format(rec[i][1]) .. M.wrap(rec[i].doc .. note, width + 4)
   end
 end
 
+-- The fields that take a constructor: "mounts", "network.interfaces".
+local function places_of(name)
+  local places = {}
+  each(function(path, f)
+    local type_ = type_of(f)
+    if type(type_) == "table" and type_.kind == "list" then type_ = type_.of end
+    for _, taken in ipairs(type(type_) == "table" and type_.kind == "typed" and type_.takes or {}) do
+      if taken == name and not path:find "^group%." then places[#places + 1] = path end
+    end
+  end)
+  return table.concat(places, ", ")
+end
+
 local function describe(path, f)
-  local out = { path .. ": " .. f.doc, "" }
+  local out = { M.wrap(path .. ": " .. f.doc, 0), "" }
   local type_ = type_of(f)
   local rec = type_ and record_of(type_) or not type_ and f
   if type_ then
-    out[#out + 1] = "  Type:     " .. type_words(type_) .. (f.off and "; false for none" or "")
+    out[#out + 1] = "  Type:     " .. M.wrap(type_words(type_) .. (f.off and "; false for none" or ""), 12)
     out[#out + 1] = "  Default:  " .. (default_of(f) or "none")
   end
+  local places = not type_ and places_of(path) or ""
+  if places ~= "" then out[#out + 1] = "  Is in:    " .. places end
   if f.unit then out[#out + 1] = "  Unit:     " .. f.unit end
   out[#out + 1] = "  Example:  " .. example_of(f)
   if f.protection then out[#out + 1] = "  optional(…) accepts that a host lacks it." end
-  if unenforced_note(f) then out[#out + 1] = "  " .. unenforced_note(f) end
+  if unenforced_note(f) then out[#out + 1] = "  " .. M.wrap(unenforced_note(f), 2) end
   if rec and rec.positional then
     out[#out + 1] = "  Without names: " .. table.concat(rec.positional, ", ") .. (rec.positional.rest and "…" or "")
   end
@@ -168,39 +209,62 @@ local function describe(path, f)
   return table.concat(out, "\n") .. "\n"
 end
 
--- What `luge help NAME` says of a field ("limits.wall", "container.mounts") or constructor; nil and a message else.
+-- The path that a wrong one was meant to be, or nil: first among the fields beside it.
+local function nearest_path(name, paths)
+  local errors = require "sandbox.profile.errors"
+  local above, last = name:match "^(.*%.)([^.]+)$"
+  local beside, ends, own = {}, {}, {}
+  for _, path in ipairs(paths) do
+    local rest = above and path:sub(1, #above) == above and path:sub(#above + 1)
+    if rest and not rest:find(".", 1, true) then beside[#beside + 1] = rest end
+    local leaf = path:match "[^.]+$"
+    if not path:find ".%." then own[#own + 1] = path end
+    ends[leaf] = ends[leaf] or path
+  end
+  local near = last and errors.nearest(last, beside)
+  if near then return above .. near end
+  return errors.nearest(name, own) or errors.nearest(name, paths)
+    or require "sandbox.profile.elsewhere".field(schema, schema.container, name) or ends[errors.nearest(name, ends) or ""]
+end
+
+--- What `luge help NAME` says of a field ("limits.wall", "container.mounts"), a constructor or another word of profiles; nil,
+--- a message and the way out else.
 function M.field(name)
   name = name:gsub("^container%.", "")
   if name == "container" then return M.list() end
-  local f, paths, path = find(name)
+  local f, path = find(name)
   if f then return describe(path, f) end
-  local nearest = require "sandbox.profile.errors".nearest
-  local near = nearest(name, paths)
-  for _, other in ipairs(near and {} or paths) do
-    near = near or nearest(name, { other:match "[^.]+$" }) and other
+  for _, word in ipairs(M.VOCABULARY) do
+    if word[1] == name then return ("%s\n\n  Example:  %s\n"):format(M.wrap(name .. ": " .. word[3], 0), word[2]) end
   end
-  return nil, "no field '" .. name .. "'" .. (near and " (did you mean '" .. near .. "'?)" or "")
-    .. "; luge help container lists them"
+  if #path > 0 then
+    return nil, ("'%s' is a field of several"):format(name), M.wrap("luge help " .. table.concat(path, ", "), 8)
+  end
+  local near = nearest_path(name, M.names())
+  return nil, ("no field '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or "")
 end
 
 -- Every field and constructor with one line each.
 function M.list()
   local out = { "The fields of container { … }:", "" }
   field_lines(schema.container, out)
-  out[#out + 1] = ""
-  out[#out + 1] = "Constructors:"
-  out[#out + 1] = ""
+  out[#out + 1] = "\nConstructors:\n"
+  local constructors = { }
   for _, name in ipairs(schema.constructors()) do
-    local kind = schema.kinds[name]
-    if kind then out[#out + 1] = ("  %-9s  %s"):format(name, kind.doc) end
+    local kind = schema.kinds[name] or name == "group" and schema.group
+    if kind then constructors[#constructors + 1] = { name, doc = kind.doc } end
   end
-  out[#out + 1] = ""
-  out[#out + 1] = "Besides: profile \"NAME\" (a parent), param.NAME (from -D NAME=VALUE), host (cwd home user uid gid arch cpus"
-  out[#out + 1] = "memory kernel env), require, append { … }, without { … }, remove(\"…\") and optional(…): luge-profile(5)."
-  out[#out + 1] = ""
-  out[#out + 1] = "luge help FIELD says more: luge help limits.wall, luge help bind."
+  field_lines(constructors, out)
+  out[#out + 1] = "\nBesides:\n"
+  local words = {}
+  for i, word in ipairs(M.VOCABULARY) do words[i] = { word[2], doc = word[3] } end
+  field_lines(words, out)
+  out[#out + 1] = "\nluge help FIELD says more: luge help limits.wall, luge help bind."
   return table.concat(out, "\n") .. "\n"
 end
+
+--- Whether a container has that field itself.
+function M.has(name) return schema.field(schema.container, name) ~= nil end
 
 -- The names that completion offers after `luge help` and `--set`.
 function M.names()
@@ -209,146 +273,7 @@ function M.names()
   return paths
 end
 
--- luge-profile(5) ----------------------------------------------------------------------------------------
-
-local function roff(text)
-  return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("…", "..."):gsub("\n%.", "\n\\&."):gsub("^([.'])", "\\&%1"))
-end
-
-local INTRODUCTION = {
-  "A profile is a Lua file that returns one container { … }, or a group { … } of them. It is evaluated before anything",
-  "exists: without files, processes or network, with 64 MiB of memory and 2 s of CPU time.",
-  "Beside Lua it has the constructors below, host (facts: cwd home user uid gid arch cpus memory kernel, and env),",
-  "param.NAME (from \\-D NAME=VALUE), profile \"NAME\" (a parent), require for files beside it, and",
-  "append { … }, without { … } and remove(\"…\") to change what a parent says. optional(…) around a mount or a",
-  "protection accepts that the host lacks it.",
-}
-
-function M.man()
-  local out = { '.TH LUGE\\-PROFILE 5 "" luge "luge manual"', ".SH NAME",
-    "luge\\-profile \\- a container in one Lua file",
-    ".SH DESCRIPTION" }
-  for _, line in ipairs(INTRODUCTION) do out[#out + 1] = (line:gsub("…", "...")) end
-  out[#out + 1] = ".SH FIELDS"
-  local constructors = false
-  each(function(path, f)
-    if not type_of(f) and not constructors then
-      out[#out + 1] = ".SH CONSTRUCTORS"
-      constructors = true
-    end
-    out[#out + 1] = ".TP"
-    out[#out + 1] = ".B " .. roff(path)
-    out[#out + 1] = roff(f.doc)
-    local type_ = type_of(f)
-    if type_ then
-      local default = default_of(f)
-      out[#out + 1] = ".br"
-      out[#out + 1] = roff(type_words(type_) .. (f.off and "; false for none" or "")
-        .. (default and ". Default: " .. default or "") .. ".")
-    end
-    local note = unenforced_note(f)
-    if note then out[#out + 1] = roff(note) end
-    out[#out + 1] = ".br"
-    out[#out + 1] = "Example: \\fC" .. roff(example_of(f)) .. "\\fR"
-  end)
-  out[#out + 1] = '.SH "SEE ALSO"'
-  out[#out + 1] = ".BR luge (1)"
-  return table.concat(out, "\n") .. "\n"
-end
-
--- Editor's stubs -----------------------------------------------------------------------------------------
-
-local STUBS = { boolean = "boolean", integer = "integer", number = "number", any = "table", id = "integer",
-  size = "string|number", duration = "string|number", offset = "string|number", rlimit_size = "string|number",
-  rlimit_count = "integer|string", cpu = "integer", cpus = "string", namespace = "boolean|string",
-    word = "string|number",
-  sysctl = "string|number", comparison = "any[]", id_range = "integer[]", cgroup_path = "string" }
-
-local function stub_type(type_)
-  if type(type_) == "string" then return STUBS[type_] or "string" end
-  local kind = type_.kind
-  if kind == "list" then return "table" end
-  if kind == "map" or kind == "env" then return "table" end
-  if kind == "record" then return "luge." .. type_.name .. "|table" end
-  local rec = record_of(type_)
-  local table_part = (rec and "|luge." .. rec.name or "") .. ((type_.list or kind == "typed") and "|table" or "")
-  if kind == "choice" then
-    local out = {}
-    for i = 1, #type_ do out[i] = type(type_[i]) == "string" and '"' .. type_[i] .. '"' or tostring(type_[i]) end
-    if type_.other then out[#out + 1] = "string" end
-    return table.concat(out, "|")
-  end
-  return (kind == "either" and stub_type(type_.scalar) or "string") .. table_part
-end
-
-local FIXED = [[
----@meta
--- What a luge profile may say; made by luge from its schema.
-
----@class luge.host
----@field cwd string
----@field home string
----@field user string
----@field uid integer
----@field gid integer
----@field arch string
----@field cpus integer
----@field memory integer
----@field kernel string
----@field env table<string, string>
-host = {}
----@type table<string, string>
-param = {}
----A parent: what that profile returns.
----@param name string
----@return table
-function profile(name) end
----Adds to an inherited list.
----@param list table
----@return table
-function append(list) end
----Takes from an inherited list.
----@param list table
----@return table
-function without(list) end
----Deletes an inherited entry.
----@param name string
----@return table
-function remove(name) end
----Accepts that a host cannot give this protection or mount.
----@generic T
----@param value T
----@return T
-function optional(value) end
-]]
-
-local function stub_class(rec, seen, out)
-  if seen[rec.name] or #rec == 0 then return end
-  seen[rec.name] = true
-  for i = 1, #rec do
-    local inner = record_of(rec[i][2])
-    if inner then stub_class(inner, seen, out) end
-  end
-  out[#out + 1] = "\n---@class luge." .. rec.name
-  for i = 1, #rec do
-    local f = rec[i]
-    out[#out + 1] = "---@field " .. f[1] .. "? " .. stub_type(f[2]) .. (f.off and "|false" or "") .. " " .. f.doc
-  end
-end
-
-function M.stubs()
-  local out, seen = { FIXED }, {}
-  stub_class(schema.container, seen, out)
-  stub_class(schema.group, seen, out)
-  for _, name in ipairs(schema.constructors()) do
-    local rec = schema.kinds[name] or schema[name]
-    stub_class(rec, seen, out)
-    out[#out + 1] = "\n---" .. rec.doc
-    out[#out + 1] = "---@param fields " .. (#rec > 0 and "luge." .. rec.name .. "|table" or "table")
-    out[#out + 1] = "---@return table"
-    out[#out + 1] = "function " .. name .. "(fields) end"
-  end
-  return table.concat(out, "\n") .. "\n"
-end
+M.each, M.record_of, M.type_of, M.type_words, M.default_of = each, record_of, type_of, type_words, default_of
+M.example_of, M.unenforced_note = example_of, unenforced_note
 
 return M

@@ -81,6 +81,7 @@ end
 local function finish_faults(faults, files)
   for _, fault in ipairs(faults) do
     place_fault(fault, files)
+    fault.hint = fault.hint or require "sandbox.profile.errors".lua_hint(fault.message, fault.snippet)
     fault.keys, fault.path = nil, nil
   end
   table.sort(faults, function(a, b)
@@ -91,8 +92,8 @@ local function finish_faults(faults, files)
   return faults
 end
 
-local function fault_of(message, file)
-  return { { message = message, file = file, origin = { file = file } } }
+local function fault_of(message, file, hint)
+  return { { message = message, file = file, origin = { file = file }, hint = hint } }
 end
 
 local function sorted_keys(set)
@@ -156,8 +157,8 @@ local ARTICLE = { string = "a string", number = "a number", boolean = "a boolean
 --- constructors=, exit_code= }. Gives raw, origins, info; or nil, faults. A profile over its CPU time ends the process.
 function M.evaluate(request)
   local files = search.new(request.facts)
-  local main, message = open_source(files, request.source)
-  if not main then return nil, fault_of(message) end
+  local main, message, hint = open_source(files, request.source)
+  if not main then return nil, fault_of(message, nil, hint) end
   local good, raw, origins, info = run(files, request, false)
   if not good then return nil, raw end
   local kind = type(raw) == "table" and raw.type

@@ -58,6 +58,8 @@ end
 
 -- "ci.lua:14", "--timeout", or "default".
 function M.origin(known, spec, path)
+  -- What is mounted without a word of the profile; its own mounts are "mounts[1]" and so on.
+  if path == "mounts" then return "default" end
   local where = known and where_is(known, spec, keys_of(path))
   if not where then return "default" end
   local place = errors.locate(where)

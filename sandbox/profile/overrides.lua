@@ -52,6 +52,17 @@ local function parse(type_, text, label, request)
   return value, value == nil and origins[1].message
 end
 
+-- The way out where a text is no Lua: the field's example, as it is typed.
+local function as_lua(keys)
+  local rec, f = schema.container, nil
+  for _, key in ipairs(keys) do
+    f = rec and schema.field(rec, key)
+    local type_ = f and f[2]
+    rec = type(type_) == "table" and (type_.kind == "record" and type_ or type_.table) or nil
+  end
+  return f and f.example and ("a table is written as Lua: --set '%s=%s'"):format(table.concat(keys, "."), f.example)
+end
+
 -- The layer that one override is: { field =, text = or value = or append =, origin = }; or nil and a fault.
 function M.layer(override, places, request)
   local keys = split(override.field)
@@ -67,8 +78,15 @@ function M.layer(override, places, request)
   if not type_ then
     local names = {}
     for i, f in ipairs(rec or {}) do names[i] = f[1] end
-    return wrong("no such field", { near = require "sandbox.profile.errors".nearest(keys[bad], names),
-      hint = rec and "luge help " .. (bad > 1 and keys[bad - 1] or "container") .. " lists the fields" })
+    local hint = rec and "luge help " .. (bad > 1 and keys[bad - 1] or "container") .. " lists the fields"
+    local near
+    if not rec and bad > 1 then
+      local above = table.concat(keys, ".", 1, bad - 1)
+      return wrong("has no fields that are set alone",
+        { hint = ("%s is set whole, as Lua: --set '%s={ … }'"):format(above, above) })
+    end
+    if rec then near, hint = require "sandbox.profile.errors".meant(rec, keys[bad], names, hint) end
+    return wrong("no such field", { near = near, hint = hint })
   end
   local value = override.value
   if override.append ~= nil then
@@ -77,7 +95,7 @@ function M.layer(override, places, request)
   elseif override.text then
     local message
     value, message = parse(type_, override.text, override.origin or "--set", request)
-    if value == nil then return wrong(message or "no value") end
+    if value == nil then return wrong(message or "no value", { hint = as_lua(keys) }) end
   end
   for i = 1, #keys - 1 do
     raw[keys[i]] = {}

@@ -247,15 +247,23 @@ local function check_name(name)
   return name:match("^[%w_][%w_.-]*$") ~= nil
 end
 
---- The file that the caller names: a path. nil, message.
-function files:open_path(path)
-  return open(self, path, path, nil, true)
+-- What there is, for who expected something else: most of all an image.
+local function offer(facts)
+  return ("profiles: %s, and files: ./FILE.lua\n  luge has no images; a root directory is written root = \"DIR\" (luge help root)")
+    :format(table.concat(M.names(facts), ", "))
 end
 
---- The file that the caller's name means. nil, message.
+--- The file that the caller names: a path. nil, message, hint.
+function files:open_path(path)
+  local file, message, err = open(self, path, path, nil, true)
+  if file then return file end
+  return nil, message, err and err.NOENT and not path:match "%.lua$" and offer(self.facts) or nil
+end
+
+--- The file that the caller's name means. nil, message, hint.
 function files:open_name(name)
   local facts = self.facts
-  if not check_name(name) then return nil, ("'%s' is no name of a profile"):format(name) end
+  if not check_name(name) then return nil, ("'%s' is no name of a profile"):format(name), offer(facts) end
   local file, message = open_on_path(self, name .. ".lua", 1)
   if file or message then return file, message end
   local beside = name .. ".lua"
@@ -264,7 +272,7 @@ function files:open_name(name)
   end
   local near = suggest(facts, name)
   if near then return nil, ("no profile '%s'%s"):format(name, near) end
-  return nil, ("no profile '%s'; to run a command: luge run default -- %s"):format(name, name)
+  return nil, ("no profile '%s'; to run a command: luge run default -- %s"):format(name, name), offer(facts)
 end
 
 --- The file that `profile "name"` means in the file `from`. nil, message.

@@ -152,7 +152,8 @@ end
 -- `kind` is the type of a typed table: it is complete by itself, so its defaults go in here.
 function walk.record(ctx, rec, v, kind)
   if type(v) ~= "table" then
-    return fault(ctx, show(v) .. " is no table", { record = rec })
+    local hint = require "sandbox.profile.elsewhere".text(rec.name, v)
+    return fault(ctx, show(v) .. " is no table", { hint = hint, record = not hint and rec or nil })
   end
   if v.type and v.type ~= (kind or rec.name) then
     return fault(ctx, show(v) .. " has no place here", { record = rec })
@@ -185,13 +186,14 @@ function walk.typed(ctx, node, v)
     local near = #words > 0 and not v:find("/", 1, true) and cage.nearest(v, words) or nil
     if not node.expand or near then
       return fault(ctx, show(v) .. " is no " .. node.name, { near = near,
-        hint = node.expand and "a directory of that name is "
+        hint = require "sandbox.profile.elsewhere".text(node.name, v) or node.expand and "a directory of that name is "
         .. show("./" .. v) or "it takes: " .. table.concat(#words > 0 and words or node.takes, ", ") })
     end
     v = node.expand(v)
   end
   if type(v) ~= "table" then
-    return fault(ctx, show(v) .. " is no " .. node.name, { hint = "it takes: " .. table.concat(node.takes, ", ") })
+    return fault(ctx, show(v) .. " is no " .. node.name, { hint = require "sandbox.profile.elsewhere".text(node.name, v)
+      or "it takes: " .. table.concat(node.takes, ", ") })
   end
   local kind = v.type or node.table or node.other
   if not kind and node.name == "device" then kind = "device" end
@@ -299,7 +301,8 @@ function walk.map(ctx, node, v)
       name = key
     end
     if name == nil then
-      fault(ctx, is_index(key) and show(value) .. " has no name here" or message, { key = key })
+      fault(ctx, is_index(key) and show(value) .. " has no name here" or message, { key = key,
+        hint = is_index(key) and "an entry is written NAME = VALUE" or nil })
     elseif value == false then
       out[name] = false
     else
@@ -355,7 +358,8 @@ function walk.choice(ctx, node, v)
   local near = type(v) == "string" and not v:find("/", 1, true) and cage.nearest(v, node) or nil
   if node.other and type(v) == "string" and not near then return check(ctx, node.other, v) end
   if node.other then words[#words + 1] = "a path" end
-  fault(ctx, show(v) .. " is not one of " .. table.concat(words, ", "), { near = near })
+  fault(ctx, show(v) .. " is not one of " .. table.concat(words, ", "), { near = near,
+    hint = not near and require "sandbox.profile.elsewhere".text(ctx.keys[ctx.n], v) or nil })
 end
 
 local function looks_like_list(v)

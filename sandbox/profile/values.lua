@@ -56,7 +56,7 @@ end
 
 function M.integer(v)
   local n = math.type(v) == "integer" and v or math.type(v) == "float" and math.tointeger(v)
-  if not n then return no(v, "whole number") end
+  if not n then return no(v, "whole number", tonumber(v) and "a number has no quotes" or nil) end
   return n
 end
 
@@ -72,8 +72,9 @@ function M.size(v)
     local digits, unit = v:match "^(%d+%.?%d*)([KMGTP]?)$"
     n = digits and (tonumber(digits) + 0.0) * SIZES[unit]
   end
-  if type(n) ~= "number" or not (n >= 0 and n < 2^63) then return no(v,
-    "size (write 2G, 512M or a number of bytes)") end
+  if type(n) ~= "number" or not (n >= 0 and n < 2^63) then
+    return no(v, "size (write 2G, 512M or a number of bytes)", require "sandbox.profile.elsewhere".size(v))
+  end
   return math.floor(n)
 end
 
@@ -97,7 +98,7 @@ function M.duration(v)
   if type(v) == "string" then n = seconds(v) end
   -- Longer than a century is a slip, and overflows what timers take.
   if type(n) ~= "number" or not (n >= 0 and n <= 3155760000) then
-    return no(v, "duration (write 500ms, 30s, 10m, 2h or a number of seconds)")
+    return no(v, "duration (write 500ms, 30s, 10m, 2h or a number of seconds)", require "sandbox.profile.elsewhere".duration(v))
   end
   return math.tointeger(n) or n
 end

@@ -50,9 +50,19 @@ t.test("a slip in a profile's name", function()
   wrong({ "run", "defualt" }, "no profile 'defualt' (did you mean 'default'?)")
 end)
 
+t.test("an image in place of a profile", function()
+  for _, name in ipairs { "debian", "alpine:latest", "docker.io/library/debian:12" } do
+    wrong({ "run", "-it", name, "sh" }, name, "profiles: ", "default", "luge has no images", "root = \"DIR\"")
+  end
+  t.lacks(wrong({ "run", "./no-such.lua" }, "cannot read ./no-such.lua").stderr, "images")
+end)
+
 t.test("options after the profile", function()
   wrong({ "run", "default", "-t" }, "-t: options go before PROFILE", "luge run -t default", "luge run default -- -t")
-  wrong({ "run", "default", "--name", "x" }, "--name: options go before PROFILE")
+  wrong({ "run", "default", "--name", "x" }, "--name: options go before PROFILE", "luge run --name x default")
+  wrong({ "run", "default", "--name=x" }, "luge run --name=x default")
+  t.lacks(wrong({ "run", "sh", "-c", "true" }, "-c: options go before PROFILE", "luge run sh -- -c").stderr, "luge run -c")
+  wrong({ "run", "default", "--memory", "1G", "ls" }, "--set limits.memory=SIZE", "luge run default -- --memory")
   t.equal(luge({ "run", "default", "--", "sh", "-c", "exit 8" }).code, 8)
   t.equal(luge({ "run", "default", "sh", "-c", "exit 9" }).code, 9)
   t.equal(luge({ "run", "--", "default", "sh", "-c", "exit 9" }).code, 9)
@@ -64,6 +74,8 @@ t.test("options of other launchers name luge's way", function()
     ["-m"] = "limits.memory", ["--memory=1G"] = "limits.memory", ["--cpus"] = "limits.cpus",
     ["--pids-limit"] = "limits.pids", ["--env-file"] = "--env NAME=VALUE",
     ["--ro-bind"] = "--bind", ["--cap-add"] = "--set 'capabilities", ["--unshare-all"] = "leave it out",
+    ["-v/a:/b"] = "--bind", ["-p8080:80"] = "publish = {", ["--device=/dev/kvm"] = "devices=", ["--restart=always"] = "restart=",
+    ["--proc"] = "leave it out", ["--add-host"] = "hosts = {", ["--pull"] = "luge has no images", ["--uidmap"] = "id_map = {",
     ["--privileged"] = "the fields you need", ["--tmpfs"] = "tmpfs {",
       ["--hostname"] = "--set hostname=" } do
     wrong({ "run", option, "default" }, "no such option", part)
@@ -90,6 +102,36 @@ t.test("options that are not there, or have the wrong value", function()
   wrong({ "run", "--bind", "/no/such/source:/x", "default", "--", "true" }, "/no/such/source does not exist")
 end)
 
+t.test("options of other launchers are none of luge's, and what they lead to is there", function()
+  local catalogue, elsewhere = require "sandbox.cli.options", require "sandbox.cli.elsewhere"
+  local fields = {}
+  for _, path in ipairs(require "sandbox.profile.help".names()) do fields[path] = true end
+  local count = 0
+  for word, text in pairs(elsewhere.options()) do
+    for _, option in ipairs(catalogue.command "run".options) do
+      t.ok(word ~= "--" .. option[1] and word ~= "-" .. (option.short or "?"), word .. " is luge's own")
+    end
+    local field = text:match "%-%-set '?([%l_.]+)="
+    if field then t.ok(fields[field], word .. ": there is no " .. field) end
+    local help = text:match "luge help ([%l_.]+)"
+    if help then t.equal(luge({ "help", help }).code, 0, word) end
+    local option = text:match "^%-%-(%l+)"
+    if option then
+      local known
+      for _, one in ipairs(catalogue.command "run".options) do known = known or one[1] == option end
+      t.ok(known, word .. ": there is no --" .. option)
+    end
+    count = count + 1
+  end
+  t.ok(count > 80, count .. " options")
+end)
+
+t.test("signals of kill are names", function()
+  wrong({ "kill", "-9", "x" }, "-9: no such option", "-s KILL")
+  wrong({ "kill", "-s", "9", "x" }, "9 is called KILL")
+  wrong({ "kill", "-s", "99", "x" }, "as TERM, USR1 or RTMIN+3")
+end)
+
 t.test("short options in one word", function()
   t.equal(luge({ "run", "-ie", "A=1", "default", "--", "sh", "-c", "echo $A" }).stdout, "1\n")
   t.equal(luge({ "run", "-ieA=2", "default", "--", "sh", "-c", "echo $A" }).stdout, "2\n")
@@ -111,6 +153,10 @@ end)
 t.test("commands that are not there", function()
   wrong({ "chek" }, "no command 'chek'", "did you mean luge check?")
   wrong({ "frobnicate" }, "no command 'frobnicate'", "luge help lists the commands")
+  for word, part in pairs { ls = "luge ps", images = "luge has no images", pull = "luge has no images", cp = "keep = {",
+    unpause = "luge resume", create = "luge run -d", compose = "luge up", volume = "--bind", ["--ro-bind"] = "luge run [OPTION…]" } do
+    t.lacks(wrong({ word, "x" }, "no command '" .. word .. "'", part).stderr, "did you mean", word)
+  end
   wrong({ "./x.lua" }, "luge run ./x.lua")
   wrong({ "" }, "no command ''")
 end)
@@ -167,6 +213,15 @@ t.test("--set: what is wrong says which option", function()
   wrong({ "run", "--set", "mounts={ tmpfs { '/x', sise = 1 } }", "default" }, "did you mean 'size'?")
   wrong({ "run", "--set", "init=maybe", "default" }, "--set init")
   wrong({ "run", "--set", "=1", "default" }, "--set")
+end)
+
+t.test("--set of what is no such field, or no Lua, shows what is", function()
+  local function set(text, ...) wrong({ "run", "--set", text, "default", "--", "true" }, ...) end
+  set("memory=1G", "did you mean 'limits.memory'?", "for example limits = { memory = \"2G\" }")
+  set("limits.nofile=9", "did you mean 'open_files'?")
+  set("command=ls", "a table is written as Lua: --set 'command={ ")
+  set("env=A=b", "a table is written as Lua: --set 'env={ ")
+  set("network.publish=8080:80", "network is set whole, as Lua: --set 'network={ … }'")
 end)
 
 t.test("-D gives the profile its parameters", function()
@@ -227,7 +282,11 @@ t.test("help for each command, each option, each field", function()
     end
   end
   local container = luge({ "help", "container" }).stdout
-  for _, word in ipairs { "param.NAME", "profile \"", "host (", "optional(" } do t.contains(container, word) end
+  for _, word in ipairs { "param.NAME", "profile \"", "host.cwd", "optional(", "  group " } do t.contains(container, word) end
+  for _, text in ipairs { overview, container, luge({ "help", "run" }).stdout, luge({ "help", "network" }).stdout } do
+    for line in text:gmatch "[^\n]+" do t.ok(utf8.len(line) <= 100, line) end
+    t.lacks(text .. "\n", " \n", "blanks at the end of a line")
+  end
   t.contains(luge({ "help", "limits" }).stdout, "The most memory of the container, ")
   t.contains(container, "(not in this version)")
   local count = 0
@@ -244,10 +303,41 @@ t.test("help for each command, each option, each field", function()
   local both = luge({ "help", "network" }).stdout -- a command and a field
   t.contains(both, "luge network reload")
   t.contains(both, "Its interfaces, in order.")
-  wrong({ "help", "limts" }, "limts")
+  t.lacks(luge({ "help", "exec" }).stdout, "bind.exec")
+  t.contains(luge({ "help", "publish" }).stdout, "network.publish: ")
+  t.contains(luge({ "help", "veth" }).stdout, "Is in:    network.interfaces\n")
+  t.contains(luge({ "help", "host" }).stdout, "host.env.NAME")
+  wrong({ "help", "limts" }, "did you mean 'limits'?")
+  wrong({ "help", "limits.mem" }, "did you mean 'limits.memory'?")
+  wrong({ "help", "volumes" }, "did you mean 'mounts'?")
+  wrong({ "help", "stpo" }, "no command or field 'stpo'", "did you mean 'stop'?")
+  wrong({ "help", "size" }, "'size' is a field of several", "tmpfs.size")
   t.equal(luge({}).stdout, overview)
   t.equal(luge({ "--help" }).stdout, overview)
   t.equal(luge({ "-h" }).stdout, overview)
+end)
+
+t.test("the examples of help are commands that can be typed", function()
+  local catalogue, parse = require "sandbox.cli.options", require "sandbox.cli.parse"
+  local count = 0
+  for _, command in ipairs(catalogue.commands) do
+    for line in (luge({ "help", command[1] }).stdout:match "For example:(\n.*)" or ""):gmatch "\n  (luge [^\n]+)" do
+      local text = line:match "^(.-)%s%s" or line
+      local words = {}
+      for word in text:gsub("%s+>.*", ""):gmatch "%S+" do words[#words + 1] = word end
+      t.equal(words[2], command[1])
+      if not command.raw then
+        local options, message = parse.parse(command, table.move(words, 3, #words, 1, {}))
+        t.ok(options, text .. ": " .. tostring(message))
+      end
+      if text:find "^luge run .*default" or text:find "^luge plan" then
+        table.remove(words, 1)
+        t.equal(luge(words).code, 0, text)
+      end
+      count = count + 1
+    end
+  end
+  t.ok(count >= 18, count .. " examples")
 end)
 
 t.test("the version", function()

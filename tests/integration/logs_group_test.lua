@@ -95,6 +95,13 @@ d.test("those without a log are told, and a group that is not there", function()
   t.contains(r.stderr, "no container of a group 'det-gg'")
   t.contains(r.stderr, "did you mean det-g?")
   t.equal(d.luge("logs", "--group", "det-g", "det-g-long").code, 125)
+  -- A group's name, or a container's within it, where a container's own is meant.
+  for _, words in ipairs { { "logs", "det-g" }, { "stop", "det-g" }, { "exec", "det-g", "true" } } do
+    r = d.luge(table.unpack(words))
+    t.equal(r.code, 125)
+    t.contains(d.plain(r.stderr), "it is a group: luge down det-g, ", words[1])
+  end
+  t.contains(d.plain(d.luge("logs", "long").stderr), "did you mean det-g-long?")
   t.contains(d.ok("help", "logs"), "--group GROUP")
   t.contains(d.ok("completion", "bash"), "--group")
   take_down()

@@ -149,6 +149,26 @@ t.test("the prompt documents", function()
   t.contains(prompt "help(nl.link('lo').up)\n", "link:up() -> link")
   t.contains(prompt "help(nl.open().batch)\n", "socket:batch(messages) -> true")
   t.contains(prompt "help 'nothing'\n", 'no documentation of "nothing"')
+  t.contains(prompt "help 'opne'\n", 'did you mean "open"?')
+  t.equal(prompt "help(S.opne)\n", "no such function; help() lists all names\n")
+  t.contains(prompt "help(nl)\n", "nl.veth")
+  t.lacks(prompt "help(nl)\n", "S.timerfd_settime")
+  t.contains(prompt "help(S)\n", "S.timerfd_settime")
+  t.equal(prompt "help {}\n", "no documentation of a table; help() lists all names\n")
+end)
+
+t.test("functions that share a text have all of it", function()
+  local names = {}
+  for name, text in pairs(require "syscall.docs") do
+    -- A line for each function, a sentence at least: one line alone ends with its source.
+    if not text:find "\n" and not text:find "%(2%)%.$" and not text:find "%(7%)%.$" then names[#names + 1] = name end
+  end
+  t.equal(names, {})
+  t.contains(prompt "help(nl.nft)\n", "Puts one table in place")
+end)
+
+t.test("the prompt is left by exit() as by Ctrl-D", function()
+  for _, word in ipairs { "exit()", "quit()" } do t.equal(prompt("1\n" .. word .. "\n2\n"), "1\n") end
 end)
 
 t.test("on a terminal luge lua is a prompt", function()

@@ -458,3 +458,30 @@ end)
 t.test("a mask hides a file of /proc", function()
   t.equal(box.says { shell = "cat /proc/version; echo end", body = mounts("mask { '/proc/version' }") }, "end")
 end)
+
+t.test("an /etc that the profile brings is whole: luge adds who the users are, and nothing of the host's", function()
+  local dir = t.dir "0755"
+  for _, name in ipairs { "timezone", "ld.so.cache", "passwd", "group", "hosts", "nsswitch.conf" } do
+    t.write(dir .. "/" .. name, "brought " .. name .. "\n", "0644")
+  end
+  t.must(S.symlink("nowhere", dir .. "/localtime"))
+  local function look(options)
+    local body = ("mounts = { bind { %q, '/etc'%s } }"):format(dir, options)
+    -- Twice: nothing stays of the first.
+    for _ = 1, 2 do
+      local r = box.run { shell = "cat /etc/timezone /etc/ld.so.cache; readlink /etc/localtime; head -c 6 /etc/passwd; ls -d /etc/m*", body = body }
+      t.equal({ r.stdout, r.code }, { "brought timezone\nbrought ld.so.cache\nnowhere\nroot:x", 2 }, options .. r.stderr)
+    end
+  end
+  look ""
+  look ", rw = true"
+  look ", overlay = 'discard'"
+  t.equal(t.read(dir .. "/passwd"), "brought passwd\n")
+end)
+
+t.test("the host's /etc, as it is and to be written to: luge's files replace those there, an ordinary user's too", function()
+  for _, options in ipairs { "", ", overlay = 'discard'" } do
+    local r = box.run { shell = "grep -c . /etc/passwd; grep -c localhost /etc/hosts", body = ("mounts = { bind { '/etc'%s } }"):format(options) }
+    t.equal({ r.stdout, r.code }, { "2\n2\n", 0 }, options .. r.stderr)
+  end
+end)

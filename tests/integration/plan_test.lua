@@ -225,7 +225,23 @@ t.test("--origins tells where each value is from", function()
   t.matches(r.stdout, 'cwd%s+"/usr"%s+' .. profile:gsub("%p", "%%%0") .. ":2")
   t.matches(r.stdout, 'hostname%s+"h"%s+' .. profile:gsub("%p", "%%%0") .. ":3")
   t.matches(r.stdout, "limits.wall%s+5%s+%-%-timeout")
-  t.matches(r.stdout, "umask%s+%S+%s+default")
+  t.matches(r.stdout, 'umask%s+"0022"%s+default')
+end)
+
+t.test("what is mounted in every container is no word of the profile", function()
+  local r = box.succeed { verb = "plan", body = "mounts = { tmpfs { '/t' } }", guest = false }
+  t.matches(r.stdout, '\nS%.move_mount[^\n]*, "proc", [^\n]*%-%- mounts\n')
+  t.matches(r.stdout, '\n      %-%- mounts%[1%] %S+:%d+\n')
+end)
+
+t.test("--origins shows what can be written, and nothing that the plan noted", function()
+  local body = "mounts = { tmpfs { '/t', size = '1M' }, dir { '/d', mode = '0700' } }, devices = { 'kvm' }"
+  local r = box.succeed { verb = "plan", options = { "--origins" }, body = body, guest = false }
+  t.matches(r.stdout, '\nmounts%[1%]%s+dir { target = "/d", mode = "0700" }%s')
+  t.matches(r.stdout, '\nmounts%[2%]%s+tmpfs { target = "/t", size = 1048576, mode = "1777", flags = "nosuid,nodev" }%s')
+  t.matches(r.stdout, '\nroot%s+"system"%s')
+  t.matches(r.stdout, '\nnetwork%s+"none"%s')
+  for _, word in ipairs { "cover", "order", "unenforced", "removed_mounts" } do t.lacks(r.stdout, word) end
 end)
 
 t.test("--seccomp tells what the filters allow", function()

@@ -148,3 +148,10 @@ t.test("distro: without its directory", function()
   t.equal(r.code, 125)
   t.contains(r.stderr, "/rootfs does not exist")
 end)
+
+t.test("distro: a relative ROOT starts where luge was called", function()
+  local dir = t.dir()
+  local r = t.run { "luge", "run", "-D", "ROOT=trees/none", "distro", "--", "true", cwd = dir }
+  t.equal(r.code, 125)
+  t.contains(r.stderr, dir .. "/trees/none does not exist")
+end)

@@ -38,6 +38,7 @@ t.test("a command that is not there is 127", function()
   t.matches(r.stderr, "^luge: ")
   box.refused({ words = { "/no/such/path" }, code = 127 }, "/no/such/path: not found", "luge plan")
   box.refused({ words = { "" }, code = 127 }, "not found")
+  box.refused({ words = { "echo hello" }, code = 127 }, "echo hello: not found", "one word", "sh -c 'echo hello'")
 end)
 
 t.test("a command that cannot be executed is 126", function()

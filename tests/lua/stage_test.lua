@@ -57,7 +57,7 @@ t.test("plain steps do what they say", function()
   t.equal(output_of({ { op = "setrlimit", args = { "core", 0 } } }, "ulimit -Hc"), "0\n")
   t.equal(output_of({ { op = "chdir", args = { "/usr" } } }, "pwd"), "/usr\n")
   t.equal(output_of({ { op = "prctl", args = { "set_no_new_privs", true } } }, status_field "NoNewPrivs"), "1\n")
-  t.equal(output_of({ { op = "setpriority", args = { "process", 0, 7 } } }, "cut -d' ' -f19 /proc/self/stat"), "7\n")
+  t.equal(output_of({ { op = "setpriority", args = { "process", 0, 19 } } }, "cut -d' ' -f19 /proc/self/stat"), "19\n")
   t.equal(output_of({ { op = "sched_setaffinity", args = { 0, { 0 } } } }, status_field "Cpus_allowed_list"), "0\n")
   t.equal(output_of({ { op = "sched_setscheduler", args = { 0, "batch", 0 } } },
     "cut -d' ' -f41 /proc/self/stat"), "3\n")

@@ -114,7 +114,7 @@ local GOLDEN = {
     [=[mounts: a bind is no list [write { … }]]=],
   } },
   { [[mounts = { "/a" }]], {
-    [=[mounts[1]: "/a" is no mount [it takes: bind, tmpfs, layers, proc, sysfs, devpts, mqueue, cgroup, dir, file, symlink, mask, secret]]=],
+    [=[mounts[1]: "/a" is no mount [write bind { "/a" }]]=],
   } },
   { [[mounts = { bind { "/a", "b" } }]], {
     [=[mounts[1].target: "b" is not absolute [paths in the container start with /: write "/b"]]=],
@@ -132,7 +132,7 @@ local GOLDEN = {
     [=[mounts[1].sise: no such field (did you mean 'size'?) [a tmpfs takes: target, size, mode, inodes, flags]]=],
   } },
   { [[mounts = { tmpfs { "/tmp", size = "2GB" } }]], {
-    [[mounts[1].size: "2GB" is no size (write 2G, 512M or a number of bytes)]],
+    [=[mounts[1].size: "2GB" is no size (write 2G, 512M or a number of bytes) [write "2G", powers of 1024]]=],
   } },
   { [[mounts = { tmpfs { "/tmp", mode = 755 } }]], {
     [[mounts[1].mode: 755 is no mode: write it as a string ("0755"), Lua has no octal numbers]],
@@ -285,10 +285,10 @@ local GOLDEN = {
     [[sysctl["net.core.somaxconn"]: would change the host: namespaces.net is not the container's own]],
   } },
   { [[sysctl = { "x" }]], {
-    [[sysctl[1]: "x" has no name here]],
+    [=[sysctl[1]: "x" has no name here [an entry is written NAME = VALUE]]=],
   } },
   { [[limits = { memory = "2GB" }]], {
-    [[limits.memory: "2GB" is no size (write 2G, 512M or a number of bytes)]],
+    [=[limits.memory: "2GB" is no size (write 2G, 512M or a number of bytes) [write "2G", powers of 1024]]=],
   } },
   { [[limits = { pids = 0, memory = "1K", cpus = 0, cpu_weight = 10001 }]], {
     [=[limits.pids: 0 is out of bounds (1 or more) [write false for no limit]]=],
@@ -321,7 +321,7 @@ local GOLDEN = {
     [=[limits.wall: 0 is out of bounds (0.001 or more) [write false for no limit]]=],
   } },
   { [[limits = { wall = "10 minutes" }]], {
-    [[limits.wall: "10 minutes" is no duration (write 500ms, 30s, 10m, 2h or a number of seconds)]],
+    [=[limits.wall: "10 minutes" is no duration (write 500ms, 30s, 10m, 2h or a number of seconds) [write "10m"]]=],
   } },
   { [[limits = { nice = 50 }]], {
     [=[limits.nice: 50 is out of bounds (-20 to 19)]=],
@@ -333,7 +333,7 @@ local GOLDEN = {
     [[limits.affinity: "3-1" is no list of CPUs (write "0-3" or { 0, 1 })]],
   } },
   { [[limits = { cpu = 1 }]], {
-    [=[limits.cpu: no such field (did you mean 'cpus'?) [luge help limits lists the fields]]=],
+    [=[limits.cpu: no such field (did you mean 'cpus'?) [for example cpus = 1.5]]=],
   } },
   { [[limits = { scheduler = "batsh" }]], {
     [[limits.scheduler: "batsh" is not one of "other", "batch", "idle", "fifo", "rr" (did you mean 'batch'?)]],
@@ -368,7 +368,7 @@ local GOLDEN = {
     [=[network.interfaces[1].routes[1].via: "b" is no address (write 192.0.2.1 or fd00::1)]=],
   } },
   { [[network = { publish = { "80" } }]], {
-    [=[network.publish[1]: "80" is no table [publish takes: host, guest, proto]]=],
+    [=[network.publish[1]: "80" is no table [write { 80, 80 }]]=],
   } },
   { [[stop = { signal = "TRM" }]], {
     [[stop.signal: "TRM" is no signal (write "TERM")]],
@@ -417,7 +417,56 @@ local GOLDEN = {
     [=[limits.io["/dev/y"]: 5 is no table [io takes: read, write, read_ops, write_ops]]=],
   } },
   { [[description = function() end]], {
-    [[description: a function is no data]],
+    [=[description: a function is no data [a constructor is called, with braces: NAME { … }]]=],
+  } },
+  -- As other programs write it.
+  { [[image = "debian", volumes = { "/a:/b" }]], {
+    [=[image: no such field [luge has no images: root = "DIR" is a root directory (luge help root)]]=],
+    [=[volumes: no such field (did you mean 'mounts'?) [for example mounts = { bind { host.cwd, "/src" }, tmpfs { "/tmp" } }]]=],
+  } },
+  { [[ports = { "8080:80" }, enviroment = {}]], {
+    [=[ports: no such field [write network = { interfaces = { veth { } }, publish = { { 8080, 80 } } }]]=],
+    [=[enviroment: no such field (did you mean 'env'?) [for example env = { "LANG", "CI_COMMIT_*", CC = "gcc" }]]=],
+  } },
+  { [[memory = "1G", hosts = {}]], {
+    [=[memory: no such field (did you mean 'limits.memory'?) [for example limits = { memory = "2G" }]]=],
+    [=[hosts: no such field (did you mean 'network.hosts'?) [for example network = { hosts = { db = "192.0.2.1" } }]]=],
+  } },
+  { [[tmpfs = { "/x" }, read_only = true]], {
+    [=[tmpfs: no such field [tmpfs { … } is an entry of a list: luge help tmpfs]]=],
+    [=[read_only: no such field [leave it out: the root is read-only]]=],
+  } },
+  { [[limits = { nofile = 9, pids = "12", memory = "512m", wall = "5 sec" }]], {
+    [=[limits.nofile: no such field (did you mean 'open_files'?) [for example open_files = 1024]]=],
+    [=[limits.pids: "12" is no whole number [a number has no quotes]]=],
+    [=[limits.memory: "512m" is no size (write 2G, 512M or a number of bytes) [write "512M", powers of 1024]]=],
+    [=[limits.wall: "5 sec" is no duration (write 500ms, 30s, 10m, 2h or a number of seconds) [write "5s"]]=],
+  } },
+  { [[limits = { memory = "lots", wall = "5 weeks" }]], {
+    [=[limits.memory: "lots" is no size (write 2G, 512M or a number of bytes)]=],
+    [=[limits.wall: "5 weeks" is no duration (write 500ms, 30s, 10m, 2h or a number of seconds)]=],
+  } },
+  { [[mounts = { "/a:/b", "/a:/b:rw", "/a:/b:ro,z", bind { "/a", "/c", ro = true }, bind { source = "/a", dest = "/d" } }]], {
+    [=[mounts[1]: "/a:/b" is no mount [write bind { "/a", "/b" }]]=],
+    [=[mounts[2]: "/a:/b:rw" is no mount [write bind { "/a", "/b", rw = true }]]=],
+    [=[mounts[3]: "/a:/b:ro,z" is no mount [write bind { "/a", "/b" }]]=],
+    [=[mounts[4].ro: no such field [leave it out: a bind is read-only unless rw = true]]=],
+    [=[mounts[5].dest: no such field (did you mean 'target'?) [for example target = "/data"]]=],
+  } },
+  { [[network = { publish = { "8080:80", "127.0.0.1:8080:80", "80", "x" }, egress = { allow = { "192.0.2.1:443" } } }]], {
+    [=[network.publish[1]: "8080:80" is no table [write { 8080, 80 }]]=],
+    [=[network.publish[2]: "127.0.0.1:8080:80" is no table [write { "127.0.0.1:8080", 80 }]]=],
+    [=[network.publish[3]: "80" is no table [write { 80, 80 }]]=],
+    [=[network.publish[4]: "x" is no table [publish takes: host, guest, proto]]=],
+    [=[network.egress.allow[1]: "192.0.2.1:443" is no table [write { cidr = "192.0.2.1", port = 443 }]]=],
+  } },
+  { [[network = "bridge"]], { [=[network: "bridge" is no network [write network = { interfaces = { bridge { } } }]]=] } },
+  { [[network = "container:web"]], { [=[network: "container:web" is no network [write network = { join = "web" }]]=] } },
+  { [[stop = "INT", health = "curl -f", seccomp = "unconfined", restart = "unless-stopped"]], {
+    [=[stop: "INT" is no table [write stop = { signal = "INT" }]]=],
+    [=[health: "curl -f" is no table [write health = { command = { "sh", "-c", "curl -f" } }]]=],
+    [=[seccomp: "unconfined" is not one of "default", "ci", "strict", "compute" [write seccomp = false]]=],
+    [=[restart: "unless-stopped" is not one of "failure", "always" [write restart = "always"]]=],
   } },
 }
 -- luacheck: pop
@@ -515,4 +564,27 @@ t.test("keys far away and faults without end take no time", function()
   t.equal(p.faults "[1.5] = 1", { "[1.5]: no such field [luge help container lists the fields]" })
   t.ok(#p.faults "mounts = { tmpfs { [1e6] = 1, [0] = 1, [-1] = 2 } }" > 1)
   t.equal(#p.faults [[command = (function() local l = {} for i = 1, 20000 do l[i] = {} end return l end)()]], 100)
+end)
+
+-- Whatever the tables of other programs' words promise can be written.
+t.test("what is written instead is a field, or a value that is good", function()
+  local elsewhere, schema = require "sandbox.profile.elsewhere", require "sandbox.profile.schema"
+  local checked = 0
+  local function check(rec)
+    for _, name in ipairs(elsewhere.names(rec)) do
+      t.equal(schema.field(rec, name), nil, rec.name .. "." .. name .. " is a field itself")
+      local near, hint = elsewhere.field(schema, rec, name)
+      t.ok(near or hint, rec.name .. "." .. name)
+      t.ok(not near or hint, ("%s.%s: there is no %s"):format(rec.name, name, tostring(near)))
+      checked = checked + 1
+    end
+  end
+  check(schema.container)
+  check(schema.group)
+  for _, name in ipairs { "limits", "network", "health", "stop", "restart", "log" } do
+    local type_ = schema.field(schema.container, name)[2]
+    check(type_.kind == "record" and type_ or type_.table and (type_.takes and type_.takes.record(type_.table) or type_.table))
+  end
+  for _, name in ipairs { "bind", "veth", "bridge" } do check(schema.kinds[name]) end
+  t.ok(checked > 100, checked .. " names were looked at")
 end)
