@@ -110,7 +110,7 @@ end
 function M.drain(helper)
   while true do
     local part, err = S.read(helper.stderr, SAID_MOST)
-    if not part then return err.AGAIN or err.INTR or false end
+    if not part then return err.AGAIN or false end
     if part == "" then return false end
     helper.said = (helper.said .. part):sub(-SAID_MOST)
   end
@@ -242,11 +242,13 @@ local function prepare(t)
   ours.ready, ready, errno = S.pipe "cloexec"
   if not ours.ready then return nil, ready, errno end
   keep("ready", ready)
-  ours.said, theirs.said = S.pipe "cloexec"
+  ours.said, theirs.said, errno = S.pipe "cloexec"
+  if not ours.said then return nil, theirs.said, errno end
   S.fcntl(ours.said, "setfl", "nonblock")
   if t.backend == "slirp4netns" then
     local ends
-    ends, ours.exit = S.pipe "cloexec"
+    ends, ours.exit, errno = S.pipe "cloexec"
+    if not ends then return nil, ours.exit, errno end
     keep("exit", ends)
     if t.api then
       -- A directory of its own: the helper may be another user than we, and a path longer than a socket's name.
@@ -290,14 +292,17 @@ function nl.helper(what)
   if t.backend ~= "slirp4netns" or #t.publish == 0 then t.api = nil end
   t.enters = may_enter(t)
   local deadline = S.clock_gettime "monotonic" + t.timeout
+  local helper = { backend = t.backend, said = "", api = t.api, timeout = t.timeout }
   local ours, words, theirs = prepare(t)
-  if not ours then return nil, words, theirs end
+  local child, err, errno = nil, words, theirs
   local self = S.getpid()
-  local child, err, errno = S.fork()
-  if not child then return nil, err, errno end
+  if ours then child, err, errno = S.fork() end
+  if not child then
+    nl.endhelper(helper)
+    return nil, err, errno
+  end
   if child == 0 then become(t, words, theirs, self) end
-  local helper = { backend = t.backend, pid = child, stderr = ours.said, said = "", exit = ours.exit, api = t.api,
-    timeout = t.timeout }
+  helper.pid, helper.stderr, helper.exit = child, ours.said, ours.exit
   helper.pidfd, err, errno = S.pidfd_open(child)
   theirs.said:close()
   for _, fd in ipairs(theirs.kept) do
@@ -306,6 +311,7 @@ function nl.helper(what)
   if not helper.pidfd then
     S.kill(child, "kill")
     S.waitid("pid", child, "exited")
+    nl.endhelper(helper)
     return nil, err, errno
   end
   if t.lock then S.note_process(t.lock, child, "helper") end

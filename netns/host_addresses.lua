@@ -42,7 +42,7 @@ end
 --- What it says is not read: it may have lost some (NOBUFS), and the list says all.
 function M.heard(socket)
   local data, err
-  repeat data, err = S.recv(socket, 4096) until not data and not (err.NOBUFS or err.INTR)
+  repeat data, err = S.recv(socket, 4096) until not data and not err.NOBUFS
 end
 
 return M

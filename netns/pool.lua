@@ -175,22 +175,15 @@ function M.contains(cidr, address)
   return rest == 0 or network.bytes:byte(whole + 1) >> 8 - rest == ip.bytes:byte(whole + 1) >> 8 - rest
 end
 
--- A letter or a digit for each byte.
-local LETTER = {}
-for byte = 0, 255 do
-  local at = byte % 36 + 1
-  LETTER[string.char(byte)] = ("abcdefghijklmnopqrstuvwxyz0123456789"):sub(at, at)
-end
-
 --- nl.link_name(prefix) -> text
 -- A name for a link that nobody has had: the prefix, of at most 7 characters, and eight more.
 function nl.link_name(prefix)
   if type(prefix) ~= "string" or not nl.is_link_name(prefix .. "xxxxxxxx") then
     check.fail("#1", "at most 7 characters of a link's name", prefix)
   end
-  local bytes, err, errno = S.getrandom(8)
-  if not bytes then return nil, err, errno end
-  return prefix .. bytes:gsub(".", LETTER)
+  local name, err, errno = S.random_name(8)
+  if not name then return nil, err, errno end
+  return prefix .. name
 end
 
 return M

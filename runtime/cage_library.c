@@ -7,71 +7,28 @@
  * terminal; pcall passes on what ends a profile.
  */
 #include "cage.h"
+#include "near.h"
 
-#include <ctype.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
 
-enum { PRINT_LIMIT = 1 << 20, NAME_MAX_LENGTH = 48 };
+enum { PRINT_LIMIT = 1 << 20 };
 
 /* ---- names ---- */
-
-/* Edit distance in which swapping two neighbours is one step; long names are never near. */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned d[3][NAME_MAX_LENGTH + 1];
-	size_t la = strlen(a), lb = strlen(b);
-
-	if (la > NAME_MAX_LENGTH || lb > NAME_MAX_LENGTH)
-		return UINT_MAX;
-	for (size_t j = 0; j <= lb; j++)
-		d[0][j] = (unsigned)j;
-	for (size_t i = 1; i <= la; i++) {
-		unsigned *row = d[i % 3], *above = d[(i + 2) % 3], *higher = d[(i + 1) % 3];
-
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= lb; j++) {
-			int x = tolower((unsigned char)a[i - 1]),
-			    y = tolower((unsigned char)b[j - 1]);
-			unsigned best = above[j - 1] + (x != y);
-
-			if (above[j] + 1 < best)
-				best = above[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-			    higher[j - 2] + 1 < best)
-				best = higher[j - 2] + 1;
-			row[j] = best;
-		}
-	}
-	return d[la % 3][lb];
-}
 
 void cage_push_nearest(lua_State *P, int index, const char *name)
 {
 	size_t len = strlen(name);
-	unsigned best = len < 3 ? 2 : (unsigned)(len / 3) + 1; /* nearest must be below it */
-	const char *nearest = NULL;
+	struct near near = {.name = name, .distance = len < 3 ? 2 : (unsigned)(len / 3) + 1};
 
 	index = lua_absindex(P, index);
-	for (lua_pushnil(P); lua_next(P, index); lua_pop(P, 1)) {
-		if (lua_type(P, -2) != LUA_TSTRING)
-			continue;
-		const char *candidate = lua_tostring(P, -2);
-		unsigned d = distance(candidate, name);
-
-		/* The order of a table is no order: among equals the alphabet decides. */
-		if (d < best || (nearest && d == best && strcmp(candidate, nearest) < 0)) {
-			best = d;
-			nearest = candidate;
-		}
-	}
-	lua_pushstring(P, nearest); /* nil when there is none */
+	for (lua_pushnil(P); lua_next(P, index); lua_pop(P, 1))
+		if (lua_type(P, -2) == LUA_TSTRING)
+			near_offer(&near, lua_tostring(P, -2));
+	lua_pushstring(P, near.found); /* nil when there is none */
 }
 
 static const char *why_absent(const char *name)

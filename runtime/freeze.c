@@ -235,21 +235,6 @@ static int gather_functions(lua_State *L)
 
 /* ---- what must not be kept ---- */
 
-/* Lua keeps its open libraries under the address of a variable of its own. The address changes with every start
- * and its hash with it, so a search of the registry could run in a circle. */
-static void forget_libraries(lua_State *L)
-{
-	lua_pushnil(L);
-	while (lua_next(L, LUA_REGISTRYINDEX)) {
-		lua_pop(L, 1);
-		if (!lua_islightuserdata(L, -1))
-			continue;
-		lua_pushvalue(L, -1);
-		lua_pushnil(L);
-		lua_rawset(L, LUA_REGISTRYINDEX);
-	}
-}
-
 /* Whether the key's hash is made of an address in the program. */
 static bool moves_with_program(lua_State *L, int index)
 {
@@ -297,7 +282,6 @@ static void check_keys(lua_State *L, int seen)
 static int check_state(lua_State *L)
 {
 	lua_settop(L, 0);
-	forget_libraries(L);
 	lua_newtable(L);
 	lua_pushvalue(L, LUA_REGISTRYINDEX);
 	check_keys(L, 1);

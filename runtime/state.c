@@ -135,7 +135,7 @@ static int setup(lua_State *L)
 	lua_setfield(L, -2, "path");
 	lua_pushliteral(L, "");
 	lua_setfield(L, -2, "cpath");
-	/* It needs the table of open libraries, which a frozen state cannot have (forget_libraries). */
+	/* luge loads no code but its own, which is in it. */
 	lua_pushnil(L);
 	lua_setfield(L, -2, "loadlib");
 	/* [1] is preload; ours replaces the three that read the disk */

@@ -5,6 +5,7 @@
  * live in one file per kernel area beside this one.
  */
 #include "bind.h"
+#include "near.h"
 #include "object.h"
 
 #include <ctype.h>
@@ -15,47 +16,13 @@
 
 /* ---- names ---- */
 
-/* Levenshtein distance, for names of at most 31 characters; longer ones are never near. */
-static unsigned distance(const char *a, const char *b)
-{
-	size_t la = strlen(a), lb = strlen(b);
-	unsigned row[32];
-
-	if (la > 31 || lb > 31)
-		return UINT_MAX;
-	for (size_t j = 0; j <= lb; j++)
-		row[j] = (unsigned)j;
-	for (size_t i = 1; i <= la; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= lb; j++) {
-			unsigned above = row[j];
-			unsigned cost = diagonal + (tolower((unsigned char)a[i - 1]) !=
-						    tolower((unsigned char)b[j - 1]));
-			unsigned step = (above < row[j - 1] ? above : row[j - 1]) + 1;
-
-			row[j] = cost < step ? cost : step;
-			diagonal = above;
-		}
-	}
-	return row[lb];
-}
-
 const char *bind_nearest(const struct bind_set *set, const char *name)
 {
-	const char *nearest = NULL;
-	unsigned best = (unsigned)strlen(name) / 3 + 2;
+	struct near near = {.name = name, .distance = (unsigned)strlen(name) / 3 + 2};
 
-	for (const struct bind_const *c = set->consts; c->name; c++) {
-		unsigned d = distance(c->name, name);
-
-		if (d < best) {
-			best = d;
-			nearest = c->name;
-		}
-	}
-	return nearest;
+	for (const struct bind_const *c = set->consts; c->name; c++)
+		near_offer(&near, c->name);
+	return near.found;
 }
 
 const char *bind_const_name(const struct bind_set *set, uint64_t value)
@@ -248,6 +215,18 @@ lua_Integer bind_check_range(lua_State *L, int arg, lua_Integer min, lua_Integer
 	return value;
 }
 
+int bind_opt_pid(lua_State *L, int arg)
+{
+	return lua_isnoneornil(L, arg) ? 0 : (int)bind_check_range(L, arg, 0, INT32_MAX);
+}
+
+uint32_t bind_opt_id(lua_State *L, int arg)
+{
+	if (lua_isnoneornil(L, arg))
+		return UINT32_MAX;
+	return (uint32_t)bind_check_range(L, arg, -1, UINT32_MAX - 1);
+}
+
 /* ---- fields ---- */
 
 static bool is_field(const char *const *names, const char *key)
@@ -260,18 +239,11 @@ static bool is_field(const char *const *names, const char *key)
 
 static const char *nearest_field(const char *const *names, const char *key)
 {
-	const char *near = NULL;
-	unsigned best = (unsigned)strlen(key) / 3 + 2;
+	struct near near = {.name = key, .distance = (unsigned)strlen(key) / 3 + 2};
 
-	for (; *names; names++) {
-		unsigned d = distance(*names, key);
-
-		if (d < best) {
-			best = d;
-			near = *names;
-		}
-	}
-	return near;
+	for (; *names; names++)
+		near_offer(&near, *names);
+	return near.found;
 }
 
 void bind_check_fields(lua_State *L, int arg, const char *const *names)
@@ -348,9 +320,11 @@ int bind_field_fd(lua_State *L, int arg, const char *key, int def)
 
 		if (slot && *slot < 0)
 			field_wants(L, arg, key, "an open descriptor");
-		if (!slot && !lua_isinteger(L, -1))
+		lua_Integer number = slot ? *slot : lua_tointeger(L, -1);
+
+		if ((!slot && !lua_isinteger(L, -1)) || number < 0 || number > INT_MAX)
 			field_wants(L, arg, key, "a descriptor");
-		fd = slot ? *slot : (int)lua_tointeger(L, -1);
+		fd = (int)number;
 	}
 	lua_pop(L, 1);
 	return fd;
@@ -405,11 +379,11 @@ int bind_return_int(lua_State *L, long rc)
 	return 1;
 }
 
-int bind_return_fd(lua_State *L, long rc)
+int bind_return_fd(lua_State *L, int *slot, long rc)
 {
 	if (rc < 0)
 		return bind_error(L, (int)-rc);
-	bind_push_fd(L, (int)rc);
+	*slot = (int)rc;
 	return 1;
 }
 

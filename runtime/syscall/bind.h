@@ -61,6 +61,10 @@ uint64_t bind_check_const(lua_State *L, int arg, const struct bind_set *set);
 unsigned bind_opt_mode(lua_State *L, int arg, unsigned def);
 /* An integer within [min, max]; a float with an integral value counts. */
 lua_Integer bind_check_range(lua_State *L, int arg, lua_Integer min, lua_Integer max);
+/* A pid; nil is 0, which means this process. */
+int bind_opt_pid(lua_State *L, int arg);
+/* The id of a user or a group; nil and -1 are the kernel's "leave as it is". */
+uint32_t bind_opt_id(lua_State *L, int arg);
 
 /* ---- fields of a table argument ---- */
 
@@ -88,13 +92,12 @@ const char **bind_push_strings(lua_State *L, int arg);
 
 /* Pushes nil, an error object and the number; err is positive. Returns 3. */
 int bind_error(lua_State *L, int err);
-/* rc < 0: as bind_error. Otherwise true / the integer / a descriptor object. */
+/* rc < 0: as bind_error. Otherwise true / the integer / the object at the top of the stack, whose slot takes rc. */
 int bind_return_ok(lua_State *L, long rc);
 int bind_return_int(lua_State *L, long rc);
-int bind_return_fd(lua_State *L, long rc);
-/* Pushes a descriptor object that closes fd when collected. Allocate it before the call where a failure
- * to allocate would leak: bind_new_fd() pushes an empty one whose *slot takes the number. */
-void bind_push_fd(lua_State *L, int fd);
+int bind_return_fd(lua_State *L, int *slot, long rc);
+/* Pushes an empty descriptor object, which closes what its slot holds when collected. It is made before the call: after
+ * it, no memory for it would leak a descriptor. */
 int *bind_new_fd(lua_State *L);
 /* Sets t[key] on the table at the top of the stack. */
 void bind_set_int(lua_State *L, const char *key, lua_Integer value);

@@ -49,12 +49,8 @@ static int l_prog_load(lua_State *L)
 	attr.license = (uint64_t)(uintptr_t) "MIT"; /* no helper is called that wants another */
 	memcpy(attr.prog_name, name, strlen(name));
 	int *slot = bind_new_fd(L);
-	long rc = bpf_call(BPF_PROG_LOAD, &attr); /* always close-on-exec */
 
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	*slot = (int)rc;
-	return 1;
+	return bind_return_fd(L, slot, bpf_call(BPF_PROG_LOAD, &attr)); /* always close-on-exec */
 }
 
 static void attach_attr(lua_State *L, union bpf_attr *attr)

@@ -52,7 +52,7 @@ return function(S)
     local fd = S.open(path, "rdonly, directory, nofollow, cloexec")
     if not fd then return end
     for _, entry in ipairs(S.getdents(fd) or {}) do
-      if entry.type == "directory" and entry.name ~= "." and entry.name ~= ".." then
+      if entry.type == "directory" then
         S.remove_cgroup(path .. "/" .. entry.name, how)
       end
     end

@@ -11,14 +11,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* An id; nil and -1 leave it as it is. */
-static uint32_t opt_id(lua_State *L, int arg)
-{
-	if (lua_isnoneornil(L, arg))
-		return UINT32_MAX;
-	return (uint32_t)bind_check_range(L, arg, -1, UINT32_MAX - 1);
-}
-
 /* ---- users and groups ---- */
 
 /*** S.getuid() -> real user id. getuid(2). */
@@ -79,7 +71,7 @@ static int l_getresgid(lua_State *L)
  * EAGAIN. setresuid(2). */
 static int l_setresuid(lua_State *L)
 {
-	uint32_t real = opt_id(L, 1), effective = opt_id(L, 2), saved = opt_id(L, 3);
+	uint32_t real = bind_opt_id(L, 1), effective = bind_opt_id(L, 2), saved = bind_opt_id(L, 3);
 
 	return bind_return_ok(L, sys_result(syscall(SYS_setresuid, real, effective, saved)));
 }
@@ -89,7 +81,7 @@ static int l_setresuid(lua_State *L)
  * setresgid(2). */
 static int l_setresgid(lua_State *L)
 {
-	uint32_t real = opt_id(L, 1), effective = opt_id(L, 2), saved = opt_id(L, 3);
+	uint32_t real = bind_opt_id(L, 1), effective = bind_opt_id(L, 2), saved = bind_opt_id(L, 3);
 
 	return bind_return_ok(L, sys_result(syscall(SYS_setresgid, real, effective, saved)));
 }
@@ -140,12 +132,6 @@ static int l_setgroups(lua_State *L)
 
 /* ---- sessions and process groups ---- */
 
-/* A pid; nil and 0 are this process. */
-static int opt_pid(lua_State *L, int arg)
-{
-	return lua_isnoneornil(L, arg) ? 0 : (int)bind_check_range(L, arg, 0, INT32_MAX);
-}
-
 /*** S.setsid() -> id of a new session without a terminal
  * Errors: EPERM (this process leads a process group). setsid(2). */
 static int l_setsid(lua_State *L)
@@ -156,7 +142,7 @@ static int l_setsid(lua_State *L)
 /*** S.getsid(pid=0) -> session id. Errors: ESRCH. getsid(2). */
 static int l_getsid(lua_State *L)
 {
-	return bind_return_int(L, sys_result(getsid(opt_pid(L, 1))));
+	return bind_return_int(L, sys_result(getsid(bind_opt_pid(L, 1))));
 }
 
 /*** S.setpgid(pid=0, pgid=0) -> true
@@ -164,7 +150,7 @@ static int l_getsid(lua_State *L)
  * ESRCH. setpgid(2). */
 static int l_setpgid(lua_State *L)
 {
-	int pid = opt_pid(L, 1), pgid = opt_pid(L, 2);
+	int pid = bind_opt_pid(L, 1), pgid = bind_opt_pid(L, 2);
 
 	return bind_return_ok(L, sys_result(setpgid(pid, pgid)));
 }
@@ -172,7 +158,7 @@ static int l_setpgid(lua_State *L)
 /*** S.getpgid(pid=0) -> process group. Errors: ESRCH. getpgid(2). */
 static int l_getpgid(lua_State *L)
 {
-	return bind_return_int(L, sys_result(getpgid(opt_pid(L, 1))));
+	return bind_return_int(L, sys_result(getpgid(bind_opt_pid(L, 1))));
 }
 
 /*** S.getpgrp() -> process group of this process. getpgrp(2). */

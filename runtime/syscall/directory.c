@@ -175,7 +175,7 @@ static long select_names(lua_State *L, int fd, const struct selection *s)
 }
 
 /*** S.names(fd, endings, first=0, most) -> list of names
- * Those of an open directory that end in one of the texts, in the file system's order: of thousands of entries no more
+ * Those of an open directory that end in one of at most 16 texts, in the file system's order: of thousands of entries no more
  * is made than what is wanted. most: so many of them, from the first-th on, counted round. getdents64(2) */
 static int directory_names(lua_State *L)
 {
@@ -184,6 +184,7 @@ static int directory_names(lua_State *L)
 	int fd = bind_check_fd(L, 1);
 
 	luaL_checktype(L, 2, LUA_TTABLE);
+	luaL_argcheck(L, lua_rawlen(L, 2) <= ENDINGS_MAX, 2, "16 endings at most");
 	for (int i = 0; i < ENDINGS_MAX && lua_geti(L, 2, i + 1) != LUA_TNIL; i++)
 		s.endings[i] = luaL_checkstring(L, -1); /* which the table keeps */
 	lua_newtable(L);

@@ -4,7 +4,7 @@
  * What a single-threaded supervisor waits with. Timeouts are milliseconds as in the kernel's calls,
  * the times of timerfd are seconds. Needs no privilege. inotify is in watch.c.
  */
-#include "bind.h"
+#include "watch.h"
 
 #include <limits.h>
 #include <math.h>
@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "watch.h"
 
 enum { EVENTS_DEFAULT = 64, EVENTS_MAX = 4096, POLL_MAX = 1 << 20 };
 
@@ -29,27 +28,11 @@ static int opt_timeout(lua_State *L, int arg)
 	return ms < 0 ? -1 : ms >= INT_MAX ? INT_MAX : (int)ceil(ms);
 }
 
-/* {fd=, events=}, events being a list of names that also has each name as a key. */
 static void push_ready(lua_State *L, int fd, const struct bind_set *set, uint64_t events)
 {
 	lua_createtable(L, 0, 2);
 	bind_set_int(L, "fd", fd);
-	bind_push_flags(L, set, events);
-	for (lua_Integer i = 1; lua_geti(L, -1, i) == LUA_TSTRING; i++) {
-		lua_pushboolean(L, 1);
-		lua_settable(L, -3);
-	}
-	lua_pop(L, 1);
-	lua_setfield(L, -2, "events");
-}
-
-/* The descriptor object at the top of the stack takes rc, or an error is pushed. */
-static int return_new_fd(lua_State *L, int *slot, long rc)
-{
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	*slot = (int)rc;
-	return 1;
+	event_set_names(L, set, events);
 }
 
 /* ---- epoll ---- */
@@ -62,7 +45,7 @@ static int l_epoll_create(lua_State *L)
 	int flags = (int)bind_opt_flags(L, 1, &bind_set_EPOLLCREATE, 0);
 	int *slot = bind_new_fd(L);
 
-	return return_new_fd(L, slot, sys_result(epoll_create1(flags | EPOLL_CLOEXEC)));
+	return bind_return_fd(L, slot, sys_result(epoll_create1(flags | EPOLL_CLOEXEC)));
 }
 
 /*** S.epoll_ctl(epfd, op, fd [, events]) -> true
@@ -198,7 +181,7 @@ static int l_eventfd(lua_State *L)
 	int flags = (int)bind_opt_flags(L, 2, &bind_set_EFD, 0);
 	int *slot = bind_new_fd(L);
 
-	return return_new_fd(L, slot, sys_result(eventfd(initial, flags | EFD_CLOEXEC)));
+	return bind_return_fd(L, slot, sys_result(eventfd(initial, flags | EFD_CLOEXEC)));
 }
 
 /*** S.eventfd_read(fd) -> count
@@ -235,7 +218,7 @@ static int l_timerfd_create(lua_State *L)
 	int flags = (int)bind_opt_flags(L, 2, &bind_set_TFD, 0);
 	int *slot = bind_new_fd(L);
 
-	return return_new_fd(L, slot, sys_result(timerfd_create(clock, flags | TFD_CLOEXEC)));
+	return bind_return_fd(L, slot, sys_result(timerfd_create(clock, flags | TFD_CLOEXEC)));
 }
 
 static void push_itimerspec(lua_State *L, const struct itimerspec *t)

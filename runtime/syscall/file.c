@@ -40,8 +40,9 @@ static int file_open(lua_State *L)
 	const char *path = bind_check_path(L, 1);
 	uint64_t flags = bind_opt_flags(L, 2, &bind_set_O, O_RDONLY);
 	unsigned mode = bind_opt_mode(L, 3, 0666);
+	int *slot = bind_new_fd(L);
 
-	return bind_return_fd(L, sys_retry(open(path, (int)flags | O_CLOEXEC, mode)));
+	return bind_return_fd(L, slot, sys_retry(open(path, (int)flags | O_CLOEXEC, mode)));
 }
 
 /*** S.openat(dirfd, path, flags="rdonly", mode="0666") -> fd
@@ -52,8 +53,10 @@ static int file_openat(lua_State *L)
 	const char *path = bind_check_path(L, 2);
 	uint64_t flags = bind_opt_flags(L, 3, &bind_set_O, O_RDONLY);
 	unsigned mode = bind_opt_mode(L, 4, 0666);
+	int *slot = bind_new_fd(L);
 
-	return bind_return_fd(L, sys_retry(openat(dirfd, path, (int)flags | O_CLOEXEC, mode)));
+	return bind_return_fd(L, slot,
+			      sys_retry(openat(dirfd, path, (int)flags | O_CLOEXEC, mode)));
 }
 
 /*** S.openat2(dirfd, path, {flags="rdonly", mode="0666", resolve=""}) -> fd
@@ -78,7 +81,9 @@ static int file_openat2(lua_State *L)
 	}
 	how.mode = bind_opt_mode(L, 4, flags_create(how.flags) ? 0666 : 0);
 	how.flags |= O_CLOEXEC;
-	return bind_return_fd(L, sys_openat2(dirfd, path, &how));
+	int *slot = bind_new_fd(L);
+
+	return bind_return_fd(L, slot, sys_openat2(dirfd, path, &how));
 }
 
 /* struct file_handle with the most that it holds. */
@@ -119,8 +124,10 @@ static int file_open_by_handle_at(lua_State *L)
 	luaL_argcheck(L, len >= sizeof(handle.head) && len <= sizeof(handle), 2, "no handle");
 	memcpy(&handle, bytes, len);
 	luaL_argcheck(L, handle.head.handle_bytes == len - sizeof(handle.head), 2, "no handle");
+	int *slot = bind_new_fd(L);
+
 	return bind_return_fd(
-		L, sys_result(open_by_handle_at(fd, &handle.head, (int)flags | O_CLOEXEC)));
+		L, slot, sys_result(open_by_handle_at(fd, &handle.head, (int)flags | O_CLOEXEC)));
 }
 
 /*** S.memfd_create(name, flags="") -> fd
@@ -130,8 +137,10 @@ static int file_memfd_create(lua_State *L)
 {
 	const char *name = bind_check_path(L, 1);
 	uint64_t flags = bind_opt_flags(L, 2, &bind_set_MFD, 0);
+	int *slot = bind_new_fd(L);
 
-	return bind_return_fd(L, sys_result(memfd_create(name, (unsigned)flags | MFD_CLOEXEC)));
+	return bind_return_fd(L, slot,
+			      sys_result(memfd_create(name, (unsigned)flags | MFD_CLOEXEC)));
 }
 
 /*** S.pipe(flags="") -> read end, write end
@@ -152,6 +161,20 @@ static int file_pipe(lua_State *L)
 }
 
 /* ---- reading and writing ---- */
+
+/*** S.getrandom(size) -> string
+ * 1 to 256 bytes that nobody can foretell; waits for the kernel to have some, soon after its start. getrandom(2) */
+static int file_getrandom(lua_State *L)
+{
+	char bytes[256]; /* which come whole */
+	size_t size = (size_t)bind_check_range(L, 1, 1, sizeof(bytes));
+	long rc = sys_retry(getrandom(bytes, size, 0));
+
+	if (rc < 0)
+		return bind_error(L, (int)-rc);
+	lua_pushlstring(L, bytes, (size_t)rc);
+	return 1;
+}
 
 /* pread(2) where offset is not negative, read(2) otherwise. */
 static int read_string(lua_State *L, int fd, size_t size, off_t offset)
@@ -305,7 +328,10 @@ static int file_copy_file_range(lua_State *L)
  * The lowest free number, close-on-exec. fcntl(2), F_DUPFD_CLOEXEC */
 static int file_dup(lua_State *L)
 {
-	return bind_return_fd(L, sys_result(fcntl(bind_check_fd(L, 1), F_DUPFD_CLOEXEC, 0)));
+	int fd = bind_check_fd(L, 1);
+	int *slot = bind_new_fd(L);
+
+	return bind_return_fd(L, slot, sys_result(fcntl(fd, F_DUPFD_CLOEXEC, 0)));
 }
 
 /*** S.dup3(fd, number, flags="") -> number
@@ -371,10 +397,10 @@ static int file_fcntl(lua_State *L)
 	int fd = bind_check_fd(L, 1);
 	int cmd = (int)bind_check_const(L, 2, &bind_set_F);
 	long arg = fcntl_argument(L, cmd);
+	int *slot = cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC ? bind_new_fd(L) : NULL;
 	long rc = sys_result(fcntl(fd, cmd, arg));
 
-	return cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC ? bind_return_fd(L, rc)
-							: bind_return_int(L, rc);
+	return slot ? bind_return_fd(L, slot, rc) : bind_return_int(L, rc);
 }
 
 /*** S.flock(fd, operation) -> true
@@ -421,22 +447,7 @@ static int file_ioctl(lua_State *L)
 	return bind_return_int(L, sys_result(ioctl(fd, request, luaL_optinteger(L, 3, 0))));
 }
 
-/*** S.getrandom(size) -> string
- * Bytes that nobody can guess, 1 to 256: so many come at once. getrandom(2). */
-static int file_getrandom(lua_State *L)
-{
-	char bytes[256];
-	size_t size = (size_t)bind_check_range(L, 1, 1, sizeof(bytes));
-	long rc = sys_retry(getrandom(bytes, size, 0));
-
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	lua_pushlstring(L, bytes, (size_t)rc);
-	return 1;
-}
-
 static const luaL_Reg functions[] = {
-	{"getrandom", file_getrandom},
 	{"open", file_open},
 	{"openat", file_openat},
 	{"openat2", file_openat2},
@@ -444,6 +455,7 @@ static const luaL_Reg functions[] = {
 	{"open_by_handle_at", file_open_by_handle_at},
 	{"memfd_create", file_memfd_create},
 	{"pipe", file_pipe},
+	{"getrandom", file_getrandom},
 	{"read", file_read},
 	{"pread", file_pread},
 	{"write", file_write},

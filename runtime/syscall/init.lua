@@ -39,27 +39,41 @@ function S.getenv(name)
   return S.failure("NOENT", "the variable is not set")
 end
 
+-- A letter or a digit for each byte.
+local LETTER = {}
+for byte = 0, 255 do
+  local at = byte % 36 + 1
+  LETTER[string.char(byte)] = ("abcdefghijklmnopqrstuvwxyz0123456789"):sub(at, at)
+end
+
+--- S.random_name(count) -> string
+--- So many small letters and digits at random, at most 256, for the name of what must not meet another. Errors: as of getrandom(2).
+function S.random_name(count)
+  local bytes, err, errno = S.getrandom(count)
+  if not bytes then return nil, err, errno end
+  return (bytes:gsub(".", LETTER))
+end
+
 --- S.spawn(argv) -> true
 --- Runs a program to its end, with an empty environment; argv[1] is its path, numbers become text. Anything but exit code 0 is
---- ECHILD, whose text is what it wrote on stderr.
+--- ECHILD, whose text is what it wrote on stderr, at most 4 KiB.
 function S.spawn(argv)
   local words = {} -- nothing may raise in the child, which would go on as a second luge
   for i, word in ipairs(argv) do words[i] = tostring(word) end
-  local r, w = S.pipe("cloexec")
-  if not r then return nil, w end
-  local pid, err, errno = S.fork()
-  if not pid then return nil, err, errno end
+  local said, pid, status, err, errno
+  said, err, errno = S.memfd_create "stderr" -- unlike a pipe it is never full, and nobody's end of it need be waited for
+  if said then pid, err, errno = S.fork() end
   if pid == 0 then
-    S.dup3(w, 2)
+    S.dup3(said, 2)
     S.execve(words[1], words, {})
     S.exit(127)
   end
-  w:close()
-  local said = S.read(r, 4096)
-  r:close()
-  local status = S.waitid("pid", pid, "exited")
+  if pid then status, err, errno = S.waitid("pid", pid, "exited") end
+  local text = status and S.pread(said, 4096, 0) or ""
+  if said then said:close() end
+  if not status then return nil, err, errno end
   if status.code == "exited" and status.status == 0 then return true end
-  return S.failure("CHILD", (said or ""):gsub("%s+$", ""))
+  return S.failure("CHILD", (text:gsub("%s+$", "")))
 end
 
 -- Writes the id maps of process `pid`, for which the parent of its user namespace asked.
@@ -79,10 +93,11 @@ end
 --- unshare(2) with a new user namespace whose maps ({ inside, outside, count } each) are written by a child that
 --- stays behind: the caller itself could map only one id then. Needs CAP_SETUID and CAP_SETGID where it starts.
 function S.unshare_mapped(flags, maps)
-  local go_read, go_write = S.pipe()
-  if not go_read then return nil, go_write end
+  local go_read, go_write, errno = S.pipe()
+  if not go_read then return nil, go_write, errno end
   local own = S.getpid()
-  local helper, err, errno = S.fork()
+  local helper, err
+  helper, err, errno = S.fork()
   if not helper then return nil, err, errno end
   if helper == 0 then
     go_write:close()
@@ -107,25 +122,29 @@ function S.unshare_mapped(flags, maps)
   return true
 end
 
+--- S.read_all(fd) -> string
+--- What a descriptor gives up to its end, which is waited for.
+function S.read_all(fd)
+  -- Most is short, and what is read into costs more than the reading.
+  local parts, size = {}, 4096
+  repeat
+    local part, err, errno = S.read(fd, size)
+    if not part then return nil, err, errno end
+    parts[#parts + 1] = part
+    if #part == size then size = 65536 end
+  until part == ""
+  return table.concat(parts)
+end
+
 --- S.readfile(path) -> string
 --- The whole of a file, also of those of /proc and /sys, whose size is 0.
 function S.readfile(path)
   local fd, err, errno = S.open(path, "rdonly")
   if not fd then return nil, err, errno end
-  -- Most are short, and what is read into costs more than the reading.
-  local parts, size = {}, 4096
-  repeat
-    local part
-    part, err, errno = S.read(fd, size)
-    if not part then
-      fd:close()
-      return nil, err, errno
-    end
-    parts[#parts + 1] = part
-    if #part == size then size = 65536 end
-  until part == ""
+  local text
+  text, err, errno = S.read_all(fd)
   fd:close()
-  return table.concat(parts)
+  return text, err, errno
 end
 
 -- How long a pipe's writer may stand still, in milliseconds.

@@ -15,12 +15,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* A pid; nil and 0 are this process. */
-static int opt_pid(lua_State *L, int arg)
-{
-	return lua_isnoneornil(L, arg) ? 0 : (int)bind_check_range(L, arg, 0, INT32_MAX);
-}
-
 /* ---- limits ---- */
 
 /* A limit: an integer from 0 or "unlimited". */
@@ -96,7 +90,7 @@ static int l_setrlimit(lua_State *L)
  * ids, or as setrlimit). prlimit(2). */
 static int l_prlimit(lua_State *L)
 {
-	int pid = opt_pid(L, 1);
+	int pid = bind_opt_pid(L, 1);
 	int which = (int)bind_check_const(L, 2, &bind_set_RLIMIT);
 	struct rlimit limit, old;
 
@@ -251,7 +245,7 @@ enum { WORD_BITS = 8 * sizeof(unsigned long) };
  * Errors: ESRCH. sched_getaffinity(2). */
 static int l_sched_getaffinity(lua_State *L)
 {
-	int pid = opt_pid(L, 1);
+	int pid = bind_opt_pid(L, 1);
 	struct cpu_mask mask = {0};
 	/* The raw call takes any size; libc's cpu_set_t ends at 1024. */
 	long rc = sys_result(syscall(SYS_sched_getaffinity, pid, sizeof(mask), &mask));
@@ -274,7 +268,7 @@ static int l_sched_getaffinity(lua_State *L)
  * EPERM, ESRCH. sched_setaffinity(2). */
 static int l_sched_setaffinity(lua_State *L)
 {
-	int pid = opt_pid(L, 1);
+	int pid = bind_opt_pid(L, 1);
 	struct cpu_mask mask = {0};
 
 	luaL_checktype(L, 2, LUA_TTABLE);
@@ -298,7 +292,7 @@ static int l_sched_setaffinity(lua_State *L)
  * sched_getscheduler(2). */
 static int l_sched_getscheduler(lua_State *L)
 {
-	long rc = sys_result(syscall(SYS_sched_getscheduler, opt_pid(L, 1)));
+	long rc = sys_result(syscall(SYS_sched_getscheduler, bind_opt_pid(L, 1)));
 
 	if (rc < 0)
 		return bind_error(L, (int)-rc);
@@ -312,7 +306,7 @@ static int l_sched_getscheduler(lua_State *L)
  * "fifo" and "rr", else 0. Errors: EPERM (CAP_SYS_NICE), EINVAL, ESRCH. sched_setscheduler(2). */
 static int l_sched_setscheduler(lua_State *L)
 {
-	int pid = opt_pid(L, 1), policy = (int)bind_check_flags(L, 2, &bind_set_SCHED);
+	int pid = bind_opt_pid(L, 1), policy = (int)bind_check_flags(L, 2, &bind_set_SCHED);
 	struct sched_param param = {
 		.sched_priority = lua_isnoneornil(L, 3) ? 0 : (int)bind_check_range(L, 3, 0, 99),
 	};

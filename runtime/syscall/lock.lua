@@ -16,6 +16,15 @@ return function(S)
   local MAGIC = "luge "
   S.LOCK_BEGINS = MAGIC
 
+  -- Writes text into a lock's file, where it ends at `at`: all of it or nothing.
+  local function put(fd, text, at)
+    local n, err, number = S.pwrite(fd, text, at)
+    if n == #text then return true end
+    S.ftruncate(fd, at)
+    if n then return S.failure "NOSPC" end
+    return nil, err, number
+  end
+
   -- The file, with its text and locked: it is there as a whole or not at all, whenever we are killed. Where the file system
   -- makes no file without a name, an empty one is there for a moment, and nobody's when we are killed then.
   local function make_lock(path, text)
@@ -23,10 +32,7 @@ return function(S)
     local ok, err, number
     if fd then
       ok = S.flock(fd, "ex, nb")
-      if ok then
-        ok, err, number = S.pwrite(fd, text, 0)
-        if ok ~= #text then return nil, err or S.error(S.c.E.NOSPC), number or S.c.E.NOSPC end
-      end
+      if ok then ok, err, number = put(fd, text, 0) end
       if ok then ok, err, number = S.linkat(nil, "/proc/self/fd/" .. fd:getfd(), nil, path, "symlink_follow") end
       if ok then return fd end
       fd:close()
@@ -35,7 +41,7 @@ return function(S)
     fd, err, number = S.open(path, "creat, excl, rdwr, nofollow, cloexec", "0600")
     if not fd then return nil, err, number end
     ok, err, number = S.flock(fd, "ex, nb")
-    if ok then ok, err, number = S.pwrite(fd, text, 0) end
+    if ok then ok, err, number = put(fd, text, 0) end
     if ok then return fd end
     S.unlink(path)
     return nil, err, number
@@ -77,7 +83,7 @@ return function(S)
             return S.failure("EXIST", "what has its name is no lock of luge's")
           end
           ok, err, number = S.ftruncate(fd, #MAGIC) -- what its last holder noted
-          if ok then ok, err, number = S.pwrite(fd, text, 0) end
+          if ok then ok, err, number = put(fd, text:sub(#MAGIC + 1), #MAGIC) end
           if ok then return fd end
           S.unlink(path) -- ours, and of no use to those who look for its holder
           return nil, err, number
@@ -102,10 +108,7 @@ return function(S)
   function S.note_lock(fd, text)
     local at, err, number = S.lseek(fd, 0, "end")
     if not at then return nil, err, number end
-    local n
-    n, err, number = S.pwrite(fd, text, at)
-    if not n then return nil, err, number end
-    return true
+    return put(fd, text, at)
   end
 
   --- S.process_age(pid) -> number

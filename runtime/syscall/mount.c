@@ -70,7 +70,10 @@ static int mount_open_tree(lua_State *L)
 	uint64_t flags = bind_opt_flags(L, 3, &bind_set_OPEN_TREE, 0);
 
 	flags |= OPEN_TREE_CLOEXEC;
-	return bind_return_fd(L, sys_result(syscall(SYS_open_tree, dirfd, path, (unsigned)flags)));
+	int *slot = bind_new_fd(L);
+
+	return bind_return_fd(L, slot,
+			      sys_result(syscall(SYS_open_tree, dirfd, path, (unsigned)flags)));
 }
 
 /*** S.move_mount(from_dirfd, from_path, to_dirfd, to_path, flags="") -> true
@@ -99,7 +102,9 @@ static int mount_fsopen(lua_State *L)
 	uint64_t flags = bind_opt_flags(L, 2, &bind_set_FSOPEN, 0);
 
 	flags |= FSOPEN_CLOEXEC;
-	return bind_return_fd(L, sys_result(syscall(SYS_fsopen, type, (unsigned)flags)));
+	int *slot = bind_new_fd(L);
+
+	return bind_return_fd(L, slot, sys_result(syscall(SYS_fsopen, type, (unsigned)flags)));
 }
 
 /*** S.fspick(dirfd, path, flags="") -> fd
@@ -111,7 +116,10 @@ static int mount_fspick(lua_State *L)
 	uint64_t flags = bind_opt_flags(L, 3, &bind_set_FSPICK, 0);
 
 	flags |= FSPICK_CLOEXEC;
-	return bind_return_fd(L, sys_result(syscall(SYS_fspick, dirfd, path, (unsigned)flags)));
+	int *slot = bind_new_fd(L);
+
+	return bind_return_fd(L, slot,
+			      sys_result(syscall(SYS_fspick, dirfd, path, (unsigned)flags)));
 }
 
 struct fsconfig_args {
@@ -135,6 +143,7 @@ static struct fsconfig_args fsconfig_check(lua_State *L, unsigned cmd)
 		break;
 	case FSCONFIG_SET_BINARY:
 		args.value = luaL_checklstring(L, 4, &size);
+		luaL_argcheck(L, size <= INT32_MAX, 4, "more than the kernel takes");
 		args.aux = (int)size;
 		break;
 	case FSCONFIG_SET_PATH:
@@ -173,8 +182,10 @@ static int mount_fsmount(lua_State *L)
 	uint64_t attrs = bind_opt_flags(L, 3, &bind_set_MOUNT_ATTR, 0);
 
 	flags |= FSMOUNT_CLOEXEC;
+	int *slot = bind_new_fd(L);
+
 	return bind_return_fd(
-		L, sys_result(syscall(SYS_fsmount, fd, (unsigned)flags, (unsigned)attrs)));
+		L, slot, sys_result(syscall(SYS_fsmount, fd, (unsigned)flags, (unsigned)attrs)));
 }
 
 /*** S.mount_setattr(dirfd, path, flags, {attr_set=, attr_clr=, propagation=, userns=fd}) -> true

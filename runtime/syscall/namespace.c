@@ -271,7 +271,7 @@ static int l_userns_open(lua_State *L)
 	int rc = userns_open(uids, gids, &step);
 
 	if (rc >= 0)
-		return proc_return_slot(L, slot, rc);
+		return bind_return_fd(L, slot, rc);
 	bind_error(L, -rc);
 	lua_pushstring(L, step);
 	return 4;

@@ -94,11 +94,6 @@ int *bind_new_fd(lua_State *L)
 	return slot;
 }
 
-void bind_push_fd(lua_State *L, int fd)
-{
-	*bind_new_fd(L) = fd;
-}
-
 static int fd_gc(lua_State *L)
 {
 	int *slot = luaL_checkudata(L, 1, FD_TYPE);

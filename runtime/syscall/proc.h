@@ -12,8 +12,5 @@ int proc_check_signal(lua_State *L, int arg);
 /* Pushes { utime, stime (float seconds), maxrss (bytes), minflt, majflt, inblock, oublock, nvcsw,
  * nivcsw }. */
 void proc_push_rusage(lua_State *L, const struct rusage *usage);
-/* Answers with the descriptor that rc is, in the fd object at the top of the stack (bind_new_fd).
- */
-int proc_return_slot(lua_State *L, int *slot, long rc);
 
 #endif

@@ -31,14 +31,6 @@ int proc_check_signal(lua_State *L, int arg)
 	return (int)number;
 }
 
-int proc_return_slot(lua_State *L, int *slot, long rc)
-{
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	*slot = (int)rc;
-	return 1;
-}
-
 /* ---- making processes ---- */
 
 /*** S.fork() -> pid in the parent, 0 in the child
@@ -251,7 +243,7 @@ static void status_decode(int word, int *ret_code, int *ret_status)
  * false: nohang, and none has changed. rusage as S.getrusage. Errors: ECHILD. wait4(2). */
 static int l_wait4(lua_State *L)
 {
-	int pid = (int)luaL_optinteger(L, 1, -1);
+	int pid = lua_isnoneornil(L, 1) ? -1 : (int)bind_check_range(L, 1, -INT32_MAX, INT32_MAX);
 	uint64_t options = bind_opt_flags(L, 2, &bind_set_W, 0);
 	struct rusage usage;
 	int word = 0, code, status;
@@ -292,7 +284,7 @@ static int l_pidfd_open(lua_State *L)
 	uint64_t flags = bind_opt_flags(L, 2, &bind_set_PIDFD, 0);
 	int *slot = bind_new_fd(L);
 
-	return proc_return_slot(L, slot, sys_result(syscall(SYS_pidfd_open, pid, flags)));
+	return bind_return_fd(L, slot, sys_result(syscall(SYS_pidfd_open, pid, flags)));
 }
 
 /*** S.pidfd_send_signal(fd, sig) -> true
@@ -315,7 +307,7 @@ static int l_pidfd_getfd(lua_State *L)
 	int number = (int)bind_check_range(L, 2, 0, INT32_MAX);
 	int *slot = bind_new_fd(L);
 
-	return proc_return_slot(L, slot, sys_result(syscall(SYS_pidfd_getfd, fd, number, 0)));
+	return bind_return_fd(L, slot, sys_result(syscall(SYS_pidfd_getfd, fd, number, 0)));
 }
 
 /* ---- who am I ---- */

@@ -73,11 +73,12 @@ return function(S)
     S.exit(1)
   end
 
-  -- Until the process has ended, `left` seconds are over or `lifeline` is: how it ended, as "how status".
+  -- Until the process has ended, so many seconds are over or `lifeline` is: how it ended, as "how status".
   local function await(pidfd, seconds, lifeline)
-    local ready = S.poll({ { fd = pidfd, events = "in" }, lifeline and { fd = lifeline, events = "in" } },
-      math.ceil(seconds * 1000))
-    while not ready do ready = S.poll({ { fd = pidfd, events = "in" } }, math.ceil(seconds * 1000)) end
+    local ready
+    repeat
+      ready = S.poll({ { fd = pidfd, events = "in" }, lifeline and { fd = lifeline, events = "in" } }, math.ceil(seconds * 1000))
+    until ready
     local is_late = #ready == 0
     S.pidfd_send_signal(pidfd, "kill") -- no harm where it has ended
     local status = S.waitid("pidfd", pidfd, "exited")
@@ -116,13 +117,15 @@ return function(S)
   -- The same as S.run_script, but returns at once: running.pidfd is ready for reading when it is over, S.end_script then
   -- gives the result.
   function S.start_script(script, options)
-    local result, writer = S.pipe()
-    if not result then return nil, writer end
-    local here, there = S.socketpair("unix", "stream")
-    if not here then return nil, there end
+    local result, writer, number = S.pipe()
+    if not result then return nil, writer, number end
+    local here, there
+    here, there, number = S.socketpair("unix", "stream")
+    if not here then return nil, there, number end
     local facts = require("luge.json").encode(options.facts or {})
     io.stdout:flush()
-    local pid, pidfd, number = S.clone3 { exit_signal = "chld", pidfd = true }
+    local pid, pidfd
+    pid, pidfd, number = S.clone3 { exit_signal = "chld", pidfd = true }
     if pid == 0 then
       here:close()
       pcall(keep, script, options, facts, writer, there)
@@ -154,7 +157,7 @@ return function(S)
     while true do
       local ready = S.poll({ { fd = running.pidfd, events = "in" }, signals and { fd = signals, events = "in" } }) or {}
       for _, r in ipairs(ready) do
-        if r.fd == running.pidfd or r.fd == running.pidfd:getfd() then return nil end
+        if r.fd == running.pidfd:getfd() then return nil end
         local info = S.signalfd_read(signals)
         if info and ENDS[info.name] then return info.name:upper() end
       end
@@ -162,9 +165,10 @@ return function(S)
   end
 
   local function run_contained(script, options)
-    local result, writer = S.pipe()
-    if not result then return nil, writer end
-    local pid, pidfd, number = spawn(script, options, require("luge.json").encode(options.facts or {}), writer)
+    local result, writer, number = S.pipe()
+    if not result then return nil, writer, number end
+    local pid, pidfd
+    pid, pidfd, number = spawn(script, options, require("luge.json").encode(options.facts or {}), writer)
     writer:close()
     if not pid then return nil, pidfd, number end
     local how = await(pidfd, options.timeout + GRACE)

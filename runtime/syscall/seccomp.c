@@ -387,13 +387,9 @@ static int l_load(lua_State *L)
 		luaL_argerror(L, 1, "no BPF program: 1 to 4096 instructions of 8 bytes expected");
 	if (!(flags & SECCOMP_FILTER_FLAG_NEW_LISTENER))
 		return bind_return_ok(L, filter_load(bpf, size, flags));
-	int *fd = bind_new_fd(L);
-	long rc = filter_load(bpf, size, flags);
+	int *slot = bind_new_fd(L);
 
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	*fd = (int)rc;
-	return 1;
+	return bind_return_fd(L, slot, filter_load(bpf, size, flags));
 }
 
 static const luaL_Reg functions[] = {

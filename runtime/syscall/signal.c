@@ -234,12 +234,8 @@ static int l_signalfd(lua_State *L)
 	check_sigset(L, 1, &set);
 	int flags = (int)bind_opt_flags(L, 2, &bind_set_SFD, 0);
 	int *slot = bind_new_fd(L);
-	long rc = sys_result(signalfd(-1, &set, flags | SFD_CLOEXEC));
 
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	*slot = (int)rc;
-	return 1;
+	return bind_return_fd(L, slot, sys_result(signalfd(-1, &set, flags | SFD_CLOEXEC)));
 }
 
 /*** S.signalfd_read(fd) -> {signo, name, code, pid, uid, status}

@@ -16,15 +16,6 @@
 
 enum { RECEIVE_DEFAULT = 65536, RECEIVE_MAX = 1 << 30 };
 
-/* The descriptor object at the top of the stack takes rc, or an error is pushed. */
-static int return_new_fd(lua_State *L, int *slot, long rc)
-{
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	*slot = (int)rc;
-	return 1;
-}
-
 static int opt_protocol(lua_State *L, int arg, int domain)
 {
 	const struct bind_set *set = domain == AF_NETLINK ? &bind_set_NETLINK : &bind_set_IPPROTO;
@@ -44,7 +35,7 @@ static int l_socket(lua_State *L)
 	int protocol = opt_protocol(L, 3, domain);
 	int *slot = bind_new_fd(L);
 
-	return return_new_fd(L, slot, sys_result(socket(domain, type | SOCK_CLOEXEC, protocol)));
+	return bind_return_fd(L, slot, sys_result(socket(domain, type | SOCK_CLOEXEC, protocol)));
 }
 
 /*** S.socketpair(domain, type [, protocol]) -> fd, fd

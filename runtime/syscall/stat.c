@@ -186,14 +186,6 @@ static unsigned check_mode(lua_State *L, int arg)
 	return bind_opt_mode(L, arg, 0);
 }
 
-/* An id; nil or -1 is the kernel's "leave as it is". */
-static unsigned opt_id(lua_State *L, int arg)
-{
-	if (lua_isnoneornil(L, arg))
-		return UINT_MAX;
-	return (unsigned)bind_check_range(L, arg, -1, UINT_MAX - 1);
-}
-
 /*** S.chmod(path, mode) -> true
  * chmod(2) */
 static int stat_chmod(lua_State *L)
@@ -235,9 +227,9 @@ static int stat_fchmodat(lua_State *L)
 static int stat_chown(lua_State *L)
 {
 	const char *path = bind_check_path(L, 1);
-	unsigned uid = opt_id(L, 2);
+	unsigned uid = bind_opt_id(L, 2);
 
-	return bind_return_ok(L, sys_result(chown(path, uid, opt_id(L, 3))));
+	return bind_return_ok(L, sys_result(chown(path, uid, bind_opt_id(L, 3))));
 }
 
 /*** S.lchown(path, uid, gid) -> true
@@ -245,9 +237,9 @@ static int stat_chown(lua_State *L)
 static int stat_lchown(lua_State *L)
 {
 	const char *path = bind_check_path(L, 1);
-	unsigned uid = opt_id(L, 2);
+	unsigned uid = bind_opt_id(L, 2);
 
-	return bind_return_ok(L, sys_result(lchown(path, uid, opt_id(L, 3))));
+	return bind_return_ok(L, sys_result(lchown(path, uid, bind_opt_id(L, 3))));
 }
 
 /*** S.fchown(fd, uid, gid) -> true
@@ -255,9 +247,9 @@ static int stat_lchown(lua_State *L)
 static int stat_fchown(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);
-	unsigned uid = opt_id(L, 2);
+	unsigned uid = bind_opt_id(L, 2);
 
-	return bind_return_ok(L, sys_result(fchown(fd, uid, opt_id(L, 3))));
+	return bind_return_ok(L, sys_result(fchown(fd, uid, bind_opt_id(L, 3))));
 }
 
 /*** S.fchownat(dirfd, path, uid, gid, flags="") -> true
@@ -266,8 +258,8 @@ static int stat_fchownat(lua_State *L)
 {
 	int dirfd = bind_opt_dirfd(L, 1);
 	const char *path = bind_check_path(L, 2);
-	unsigned uid = opt_id(L, 3);
-	unsigned gid = opt_id(L, 4);
+	unsigned uid = bind_opt_id(L, 3);
+	unsigned gid = bind_opt_id(L, 4);
 	uint64_t flags = bind_opt_flags(L, 5, &bind_set_AT, 0);
 
 	return bind_return_ok(L, sys_result(fchownat(dirfd, path, uid, gid, (int)flags)));

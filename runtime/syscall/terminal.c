@@ -197,8 +197,9 @@ static int terminal_tcgetsid(lua_State *L)
 static int terminal_posix_openpt(lua_State *L)
 {
 	uint64_t flags = bind_opt_flags(L, 1, &bind_set_O, O_RDWR | O_NOCTTY);
+	int *slot = bind_new_fd(L);
 
-	return bind_return_fd(L, sys_result(open("/dev/ptmx", (int)flags | O_CLOEXEC)));
+	return bind_return_fd(L, slot, sys_result(open("/dev/ptmx", (int)flags | O_CLOEXEC)));
 }
 
 /*** S.unlockpt(fd) -> true
@@ -230,8 +231,9 @@ static int terminal_ptpeer(lua_State *L)
 {
 	int fd = bind_check_fd(L, 1);
 	uint64_t flags = bind_opt_flags(L, 2, &bind_set_O, O_RDWR | O_NOCTTY);
+	int *slot = bind_new_fd(L);
 
-	return bind_return_fd(L, sys_result(ioctl(fd, TIOCGPTPEER, (int)flags | O_CLOEXEC)));
+	return bind_return_fd(L, slot, sys_result(ioctl(fd, TIOCGPTPEER, (int)flags | O_CLOEXEC)));
 }
 
 static const luaL_Reg functions[] = {

@@ -9,8 +9,6 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "bind.h"
-
 /*** S.inotify_init([flags]) -> fd
  * A new queue of file events. flags: "nonblock"; always close-on-exec. Source: inotify_init1(2).
  */
@@ -19,12 +17,8 @@ static int l_inotify_init(lua_State *L)
 	int flags =
 		(int)bind_opt_flags(L, 1, &bind_set_SFD, 0); /* all such flags are O_NONBLOCK's */
 	int *slot = bind_new_fd(L);
-	long rc = sys_result(inotify_init1(flags | IN_CLOEXEC));
 
-	if (rc < 0)
-		return bind_error(L, (int)-rc);
-	*slot = (int)rc;
-	return 1;
+	return bind_return_fd(L, slot, sys_result(inotify_init1(flags | IN_CLOEXEC)));
 }
 
 /*** S.inotify_add_watch(fd, path, events) -> number of the watch
@@ -52,17 +46,22 @@ static int l_inotify_rm_watch(lua_State *L)
 	return bind_return_ok(L, sys_result(inotify_rm_watch(fd, watch)));
 }
 
-static void push_event(lua_State *L, const struct inotify_event *e)
+void event_set_names(lua_State *L, const struct bind_set *set, uint64_t events)
 {
-	lua_createtable(L, 0, 4);
-	bind_set_int(L, "watch", e->wd);
-	bind_push_flags(L, &bind_set_IN, e->mask);
+	bind_push_flags(L, set, events);
 	for (lua_Integer i = 1; lua_geti(L, -1, i) == LUA_TSTRING; i++) {
 		lua_pushboolean(L, 1);
 		lua_settable(L, -3);
 	}
 	lua_pop(L, 1);
 	lua_setfield(L, -2, "events");
+}
+
+static void push_event(lua_State *L, const struct inotify_event *e)
+{
+	lua_createtable(L, 0, 4);
+	bind_set_int(L, "watch", e->wd);
+	event_set_names(L, &bind_set_IN, e->mask);
 	if (e->cookie)
 		bind_set_int(L, "cookie", e->cookie);
 	if (e->len)

@@ -76,11 +76,7 @@ return function(S)
       S.exit(0)
     end
     w:close()
-    local parts = {}
-    repeat
-      parts[#parts + 1] = S.read(r, 8192) or ""
-    until parts[#parts] == ""
-    local said = require("luge.json").decode(table.concat(parts))
+    local said = require("luge.json").decode(S.read_all(r) or "")
     r:close()
     S.waitid("pid", copy, "exited")
     if type(said) ~= "table" then return S.failure("CHILD", "the copy ended without a word") end

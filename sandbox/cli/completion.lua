@@ -193,11 +193,11 @@ end
 
 local function fish_text(text) return "'" .. text:gsub("[\\']", "\\%0") .. "'" end
 
-local function fish_option(row, condition, option)
+local function fish_option(condition, option)
   local kind = option.arg and ARGUMENTS[option.arg]
   return ("complete -c luge -n %s -l %s%s%s -d %s"):format(condition, option[1], option.short and " -s " .. option.short or "",
     not option.arg and "" or kind == "files" and " -r -F" or kind and (" -x -a %s"):format(fish_text(join(kind))) or " -x",
-    fish_text(option.help)), row
+    fish_text(option.help))
 end
 
 local function fish_words(row, out, condition)
@@ -233,7 +233,7 @@ complete -c luge -f]] }
     end
     out[#out + 1] = ("complete -c luge -n __fish_use_subcommand -a %s -d %s"):format(row.name, fish_text(row.summary))
     for _, option in ipairs(row.options) do
-      out[#out + 1] = (fish_option(row, at(0, row.stops and 1 or 1000), option))
+      out[#out + 1] = fish_option(at(0, row.stops and 1 or 1000), option)
     end
     if row.own > 0 then fish_words(row, out, at(0, row.own)) end
     if row.then_files then out[#out + 1] = ("complete -c luge -n %s -F"):format(at(1, 1000)) end

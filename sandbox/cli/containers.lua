@@ -56,12 +56,13 @@ function M.no_such(name, containers, of_running)
     or "these are: " .. shown)
 end
 
-local STATES = { running = "is running", paused = "is paused", restarting = "is between two runs",
+--- Every state, and what is said of a container in it.
+M.STATES = { running = "is running", paused = "is paused", restarting = "is between two runs",
   ended = "has ended", lost = "was lost: its luge was killed",
   unknown = "cannot be read" }
 
 --- What the state of a container is called, in a sentence.
-function M.says(container) return ("container '%s' %s"):format(container.name, STATES[container.state]) end
+function M.says(container) return ("container '%s' %s"):format(container.name, M.STATES[container.state]) end
 
 --- States of a container that has a luge; and those of one that has processes.
 M.RUNS = { running = true, paused = true, restarting = true }

@@ -10,8 +10,6 @@ local life = require "sandbox.container.life"
 
 local M = {}
 
-local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
-
 local LIVE = { "user", "hostname", "environment", "cgroups", "network", "firewall", "spec", "log" }
 
 -- Words that are no UTF-8, as describe.lua has them, stay as they are: there is no other JSON for them.
@@ -28,7 +26,7 @@ end
 function M.run(options, names)
   local directory = containers.directory()
   if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, options, names, STATES)
+  local found, code = containers.named(directory, options, names, containers.STATES)
   if not found then return code end
   local rows = {}
   code = 0

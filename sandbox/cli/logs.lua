@@ -10,8 +10,6 @@ local logs_out = require "sandbox.cli.logs_out"
 
 local M = {}
 
-local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
-
 -- ---- what is asked ----
 
 -- --since in nanoseconds, false without it; nil after the message was printed.
@@ -48,7 +46,7 @@ end
 -- The one container that is meant, with a log, in a list; nil and the exit code after the message was printed.
 local function one_of(directory, names)
   if #names > 1 then return nil, cli.complain("one container at a time", "luge logs " .. names[1]) end
-  local found, code = containers.named(directory, {}, names, STATES)
+  local found, code = containers.named(directory, {}, names, containers.STATES)
   if not found then return nil, code end
   local words, hint = lack_of(found[1])
   if words then return nil, cli.complain(words, hint) end

@@ -25,7 +25,7 @@ local function write_all(self, number, text)
       text = text:sub(n + 1)
     elseif err.AGAIN then -- somebody made our stdout nonblocking
       S.poll { { fd = number, events = "out" } }
-    elseif not err.INTR then
+    else
       self.stopped = true
       local stream = number == 1 and "standard output: " or "standard error: "
       if not err.PIPE then self.code = cli.complain(stream .. tostring(err)) end -- a closed pipe is no error

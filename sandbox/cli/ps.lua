@@ -12,7 +12,6 @@ local M = {}
 -- ---- which ----
 
 local FILTERS = { name = true, state = true, profile = true, detached = true, group = true, health = true }
-local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
 
 -- Field → the values of which one must be it; nil after the message was printed.
 local function filters_of(options)
@@ -20,7 +19,7 @@ local function filters_of(options)
   for _, text in ipairs(options.filter or {}) do
     local field, value = text:match("^(%w+)=(.+)$")
     local wrong = not FILTERS[field] and "name, state, profile, group, health or detached=VALUE expected"
-      or field == "state" and not STATES[value] and "the states are running, paused, restarting, ended, lost and unknown"
+      or field == "state" and not containers.STATES[value] and "the states are running, paused, restarting, ended, lost and unknown"
       or field == "detached" and value ~= "true" and value ~= "false" and "true or false expected"
     if wrong then
       cli.complain(("--filter %s: %s"):format(text, wrong), "luge ps -a --filter state=ended --filter profile=ci")

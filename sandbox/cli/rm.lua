@@ -6,7 +6,6 @@ local containers = require "sandbox.cli.containers"
 
 local M = {}
 
-local STATES = { running = true, paused = true, restarting = true, ended = true, lost = true, unknown = true }
 -- A record that no luge can read may be somebody else's file: it goes by its name only.
 local ALL = { running = true, paused = true, restarting = true, ended = true, lost = true }
 local AT_REST = { ended = true, lost = true }
@@ -15,7 +14,8 @@ function M.run(options, names)
   local directory = containers.directory()
   local grace = options.time and containers.duration(options.time, "time")
   if not directory or options.time and not grace then return containers.FAILED end
-  local found, code = containers.named(directory, options, names, options.all and (options.force and ALL or AT_REST) or STATES)
+  local states = options.all and (options.force and ALL or AT_REST) or containers.STATES
+  local found, code = containers.named(directory, options, names, states)
   if not found then return code end
   local life = require "sandbox.container.life"
   local running = {}

@@ -88,7 +88,7 @@ local function watch_keys(self, filter)
   self.modes = terminal.key_modes(0)
   terminal.stop_and_go(self, self.modes, function() end)
   local from = terminal.source(0)
-  self.handlers[type(from) == "number" and from or from:getfd()] = function()
+  self.handlers[loop.number_of(from)] = function()
     local data = S.read(from, 4096)
     local _, detached = filter(data or "")
     if data == "" then S.epoll_ctl(self.poll, "del", from) end
@@ -114,8 +114,6 @@ local function pass_on(self)
   if self.terminal then self.terminal:finish() end
   if not self.left then self.output:finish(self) end
 end
-
-function Session:round() self:dispatch() end
 
 --- Attaches to a container of sandbox.container.list until it ends or is left. keys: bytes; "" for none.
 ---@return table|nil outcome { left = exit code, or ended = { exit_code =, message =, gone = }, lost = bytes, errors = {} }

@@ -188,7 +188,7 @@ function Server:readable(client)
   if message and message.data ~= "" then
     client.last = self.turn
     self:answer(client, message.data, message.flags)
-  elseif message or not (err.AGAIN or err.INTR) then
+  elseif message or not err.AGAIN then
     self:drop(client)
   end
 end

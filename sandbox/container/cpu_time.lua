@@ -10,6 +10,7 @@
 -- where nothing was used since it last looked.
 
 local S = require "syscall"
+local loop = require "sandbox.container.loop"
 local processes = require "sandbox.container.processes"
 
 local M = {}
@@ -52,18 +53,13 @@ local function pause(self, was)
   return math.max((self.limit - self.used) / self.cpus, self.shortest)
 end
 
-local function arm(self, seconds)
-  S.timerfd_settime(self.timer, nil, { value = seconds })
-end
-
 function Meter:look(watch)
-  S.timerfd_read(self.timer)
   if watch.gone then return end
   local was = self.used
   if self:read() >= self.limit then
     watch:stop("cpu_time")
   else
-    arm(self, pause(self, was))
+    loop.arm(self.timer, pause(self, was))
   end
 end
 
@@ -83,9 +79,8 @@ function M.attach(watch)
   local self = setmetatable({ run = run, limit = limits.cpu_time, used = 0, known = {}, gone = 0, shortest = SHORTEST,
     cgroup = require("sandbox.container.cgroup").of(run, run.symbols),
     cpus = limits.affinity and #limits.affinity or #S.sched_getaffinity(0) }, Meter)
-  self.timer = require("sandbox.must")("the timer", S.timerfd_create("monotonic", "nonblock"))
-  watch:listen(self.timer, function() self:look(watch) end)
-  arm(self, math.max(self.limit / self.cpus, SHORTEST))
+  self.timer = loop.new_timer(watch, function() self:look(watch) end)
+  loop.arm(self.timer, math.max(self.limit / self.cpus, SHORTEST))
   return self
 end
 

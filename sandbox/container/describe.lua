@@ -185,14 +185,10 @@ end
 
 --- The same as JSON has them, binary words encoded.
 function M.read_raw(fds)
-  local parts = {}
   S.lseek(fds[1], 0, "set")
-  repeat
-    local part, err = S.read(fds[1], 65536)
-    if not part then return nil, tostring(err) end
-    parts[#parts + 1] = part
-  until part == ""
-  return json.decode(table.concat(parts))
+  local text, err = S.read_all(fds[1])
+  if not text then return nil, tostring(err) end
+  return json.decode(text)
 end
 
 --- The facts that came with a reply to "describe": { name =, profile =, argv =, state = "starting", "running", "paused",

@@ -214,14 +214,13 @@ local function block_ends()
     if S.sigaction(name) ~= "ignore" then names[#names + 1] = name end
   end
   local wanted = table.concat(names, ", ")
-  if not S.sigprocmask("block", wanted) then return nil end
-  return S.signalfd(wanted, "nonblock")
+  must("luge's own signals", S.sigprocmask("block", wanted))
+  return must("luge's own signals", S.signalfd(wanted, "nonblock"))
 end
 
 --- Runs a container in the background as M.run does; a signal that ends this luge ends the start. Returns the exit code.
 function M.run_alone(run, perform, options)
-  local signals, err = block_ends()
-  if not signals then return require("sandbox.cli").complain("run -d: " .. tostring(err)) end
+  local signals = block_ends()
   run.others = { signals }
   local asked
   local code = M.run(run, perform, options, function(answer)

@@ -2,7 +2,7 @@
 -- sandbox.container.egress: what a container's firewall (netns.firewall) has stopped: counted, and with egress.log each
 -- destination told once, while the container runs.
 
-local S = require "syscall"
+local loop = require "sandbox.container.loop"
 
 local M = {}
 
@@ -63,12 +63,12 @@ function M.attach(watch)
   local run = watch.run
   if not run.firewall.egress.log then return end
   run.egress = { told = {}, held = {}, denied = 0 }
-  local timer = S.timerfd_create("monotonic", "nonblock")
-  S.timerfd_settime(timer, nil, { value = PAUSE, interval = PAUSE })
-  watch:listen(timer, function()
-    S.timerfd_read(timer)
+  local timer
+  timer = loop.new_timer(watch, function()
     look(run)
+    loop.arm(timer, PAUSE)
   end)
+  loop.arm(timer, PAUSE)
 end
 
 local KINDS = { { "denied", "egress_denied" }, { "blocked", "ingress_blocked" }, { "spoofed", "egress_spoofed" } }

@@ -297,7 +297,7 @@ local function milliseconds(deadline)
 end
 
 function Watch:round()
-  self:dispatch(milliseconds(self.deadline))
+  loop.round(self, milliseconds(self.deadline))
   local now = S.clock_gettime "monotonic"
   if not self.deadline or now < self.deadline then return end
   self.timed_out = self.timed_out or self.timeout ~= nil and now >= self.timeout -- not the grace of a stop

@@ -6,6 +6,7 @@
 
 local S = require "syscall"
 local json = require "luge.json"
+local loop = require "sandbox.container.loop"
 local member = require "sandbox.container.member"
 local monitor = require "sandbox.container.monitor"
 
@@ -13,32 +14,8 @@ local M = {}
 
 local FAILED = 125
 
--- ---- the loop ----
-
-local Group = {}
+local Group = setmetatable({}, { __index = loop })
 Group.__index = Group
-
-local function number_of(fd) return type(fd) == "number" and fd or fd:getfd() end
-
-function Group:listen(fd, handler, events)
-  local ok = S.epoll_ctl(self.poll, "add", fd, events or "in")
-  if ok then self.handlers[number_of(fd)] = handler end
-  return ok
-end
-
-function Group:forget(fd)
-  S.epoll_ctl(self.poll, "del", fd)
-  self.handlers[number_of(fd)] = nil
-end
-
-function Group:change(fd, events) S.epoll_ctl(self.poll, "mod", fd, events) end
-
-function Group:round()
-  for _, event in ipairs(S.epoll_wait(self.poll, 64) or {}) do
-    local handler = self.handlers[event.fd]
-    if handler then handler(self, event) end
-  end
-end
 
 function Group:say(...) self.mux:say("luge: " .. require("sandbox.cli").printable((...):format(select(2, ...))) .. "\n") end
 
@@ -329,7 +306,8 @@ end
 -- perform(run) → exit code; report: whether containers' reports are wanted. Returns the exit code, and the group for M.document.
 function M.run(group, runs, perform, report)
   local self = setmetatable({ name = group.name, main = group.main, parallel = group.parallel, order = group.order, members = {},
-    perform = perform, report = report, handlers = {}, poll = S.epoll_create() }, Group)
+    perform = perform, report = report }, Group)
+  loop.begin(self)
   local width = width_of(group.order, group.main)
   for name, known in pairs(group.members) do
     self.members[name] = { name = name, spec = known.spec, needs = known.needs, needed_by = known.needed_by,

@@ -9,6 +9,7 @@
 -- restarts ends this run.
 
 local S = require "syscall"
+local loop = require "sandbox.container.loop"
 local vitals = require "sandbox.container.vitals"
 
 local M = {}
@@ -22,10 +23,6 @@ local Health = {}
 Health.__index = Health
 
 local function now() return S.clock_gettime "monotonic" end
-
-local function arm(self, seconds)
-  S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) })
-end
 
 -- ---- states ----
 
@@ -62,7 +59,7 @@ local function judge(self, found)
   else
     self.found = found
   end
-  arm(self, in_start_period(self) and math.min(self.spec.interval, OFTEN) or self.spec.interval)
+  loop.arm(self.timer, in_start_period(self) and math.min(self.spec.interval, OFTEN) or self.spec.interval)
 end
 
 -- ---- a check ----
@@ -114,7 +111,7 @@ local function check_ended(self)
   local found, watch = end_check(self), self.watch
   if watch.gone or watch.stopping then return end
   -- It stood still as well.
-  if watch.paused or self.was_paused then return arm(self, self.spec.interval) end
+  if watch.paused or self.was_paused then return loop.arm(self.timer, self.spec.interval) end
   judge(self, found)
 end
 
@@ -135,7 +132,7 @@ local function begin_check(self)
   self.check, self.was_paused = check, false
   watch:listen(reader, function() read_output(self, check) end)
   watch:listen(pidfd, function() check_ended(self) end)
-  arm(self, self.spec.timeout + PATIENCE)
+  loop.arm(self.timer, self.spec.timeout + PATIENCE)
 end
 
 -- ---- a descriptor ----
@@ -156,12 +153,11 @@ end
 -- ---- the timer ----
 
 local function timer_expired(self)
-  S.timerfd_read(self.timer)
   local watch = self.watch
   if watch.gone or watch.stopping or self.over then return end
   if watch.paused then
     self.was_paused = true
-    arm(self, math.min(self.spec.interval, OFTEN))
+    loop.arm(self.timer, math.min(self.spec.interval, OFTEN))
   elseif self.spec.fd then
     become(self, "unhealthy", { output = ("no newline on descriptor %d in %gs"):format(self.spec.fd, self.spec.start_period) })
   elseif self.check then
@@ -174,12 +170,12 @@ end
 --- The container's command was executed: begins to ask, in the loop of `watch`.
 function M.start(watch)
   local self = setmetatable({ watch = watch, spec = watch.run.spec.health, state = "starting", failures = 0,
-    began = now(), found = {}, ready = watch.run.ready, timer = S.timerfd_create("monotonic", "nonblock") }, Health)
+    began = now(), found = {}, ready = watch.run.ready }, Health)
   watch.run.health_state = "starting"
   vitals.write(watch.run)
-  watch:listen(self.timer, function() timer_expired(self) end)
+  self.timer = loop.new_timer(watch, function() timer_expired(self) end)
   if self.ready then watch:listen(self.ready, function() ready_readable(self) end) end
-  arm(self, self.spec.fd and self.spec.start_period or 0)
+  loop.arm(self.timer, self.spec.fd and self.spec.start_period or 0)
   return self
 end
 

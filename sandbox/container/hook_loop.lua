@@ -13,7 +13,7 @@ local loop = require "sandbox.container.loop"
 local monitor = require "sandbox.container.monitor"
 
 -- What the socket's server and the signals find in place of a monitor.Watch.
-local Wait = { listen = monitor.listen, try_listen = monitor.try_listen, forget = loop.forget, round = monitor.round }
+local Wait = setmetatable({ round = monitor.round }, { __index = loop })
 Wait.__index = Wait
 
 local ABSENT = { host = "it is being prepared: its command does not run yet", stopped = "it has ended: its stopped hook runs" }

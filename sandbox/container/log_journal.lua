@@ -30,16 +30,10 @@ end
 
 -- The same as a file in memory whose descriptor is sent, which journald takes when nobody can change it any more.
 local function send_file(self, text)
-  local file, err = S.memfd_create("luge-line", "allow_sealing")
+  local file, err = S.sealed_file("luge-line", text)
   if not file then return nil, err end
   local n
-  n, err = S.write(file, text)
-  if n == #text then
-    S.fcntl(file, "add_seals", "seal, shrink, grow, write")
-    n, err = S.sendmsg(self.socket, { data = "", fds = { file }, to = self.address, flags = "dontwait" })
-  elseif n then
-    n, err = S.failure("NOMEM")
-  end
+  n, err = S.sendmsg(self.socket, { data = "", fds = { file }, to = self.address, flags = "dontwait" })
   file:close()
   return n, err
 end

@@ -13,24 +13,45 @@ function Loop.begin(self)
   self.poll, self.handlers = must("waiting for events", S.epoll_create()), {}
 end
 
---- Has `handler(loop, event)` called when `fd` is ready for reading. true, or nil and the error.
-function Loop:try_listen(fd, handler)
-  local ok, err = S.epoll_ctl(self.poll, "add", fd, "in")
-  if ok then self.handlers[fd:getfd()] = handler end
+--- The number of a descriptor, which may be one.
+function Loop.number_of(fd) return type(fd) == "number" and fd or fd:getfd() end
+
+--- Has `handler(loop, event)` called when `fd` is ready for reading, or for other events. true, or nil and the error.
+function Loop:try_listen(fd, handler, events)
+  local ok, err = S.epoll_ctl(self.poll, "add", fd, events or "in")
+  if ok then self.handlers[Loop.number_of(fd)] = handler end
   return ok, err
 end
 
 --- The same for what the loop cannot do without.
 function Loop:listen(fd, handler) must("waiting for events", Loop.try_listen(self, fd, handler)) end
 
+--- What is heard of `fd` from now on.
+function Loop:change(fd, events) S.epoll_ctl(self.poll, "mod", fd, events) end
+
 --- Nothing is heard of `fd` any more.
 function Loop:forget(fd)
-  self.handlers[fd:getfd()] = nil
+  self.handlers[Loop.number_of(fd)] = nil
   S.epoll_ctl(self.poll, "del", fd)
 end
 
+--- A timer, for arm(), at whose time handler(loop) is called.
+function Loop:new_timer(handler)
+  local timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
+  Loop.listen(self, timer, function()
+    S.timerfd_read(timer)
+    handler(self)
+  end)
+  return timer
+end
+
+--- Sets a timer to go off once, in so many seconds; what is past is now.
+function Loop.arm(timer, seconds)
+  must("the timer", S.timerfd_settime(timer, nil, { value = math.max(seconds, 0.000001) }))
+end
+
 --- Waits for events, at most so many milliseconds where they are given, and handles them. Returns how many there were.
-function Loop:dispatch(milliseconds)
+function Loop:round(milliseconds)
   local events = S.epoll_wait(self.poll, 16, milliseconds) or {}
   for _, event in ipairs(events) do
     local handler = self.handlers[event.fd]

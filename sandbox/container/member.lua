@@ -96,7 +96,7 @@ end
 --- The next event of a member, or nil when there is none yet, or false when there will be none.
 function M.hear(member)
   local text, err = S.recv(member.channel, 65536, "dontwait")
-  if not text then return not err.AGAIN and not err.INTR and false or nil end
+  if not text then return not err.AGAIN and false or nil end
   if text == "" then return false end
   return json.decode(text)
 end

@@ -23,15 +23,11 @@ function M.block_signals()
   return must("luge's own signals", S.signalfd(FORWARDED, "nonblock"))
 end
 
-local Watch = { listen = loop.listen, try_listen = loop.try_listen, forget = loop.forget }
+local Watch = setmetatable({}, { __index = loop })
 Watch.__index = Watch
 
 function Watch:send(signal)
   S.pidfd_send_signal(self.process.pidfd, signal)
-end
-
-local function arm(self, seconds)
-  must("the timer", S.timerfd_settime(self.timer, nil, { value = math.max(seconds, 0.000001) }))
 end
 
 -- Ends a start that is still in its guest steps, one of which is a script: nobody is there yet who could be asked to end.
@@ -57,7 +53,7 @@ local function hurry(self, seconds)
   if wall then seconds = math.min(seconds, self.began + wall - now) end
   if self.gives_up and self.gives_up <= now + seconds then return end
   self.gives_up = now + seconds
-  if seconds <= 0 then self.given_up = true else arm(self, seconds) end
+  if seconds <= 0 then self.given_up = true else loop.arm(self.timer, seconds) end
 end
 
 -- The polite signal first, KILL after the grace. Who asks again may shorten it.
@@ -78,7 +74,7 @@ function Watch:stop(reason, grace)
     self:send("cont")
   end
   self.stopping = ends
-  arm(self, ends - S.clock_gettime("monotonic"))
+  loop.arm(self.timer, ends - S.clock_gettime("monotonic"))
 end
 
 -- Who sends one of these wants no further run.
@@ -121,7 +117,6 @@ function Watch:thaw()
 end
 
 function Watch:timer_expired()
-  S.timerfd_read(self.timer)
   if self.gone then
     if not self.gives_up then self.reason = self.reason or "wall" end
     self.given_up = true
@@ -312,7 +307,6 @@ local function begin(self)
   self:listen(process.channels.here, self.channel_readable)
   self:listen(process.channels.status_read, self.status_readable)
   self:listen(self.signals, self.signal_arrived)
-  self:listen(self.timer, self.timer_expired)
   self:listen(process.pidfd, function()
     self.gone = true
     S.epoll_ctl(self.poll, "del", process.pidfd)
@@ -337,12 +331,12 @@ end
 
 --- Waits for events and handles them.
 function Watch:round()
-  loop.dispatch(self)
+  loop.round(self)
   collect_later(self)
 end
 
 -- For whoever has another loop with the same handlers (sandbox.container.restart).
-M.listen, M.try_listen, M.round = Watch.listen, Watch.try_listen, Watch.round
+M.round = Watch.round
 
 -- What the container wrote may still wait for its reader: as long as the container might have run, or a moment where
 -- somebody has ended it.
@@ -352,7 +346,11 @@ local function finish_output(self)
     hurry(self, math.max(LAST_WORDS, (self.stopping or 0) - S.clock_gettime "monotonic"))
   elseif self.stopping and self.reason ~= "wall" then
     local wall = self.run.spec.limits.wall
-    if wall then arm(self, wall - (S.clock_gettime("monotonic") - self.began)) else S.timerfd_settime(self.timer, nil, {}) end
+    if wall then
+      loop.arm(self.timer, wall - (S.clock_gettime("monotonic") - self.began))
+    else
+      S.timerfd_settime(self.timer, nil, {})
+    end
   end
   if self.has_terminal then self.run.terminal:finish() end
   self.run.output:finish(self)
@@ -380,8 +378,8 @@ function M.watch(run, process, signals)
   run.watch, run.cut = self, nil
   self.began, self.luge = S.clock_gettime("monotonic"), S.getpid()
   loop.begin(self)
-  self.timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
-  if run.spec.limits.wall then arm(self, run.spec.limits.wall) end
+  self.timer = loop.new_timer(self, self.timer_expired)
+  if run.spec.limits.wall then loop.arm(self.timer, run.spec.limits.wall) end
   if run.pausing then require("sandbox.container.restart").resumed(run) end
   run.events { event = "created", pid = process.pid }
   begin(self)

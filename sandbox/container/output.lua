@@ -10,6 +10,7 @@
 -- and dropped, so that a handler of TERM that still writes is not held up by a full pipe.
 
 local S = require "syscall"
+local loop = require "sandbox.container.loop"
 
 local M = {}
 
@@ -94,8 +95,6 @@ end
 --- The same for others who pass on output: { fd =, is_socket =, most = }, and a write to it.
 M.destination, M.put = destination, put
 
-local function number_of(fd) return type(fd) == "number" and fd or fd:getfd() end
-
 -- Reads from the stream, or waits for its reader, or neither any more.
 function Output:turn(stream, to)
   if stream.state == to then return end
@@ -130,7 +129,7 @@ function Output:push(stream)
       stream.pending = stream.pending:sub(n + 1)
     elseif err.AGAIN then
       return self:turn(stream, "write")
-    elseif not err.INTR then
+    else
       if not is_gone(stream, err) then self.errors[#self.errors + 1] = stream.name .. ": " .. tostring(err) end
       stream.is_unread = true
       return self:close(stream)
@@ -143,7 +142,7 @@ end
 -- A terminal gives a little at a time: what is there already is passed on in one piece.
 local function read_terminal(master)
   local data, err = S.read(master, TERMINAL_CHUNK)
-  if not data then return err.IO and "" or nil, err end -- EIO: nobody has the other end open
+  if not data then return err.IO and "" or nil end -- EIO: nobody has the other end open
   local parts, size = { data }, #data
   while size < CHUNK do
     local more = S.read(master, TERMINAL_CHUNK)
@@ -156,13 +155,9 @@ end
 
 -- Takes what the container wrote; true when there may be more.
 function Output:pull(stream)
-  local data, err
-  if stream.slave then
-    data, err = read_terminal(stream.reader)
-  else
-    data, err = S.read(stream.reader, stream.chunk)
-  end
-  if not data then return err.INTR == true end
+  local data
+  if stream.slave then data = read_terminal(stream.reader) else data = S.read(stream.reader, stream.chunk) end
+  if not data then return false end
   if data == "" then
     self:close(stream)
     return false
@@ -196,7 +191,7 @@ function Output:connect(stream)
   stream.to = destination(stream.number)
   -- A file cannot be waited for (EPERM), and need not be. Asked for nothing, a pipe still tells that its reader went.
   stream.polled = S.epoll_ctl(poll, "add", stream.to.fd)
-  handlers[number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
+  handlers[loop.number_of(stream.to.fd)] = function(_, event) self:destination_ready(stream, event.events) end
 end
 
 local function begin(self, stream)

@@ -7,6 +7,7 @@
 -- closes their pipes: the next write there ends in SIGPIPE, as without luge.
 
 local S = require "syscall"
+local loop = require "sandbox.container.loop"
 local output = require "sandbox.container.output"
 
 local M = {}
@@ -17,11 +18,9 @@ local KEPT_MAX = 1 << 18 -- bytes that wait for a reader; then nothing more is r
 local Mux = {}
 Mux.__index = Mux
 
-local function number_of(fd) return type(fd) == "number" and fd or fd:getfd() end
-
---- loop: with listen(self, fd, handler, events), forget(self, fd) and change(self, fd, events), of sandbox.container.group.
-function M.new(loop)
-  return setmetatable({ loop = loop, to = {}, sources = {}, errors = {} }, Mux)
+--- watch: the loop that it is a part of.
+function M.new(watch)
+  return setmetatable({ loop = watch, to = {}, sources = {}, errors = {} }, Mux)
 end
 
 -- luge's stdout or stderr, connected when it is first needed.
@@ -32,7 +31,7 @@ local function destination(self, number)
   to.number, to.pending = number, ""
   self.to[number] = to
   -- A file cannot be waited for, and need not be. Asked for nothing, a pipe still tells that its reader went.
-  to.polled = self.loop:listen(to.fd, function(_, event)
+  to.polled = self.loop:try_listen(to.fd, function(_, event)
     if to.pending ~= "" then self:push(to) elseif event.events.err or event.events.hup then self:lose(to) end
   end, "")
   return to
@@ -76,7 +75,7 @@ function Mux:push(to)
       waits = to.most and to.pending ~= ""
     elseif err.AGAIN then
       waits = true
-    elseif not err.INTR then
+    else
       if not (err.PIPE or err.CONNRESET or err.IO) then
         self.errors[#self.errors + 1] = ("%s: %s"):format(to.number == 1 and "stdout" or "stderr", tostring(err))
       end
@@ -117,8 +116,8 @@ local function add_lines(source, data)
 end
 
 local function pull(self, source)
-  local data, err = S.read(source.reader, CHUNK)
-  if not data then return err.INTR == true end
+  local data = S.read(source.reader, CHUNK)
+  if not data then return false end
   local text
   if data == "" then
     text = source.rest ~= "" and source.prefix .. source.rest .. "\n" or ""
@@ -174,7 +173,7 @@ function Mux:descriptors()
   local list = {}
   for _, source in ipairs(self.sources) do list[#list + 1] = source.reader end
   for _, to in pairs(self.to) do
-    if number_of(to.fd) > 2 then list[#list + 1] = to.fd end
+    if loop.number_of(to.fd) > 2 then list[#list + 1] = to.fd end
   end
   return list
 end

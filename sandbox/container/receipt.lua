@@ -15,19 +15,6 @@ local function status_of(pid)
   return fields
 end
 
--- With init the sealed process is the only child of luge's PID 1.
-local function sealed_pid(process, spec)
-  if not spec.init then return process.pid end
-  local text = S.readfile(("/proc/%d/task/%d/children"):format(process.pid, process.pid))
-  local pid = text and tonumber(text:match("%d+"))
-  if pid then return pid end
-  for _, name in ipairs(S.dir("/proc") or {}) do
-    local candidate = tonumber(name)
-    local ppid = candidate and (S.readfile("/proc/" .. name .. "/status") or ""):match("PPid:%s*(%d+)")
-    if tonumber(ppid) == process.pid then return candidate end
-  end
-end
-
 local function row(rows, field, asked, got, ok)
   rows[#rows + 1] = { field = field, asked = asked, got = got, ok = ok and true or false }
 end
@@ -349,7 +336,9 @@ end
 --- Reads the receipt of the sealed process.
 function M.read(run, plan, process, symbols)
   local spec, rows = run.spec, {}
-  local pid = sealed_pid(process, spec)
+  local pid = process.pid
+  -- With init the sealed process is the only child of luge's PID 1.
+  if spec.init then pid = require("sandbox.container.processes").first_child(pid) end
   if not pid then
     row(rows, "receipt", "readable", "the sealed process was not found", false)
     return rows

@@ -74,14 +74,10 @@ local function read_there(pid, namespaces, paths)
   end
   if not child then return {} end
   writer:close()
-  local parts, found = {}, {}
-  for part in function() return S.read(reader) end do
-    if part == "" then break end
-    parts[#parts + 1] = part
-  end
+  local text, found = S.read_all(reader) or "", {}
   reader:close()
   S.waitid("pid", child, "exited")
-  for i, value in table.concat(parts):gmatch "(%d+) ([^\n]*) \n" do found[tonumber(i)] = value end
+  for i, value in text:gmatch "(%d+) ([^\n]*) \n" do found[tonumber(i)] = value end
   return found
 end
 

@@ -6,8 +6,8 @@
 -- again: a run finds nothing of the one before but what the profile keeps on the host.
 
 local S = require "syscall"
+local loop = require "sandbox.container.loop"
 local monitor = require "sandbox.container.monitor"
-local must = require "sandbox.must"
 local vitals = require "sandbox.container.vitals"
 
 local M = {}
@@ -37,7 +37,7 @@ end
 -- ---- the pause ----
 
 -- What the socket's server and the signals find in place of a monitor.Watch.
-local Pause = {}
+local Pause = setmetatable({ round = monitor.round }, { __index = loop })
 Pause.__index = Pause
 
 function Pause:stop() self.over = true end
@@ -57,14 +57,12 @@ end
 
 -- Waits so long; true when it was not ended meanwhile.
 local function pause(run, signals, seconds, outcome)
-  local self = setmetatable({ run = run, signals = signals, listen = monitor.listen,
-    absent = "it has ended, and is started again in a moment", try_listen = monitor.try_listen, round = monitor.round }, Pause)
-  require("sandbox.container.loop").begin(self)
-  local timer = must("the timer", S.timerfd_create("monotonic", "nonblock"))
-  S.timerfd_settime(timer, nil, { value = math.max(seconds, 0.000001) })
+  local self = setmetatable({ run = run, signals = signals, absent = "it has ended, and is started again in a moment" }, Pause)
+  loop.begin(self)
+  local timer = loop.new_timer(self, function() self.done = true end)
+  loop.arm(timer, seconds)
   run.watch = self
   self:listen(signals, self.signal_arrived)
-  self:listen(timer, function() self.done = true end)
   local control = require "sandbox.container.control"
   self:listen(run.symbols.control, function() control.accept(self) end)
   if run.server then control.move(self, outcome) end

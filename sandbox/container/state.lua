@@ -2,6 +2,7 @@
 -- sandbox.container.state: where a running container leaves its name, and names for those without one.
 
 local S = require "syscall"
+local must = require "sandbox.must"
 
 local M = {}
 
@@ -61,16 +62,6 @@ function M.directory(facts)
 end
 
 --- A name that nobody has: the profile's and four characters.
-function M.generate_name(base)
-  local fd = S.open("/dev/urandom", "rdonly")
-  local bytes = fd and S.read(fd, 4) or ("I4"):pack(S.getpid())
-  if fd then fd:close() end
-  local letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-  local tail = bytes:gsub(".", function(byte)
-    local i = byte:byte() % #letters + 1
-    return letters:sub(i, i)
-  end)
-  return base .. "-" .. tail
-end
+function M.generate_name(base) return base .. "-" .. must("a name", S.random_name(4)) end
 
 return M

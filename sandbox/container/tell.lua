@@ -33,7 +33,7 @@ function Teller:push(patience)
       self.rest = self.rest:sub(n + 1)
     elseif err.AGAIN and patience == 0 then
       return false
-    elseif not (err.AGAIN or err.INTR) then
+    elseif not err.AGAIN then
       self.rest = ""
       return nil, err
     end

@@ -10,6 +10,8 @@
 -- is ended by KILL or SIGSEGV: `stty sane` does.
 
 local S = require "syscall"
+local loop = require "sandbox.container.loop"
+local must = require "sandbox.must"
 
 local M = {}
 
@@ -92,8 +94,6 @@ Input.__index = Input
 
 local FIRST_LOOK, LONGEST_PAUSE = 0.02, 5
 
-local function number_of(fd) return type(fd) == "number" and fd or fd:getfd() end
-
 -- A description of our own, which may become nonblocking; sockets and files are read when they are ready.
 function M.source(number)
   local st = S.fstat(number)
@@ -118,7 +118,7 @@ function Input:close()
   self:turn "closed"
   self.pending = ""
   local handlers = self.watch.handlers
-  handlers[number_of(self.from)], handlers[self.to:getfd()] = nil, nil
+  handlers[loop.number_of(self.from)], handlers[self.to:getfd()] = nil, nil
   if self.timer then
     handlers[self.timer:getfd()] = nil
     self.timer:close()
@@ -131,7 +131,6 @@ end
 -- who sets the terminal's modes later would find a NUL instead. So there is one whenever nothing else waits to be
 -- read, as a pipe at its end tells so everybody who reads.
 function Input:give_end()
-  S.timerfd_read(self.timer)
   local waiting = S.poll({ { fd = self.slave, events = "in" } }, 0)
   if not waiting or #waiting == 0 then
     local attributes = S.tcgetattr(self.to)
@@ -140,15 +139,14 @@ function Input:give_end()
     if eof ~= 0 then S.write(self.to, string.char(eof)) end
   end
   self.pause = math.min(self.pause * 2, LONGEST_PAUSE)
-  S.timerfd_settime(self.timer, nil, { value = self.pause })
+  loop.arm(self.timer, self.pause)
 end
 
 function Input:ended()
   self:turn "ended"
   self.pause = FIRST_LOOK
-  self.timer = S.timerfd_create("monotonic", "nonblock")
-  self.watch:listen(self.timer, function() self:give_end() end)
-  S.timerfd_settime(self.timer, nil, { value = self.pause })
+  self.timer = loop.new_timer(self.watch, function() self:give_end() end)
+  loop.arm(self.timer, self.pause)
 end
 
 -- A terminal has hung up when whoever has its other side closed that. EIO alone may also mean that nobody could bring
@@ -166,7 +164,7 @@ function Input:push()
       self.pending = self.pending:sub(n + 1)
     elseif err.AGAIN then
       return self:turn "write"
-    elseif not err.INTR then
+    else
       return self:close()
     end
   end
@@ -175,7 +173,7 @@ end
 
 function Input:pull()
   local data, err = S.read(self.from, CHUNK)
-  if not data and (err.AGAIN or err.INTR) then return end
+  if not data and err.AGAIN then return end
   if not data or data == "" then
     -- Where SIGTTIN is blocked; to the foreground one comes by SIGCONT.
     if self.is_terminal and not in_foreground(self.from) then return self:turn "waiting" end
@@ -198,10 +196,10 @@ end
 
 -- options: on_hangup, filter (of M.key_filter), on_detach, stays_open: the end of luge's stdin is not the terminal's.
 local function start_input(watch, master, slave, options)
-  local self = setmetatable({ watch = watch, from = M.source(0), to = S.dup(master), slave = slave, pending = "",
-    is_terminal = S.isatty(0) == true, on_hangup = options.on_hangup, filter = options.filter,
+  local self = setmetatable({ watch = watch, from = M.source(0), to = must("the terminal", S.dup(master)), slave = slave,
+    pending = "", is_terminal = S.isatty(0) == true, on_hangup = options.on_hangup, filter = options.filter,
     on_detach = options.on_detach, stays_open = options.stays_open }, Input)
-  watch.handlers[number_of(self.from)] = function() self:pull() end
+  watch.handlers[loop.number_of(self.from)] = function() self:pull() end
   watch.handlers[self.to:getfd()] = function() self:taken() end
   -- A file cannot be waited for (EPERM): it is read as fast as the container takes it.
   self.is_polled = S.epoll_ctl(watch.poll, "add", self.from) == true
@@ -243,7 +241,7 @@ end
 -- container's jobs are); resumed() is called when it goes on. `stays`: it does not stop. Returns the descriptor of the
 -- signals, which are blocked.
 function M.stop_and_go(watch, modes, resumed, stays)
-  local signals = S.signalfd("tstp, cont", "nonblock")
+  local signals = must("the signals of jobs", S.signalfd("tstp, cont", "nonblock"))
   S.sigprocmask("block", "tstp, cont")
   watch:listen(signals, function()
     local info = S.signalfd_read(signals)

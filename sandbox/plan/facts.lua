@@ -239,24 +239,27 @@ end
 
 -- Below an open directory: the path of the first set-id file, other file systems not entered.
 local function find_setid(dirfd, path, dev)
-  for _, entry in ipairs(S.getdents(dirfd) or {}) do
-    local name = entry.name
-    if entry.type == "file" then
-      local st = S.fstatat(dirfd, name, "symlink_nofollow")
-      if st and st.perm & 3072 ~= 0 then return path .. "/" .. name end
-    elseif entry.type == "directory" and name ~= "." and name ~= ".." then
-      local sub = S.openat(dirfd, name, "rdonly, directory, nofollow, cloexec")
-      local found = sub and S.fstat(sub).dev == dev and find_setid(sub, path .. "/" .. name, dev)
+  for _, entry in ipairs(must(path, S.getdents(dirfd))) do
+    local name, kind = entry.name, entry.type
+    local at = path .. "/" .. name
+    if kind == "file" or kind == "unknown" then
+      local st = must.look(at, S.fstatat(dirfd, name, "symlink_nofollow"))
+      if st and st.type == "file" and st.perm & 3072 ~= 0 then return at end
+      kind = st and st.type
+    end
+    if kind == "directory" then
+      local sub = must.look(at, S.openat(dirfd, name, "rdonly, directory, nofollow, cloexec"))
+      local found = sub and must(at, S.fstat(sub)).dev == dev and find_setid(sub, at, dev)
       if sub then sub:close() end
       if found then return found end
     end
   end
 end
 
---- A file with a set-user-id or set-group-id bit in the directory `path`, or nil.
+--- A file with a set-user-id or set-group-id bit in the directory `path`, or nil. What cannot be looked at raises.
 function methods.setid_below(_, path)
-  local dir = S.open(path, "rdonly, directory, cloexec")
-  local found = dir and find_setid(dir, path, S.fstat(dir).dev)
+  local dir = must.look(path, S.open(path, "rdonly, directory, cloexec"))
+  local found = dir and find_setid(dir, path, must(path, S.fstat(dir)).dev)
   if dir then dir:close() end
   return found
 end

@@ -19,7 +19,7 @@ end })
 
 -- A value as an error message shows it: strings quoted, without control characters, and not endless.
 function M.show(v)
-  if type(v) == "table" then return v.type and "a " .. tostring(v.type) or "a table" end
+  if type(v) == "table" then return type(v.type) == "string" and "a " .. v.type or "a table" end
   if type(v) == "function" then return "a function" end
   if type(v) ~= "string" then return tostring(v) end
   if #v > 60 then v = v:sub(1, 57) .. "..." end

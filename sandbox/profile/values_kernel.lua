@@ -72,7 +72,7 @@ function M.cpus(v)
   for part in (type(v) == "string" and v or ""):gmatch "[^,]*" do
     local from, to = part:match "^(%d+)%-?(%d*)$"
     from, to = tonumber(from), tonumber(to ~= "" and to or from)
-    if not from or from > to or to > 8191 then cpus = {} break end
+    if not from or from > to or to > 8191 or #cpus + to - from > 8191 then cpus = {} break end
     for cpu = from, to do cpus[#cpus + 1] = cpu end
   end
   if #cpus == 0 then return no(v, 'list of CPUs (write "0-3" or { 0, 1 })') end
@@ -160,7 +160,12 @@ local FLAGS = { exec = true, noexec = true, suid = true, nosuid = true, dev = tr
   noatime = true }
 -- Given as "noexec, ro" or { "noexec", "ro" }; nosuid and nodev hold unless suid and dev are said.
 function M.mount_flags(v)
-  if type(v) == "table" then v = table.concat(v, ",") end
+  if type(v) == "table" then
+    for i = 1, #v do
+      if type(v[i]) ~= "string" then return no(v[i], "mount flag here") end
+    end
+    v = table.concat(v, ",")
+  end
   if type(v) ~= "string" then return no(v, "list of mount flags") end
   local set, out = {}, {}
   for flag in v:gmatch "[^,%s]+" do

@@ -139,7 +139,6 @@ end
 
 --- { address =, port = }, the address nil for all of them.
 function M.host_port(v)
-  if type(v) == "table" then return v end -- it was read before
   local port = port_number(v)
   if port then return { port = port } end
   local address, text = tostring(v):match "^%[([%x:.]+)%]:(%d+)$"

@@ -55,7 +55,7 @@ t.test("closures of what was frozen come and go", function()
     local r, w = S.pipe "cloexec"
     self:listen(r, function() seen = seen + 1 end)
     S.write(w, "x")
-    loop.dispatch(self)
+    loop.round(self)
     self.poll:close()
     r:close()
     w:close()

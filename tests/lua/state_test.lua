@@ -58,4 +58,9 @@ t.test("the names of a directory: those that end so, all or some counted round",
   for i = 1, 6 do some[i] = all[(27 + i - 1) % 10 + 1] end
   t.equal(S.names(dir, { ".lock" }, 27, 6), some)
   t.equal(#S.names(dir, { ".lock" }, 3, 100), 10, "no more than there are")
+  local many = {}
+  for i = 1, 17 do many[i] = ".lock" end
+  local ok, words = pcall(S.names, dir, many)
+  t.equal(ok, false)
+  t.contains(words, "16 endings at most")
 end)

@@ -296,6 +296,21 @@ local GOLDEN = {
     [=[limits.cpus: 0 is out of bounds (0.01 or more) [write false for no limit]]=],
     [[limits.cpu_weight: 10001 is out of bounds (1 to 10000)]],
   } },
+  { [[mounts = { tmpfs { "/x", flags = { "ro", {} } }, tmpfs { "/y", flags = { true } } }]], {
+    [[mounts[1].flags: a table is no mount flag here]],
+    [[mounts[2].flags: true is no mount flag here]],
+  } },
+  { [[network = { interfaces = { veth {} }, publish = { { { port = "x", address = {} }, 80 } } }]], {
+    [[network.publish[1].host: a table is no port of the host (write 8080, "127.0.0.1:8080" or "[::1]:8080")]],
+  } },
+  { [[root = { type = {} }]], {
+    [=[root: a table is no root [it takes: system, directory, layers, empty, host]]=],
+  } },
+  -- What a text of a mebibyte would be without a bound: a list of 10^9 numbers.
+  { [[limits = { cpuset = ("0-8191,"):rep(100) .. "0" }]], {
+    [=[limits.cpuset: "0-8191,0-8191,0-8191,0-8191,0-8191,0-8191,0-8191,0-8191,0..." ]=]
+    .. [=[is no list of CPUs (write "0-3" or { 0, 1 })]=],
+  } },
   { [[limits = { parent = "ci" }]], {
     [[limits.parent: "ci" is no cgroup (write a path from the top of the hierarchy, like "/ci")]],
   } },

@@ -121,6 +121,25 @@ A.root("a set-id program that is there cannot be changed", function(side)
   t.equal(t.read(open .. "/su"):sub(1, 4), "xxxx")
 end)
 
+-- What cannot be looked at is not taken for harmless.
+A.root("a set-id program deeper than luge can open is none the less one", function(side)
+  local open = side:folder("open", "0755")
+  local function few_descriptors() t.must(S.setrlimit("nofile", 128)) end
+  local function try() return side:run({ mounts = bind(open), before = few_descriptors }, "/guest", "print", "ran") end
+  t.equal(try().stdout, "ran\n")
+  local dir = open
+  for _ = 1, 150 do
+    dir = dir .. "/d"
+    t.must(S.mkdir(dir, "0755"))
+  end
+  t.write(dir .. "/su", "x", "4755")
+  t.equal(perm(dir .. "/su") & SETUID, SETUID)
+  nothing_started(side:run({ mounts = bind(open) }, "/guest", "print", "ran"), dir .. "/su")
+  local r = try()
+  t.equal({ r.code, r.stdout }, { 125, "" })
+  t.contains(r.stderr, open .. "/d")
+end)
+
 A.root("what a kept overlay keeps is closed to others", function(side)
   local open = side:folder("open", "0755")
   t.write(open .. "/f", "#!/bin/sh\n", "0755")

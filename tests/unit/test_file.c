@@ -5,6 +5,21 @@
 #include "lua_state.h"
 #include "scratch.h"
 
+Test(file, random_bytes_and_names)
+{
+	test_lua(test_state(),
+		 "local seen = {}\n"
+		 "for _ = 1, 100 do\n"
+		 "  local bytes, name = assert(S.getrandom(16)), assert(S.random_name(16))\n"
+		 "  assert(#bytes == 16 and name:find('^[a-z0-9]+$') and #name == 16)\n"
+		 "  assert(not seen[bytes] and not seen[name])\n"
+		 "  seen[bytes], seen[name] = true, true\n"
+		 "end\n"
+		 "assert(#S.getrandom(256) == 256)\n"
+		 "for _, size in ipairs { 0, -1, 257 } do raises('not within', S.getrandom, size) "
+		 "end\n");
+}
+
 Test(file, open_makes_reads_and_writes, .fini = scratch_remove)
 {
 	test_lua(scratch_state(), "local f = assert(S.open('a', 'creat, excl, rdwr', '0640'))\n"
@@ -17,15 +32,6 @@ Test(file, open_makes_reads_and_writes, .fini = scratch_remove)
 				  "assert(S.open('a'):read() == 'hello')\n"
 				  "assert(f:close())\n"
 				  "raises('closed', f.read, f)\n");
-}
-
-Test(file, getrandom_gives_other_bytes_each_time)
-{
-	test_lua(test_state(), "local one, other = S.getrandom(16), S.getrandom(16)\n"
-			       "assert(#one == 16 and #other == 16 and one ~= other)\n"
-			       "assert(#S.getrandom(1) == 1 and #S.getrandom(256) == 256)\n"
-			       "raises('#1', S.getrandom, 0)\n"
-			       "raises('#1', S.getrandom, 257)\n");
 }
 
 Test(file, open_takes_flags_in_every_form, .fini = scratch_remove)

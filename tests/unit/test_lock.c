@@ -54,6 +54,23 @@ Test(lock, notes_and_names, .fini = scratch_remove)
 		 "fails('NOTDIR', S.ensure_free('name/x'))\n");
 }
 
+Test(lock, a_file_that_does_not_hold_its_text_is_no_lock, .fini = scratch_remove)
+{
+	test_lua(scratch_state(), "child(function()\n"
+				  "  assert(S.take_lock('old')):close()\n"
+				  "  local noted = assert(S.take_lock('noted'))\n"
+				  "  local before = S.readfile('noted')\n"
+				  "  assert(S.sigaction('xfsz', 'ignore'))\n"
+				  "  assert(S.setrlimit('fsize', #before + 3))\n"
+				  "  for _, name in ipairs { 'old', 'new' } do\n"
+				  "    fails('NOSPC', S.take_lock(name, 'a note\\n'))\n"
+				  "    fails('NOENT', S.lstat(name))\n"
+				  "  end\n"
+				  "  fails('NOSPC', S.note_lock(noted, 'a note\\n'))\n"
+				  "  assert(S.readfile('noted') == before)\n"
+				  "end)\n");
+}
+
 Test(lock, age_of_a_process, .fini = scratch_remove)
 {
 	test_lua(scratch_state(), "local age = assert(S.process_age(S.getpid()))\n"

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include "lua_state.h"
+#include "scratch.h"
 
 Test(netlink, links_are_described)
 {
@@ -27,6 +28,33 @@ Test(netlink, up_needs_privilege)
 		 "child(function()\n"
 		 "  assert(S.capset { effective = {}, permitted = {}, inheritable = {} })\n"
 		 "  fails('PERM', nl.up('lo'))\n"
+		 "end)\n");
+}
+
+Test(netlink, a_helper_that_cannot_be_started_leaves_nothing, .fini = scratch_remove)
+{
+	test_lua(scratch_state(),
+		 "local nl = require 'netns'\n"
+		 "local own = assert(S.open('/proc/self/ns/net', 'rdonly'))\n"
+		 "local function start()\n"
+		 "  return nl.helper { backend = 'slirp4netns', path = '/bin/false', netns = own,\n"
+		 "    name = 'lg0', api = 'api', publish = { { port = 1, guest = 1 } } }\n"
+		 "end\n"
+		 "start()\n"
+		 "collectgarbage()\n"
+		 "local first = assert(S.dup(own)):getfd()\n"
+		 "collectgarbage()\n"
+		 "child(function()\n"
+		 "  local errors = {}\n"
+		 "  for limit = first, first + 16 do\n"
+		 "    assert(S.setrlimit('nofile', limit, 1024))\n"
+		 "    local helper, err = start()\n"
+		 "    assert(not helper)\n"
+		 "    errors[err.name] = true\n"
+		 "    fails('NOENT', S.lstat('api'))\n"
+		 "    collectgarbage()\n"
+		 "  end\n"
+		 "  assert(errors.mfile and errors.child)\n"
 		 "end)\n");
 }
 

@@ -36,6 +36,16 @@ Test(process, exit_checks_its_code)
 			       "raises('number expected', S.exit, 'x')\n");
 }
 
+Test(process, spawn_hears_a_program_to_its_end)
+{
+	test_lua(test_state(),
+		 "local said = 'echo one >&2; sleep 0.1; echo two >&2; '\n"
+		 "assert(S.spawn { '/bin/sh', '-ec', said })\n"
+		 "local none, why = S.spawn { '/bin/sh', '-c', said .. 'exit ' .. 3 }\n"
+		 "assert(not none and why.text == 'one\\ntwo', why.text)\n"
+		 "fails('CHILD', S.spawn { '/nonexistent' })\n");
+}
+
 Test(process, environ_is_what_was_started_with)
 {
 	extern char **environ;
@@ -273,6 +283,7 @@ Test(process, wait4_gives_status_and_usage)
 	test_lua(
 		test_state(),
 		"fails('CHILD', S.wait4())\n"
+		"raises('not within', S.wait4, (1 << 32) - 1)\n"
 		"local pid = S.fork()\n"
 		"if pid == 0 then\n"
 		"  S.prctl('set_pdeathsig', 'kill')\n"
