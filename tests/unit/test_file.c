@@ -76,7 +76,7 @@ Test(file, a_handle_tells_whether_the_file_is_there, .fini = scratch_remove)
 		 "assert(a:write('x') == 1 and a:close() and S.symlink('a', 'l'))\n"
 		 "local here = S.open('.')\n"
 		 "local handle, err = S.name_to_handle_at(here, 'a')\n"
-		 "if not handle then return assert(err.OPNOTSUPP, err) end\n"
+		 "if not handle then skip('no-handles: ' .. tostring(err)) end\n"
 		 "assert(S.name_to_handle_at(nil, 'l') ~= handle)\n"
 		 "assert(S.name_to_handle_at(nil, 'l', 'symlink_follow') == handle)\n"
 		 "fails('NOENT', S.name_to_handle_at(here, 'none'))\n"
