@@ -34,14 +34,14 @@ local RULES = [[publish = { { "127.0.0.1:8080", 80 }, { 5353, 53, proto = "udp" 
   egress = { log = true, allow = { { "198.51.100.0/24", 443 }, { "2001:db8:1::/48", 443 } } }]]
 
 local NETWORKS = {
-  { name = "veth", network = ("{ interfaces = { veth { nat = true } }, %s }"):format(RULES), most = 60,
+  { name = "veth", network = ("{ interfaces = { veth { nat = true } }, %s }"):format(RULES), most = 40,
     rows = { "network", "network.interfaces[1]", "network.egress", "network.publish[1]", "network.publish[2]", "network.bandwidth.up" },
     left = { "net", "sysctl", "link", "table" } },
   { name = "bridge", network = ('{ interfaces = { bridge { "lab", gateway = "auto", gateway6 = "auto", nat = true, isolated = true } }, %s }')
-    :format(RULES), more = ", capabilities = { 'net_admin' }", most = 40,
+    :format(RULES), more = ", capabilities = { 'net_admin' }", most = 25,
     rows = { "network.egress", "network.publish[1]", "network.bandwidth.up" },
     left = { "bridge", "port", "sysctl", "link", "table" } },
-  { name = "link", other = true, most = 25, network = [[{ interfaces = { link { "$other", address = "10.5.0.2/24", address6 = "fd05::2/64",
+  { name = "link", other = true, most = 15, network = [[{ interfaces = { link { "$other", address = "10.5.0.2/24", address6 = "fd05::2/64",
     peer = { name = "eth5", address = "10.5.0.1/24", address6 = "fd05::1/64" } } } }]], rows = { "network.interfaces[1]" } },
   { name = "join", other = true, most = 15, network = '{ join = "$other" }' },
   { name = "pod", most = 15, network = "{ pod = 'faults' }", left = { "pod" } },
