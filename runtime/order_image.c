@@ -42,10 +42,12 @@ _Noreturn static void fail(lua_State *L, const char *format, const char *what)
 
 /* ---- memory ---- */
 
+enum { FIRST_ROOM = 4096 };
+
 static void *grow(lua_State *L, struct bytes *bytes, size_t size)
 {
-	if (bytes->used + size > bytes->room) {
-		size_t room = 2 * (bytes->used + size);
+	if (!bytes->at || bytes->used + size > bytes->room) {
+		size_t room = FIRST_ROOM + 2 * (bytes->used + size);
 		char *at = realloc(bytes->at, room);
 
 		if (!at)
@@ -55,6 +57,13 @@ static void *grow(lua_State *L, struct bytes *bytes, size_t size)
 	}
 	bytes->used += size;
 	return bytes->at + bytes->used - size;
+}
+
+/* The first bytes, of which there may be none yet. */
+static void copy(char *to, const struct bytes *from, size_t size)
+{
+	if (from->at)
+		memcpy(to, from->at, size);
 }
 
 static int image_collect(lua_State *L)
@@ -290,6 +299,8 @@ static int image_put_first(lua_State *L)
 	struct bytes *records = &image->records;
 
 	luaL_argcheck(L, size <= records->used, 2, "there are not so many");
+	if (size == records->used)
+		return 0;
 	size_t moved = records->used - size;
 	char *copy = lua_newuserdata(L, moved + 1);
 
@@ -325,8 +336,8 @@ static int image_tobytes(lua_State *L)
 	char *at = luaL_buffinitsize(L, &all, size);
 
 	memcpy(at, &header, sizeof(header));
-	memcpy(at + sizeof(header), image->data.at, image->data.used);
-	memcpy(at + records, image->records.at, image->records.used);
+	copy(at + sizeof(header), &image->data, image->data.used);
+	copy(at + records, &image->records, image->records.used);
 	memcpy(at + size - sizeof(zeros), zeros, sizeof(zeros));
 	luaL_pushresultsize(&all, size);
 	return 1;
