@@ -26,7 +26,7 @@ for theme, names in pairs {
   neighbour = "neighbour delneighbour neighbours",
   tuntap = "tuntap",
   nft = "nft",
-  conntrack = "conntracks delconntracks",
+  conntrack = "conntracks conntrack_count delconntracks",
   firewall = "firewall ownfirewall delfirewall denyhosts",
   inhabited = "remember",
   sysctl = "hold_sysctl leave_sysctl",
