@@ -19,7 +19,7 @@ t.test("an ordinary user has interfaces only where no host is needed", function(
   t.needs_user()
   t.equal(box.says { shell = "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '", body = "network = { interfaces = {} }" }, "lo")
   box.refused({ "exit", "0", body = "network = { interfaces = { veth { } } }" }, "the other end of a veth is made on the host",
-    "run luge as root, or leave the interface out")
+    "run luge as root; an ordinary user has network = \"user\"")
   box.refused({ "exit", "0", body = "network = { join = '/proc/self/ns/net' }" }, "an ordinary user may not enter it")
 end)
 

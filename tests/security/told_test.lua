@@ -22,7 +22,8 @@ local function with_words(side, text, body)
     text .. '\nexec /guest sleep 100 "$@" end' })
   t.equal({ r.code, r.stdout }, { 0, name .. "\n" }, r.stderr)
   local ok, err = pcall(function()
-    repeat r = luge(side, { "exec", name, "--", "/bin/grep", "-q", "guest", "/proc/2/comm" }) until r.code == 0
+    -- The kernel has the words later than the name.
+    repeat r = luge(side, { "exec", name, "--", "/bin/grep", "-qa", "^/guest", "/proc/2/cmdline" }) until r.code == 0
     body(name)
   end)
   t.equal(luge(side, { "rm", "-f", "-t", "0", name }).code, 0)
