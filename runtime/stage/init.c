@@ -112,7 +112,6 @@ static void lock_down(void)
 
 	keep_descriptors();
 	keep_capabilities();
-	(void)sys(prctl, PR_SET_NAME, "luge-init"); /* only what `ps` shows */
 	need(sys(prctl, PR_SET_NO_NEW_PRIVS, 1));
 	need(sys(seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
@@ -201,6 +200,8 @@ __attribute__((noinline)) _Noreturn void init_fork(void)
 	__builtin_memset(&action, 0, sizeof(action));
 	need(sys(rt_sigaction, SIGCHLD, &action, 0, sizeof(all)));
 	need(sys(rt_sigprocmask, SIG_SETMASK, &all, &stage.signals, sizeof(all)));
+	/* By it others tell that the command is another process: from the first moment that there is one. */
+	(void)sys(prctl, PR_SET_NAME, "luge-init");
 	stage.forked = 1;
 	long pid = sys(clone, CLONE_VM | CLONE_VFORK | SIGCHLD);
 

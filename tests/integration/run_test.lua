@@ -291,6 +291,7 @@ t.test("the command is in a session of its own, PID 1 reaps orphans", function()
   t.equal({ facts.pid, facts.ppid, facts.sid, facts.has_tty }, { 2, 1, 2, false })
   t.equal(t.json.decode(box.succeed({ "orphan" }).stdout).reaped, true)
   t.equal(box.facts({ body = "init = false" }).pid, 1)
+  t.equal(box.says { shell = "cat /proc/1/comm" }, "luge-init", "the name, whenever it is looked at")
 end)
 
 t.test("children that are left end with the container", function()
