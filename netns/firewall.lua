@@ -3,8 +3,8 @@
 -- cannot reach them. A pure function of the description; nl.firewall puts the tables in place.
 --
 -- Tables of one name, made, replaced and removed by one transaction. "netdev" hangs at the host's end of each link:
--- what a container sends under an address that is not its own ends there, ARP and neighbour discovery included; and, with
--- a limit on what it sends, the rest goes through an ifb. "inet" translates addresses, lets out what egress allows, and in
+-- what a container sends under an address that is not its own ends there, ARP and neighbour discovery included.
+-- "inet" translates addresses, lets out what egress allows, and in
 -- what belongs to a published port or to a connection from inside. It sees connections, thus whole packets: fragments are
 -- put together before, and what hides behind extension headers of IPv6 is of no protocol that is allowed.
 --
@@ -91,7 +91,6 @@ end
 -- What comes in from the container: from its own addresses and the networks it routes for, or nothing.
 local function link_chain(link)
   local own, sources = addresses_of(link), sources_of(link)
-  local pass = link.ifb and { "fwd", link.ifb } or "accept"
   local chain = { hook = "ingress", device = link.link, priority = "raw", policy = "drop" }
   local function add(...) chain[#chain + 1] = rule(nil, ...) end
   local function spoofed(...) chain[#chain + 1] = with(rule(nil, ...), { { "counter", "spoofed" }, "drop" }) end
@@ -102,12 +101,12 @@ local function link_chain(link)
     spoofed({ "ip daddr", "127.0.0.0/8" })
     -- A packet may name its way in its options; groups are joined with one.
     spoofed({ "@nh,0,8", "&", 15, "!=", 5 }, { "meta protocol", "ip" }, { "ip protocol", "!=", "igmp" })
-    add(any_of("ip saddr", sources.ip), pass)
+    add(any_of("ip saddr", sources.ip), "accept")
   end
   if own.ip6[1] then
     spoofed({ "icmpv6 type", { "nd-router-advert", "nd-redirect" } })
     spoofed({ "icmpv6 type", "nd-neighbor-advert" }, { "icmpv6 taddr", "!=", own.ip6 })
-    add(any_of("ip6 saddr", sources.ip6), pass)
+    add(any_of("ip6 saddr", sources.ip6), "accept")
     add({ "ip6 saddr", "::" }, { "icmpv6 type", { "nd-neighbor-solicit", "mld2-listener-report" } }, "accept")
   end
   spoofed({ "meta protocol", { "ip", "ip6", "arp" } })
@@ -385,8 +384,7 @@ end
 -- d: { table = their name,
 --   links = { { link = of the host, mac = the container's, addresses = { text… }, bridge = name, isolated = its port is,
 --     nat = boolean, subnets = { its networks }, near = { networks of the container's other interfaces }, behind = { networks
---     it routes for }, ifb = link that limits what it sends, or inside = one in the container's namespace, which is nothing to
---     a firewall }… },
+--     it routes for } }… },
 --   publish = { { proto =, address = of the host or nil for all, on_bridge = true where ::1 is meant too, on a bridge, port =,
 --     to = address, to_port =, link = index of the link, aside = true where the container's way to everywhere is by another
 --     interface, why = }… },

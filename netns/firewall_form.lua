@@ -29,7 +29,7 @@ end
 -- anything else.
 function M.values(d)
   local link = d.links[1]
-  if #d.links ~= 1 or d.egress.host or link.ifb or link.near or link.behind and link.behind[1] then return nil end
+  if #d.links ~= 1 or d.egress.host or link.near or link.behind and link.behind[1] then return nil end
   local values = { table = attribute(S.c.NFTA.TABLE_NAME, d.table .. "\0"), link = link.link, mac = check.mac(link.mac, "'mac'"),
     bridge = link.bridge and padded(link.bridge, NAME_SIZE) }
   for _, address in ipairs(link.addresses) do

@@ -35,9 +35,10 @@ for theme, names in pairs {
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
   pool = "subnet link_name",
   bridge = "hold_bridge leave_bridge",
-  pod = "hold_pod hold_users leave_pod",
+  pod = "hold_pod hold_users leave_pod namespace",
   helper = "helper endhelper",
   cut = "cut mend",
+  couple = "couple",
 } do
   for name in names:gmatch "%g+" do THEMES[name] = theme end
 end

@@ -2,9 +2,10 @@
 -- netns.plan_firewall: what is let in and out of a container's network, and how fast, as steps. The tables are in place
 -- before a packet can be sent: the container's end comes up after them.
 --
--- What dies with the links needs no undo: rates, and the settings of a link. What does not (tables, the ifb of a limit on who
--- has power over his own end, settings of the host) is noted in the lock of the name, or has a file of its own, for `luge gc`.
+-- What dies with the links needs no undo: rates, and the settings of a link. What does not (tables, settings of the host) is
+-- noted in the lock of the name, or has a file of its own, for `luge gc`.
 
+local between = require "netns.plan_between"
 local check = require "netns.check"
 
 local M = {}
@@ -40,7 +41,7 @@ end
 
 -- Neighbours of a container that ask a published port by the host's address must be answered by the host: those of its
 -- network, said by the container's own address and its width.
-local function link_of(c, all_ends, i, limited)
+local function link_of(c, all_ends, i)
   local interface, ends = c.spec.network.interfaces[i], all_ends[i]
   local addresses, subnets = {}, {}
   for _, family in ipairs { "inet", "inet6" } do
@@ -52,8 +53,8 @@ local function link_of(c, all_ends, i, limited)
   end
   return { link = symbol("link", interface), mac = interface.mac or symbol("mac", interface), addresses = addresses,
     subnets = subnets, near = near(c, all_ends, i), bridge = interface.bridge, isolated = interface.isolated or nil,
-    nat = interface.nat or nil, behind = interface.behind, ifb = limited.ifb,
-    inside = limited.inside }
+    nat = interface.nat or nil, behind = interface.behind,
+    between = between.namespace(c, interface) or nil }
 end
 
 local function wants_loopback(entry) return not entry.host.address or check.is_loopback(entry.host.address) end
@@ -205,30 +206,12 @@ end
 
 local function note(c, why, text) c.steps:add("host", why, "note_lock", { "$lock.name", text }) end
 
--- An ifb, through which goes what comes from the container at the host's end (netns.firewall). It is the host's: to delete it
--- takes 20 ms at the end, which who has no power over the container's end is spared.
-local function through_ifb(c, why, interface, tokens)
-  local ifb = symbol("ifb", interface)
-  c.steps:add("host", why, "nl.link_name", { "lgi" }, { save = "$ifb." .. interface.name })
-  note(c, why, ("link ${netns} %s\n"):format(ifb))
-  c.steps:add("attach", why, "nl.create", { { kind = "ifb", name = ifb, up = true } }, { undo = { "nl.delete", { ifb } } })
-  c.steps:add("attach", why, "nl.qdisc", { tokens(ifb) })
-  return ifb
-end
-
--- Tokens at the host's end hold back what the container receives, and at its own what it sends, before its command runs.
--- Returns the link whose tokens the second are: { ifb = } on the host, { inside = } in the container.
+-- Tokens at the host's end hold back what the container receives; of what it sends netns.plan_between does.
 local function limit(c, interface)
   local rates, why = c.spec.network.bandwidth, "network.bandwidth"
-  if not rates then return {} end
-  local function tokens(rate, netns)
-    return function(link) return { link = link, netns = netns, kind = "tbf", rate = rate, burst = rates.burst } end
+  if rates and rates.down then
+    c.steps:add("attach", why, "nl.qdisc", { { link = symbol("link", interface), kind = "tbf", rate = rates.down, burst = rates.burst } })
   end
-  if rates.down then c.steps:add("attach", why, "nl.qdisc", { tokens(rates.down)(symbol("link", interface)) }) end
-  if not rates.up then return {} end
-  if powers(c)[1] then return { ifb = through_ifb(c, why, interface, tokens(rates.up)) } end
-  c.steps:add("attach", why, "nl.qdisc", { tokens(rates.up, "$child")(interface.name) })
-  return { inside = interface.name }
 end
 
 -- ---- all of it ----
@@ -261,7 +244,8 @@ function M.plan(c, all_ends)
   hold_ports(c, all_ends)
   for i, interface in ipairs(c.spec.network.interfaces) do
     if interface.type == "veth" or interface.type == "bridge" then
-      links[#links + 1] = link_of(c, all_ends, i, limit(c, interface))
+      limit(c, interface)
+      links[#links + 1] = link_of(c, all_ends, i)
       numbers[i] = #links
     end
   end
@@ -278,6 +262,9 @@ function M.plan(c, all_ends)
   c.steps:add("attach", "network", "nl.remember", { "$child" }, { save = "$net.inside", beside = true })
   c.steps:add("attach", "network", "nl.firewall", { c.firewall },
     { beside = true, undo = { "nl.delfirewall", { { table = name, links = names, inside = "$net.inside" } } } })
+  for i, interface in ipairs(c.spec.network.interfaces) do
+    if all_ends[i] and between.namespace(c, interface) then between.open(c, ("network.interfaces[%d]"):format(i), interface) end
+  end
   forget(c, links, all_ends)
 end
 

@@ -12,6 +12,7 @@ local pool = require "netns.pool"
 local M = {}
 
 local function shared() return require "netns.plan_shared" end
+local function between() return require "netns.plan_between" end
 
 local FAMILIES = {
   { key = "address", gateway = "gateway", subnet = "subnet", family = "inet", prefix = "prefix", base = "base" },
@@ -224,6 +225,17 @@ local function peer_of(interface)
   return { name = interface.name, netns = "$child", mac = mac, mtu = interface.mtu }
 end
 
+-- A wire from a link of the host's, a bridge's port if it has a master, to the container, which is set up there.
+local function lay_wire(c, why, interface, link, master)
+  local wire = { name = link, mtu = interface.mtu, master = master, peer = peer_of(interface) }
+  if between().namespace(c, interface) then
+    between().lay(c, why, interface, wire)
+  else
+    c.steps:add("attach", why, "nl.veth", { wire })
+  end
+  set_up(c, why, interface)
+end
+
 -- The host believes nothing that comes from the container: no routers it announces, no sources but its own. A machine
 -- without IPv6, or with /proc/sys closed, has nothing to be told.
 local function distrust(c, why, interface)
@@ -246,8 +258,7 @@ function kinds.veth(c, why, interface)
   M.needs_host(c, why, "the other end of a veth is made on the host")
   take_wire(c, why, interface)
   local ends, steps, link = wire_ends(c, why, interface), c.steps, new_link(c, why, interface)
-  steps:add("attach", why, "nl.veth", { { name = link, mtu = interface.mtu, peer = peer_of(interface) } })
-  set_up(c, why, interface)
+  lay_wire(c, why, interface, link)
   distrust(c, why, interface)
   steps:add("attach", why, "nl.set", { link, { up = true, link_local = false } })
   for _, f in ipairs(FAMILIES) do
@@ -263,7 +274,7 @@ function kinds.veth(c, why, interface)
 end
 
 function kinds.bridge(c, why, interface)
-  return require("netns.plan_bridge").plan(c, why, interface, new_link, peer_of)
+  return require("netns.plan_bridge").plan(c, why, interface, new_link, lay_wire)
 end
 
 function kinds.macvlan(c, why, interface)
@@ -319,7 +330,10 @@ function kinds.user(c, why, interface) return require("netns.plan_user").plan(c,
 -- The end of each that `luge network cut` sets down: { link =, netns =, user = the namespace that it takes power in }.
 local function wire_of(c, interface)
   local name, user = interface.name, c.shared and c.shared.user
-  if interface.type == "veth" or interface.type == "bridge" then return { link = ("${link.%s}"):format(name) } end
+  if interface.type == "veth" or interface.type == "bridge" then
+    local there = between().namespace(c, interface)
+    return { link = there and between().IN or ("${link.%s}"):format(name), netns = there or nil }
+  end
   if interface.type == "link" then return { link = interface.peer.name, netns = "$there." .. name, user = user } end
   if interface.type == "private" then return { link = ("${link.%s}"):format(name), netns = "$net.hub", user = user } end
   return { link = name, netns = "$child", user = not c.facts.privileged and (user or "$net.userns") or nil }
@@ -378,6 +392,6 @@ function M.hosts(c)
   return lines
 end
 
-M.FAMILIES, M.wants_auto, M.no_range, M.set_up, M.known = FAMILIES, wants_auto, no_range, set_up, known
+M.FAMILIES, M.wants_auto, M.no_range, M.known = FAMILIES, wants_auto, no_range, known
 
 return M

@@ -12,21 +12,32 @@ end
 
 local held = {} -- path → { lock =, namespace = }
 
--- A new namespace with lo up, as a descriptor; the process itself stays where it is.
-local function make()
+-- A new namespace, as a descriptor, after prepare() in it; the process itself stays where it is.
+local function make_with(prepare)
   local own, err, errno = S.open("/proc/self/ns/net", "rdonly, cloexec")
   if not own then return nil, err, errno end
   local ok, namespace
   ok, err, errno = S.unshare "newnet"
   if ok then
-    ok, err, errno = nl.up "lo"
-    open_ports()
+    ok, err, errno = prepare()
     if ok then namespace, err, errno = S.open("/proc/self/ns/net", "rdonly, cloexec") end
     assert(S.setns(own, "newnet")) -- else we would go on in the wrong network
   end
   own:close()
   return namespace, err, errno
 end
+
+local function make()
+  return make_with(function()
+    local ok, err, errno = nl.up "lo"
+    open_ports()
+    return ok, err, errno
+  end)
+end
+
+--- nl.namespace() -> fd
+-- A new network namespace with nothing but lo, which ends with the last that holds it. Errors: PERM.
+function nl.namespace() return make_with(function() return true end) end
 
 -- The namespace that a copy of the process has come into, "net" or "user": prepare() in the copy, which then waits for its end.
 local function of_copy(kind, flags, prepare, finish)

@@ -50,8 +50,8 @@ local function egress(row, known, found)
   row("network.egress", #asked > 0 and table.concat(asked, " ") or "nowhere", words(got), #asked == #got and found.egress ~= nil)
 end
 
--- What the tokens at the host's end of each link come to; of what is sent, at the container's or at an ifb.
-local function bandwidth(row, rates, links, child)
+-- What the tokens at the host's end of each link come to; of what is sent, half-way to the container (netns.plan_between).
+local function bandwidth(row, rates, links)
   local function held(direction, place_of)
     local asked, got = rates[direction], {}
     local holds = asked and #links > 0
@@ -63,7 +63,7 @@ local function bandwidth(row, rates, links, child)
     if asked then row("network.bandwidth." .. direction, tostring(asked), table.concat(got, " "), holds) end
   end
   held("down", function(link) return { link = link.link } end)
-  held("up", function(link) return link.ifb and { link = link.ifb } or { link = link.inside, netns = child } end)
+  held("up", function(link) return { link = require("netns.plan_between").OUT, netns = link.between } end)
 end
 
 --- Adds the rows; row(field, asked, got, ok).
@@ -73,7 +73,7 @@ function M.read(row, run, symbols)
   local found = comments_of(known.table)
   published(row, known, found)
   egress(row, known, found)
-  if run.spec.network.bandwidth then bandwidth(row, run.spec.network.bandwidth, known.links, symbols.child) end
+  if run.spec.network.bandwidth then bandwidth(row, run.spec.network.bandwidth, known.links) end
 end
 
 return M

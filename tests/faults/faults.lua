@@ -268,13 +268,13 @@ return function(t)
     print(("%s: every undo was exercised: %s"):format(self.name, table.concat(kinds, ", ")))
   end
 
-  -- What is there that was not, or the other way round; what goes by itself is waited for.
+  -- What is there that was not, or the other way round; what goes by itself is waited for, whatever else there is.
   function Scenario:difference()
     local deadline = S.clock_gettime "monotonic" + PATIENCE
     while true do
       local more = difference(self.base, M.host(self))
-      local waits = more[1] ~= nil
-      for _, line in ipairs(more) do waits = waits and IN_A_MOMENT[line:match "^%+(%l+)"] end
+      local waits = false
+      for _, line in ipairs(more) do waits = waits or IN_A_MOMENT[line:match "^%+(%l+)"] end
       if not waits or S.clock_gettime "monotonic" > deadline then return more end
       S.nanosleep(0.005)
     end

@@ -345,8 +345,7 @@ end)
 test("nft takes the tables as they are printed", function()
   world()
   local g = guest(1)
-  t.must(nl.create { kind = "ifb", name = "ifb-x" })
-  g.described.ifb, g.described.behind = "ifb-x", { "10.6.0.0/16" }
+  g.described.behind = { "10.6.0.0/16" }
   local d = put(g, { publish = { { proto = "tcp", port = 8080, to = g.own, to_port = 80, link = 1, why = "network.publish[1]" } },
     egress = { log = true, internet = true, allow = { { cidr = "10.0.0.0/8", port = 443, proto = "tcp", why = "network.egress.allow[1]" } } } })
   local function list() return t.succeed({ "/usr/sbin/nft", "list", "table", "inet", d.table }).stdout end
