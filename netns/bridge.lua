@@ -3,10 +3,6 @@
 -- last. Who uses it has a shared lock on a file; who could have an exclusive one is alone. The file says what its maker is
 -- about to make, name and Ethernet address, for whoever clears up after one that was killed (`luge gc`): by the address a
 -- bridge of luge's is told from another's of that name.
---
--- The last user waits for the removal, 30 ms: twice the kernel waits until what anybody has freed is free, the first time with all
--- networks locked (br_multicast_dev_del). A bridge stays in the namespace it was made in, and so cannot go with another one; and a
--- process that removed it in our place would go on when we have ended, while who looks for the name waits for the lock.
 
 local S = require "syscall"
 local check = require "netns.check"
@@ -104,13 +100,23 @@ local function make_link(fd, name)
   return true
 end
 
+-- The bridge that a lock's text notes, if it is there: its name and its Ethernet address.
+local function noted(text, netns)
+  local name, mac = text:match "bridge (%S+) (%S+)\n"
+  local link = name and nl.link(name, netns)
+  if link and link.mac == mac then return name, mac end
+end
+
+local function remove_addresses(text, netns)
+  for bridge, cidr in text:gmatch "address (%S+) (%S+)\n" do nl.deladdress(bridge, cidr, netns) end
+end
+
 --- Removes what a lock's text notes: the bridge, if it is that one, or addresses of another's; netns: where it is, the caller's
 --- if not given.
 function M.remove_noted(text, netns)
-  for bridge, cidr in text:gmatch "address (%S+) (%S+)\n" do nl.deladdress(bridge, cidr, netns) end
-  local name, mac = text:match "bridge (%S+) (%S+)\n"
-  local link = name and nl.link(name, netns)
-  if link and link.mac == mac then nl.delete(name, netns) end
+  remove_addresses(text, netns)
+  local name = noted(text, netns)
+  if name then nl.delete(name, netns) end
 end
 
 -- Makes the bridge and its addresses, alone with it; the number of its networks.
@@ -176,13 +182,17 @@ function nl.hold_bridge(path, name, want)
 end
 
 --- nl.leave_bridge(path) -> true
--- The end of nl.hold_bridge; the last user removes what the first one made.
+-- The end of nl.hold_bridge; the last user removes what the first one made: of a bridge its name, at once, the rest by a process
+-- that goes on for some 30 ms.
 function nl.leave_bridge(path)
   local own = held[path]
   if not own then return true end
   held[path] = nil
   if S.flock(own.fd, "ex, nb") then
-    M.remove_noted(S.pread(own.fd, 4096, 0) or "")
+    local text = S.pread(own.fd, 4096, 0) or ""
+    remove_addresses(text)
+    local name, mac = noted(text)
+    if name then require("netns.bridge_removal").remove(path, name, mac) end
     S.unlink(path)
   end
   own.fd:close()

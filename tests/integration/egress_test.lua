@@ -10,7 +10,7 @@ local nl = require "netns"
 
 local apart, traffic = net.apart, net.traffic
 local body, serve, stop = net.body, net.serve, net.stop
-local locks, links_gone, no_dad = net.locks, net.links_gone, net.no_dad
+local links_gone, no_dad = net.links_gone, net.no_dad
 
 local function sysctl(name) return (S.readfile("/proc/sys/net/" .. name):gsub("%s+$", "")) end
 
@@ -21,16 +21,14 @@ local function nothing_left(before)
   t.equal(nl.nft.tables(), {}, "tables")
   t.equal({ sysctl "ipv4/ip_forward", sysctl "ipv4/conf/default/forwarding", sysctl "ipv6/conf/all/forwarding" }, { "0", "0", "0" },
     "settings of the host")
-  for _, name in ipairs(locks()) do t.ok(found_before[name], "a lock was left: " .. name) end
+  t.equal(net.lock_left(found_before), nil, "a lock was left")
 end
 
 -- Another luge of this machine may be clearing up the same at that moment, and gc leaves it to that.
 local function collect()
   for _ = 1, 100 do
     t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
-    local left = false
-    for _, name in ipairs(locks()) do left = left or not found_before[name] end
-    if not left then return end
+    if not net.lock_left(found_before, 1) then return end
   end
 end
 
@@ -41,8 +39,7 @@ local function test(name, f)
       t.must(nl.up "lo")
       no_dad()
       t.must(S.writefile("/proc/sys/net/ipv4/conf/default/forwarding", "0")) -- a new namespace has what the first one has
-      found_before = {} -- of a namespace that had this number
-      for _, file in ipairs(locks()) do found_before[file] = true end
+      found_before = net.locks() -- of a namespace that had this number
       local before = nl.interfaces()
       f()
       if not nl.link "up0" then nothing_left(before) end

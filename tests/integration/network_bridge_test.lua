@@ -137,11 +137,44 @@ test("a bridge whose maker was killed is made anew", function()
   for _ = 1, 500 do -- until its processes let go of the lock
     local r = t.run(box.words { "exit", "0", body = body 'bridge { "lab", gateway = "auto" }' })
     t.equal(r.code, 0, r.stderr)
-    if not nl.link "lab" and #net.locks() == 0 then break end -- another luge that starts meanwhile may do it
+    if not nl.link "lab" and not net.lock_left({}, 50) then break end -- another luge that starts meanwhile may do it
     S.nanosleep(0.01)
   end
   t.ok(not nl.link "lab" and old, "the bridge goes with the next one")
   t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+end)
+
+-- Where luge has its locks of this network, of which it is the last part of the name.
+local function lock_of(name) return ("/run/luge/bridge.%s.%d"):format(name, S.stat("/proc/self/ns/net").ino) end
+
+test("the last user gives up the name at once, and nothing of its own is held meanwhile", function()
+  local path = lock_of "lab"
+  for _ = 1, 3 do
+    local r, w = S.pipe()
+    t.equal(t.must(nl.hold_bridge(path, "lab", { networks = { "10.5.0.1/24", "fd05::1/64" } })), 0)
+    local mac = nl.link("lab").mac
+    t.must(nl.leave_bridge(path))
+    w:close()
+    t.equal(S.read(r, 1), "", "whoever reads what the caller wrote hears of its end")
+    r:close()
+    t.ok(not nl.link "lab" and not S.lstat(path))
+    for _, link in ipairs(nl.interfaces()) do -- it may be there for a moment yet
+      t.ok(link.mac ~= mac or #link.addresses == 0 and not link.is_up, tostring(link))
+    end
+    t.ok(not S.waitid("all", nil, "exited, nohang"), "it is no child of ours")
+  end
+end)
+
+test("a removal that was killed is left for gc", function()
+  local name = t.must(nl.link_name "lg")
+  local lock = t.must(S.take_lock(lock_of(name)))
+  t.must(nl.bridge { name = name, mac = "02:00:00:00:00:77" })
+  t.must(S.note_lock(lock, ("bridge %s 02:00:00:00:00:77\n"):format(name)))
+  t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+  t.ok(nl.link(name), "somebody has the lock")
+  lock:close()
+  t.succeed { "luge", "gc", env = { LUGE_STATE = box.state } }
+  t.ok(not nl.link(name) and not S.lstat(lock_of(name)))
 end)
 
 test("many at once on one bridge: each an address of its own", function()
