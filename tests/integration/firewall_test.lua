@@ -6,7 +6,7 @@ local t = dofile "tests/integration/harness.lua"
 local net = dofile "tests/integration/net.lua"(t)
 local S = require "syscall"
 local nl = require "netns"
-local firewall = require "netns.firewall"
+local firewall = require "netns.firewall_tables"
 
 local apart, test = net.apart, net.apart.test
 

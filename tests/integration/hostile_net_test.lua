@@ -7,7 +7,7 @@ local t = dofile "tests/integration/harness.lua"
 local net = dofile "tests/integration/net.lua"(t)
 local S = require "syscall"
 local check = require "netns.check"
-local firewall = require "netns.firewall"
+local link_local = require("netns.firewall_parts").link_local
 local nl = require "netns"
 
 local apart, test, checksum, no_dad, outside = net.apart, net.apart.test, net.traffic.checksum, net.no_dad, net.outside
@@ -206,7 +206,7 @@ test("ARP and neighbour discovery tell nothing of others", function()
     frame(victim.mac, liar.mac, "arp", arp(2, third.mac, third.own, victim.mac, victim.own)),
     advert(liar.own6, third.own6, victim.own6), advert(third.own6, third.own6, victim.own6),
     -- It says that it is a router.
-    frame(victim.mac, liar.mac, "ip6", ip6(firewall.link_local(liar.mac), "ff02::1", 58, icmp6(firewall.link_local(liar.mac), "ff02::1",
+    frame(victim.mac, liar.mac, "ip6", ip6(link_local(liar.mac), "ff02::1", 58, icmp6(link_local(liar.mac), "ff02::1",
       134, "\64\0\7\8\0\0\0\0\0\0\0\0"), 255)),
     frame(victim.mac, liar.mac, "ip", ip4(liar.own, victim.own, udp4(9, "end"))))
   received(from_victim, "end")
