@@ -195,6 +195,14 @@ local function no_field(key, what, ...)
     near and (", did you mean '%s'?"):format(near) or ""))
 end
 
+--- The keys of a map, nil for none, in order.
+function M.sorted_keys(map)
+  local keys = {}
+  for key in pairs(map or {}) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
 local NONE = {}
 
 --- Checks the fields of an argument: each has its check in one of the tables, up to four; a field that none has raises.
