@@ -19,7 +19,7 @@ local plan = require "sandbox.plan.exec"
 
 local M = {}
 
-local FAILED, TIMED_OUT = 125, 124
+local FAILED, TIMED_OUT = must.FAILED, 124
 local ENDED = "it has ended meanwhile"
 
 -- ---- which container ----
@@ -119,8 +119,7 @@ end
 local function environment(run, symbols)
   local env, user = {}, symbols.user
   for name, value in pairs(run.facts.environment) do env[name] = value end
-  local own = user and { HOME = user.home, USER = user.name or tostring(user.uid), LOGNAME = user.name or tostring(user.uid) }
-  for name, value in pairs(own or {}) do
+  for name, value in pairs(user and guest.user_variables(user) or {}) do
     if not run.facts.spec.env[name] then env[name] = value end
   end
   -- A program that has a terminal finds its name, also where luge has none to pass on.

@@ -129,8 +129,6 @@ local function lets_go(steps)
   end
 end
 
-local FAILED = 125
-
 -- Never returns: an error that left this function would go on as a second luge, which undid what the first one made.
 local function child(run, c, symbols, names)
   local ok, message = pcall(function()
@@ -141,7 +139,7 @@ local function child(run, c, symbols, names)
     guest.run(run, c.there, symbols, names)
   end)
   if not ok then guest.fail(c.there, 0, (must.words(message) or "internal error: " .. tostring(message))) end
-  S.exit(FAILED)
+  S.exit(must.FAILED)
 end
 
 local function setup_failure(index, err, steps)
@@ -339,7 +337,7 @@ function M.run(run)
   local closed, why = pcall(close, run, ok and outcome or nil)
   local left = M.undo_all(undo, run.symbols)
   if not ok or not closed then error(ok and why or outcome, 0) end
-  outcome.exit_code, outcome.left = outcome.exit_code or FAILED, left
+  outcome.exit_code, outcome.left = outcome.exit_code or must.FAILED, left
   -- Who waits for the end hears of it when nothing is left.
   require("sandbox.container.control").ended(run, outcome)
   return outcome
