@@ -85,8 +85,8 @@ local function send_descriptors(channel, names, symbols)
   return S.sendmsg(channel, { data = "go", fds = #fds > 0 and fds or nil })
 end
 
--- The descriptors between luge and its child.
-local function channels(with_report)
+--- The descriptors between luge and its child.
+function M.channels(with_report)
   local c = {}
   c.here, c.there = must("the channel to the child", S.socketpair("unix", "seqpacket"))
   c.status_read, c.status_write = must("a pipe from the stage", S.pipe())
@@ -230,7 +230,7 @@ local function start(run, symbols, undo)
     local output, failure = open_output(run, symbols)
     if not output then return nil, failure end
   end
-  local c = channels(run.report)
+  local c = M.channels(run.report)
   if run.spec.health and run.spec.health.fd then open_ready(run, c, symbols) end
   -- By number, since both sides write orders with them.
   run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(), channel = c.there:getfd(),

@@ -306,15 +306,13 @@ local function enforced(rows, run, process, pid)
   end
 end
 
--- The device number of the controlling terminal, 0 without.
-local function controlling(pid)
-  return tonumber((S.readfile(("/proc/%d/stat"):format(pid)) or ""):match("^.*%)%s%S+%s%S+%s%S+%s%S+%s(%S+)"))
-end
+local TTY_NR = 7 -- of proc(5): the device number of the controlling terminal, 0 without
 
 -- Standard output is the terminal that luge has the master of, and it controls the session. The number says only which
 -- of its devpts it is: the device of that file system tells it from all others.
 local function terminal(rows, spec, run, process, pid)
-  local number, own = controlling(pid), process.terminal and S.fstat(process.terminal[2])
+  local number = (require("sandbox.container.processes").fields(pid) or {})[TTY_NR]
+  local own = process.terminal and S.fstat(process.terminal[2])
   if own then
     local fd = output_of(pid)
     local out = fd and S.fstat(fd)
