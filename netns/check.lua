@@ -3,28 +3,12 @@
 -- come as nil, err.
 
 local S = require "syscall"
+local arguments = require "syscall.arguments"
 
 local M = {}
 
--- The line that is blamed is the first outside this folder.
-local function blame(message)
-  local level = 2
-  while true do
-    local info = debug.getinfo(level, "S")
-    if not info or not info.short_src:find("netns[/.]%w+") or info.short_src:find "test" then break end
-    level = level + 1
-  end
-  error(message, level)
-end
-
-local function got(value)
-  return type(value) == "string" and ("'%s'"):format(value) or type(value) == "number" and tostring(value) or type(value)
-end
-
---- Raises: what: "#1", or "'mtu'" for a field.
-function M.fail(what, expected, value)
-  blame(("bad argument %s (%s expected, got %s)"):format(what, expected, got(value)))
-end
+local blame = arguments.blame
+M.fail, M.string, M.table = arguments.fail, arguments.string, arguments.table
 
 -- ---- values: each takes the value and what it is called, and returns it as messages want it ----
 
@@ -34,16 +18,6 @@ function M.name(value, what)
   if not S.nl.is_link_name(value) then
     blame(("bad argument %s ('%s' is no name of a link: 1 to 15 characters, no / or space)"):format(what, value))
   end
-  return value
-end
-
-function M.string(value, what)
-  if type(value) ~= "string" or value:find("\0", 1, true) then M.fail(what, "a string", value) end
-  return value
-end
-
-function M.table(value, what)
-  if type(value) ~= "table" then M.fail(what, "a table", value) end
   return value
 end
 

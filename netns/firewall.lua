@@ -38,6 +38,8 @@ end
 --- nl.denyhosts(table, addresses [, netns]) -> true
 -- Adds addresses that the host got since to those that a table of nl.ownfirewall with egress.host denies.
 function nl.denyhosts(name, addresses, netns)
+  check.string(name, "#1")
+  for i, address in ipairs(check.table(addresses, "#2")) do check.ip(address, "#2[" .. i .. "]") end
   return nl.nft({ family = "inet", table = name, keep = true, sets = tables.host_sets(addresses) }, netns)
 end
 

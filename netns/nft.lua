@@ -99,7 +99,7 @@ end
 
 --- What nft(8) shows as a comment: entries of type, length, value.
 function M.comment_data(text)
-  text = text:sub(1, 127) .. "\0"
+  text = check.string(text, "#1"):sub(1, 127) .. "\0"
   return ("BB"):pack(0, #text) .. text
 end
 
@@ -181,11 +181,14 @@ end
 --- The messages of a transaction, and what each makes. Raises the text of a mistake. keeps: see M.learn; sets: the numbers of
 -- sets are those after this one.
 function M.compile(descriptions, namespace, keeps, sets)
+  check.table(descriptions, "#1")
   local t = setmetatable({ messages = {}, labels = {}, id = sets or 0, namespace = namespace }, Transaction)
   t.with = wishes(t, keeps)
   t.messages[1] = message(NFNL.MSG_BATCH_BEGIN, nil, 0, NFNL.SUBSYS_NFTABLES)
   t.labels[1] = "nftables"
-  for _, description in ipairs(descriptions.table and { descriptions } or descriptions) do put_table(t, description) end
+  for _, description in ipairs(descriptions.table and { descriptions } or descriptions) do
+    put_table(t, check.table(description, "#1"))
+  end
   t.messages[#t.messages + 1] = message(NFNL.MSG_BATCH_END, nil, 0, NFNL.SUBSYS_NFTABLES)
   return t.messages, t.labels
 end
