@@ -133,8 +133,8 @@ end
 --- The plan of a spec, or nil and the faults: what the host cannot give is a fault of the profile's field.
 function M.compile(spec, host, options)
   local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil, detach = options.detach,
-    group = options.group, names = options.names, member = options.member, peers = options.peers, shares = options.shares, written = options.written,
-    trusted = profile.trusted(spec) })
+    group = options.group, names = options.names, member = options.member, peers = options.peers, shares = options.shares,
+    written = options.written, trusted = profile.trusted(spec) })
   if plan then return plan end
   return nil, profile.place(spec, faults)
 end
