@@ -195,7 +195,7 @@ local GOLDEN = {
     [=[id_map: "sefl" is no id_map (did you mean 'self'?) [it takes: auto, self, host]]=],
   } },
   { [[id_map = { uids = { { 0, 1 } } }]], {
-    [=[id_map.uids[1]: a range is { inside, outside, count } [for example { 0, 100000, 65536 }]]=],
+    [=[id_map.uids[1]: a range is { inside, outside, count }: whole numbers, all of its ids below 4294967295, count at least 1 [for example { 0, 100000, 65536 }]]=],
   } },
   { [[id_map = { gids = {} }]], {
     [[id_map: needs uids]],
