@@ -49,6 +49,9 @@ function M.mac(value, what)
   return (value:gsub("%x%x:?", function(byte) return string.char(tonumber(byte:sub(1, 2), 16)) end))
 end
 
+--- 6 bytes as "02:00:00:00:00:01".
+function M.mac_text(bytes) return ("%02x:%02x:%02x:%02x:%02x:%02x"):format(bytes:byte(1, 6)) end
+
 --- A namespace: a descriptor object, or a pid.
 function M.netns(value, what)
   if type(value) == "userdata" and pcall(value.getfd, value) then return value end
@@ -81,6 +84,16 @@ function M.flags(value, what, set)
   end
   for _, word in ipairs(words) do bits = bits | one(word, what) end
   return bits
+end
+
+--- The names in a set of S.c that bits have, in lower case and in order.
+function M.flag_names(bits, set)
+  local names = {}
+  for name, bit in pairs(set) do
+    if bits & bit ~= 0 then names[#names + 1] = name:lower() end
+  end
+  table.sort(names)
+  return names
 end
 
 -- ---- addresses ----
@@ -167,6 +180,14 @@ local function no_field(key, what, ...)
   local near = type(key) == "string" and require("luge.cage").nearest(key, names)
   blame(("bad argument %s (no field '%s' is known%s)"):format(what, tostring(key),
     near and (", did you mean '%s'?"):format(near) or ""))
+end
+
+--- The keys of a map, nil for none, in order.
+function M.sorted_keys(map)
+  local keys = {}
+  for key in pairs(map or {}) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
 end
 
 local NONE = {}
