@@ -82,6 +82,9 @@ end
 
 function M.device_path(v)
   if type(v) == "string" and v:find "^[%w_-]" then v = "/dev/" .. v end
+  if type(v) == "string" and v:find(":/", 1, true) then
+    return nil, show(v) .. " is two paths: a device has the same one on both sides", "write " .. show(v:match "^(.-):/")
+  end
   local path, message, hint = values.path(v)
   if path and not path:find "^/dev/." then return no(v, 'device (write "kvm" or "/dev/kvm")') end
   return path, message, hint

@@ -185,6 +185,9 @@ local GOLDEN = {
   { [[devices = { device { "/etc/passwd" } }]], {
     [[devices[1].path: "/etc/passwd" is no device (write "kvm" or "/dev/kvm")]],
   } },
+  { [[devices = { "/dev/kvm:/dev/kvm" }]], {
+    [=[devices[1].path: "/dev/kvm:/dev/kvm" is two paths: a device has the same one on both sides [write "/dev/kvm"]]=],
+  } },
   { [[devices = { device { "kvm", access = "rx" } }]], {
     [[devices[1].access: "rx" is not one of "rw", "r", "w" (did you mean 'r'?)]],
   } },
