@@ -57,7 +57,7 @@ end
 
 function adders.set(list, text)
   local field, value = text:match("^([^=]+)=(.*)$")
-  if not field then return ("--set %s: FIELD=VALUE expected"):format(text) end
+  if not field or ("." .. field .. "."):find("..", 1, true) then return ("--set %s: FIELD=VALUE expected"):format(text) end
   add(list, { field = field, text = value, origin = "--set " .. field })
 end
 

@@ -127,6 +127,36 @@ local function standard_mounts(rows, spec, found)
   end
 end
 
+-- Mount options that take something away.
+local FORBIDS = { ro = true, nosuid = true, nodev = true, noexec = true }
+
+-- Of what came along below a bind's own mount, the first one that may more than was asked.
+local function freer(found, written, target, asked)
+  for path, at in pairs(found) do
+    local above = path
+    repeat above = above:match "^(.*)/" until above == "" or above == target or written[above]
+    for option in asked:gmatch "[^,]+" do
+      if above == target and not written[path] and FORBIDS[option] and not has_option(at.options, option) then
+        return ("%s %s"):format(path, at.options)
+      end
+    end
+  end
+end
+
+local function bind_row(rows, spec, found, i)
+  local mount, written = spec.mounts[i], {}
+  for _, other in ipairs(spec.mounts) do written[other.target] = true end
+  local at = found[mount.target]
+  local asked = ((mount.rw or mount.overlay or mount.upper) and "rw" or "ro") .. (mount.suid and "" or ",nosuid")
+    .. (mount.dev and "" or ",nodev") .. (mount.exec == false and ",noexec" or "")
+  local ok, got = at ~= nil, at and at.options or "absent"
+  for option in asked:gmatch "[^,]+" do ok = ok and has_option(got, option) end
+  local below = ok and freer(found, written, mount.target, asked)
+  if below then ok, got = false, got .. "; " .. below end
+  if mount.optional and not at then ok, asked = true, asked .. " (optional)" end
+  row(rows, ("mounts[%d]"):format(i), mount.target .. " " .. asked, got, ok)
+end
+
 local function mounts(rows, spec, pid)
   local found = mounts_of(pid)
   local root = found["/"]
@@ -135,18 +165,13 @@ local function mounts(rows, spec, pid)
   end
   for i, mount in ipairs(spec.mounts) do
     if mount.type == "bind" or mount.type == "layers" then
-      local got = found[mount.target]
-      local writable = mount.rw or mount.overlay or mount.upper
-      local asked = (writable and "rw" or "ro") .. (mount.suid and "" or ",nosuid") .. (mount.dev and "" or ",nodev")
-      local ok = got ~= nil
-      for option in asked:gmatch("[^,]+") do ok = ok and has_option(got.options, option) end
-      if mount.optional and not got then ok, asked = true, asked .. " (optional)" end
-      row(rows, ("mounts[%d]"):format(mount.index or i), mount.target .. " " .. asked,
-        got and got.options or "absent", ok)
+      bind_row(rows, spec, found, i)
     elseif mount.type == "tmpfs" then
-      mount_row(rows, ("mounts[%d]"):format(mount.index or i), found[mount.target], "tmpfs", "")
+      local flags = {}
+      for flag in mount.flags:gmatch "[%w_]+" do flags[#flags + 1] = FORBIDS[flag] and flag or nil end
+      mount_row(rows, ("mounts[%d]"):format(i), found[mount.target], "tmpfs", table.concat(flags, ","))
     elseif mount.type == "mask" then
-      mount_row(rows, ("mounts[%d]"):format(mount.index or i), found[mount.target], nil, "")
+      mount_row(rows, ("mounts[%d]"):format(i), found[mount.target], nil, "ro")
     end
   end
   standard_mounts(rows, spec, found)
