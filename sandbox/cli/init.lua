@@ -4,9 +4,11 @@
 -- Each command is sandbox/cli/NAME.lua with run(options, words) -> exit code. Words go to stderr, data to
 -- stdout; 125 means that luge itself failed.
 
+local must = require "sandbox.must"
+
 local M = {}
 
-local FAILED, EPIPE = 125, 32
+local FAILED, EPIPE = must.FAILED, 32
 local USAGE = { check = 2 }
 
 --- Text for a terminal: names in a message may be anybody's, and a terminal obeys what they hold.
@@ -31,11 +33,9 @@ local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version
 
 -- Called as an interpreter ("#!/usr/bin/env -S luge run") the command is named; a bare profile is not run.
 local function no_command(word)
-  local catalogue = require "sandbox.cli.options"
   local hint = "luge help lists the commands"
   if word:match("%.lua$") or word:find("/", 1, true) then hint = "luge run " .. word end
-  local names = {}
-  for i, command in ipairs(catalogue.commands) do names[i] = command[1] end
+  local names = require("sandbox.cli.options").names()
   local near = require("luge.cage").nearest(word, names)
   for _, name in ipairs(names) do
     if #word > 1 and name:sub(1, #word) == word then near = name end
@@ -63,7 +63,7 @@ end
 
 -- A bug of luge says where it is; everything else has been turned into a message before.
 local function internal_error(message)
-  return require("sandbox.must").words(message) or debug.traceback("internal error: " .. tostring(message), 2)
+  return must.words(message) or debug.traceback("internal error: " .. tostring(message), 2)
 end
 
 local lost -- the first error of standard output: message and number

@@ -9,6 +9,7 @@
 
 local S = require "syscall"
 local json = require "luge.json"
+local must = require "sandbox.must"
 
 local M = {}
 
@@ -148,12 +149,12 @@ operations.pause, operations.resume = freeze(true), freeze(false)
 
 function operations.reload(server, client)
   local run = server.watch.run
-  if not run.firewall or server.watch.absent then return server:send(client, { ok = true, reloaded = false }) end
+  if not run.firewall or server.watch.absent then return server:send(client, { ok = true }) end
   local known = require("sandbox.plan.steps").resolve(run.firewall, run.symbols)
   local called, done, err = pcall(require("netns").firewall, known)
   if called and done then called, done, err = pcall(require("netns.forwarding").reload) end
   if not called or not done then return server:refuse(client, "%s", tostring(not called and done or err)) end
-  server:send(client, { ok = true, reloaded = true })
+  server:send(client, { ok = true })
 end
 
 -- Who is attached hears of the end as who waits for it does.
@@ -249,7 +250,8 @@ function M.move(watch, outcome)
   for _, client in pairs(server.clients) do
     if client.copy and outcome then
       -- What it is attached to is gone; the next run has streams and a terminal of its own.
-      server:send(client, { ok = true, ended = true, again = true, exit_code = outcome.exit_code or 125, lost = client.copy.lost })
+      server:send(client, { ok = true, ended = true, again = true, exit_code = outcome.exit_code or must.FAILED,
+        lost = client.copy.lost })
       server:drop(client)
     elseif not watch:try_listen(client.socket, function() server:readable(client) end) then
       server:drop(client)

@@ -85,8 +85,8 @@ local function send_descriptors(channel, names, symbols)
   return S.sendmsg(channel, { data = "go", fds = #fds > 0 and fds or nil })
 end
 
--- The descriptors between luge and its child.
-local function channels(with_report)
+--- The descriptors between luge and its child.
+function M.channels(with_report)
   local c = {}
   c.here, c.there = must("the channel to the child", S.socketpair("unix", "seqpacket"))
   c.status_read, c.status_write = must("a pipe from the stage", S.pipe())
@@ -129,8 +129,6 @@ local function lets_go(steps)
   end
 end
 
-local FAILED = 125
-
 -- Never returns: an error that left this function would go on as a second luge, which undid what the first one made.
 local function child(run, c, symbols, names)
   local ok, message = pcall(function()
@@ -141,7 +139,7 @@ local function child(run, c, symbols, names)
     guest.run(run, c.there, symbols, names)
   end)
   if not ok then guest.fail(c.there, 0, (must.words(message) or "internal error: " .. tostring(message))) end
-  S.exit(FAILED)
+  S.exit(must.FAILED)
 end
 
 local function setup_failure(index, err, steps)
@@ -195,6 +193,32 @@ local function came_to_hooks(steps, failed_at)
   return steps[failed_at].op == "run_script"
 end
 
+-- The child, in its namespaces: the stage, with orders of all that it has to do, or a copy of luge. Returns the process and
+-- the descriptor of the orders, nil for a copy; or nil and the failure.
+local function make_child(run, c, symbols, names)
+  local clone, index = clone_step(run.steps)
+  local args = Steps.resolve(clone.args, symbols)
+  local order_file, kept
+  if clone.op == "clone3" then order_file, kept = furnish.orders(run, symbols, names) end
+  local pid, pidfd
+  if order_file then
+    kept[#kept + 1] = order_file
+    pid, pidfd = S.clone3_exec(args[1], run.stage, orders.argv(order_file), kept)
+  else
+    pid, pidfd = S[clone.op](table.unpack(args))
+  end
+  if not pid then return nil, setup_failure(index, pidfd, run.steps) end
+  if pid == 0 then child(run, c, symbols, names) end
+  c.there:close()
+  c.status_write:close()
+  c.lifeline_read:close()
+  if c.go_read then c.go_read:close() end
+  if c.ready_write then c.ready_write:close() end
+  symbols.child = pid
+  run.process = { pid = pid, pidfd = pidfd, channels = c }
+  return run.process, order_file
+end
+
 local function start(run, symbols, undo)
   local steps = run.steps
   local ok, index, err = take(run, "host", symbols, undo)
@@ -206,33 +230,14 @@ local function start(run, symbols, undo)
     local output, failure = open_output(run, symbols)
     if not output then return nil, failure end
   end
-  local c = channels(run.report)
+  local c = M.channels(run.report)
   if run.spec.health and run.spec.health.fd then open_ready(run, c, symbols) end
   -- By number, since both sides write orders with them.
   run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(), channel = c.there:getfd(),
     go = c.go_read and c.go_read:getfd(), ready = c.ready_write and symbols.ready }
   local names = passed_names(steps)
-  local clone, clone_index = clone_step(steps)
-  local args = Steps.resolve(clone.args, symbols)
-  local order_file, kept
-  if clone.op == "clone3" then order_file, kept = furnish.orders(run, symbols, names) end
-  local pid, pidfd
-  if order_file then
-    kept[#kept + 1] = order_file
-    pid, pidfd = S.clone3_exec(args[1], run.stage, orders.argv(order_file), kept)
-  else
-    pid, pidfd = S[clone.op](table.unpack(args))
-  end
-  if not pid then return nil, setup_failure(clone_index, pidfd, steps) end
-  if pid == 0 then child(run, c, symbols, names) end
-  c.there:close()
-  c.status_write:close()
-  c.lifeline_read:close()
-  if c.go_read then c.go_read:close() end
-  if c.ready_write then c.ready_write:close() end
-  symbols.child = pid
-  local process = { pid = pid, pidfd = pidfd, channels = c }
-  run.process = process
+  local process, order_file = make_child(run, c, symbols, names)
+  if not process then return nil, order_file end
   -- What a copy of luge does for the container is the profile's, scripts among it, and waits for all of it.
   local is_fed = false
   local function release() tell(S.send(c.here, "maps")) end
@@ -267,7 +272,7 @@ function M.supervise(run, symbols, undo, signals)
   local process, outcome = start(run, symbols, undo)
   nl.keep(false)
   if process then outcome = monitor.watch(run, process, signals) end
-  if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
+  if run.spec.namespaces.pid == "host" then S.end_orphans() end
   if counted and process and not outcome.failed then cgroup.finish(counted, outcome) end
   if run.firewall and process and not outcome.failed then require("sandbox.container.egress").finish(run, outcome) end
   if keep and process and not outcome.failed then
@@ -319,6 +324,7 @@ function M.run(run)
   local signals = monitor.block_signals()
   run.signals = signals
   run.symbols = M.symbols_of(run)
+  -- Without a pid namespace the end of the first process ends no other: they are left to luge then (S.end_orphans).
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli.
@@ -331,7 +337,7 @@ function M.run(run)
   local closed, why = pcall(close, run, ok and outcome or nil)
   local left = M.undo_all(undo, run.symbols)
   if not ok or not closed then error(ok and why or outcome, 0) end
-  outcome.exit_code, outcome.left = outcome.exit_code or FAILED, left
+  outcome.exit_code, outcome.left = outcome.exit_code or must.FAILED, left
   -- Who waits for the end hears of it when nothing is left.
   require("sandbox.container.control").ended(run, outcome)
   return outcome
