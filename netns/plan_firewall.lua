@@ -210,7 +210,8 @@ local function note(c, why, text) c.steps:add("host", why, "note_lock", { "$lock
 local function limit(c, interface)
   local rates, why = c.spec.network.bandwidth, "network.bandwidth"
   if rates and rates.down then
-    c.steps:add("attach", why, "nl.qdisc", { { link = symbol("link", interface), kind = "tbf", rate = rates.down, burst = rates.burst } })
+    c.steps:add("attach", why, "nl.qdisc",
+      { { link = symbol("link", interface), kind = "tbf", rate = rates.down, burst = rates.burst } })
   end
 end
 

@@ -33,6 +33,10 @@ end
 local RULES = [[publish = { { "127.0.0.1:8080", 80 }, { 5353, 53, proto = "udp" } }, bandwidth = { down = "10mbit", up = "8mbit" },
   egress = { log = true, allow = { { "198.51.100.0/24", 443 }, { "2001:db8:1::/48", 443 } } }]]
 
+-- Beside luge's own: the process that removes a bridge in its place, and the one between; another may have been forked before.
+local REMOVAL = { ["0x.2"] = "parting", ["0x.2.1"] = "remover", ["0x.3"] = "parting", ["0x.3.1"] = "remover" }
+for role, name in pairs(f.RUN) do REMOVAL[role] = name end
+
 local NETWORKS = {
   { name = "veth", network = ("{ interfaces = { veth { nat = true } }, %s }"):format(RULES), most = 40,
     rows = { "network", "network.interfaces[1]", "network.egress", "network.publish[1]", "network.publish[2]", "network.bandwidth.up" },
@@ -40,7 +44,7 @@ local NETWORKS = {
   { name = "bridge", network = ('{ interfaces = { bridge { "lab", gateway = "auto", gateway6 = "auto", nat = true, isolated = true } }, %s }')
     :format(RULES), more = ", capabilities = { 'net_admin' }", most = 25,
     rows = { "network.egress", "network.publish[1]", "network.bandwidth.up" },
-    left = { "bridge", "port", "sysctl", "link", "table" } },
+    left = { "bridge", "port", "sysctl", "link", "table" }, roles = REMOVAL, others = { "parting", "remover" } },
   { name = "link", other = true, most = 15, network = [[{ interfaces = { link { "$other", address = "10.5.0.2/24", address6 = "fd05::2/64",
     peer = { name = "eth5", address = "10.5.0.1/24", address6 = "fd05::1/64" } } } }]], rows = { "network.interfaces[1]" } },
   { name = "join", other = true, most = 15, network = '{ join = "$other" }' },
@@ -72,7 +76,7 @@ local function beside(s)
 end
 
 local function scenario(what, words, more)
-  local s = f.scenario { name = what.name, roles = f.RUN, network = true, only = ONLY, rows = what.rows }
+  local s = f.scenario { name = what.name, roles = what.roles or f.RUN, network = true, only = ONLY, rows = what.rows }
   for key, value in pairs(more or {}) do s[key] = value end
   local network = what.network:gsub("%$other", what.other and beside(s) or "")
   s.words = { "run", "--name", "$name" }
@@ -88,6 +92,9 @@ for _, what in ipairs(NETWORKS) do
     local s = scenario(what, { "exit", "0" })
     uplink()
     kill(s, f.ALL, what.most)
+    local tried = s.tried
+    if what.others then kill(s, what.others, 12) end
+    t.ok(not what.others or s.tried > tried, "none of its other processes was there")
     s:all_left(what.left or {})
   end)
   t.test("errors: " .. what.name, function()
