@@ -27,24 +27,19 @@ local sysctl = require "netns.sysctl"
 
 local M = {}
 
+local RTM = S.c.RTM
 local ROUTER = "net/ipv4/ip_forward"
 
 -- whole: whether the host is a router; set: what is set instead, and then each link's own if by link; all: where those are; alone:
 -- their name where a link can forward alone by another than `forwarding`; table: the guard's.
 local FAMILIES = {
-  inet = { whole = ROUTER, set = "net/ipv4/conf/default/forwarding", is_by_link = true, all = "net/ipv4/conf", nft = "ip",
-    table = "luge-forward" },
-  inet6 = { whole = "net/ipv6/conf/all/forwarding", set = "net/ipv6/conf/all/forwarding", all = "net/ipv6/conf",
-    alone = "force_forwarding", nft = "ip6", table = "luge-forward6" },
+  inet = { number = S.c.AF.INET, whole = ROUTER, set = "net/ipv4/conf/default/forwarding", is_by_link = true,
+    all = "net/ipv4/conf", nft = "ip", table = "luge-forward" },
+  inet6 = { number = S.c.AF.INET6, whole = "net/ipv6/conf/all/forwarding", set = "net/ipv6/conf/all/forwarding",
+    all = "net/ipv6/conf", alone = "force_forwarding", nft = "ip6", table = "luge-forward6" },
 }
 
 local held = {} -- path → family, of this process
-
--- What is so already needs no leave.
-local function write(name, value)
-  if sysctl.read(name) == value then return true end
-  return S.writefile("/proc/sys/" .. name, value)
-end
 
 -- ---- the guard ----
 
@@ -84,48 +79,113 @@ local function each_link(base, name, f)
   end
 end
 
--- Lines for the links' own settings of a name that are on.
+-- The links' own settings of a name that are on, with their values, and how many are off.
 local function those_on(base, name)
-  local lines = {}
+  local on, off = {}, 0
   each_link(base, name, function(setting, value)
-    if value ~= "0" then lines[#lines + 1] = ("also %s %s\n"):format(setting, value) end
+    if value ~= "0" then on[setting] = value else off = off + 1 end
   end)
+  return on, off
+end
+
+--- How a family is switched, read file by file: { whole =, set =, on = settings of links that are on, with their values, off = how
+--- many links are off }; whole and set as of FAMILIES. Errors: NOENT without the family, PERM.
+function M.read(name)
+  local family, now, err, errno = FAMILIES[name], {}, nil, nil
+  for _, key in ipairs { "whole", "set" } do
+    now[key], err, errno = sysctl.read(family[key])
+    if not now[key] then return nil, err, errno end
+  end
+  now.on, now.off = those_on(family.all, "forwarding")
+  return now
+end
+
+local NETCONFA = S.c.NETCONFA
+local HEADER_SIZE = 1 -- struct netconfmsg: family
+local ALL, COMING = -1, -2 -- NETCONFA_IFINDEX_ALL, NETCONFA_IFINDEX_DEFAULT
+
+-- The value of an attribute, and that of the index.
+local function told_of(data)
+  local value = nl.attribute(data, HEADER_SIZE, NETCONFA.FORWARDING)
+  return value and ("%d"):format(("i4"):unpack(value)), ("i4"):unpack(nl.attribute(data, HEADER_SIZE, NETCONFA.IFINDEX))
+end
+
+--- The same, told by the kernel in one answer. Errors: OPNOTSUPP where it does not tell (before 3.10, or without the family).
+-- Source: RTM_GETNETCONF of linux/netconf.h.
+function M.told(name)
+  local family = FAMILIES[name]
+  local replies, err, errno = nl.request(nl.message(RTM.GETNETCONF, nil, ("B"):pack(family.number)), nil, "dump")
+  if not replies then return nil, err, errno end
+  local by_index, now, names = {}, { on = {}, off = 0 }, nil
+  for _, reply in ipairs(replies) do
+    local value, index = told_of(reply.data)
+    by_index[index] = value
+    if index > 0 and value == "0" then now.off = now.off + 1 end
+  end
+  now.whole, now.set = by_index[ALL], by_index[family.is_by_link and COMING or ALL]
+  if not (now.whole and now.set) then return S.failure("OPNOTSUPP", "the kernel does not tell how it forwards") end
+  for index, value in pairs(by_index) do
+    if index > 0 and value ~= "0" then
+      names = names or require("netns.link").names() or {}
+      -- One without a name has gone meanwhile.
+      if names[index] then now.on[("%s/%s/forwarding"):format(family.all, names[index])] = value end
+    end
+  end
+  return now
+end
+
+-- Lines for settings that are on.
+local function lines_of(on)
+  local lines = {}
+  for setting, value in pairs(on) do lines[#lines + 1] = ("also %s %s\n"):format(setting, value) end
+  table.sort(lines)
   return table.concat(lines)
 end
 
 -- Links come and go meanwhile: one that is gone needs nothing.
-local function write_links(base, value_of)
+local function write_link(setting, value)
+  local ok, err, errno = S.writefile("/proc/sys/" .. setting, value)
+  if ok or err.NOENT then return true end
+  return nil, err, errno
+end
+
+-- All links but those that are on; true, or the first failure, after all of them.
+local function switch_links(family, on)
   local failed
-  each_link(base, "forwarding", function(setting, value)
-    local wanted = value_of(setting, value)
-    if value == wanted then return end
-    local ok, err, errno = S.writefile("/proc/sys/" .. setting, wanted)
-    if not ok and not err.NOENT then failed = failed or { err, errno } end
-  end)
+  for _, link in ipairs(S.dir("/proc/sys/" .. family.all) or {}) do
+    local setting = ("%s/%s/forwarding"):format(family.all, link)
+    if link ~= "all" and link ~= "default" and not on[setting] then
+      local ok, err, errno = write_link(setting, "1")
+      if not ok then failed = failed or { err, errno } end
+    end
+  end
   if failed then return nil, failed[1], failed[2] end
   return true
 end
 
--- IPv4's default first: a link that comes between has it.
-local function switch(family)
-  local ok, err, errno = write(family.set, "1")
-  if ok and family.is_by_link then ok, err, errno = write_links(family.all, function() return "1" end) end
+-- What is so already needs no leave. IPv4's default first: a link that comes between has it.
+local function switch(family, now)
+  local ok, err, errno = true, nil, nil
+  if now.set ~= "1" then ok, err, errno = S.writefile("/proc/sys/" .. family.set, "1") end
+  if ok and family.is_by_link and (now.set ~= "1" or now.off > 0) then ok, err, errno = switch_links(family, now.on) end
   return ok, err, errno
 end
 
 local function change(name, note)
   local family = FAMILIES[name]
-  local now, err, errno = sysctl.read(family.whole)
-  local was, ok
-  if now then was, err, errno = sysctl.read(family.set) end
-  if not was then return nil, err, errno end
-  if now ~= "0" then return true, false end
-  local on = those_on(family.all, "forwarding")
-  local alone = family.alone and those_on(family.all, family.alone) or on
-  local is_guarded = sysctl.read(ROUTER) == "0" and alone == ""
-  ok, err, errno = note(("forwarding %s %s\n"):format(name, was) .. (is_guarded and noted_guard(family) or "") .. on)
+  local now, err, errno = M.told(name)
+  if not now then now, err, errno = M.read(name) end
+  if not now then return nil, err, errno end
+  if now.whole ~= "0" then return true, false end
+  -- Of what lets a link forward alone netlink tells nothing.
+  local alone = family.alone and those_on(family.all, family.alone) or now.on
+  local is_router = family.whole ~= ROUTER and sysctl.read(ROUTER) ~= "0"
+  local is_guarded = not is_router and not next(alone)
+  local ok
+  ok, err, errno = note(("forwarding %s %s\n"):format(name, now.set) .. (is_guarded and noted_guard(family) or "")
+    .. lines_of(now.on))
   if ok and is_guarded then ok, err, errno = put(family) end
-  if ok then ok, err, errno = switch(family) end
+  if ok then ok, err, errno = switch(family, now) end
   if not ok then return nil, err, errno end
   return true, true
 end
@@ -135,10 +195,11 @@ end
 local function switch_back(family, was, text)
   if family.is_by_link and sysctl.read(family.whole) ~= "0" then return end
   local noted = sysctl.others(text)
-  if sysctl.read(family.set) == "1" then write(family.set, was) end
-  write_links(family.all, function(setting, value)
-    if family.is_by_link then return noted[setting] and value or "0" end
-    return noted[setting] or value
+  if sysctl.read(family.set) == "1" and was ~= "1" then S.writefile("/proc/sys/" .. family.set, was) end
+  each_link(family.all, "forwarding", function(setting, value)
+    local wanted = noted[setting] or value
+    if family.is_by_link then wanted = noted[setting] and value or "0" end
+    if wanted ~= value then write_link(setting, wanted) end
   end)
 end
 
@@ -158,7 +219,7 @@ end
 function nl.hold_forwarding(path, family)
   local known = FAMILIES[family] or error('bad argument #2: "inet" or "inet6" expected', 2)
   local ok, err, errno = sysctl.hold(path, function(note) return change(family, note) end)
-  if ok and sysctl.noted(path) then held[path] = known end
+  if ok and sysctl.holds(path) then held[path] = known end
   return ok, err, errno
 end
 

@@ -206,6 +206,45 @@ test("a link that comes later is guarded, and leads to containers", function(lan
   traffic.stop_server(late.server)
 end)
 
+-- ---- what is set ----
+
+-- As each file says by itself, lines "SETTING VALUE".
+local function by_files(family, base)
+  local lines = {}
+  for _, link in ipairs(t.must(S.dir("/proc/sys/net/" .. base))) do
+    local setting = ("%s/%s/forwarding"):format(base, link)
+    if link ~= "all" and link ~= "default" and sysctl(setting) ~= "0" then
+      lines[#lines + 1] = ("net/%s %s"):format(setting, sysctl(setting))
+    end
+  end
+  table.sort(lines)
+  lines[#lines + 1] = sysctl(family == "inet" and "ipv4/ip_forward" or "ipv6/conf/all/forwarding")
+  lines[#lines + 1] = sysctl(family == "inet" and "ipv4/conf/default/forwarding" or "ipv6/conf/all/forwarding")
+  return lines
+end
+
+local function as_lines(now)
+  local lines = {}
+  for setting, value in pairs(now.on) do lines[#lines + 1] = setting .. " " .. value end
+  table.sort(lines)
+  return table.move({ now.whole, now.set }, 1, 2, #lines + 1, lines)
+end
+
+test("what the kernel tells of its switches at once is what their files say", function()
+  local forwarding = require "netns.forwarding"
+  t.must(nl.veth { name = "dot.ted0", peer = { name = "dot.ted1" } })
+  for _, changes in ipairs { {}, { "ipv4/conf/lan0/forwarding", "1" }, { "ipv6/conf/vpn0/forwarding", "1" },
+    { "ipv4/conf/dot.ted0/forwarding", "2" }, { "ipv4/conf/default/forwarding", "1" }, { "ipv6/conf/all/forwarding", "1" },
+    { "ipv6/conf/lan0/forwarding", "0" }, { "ipv4/ip_forward", "1" }, { "ipv4/conf/vpn0/forwarding", "0" } } do
+    if changes[1] then set(changes[1], changes[2]) end
+    for family, base in pairs { inet = "ipv4/conf", inet6 = "ipv6/conf" } do
+      local told, read = t.must(forwarding.told(family)), t.must(forwarding.read(family))
+      t.equal(told, read, changes[1])
+      t.equal(as_lines(told), by_files(family, base), changes[1])
+    end
+  end
+end)
+
 -- ---- others ----
 
 test("a host that forwarded before keeps forwarding", function(lan, vpn)
