@@ -150,8 +150,11 @@ local function link_hint(step, err)
   if err.OPNOTSUPP then return ("this kernel has no %s (luge doctor)"):format(step.op:match "%.(.*)$") end
 end
 
+-- Whether a link is made in the network of another container.
+local function is_elsewhere(into) return into and into ~= "$child" end
+
 hints["nl.veth"] = function(step, err)
-  if err.EXIST and step.args[1].into then return "the other container has an interface of that name: peer.name chooses another" end
+  if err.EXIST and is_elsewhere(step.args[1].into) then return "the other container has an interface of that name: peer.name chooses another" end
   return link_hint(step, err)
 end
 -- What an ordinary user's container does in the network of another one.
@@ -299,7 +302,7 @@ local function subject(run, step)
   if step.op == "nl.conntrack_count" then return "connections" end
   if step.op == "nl.hold_bridge" then return "the bridge " .. step.args[2] end
   if step.op == "nl.veth" or step.op == "nl.address" then
-    local link = step.op == "nl.address" and step.args[2] or step.args[1].into and step.args[1].name or "a veth"
+    local link = step.op == "nl.address" and step.args[2] or is_elsewhere(step.args[1].into) and step.args[1].name or "a veth"
     return tostring(link)
   end
   if step.op == "lookup_user" then return tostring(step.args[2].name or step.args[2].uid) end
