@@ -23,6 +23,7 @@
 
 #include "netlink.h"
 #include "message.h"
+#include "parse.h"
 
 #define SOCKET_TYPE "netns.socket"
 
@@ -569,5 +570,6 @@ int luaopen_netns_netlink(lua_State *L)
 	netlink_make_type(L, SOCKET_TYPE, socket_methods, netlink_gc);
 	luaL_newlib(L, functions);
 	message_functions(L);
+	parse_functions(L);
 	return 1;
 }
