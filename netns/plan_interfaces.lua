@@ -242,9 +242,29 @@ local function distrust(c, why, interface)
 end
 
 -- Where the container is, on IPv6: of what it forwards the host could not ask, having no link-local address there.
+local function place_of(interface, address, dev)
+  return { to = address, dev = dev, mac = interface.mac or "$mac." .. interface.name, replace = true }
+end
+
+-- The same on a link that stays.
 local function known(c, why, interface, link, address)
-  local entry = { to = address, dev = link, mac = interface.mac or "$mac." .. interface.name, replace = true }
+  local entry = place_of(interface, address, link)
   c.steps:add("attach", why, "nl.neighbour", { entry }, { undo = { "nl.delneighbour", { { to = address, dev = link } } } })
+end
+
+-- What the host's end of a wire gets, all at once.
+local function host_end(c, why, interface, link, ends)
+  local changes, own = { up = true, link_local = false }, {}
+  for _, f in ipairs(FAMILIES) do
+    local e = ends[f.family]
+    if e and e.host then
+      changes.addresses = changes.addresses or {}
+      table.insert(changes.addresses, flags_of(f) and { e.host, flags_of(f) } or e.host)
+      own[#own + 1] = e.host
+    end
+  end
+  if ends.inet6 and ends.inet6.host then changes.neighbours = { place_of(interface, ends.inet6.address) } end
+  c.steps:add("attach", why, "nl.set", { link, changes }, { undo = own[1] and { "nl.deladdress", { link, own } } })
 end
 
 local kinds = {}
@@ -252,18 +272,10 @@ local kinds = {}
 function kinds.veth(c, why, interface)
   M.needs_host(c, why, "the other end of a veth is made on the host")
   take_wire(c, why, interface)
-  local ends, steps, link = wire_ends(c, why, interface), c.steps, new_link(c, why, interface)
+  local ends, link = wire_ends(c, why, interface), new_link(c, why, interface)
   wire(c, why, interface, link)
   distrust(c, why, interface)
-  steps:add("attach", why, "nl.set", { link, { up = true, link_local = false } })
-  for _, f in ipairs(FAMILIES) do
-    local e = ends[f.family]
-    if e and e.host then
-      steps:add("attach", why, "nl.address", address_args(link, e.host, f),
-        { undo = { "nl.deladdress", { link, e.host } } })
-    end
-  end
-  if ends.inet6 and ends.inet6.host then known(c, why, interface, link, ends.inet6.address) end
+  host_end(c, why, interface, link, ends)
   lead_behind(c, why, interface, ends, link)
   return ends
 end

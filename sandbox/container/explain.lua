@@ -190,6 +190,10 @@ hints["nl.address"] = function(step, err)
   end
   return link_hint({ op = "nl.address" }, err)
 end
+hints["nl.set"] = function(step, err)
+  if step.args[2].addresses and (err.ACCES or err.OPNOTSUPP) then return "IPv6 is switched off here: address6 = false" end
+  return link_hint({ op = "nl.link" }, err)
+end
 hints["nl.route"] = function(step, err)
   if err.EXIST and step.why:find "%.behind" then
     return "another container routes for that network, or the host has a route to it"
