@@ -14,13 +14,17 @@
 -- The guard is a table for each family that drops what is forwarded between two links neither of which is a veth or a bridge:
 -- a guest's end, luge's or anybody's. By the kind of link, because bridges have any name, may be another's, and come and go:
 -- nothing has to be listed, marked, or kept in step, and what other programs lay to their guests works as if there were no
--- table. The price: a host whose own way out is a bridge, or a veth as inside another container, is not guarded there.
+-- table. But the host's own way out may be one of them, a bridge, or a veth as inside another container: those that its default
+-- routes lead by when the first container comes are uplinks, which the table knows by their names as no guest's. (What comes in by a
+-- bridge and goes out by it is let go on: with br_netfilter its own frames pass here.) The price: a veth or a bridge that
+-- leads the host to some networks only, or becomes its way out later, is taken for a guest's.
 -- A host that forwarded before, also by one link alone, is its owner's business: there is no guard.
 --
 -- Weighed and left: to drop only between links that were there before (a VPN comes later, a hotspot joins old ones); a group or a
 -- mark for luge's links (another's bridge has its own); forwarding on luge's links alone (answers come in by the host's).
 
 local S = require "syscall"
+local check = require "netns.check"
 local nft = require "netns.nft"
 local nl = require "netns"
 local sysctl = require "netns.sysctl"
@@ -43,10 +47,18 @@ local held = {} -- path → family, of this process
 
 -- ---- the guard ----
 
-local function guard(family, is_fresh)
+local function guard(family, is_fresh, uplinks)
   local chain = { hook = "forward", priority = "filter" }
+  for _, name in ipairs(uplinks) do
+    chain[#chain + 1] = { { "meta iifkind", "bridge" }, { "iifname", name }, { "oifname", name }, "accept" }
+  end
   for _, kind in ipairs { "veth", "bridge" } do
-    for _, side in ipairs { "meta iifkind", "meta oifkind" } do chain[#chain + 1] = { { side, kind }, "accept" } end
+    for _, side in ipairs { "iif", "oif" } do
+      local rule = { { ("meta %skind"):format(side), kind } }
+      for _, name in ipairs(uplinks) do rule[#rule + 1] = { side .. "name", "!=", name } end
+      rule[#rule + 1] = "accept"
+      chain[#chain + 1] = rule
+    end
   end
   chain[#chain + 1] = { "drop" }
   return { family = family.nft, table = family.table, chains = { forward = chain }, fresh = is_fresh }
@@ -54,15 +66,24 @@ end
 
 -- Once, when the program is built: a start pays for the kernel's part of it only.
 for _, family in pairs(FAMILIES) do
-  family.fresh, family.gone = nft.bytes(guard(family, true)), nft.bytes { family = family.nft, table = family.table, gone = true }
+  family.fresh, family.gone = nft.bytes(guard(family, true, {})), nft.bytes { family = family.nft, table = family.table, gone = true }
 end
 
 local function noted_guard(family) return ("guard %s\n"):format(family.table) end
 
+-- A link's name has neither a space nor the end of a line in it.
+local function noted_uplinks(uplinks) return uplinks[1] and ("uplinks %s\n"):format(table.concat(uplinks, " ")) or "" end
+
+local function uplinks_of(text)
+  local list = {}
+  for name in (text:match "\nuplinks ([^\n]+)\n" or ""):gmatch "%S+" do list[#list + 1] = name end
+  return list
+end
+
 -- In place, whether or not it was.
-local function put(family)
-  if nl.request(family.fresh, nil, "batch", "netfilter") then return true end
-  return nft.apply(guard(family))
+local function put(family, uplinks)
+  if not uplinks[1] and nl.request(family.fresh, nil, "batch", "netfilter") then return true end
+  return nft.apply(guard(family, false, uplinks))
 end
 
 -- Whether or not it is there.
@@ -171,7 +192,7 @@ local function switch(family, now)
   return ok, err, errno
 end
 
-local function change(name, note)
+local function change(name, uplinks, note)
   local family = FAMILIES[name]
   local now, err, errno = M.told(name)
   if not now then now, err, errno = M.read(name) end
@@ -182,9 +203,9 @@ local function change(name, note)
   local is_router = family.whole ~= ROUTER and sysctl.read(ROUTER) ~= "0"
   local is_guarded = not is_router and not next(alone)
   local ok
-  ok, err, errno = note(("forwarding %s %s\n"):format(name, now.set) .. (is_guarded and noted_guard(family) or "")
-    .. lines_of(now.on))
-  if ok and is_guarded then ok, err, errno = put(family) end
+  ok, err, errno = note(("forwarding %s %s\n"):format(name, now.set)
+    .. (is_guarded and noted_guard(family) .. noted_uplinks(uplinks) or "") .. lines_of(now.on))
+  if ok and is_guarded then ok, err, errno = put(family, uplinks) end
   if ok then ok, err, errno = switch(family, now) end
   if not ok then return nil, err, errno end
   return true, true
@@ -213,12 +234,14 @@ function M.restore(text)
   return true
 end
 
---- nl.hold_forwarding(path, "inet") -> true
+--- nl.hold_forwarding(path, "inet" [, uplinks]) -> true
 -- Has the host forward for containers, "inet" or "inet6", until nl.leave_forwarding by all who asked for it; path: the file that
--- they share. What is not a guest's it forwards no more than before. Errors: NOENT without the family, PERM, ROFS; of nl.nft.
-function nl.hold_forwarding(path, family)
+-- they share. What is not a guest's it forwards no more than before; uplinks: names of veths and bridges that are none (of whoever
+-- comes first). Errors: NOENT without the family, PERM, ROFS; of nl.nft.
+function nl.hold_forwarding(path, family, uplinks)
   local known = FAMILIES[family] or error('bad argument #2: "inet" or "inet6" expected', 2)
-  local ok, err, errno = sysctl.hold(path, function(note) return change(family, note) end)
+  for _, name in ipairs(uplinks or {}) do check.name(name, "#3") end
+  local ok, err, errno = sysctl.hold(path, function(note) return change(family, uplinks or {}, note) end)
   if ok and sysctl.holds(path) then held[path] = known end
   return ok, err, errno
 end
@@ -266,9 +289,10 @@ end
 --- Puts the guards of what this process holds in place again. Errors: of nl.nft.
 function M.reload()
   for path, family in pairs(held) do
-    local is_due = sysctl.read(ROUTER) == "0" and sysctl.noted(path):find(noted_guard(family), 1, true)
+    local text = sysctl.noted(path)
+    local is_due = sysctl.read(ROUTER) == "0" and text:find(noted_guard(family), 1, true)
     local ok, err, errno = true, nil, nil
-    if is_due then ok, err, errno = nft.apply(guard(family)) end
+    if is_due then ok, err, errno = nft.apply(guard(family, false, uplinks_of(text))) end
     if not ok then return nil, err, errno end
   end
   return true

@@ -138,6 +138,16 @@ function M.names(netns)
   return names, up
 end
 
+--- The kind of a link, as nl.link has it, or nil. Errors as of nl.link.
+function M.kind(name)
+  local ask = M.message(RTM.GETLINK, nil, 0):string(IFLA.IFNAME, name):u32(IFLA.EXT_MASK, SKIP_STATS)
+  local replies, err, errno = nl.request(ask)
+  if not replies then return nil, err, errno end
+  local info = nl.attribute(replies[1].data, HEADER_SIZE, IFLA.LINKINFO)
+  local kind = info and nl.attribute(info, 0, S.c.IFLA_INFO.KIND)
+  return kind and kind:match "^[^%z]*"
+end
+
 --- nl.interfaces([netns]) -> list of links
 -- Every link with its addresses, in the order of their indices, and by name: `nl.interfaces().eth0:up()`. It prints as
 -- `ip address` does. The objects are as of nl.link, with addresses = as of nl.addresses.

@@ -117,8 +117,9 @@ local function forward(c, why, families)
   end
   for _, family in ipairs { "inet", "inet6" } do
     local path = ("${ranges}/sysctl.forwarding.%s.${netns}"):format(family)
+    local uplinks = c.facts.host_networks.uplinks
     if families[family] then
-      c.steps:add("host", why, "nl.hold_forwarding", { path, family }, { undo = { "nl.leave_forwarding", { path } } })
+      c.steps:add("host", why, "nl.hold_forwarding", { path, family, uplinks and uplinks[1] and uplinks }, { undo = { "nl.leave_forwarding", { path } } })
     end
   end
 end
