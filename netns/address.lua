@@ -98,15 +98,6 @@ end
 local meta = {}
 meta.__index = meta
 
-local function flag_names(bits)
-  local names = {}
-  for name, bit in pairs(IFA_F) do
-    if bits & bit ~= 0 and name ~= "PERMANENT" then names[#names + 1] = name:lower() end
-  end
-  table.sort(names)
-  return names
-end
-
 -- As `ip address` shows one.
 function meta:__tostring()
   local words = { self.family, self.peer and ("%s peer %s/%d"):format(self.address, self.peer, self.prefix)
@@ -129,7 +120,8 @@ local function decode(data)
   local address = { family = name, index = index, address = check.ip_text(name, own), prefix = prefix, bytes = own,
     peer = a[IFA.ADDRESS] and a[IFA.ADDRESS] ~= own and check.ip_text(name, a[IFA.ADDRESS]) or nil,
     broadcast = a[IFA.BROADCAST] and check.ip_text(name, a[IFA.BROADCAST]),
-    label = a[IFA.LABEL] and ("z"):unpack(a[IFA.LABEL]), scope = SCOPE[scoped] or scoped, flags = flag_names(bits) }
+    label = a[IFA.LABEL] and ("z"):unpack(a[IFA.LABEL]), scope = SCOPE[scoped] or scoped,
+    flags = check.flag_names(bits & ~IFA_F.PERMANENT, IFA_F) }
   if a[IFA.CACHEINFO] then
     local preferred, valid = ("I4I4"):unpack(a[IFA.CACHEINFO])
     address.preferred, address.valid = lifetime(preferred), lifetime(valid)

@@ -4,31 +4,12 @@
 
 local S = require "syscall"
 local netlink = require "netns.netlink"
+local arguments = require "syscall.arguments"
 
 local M = {}
 
--- The line that is blamed is the first outside this folder.
-local function blame(message)
-  local level = 2
-  while true do
-    local info = debug.getinfo(level, "S")
-    if not info or not info.short_src:find("netns[/.]%w+") or info.short_src:find "test" then break end
-    level = level + 1
-  end
-  error(message, level)
-end
-
-local function got(value)
-  return type(value) == "string" and ("'%s'"):format(value) or type(value) == "number" and tostring(value) or type(value)
-end
-
--- An argument as it is called: "#1", and a field by its name, which is told as "'mtu'".
-local function called(what) return what:find "^[#']" and what or ("'%s'"):format(what) end
-
---- Raises: what: "#1", or "mtu" for a field.
-function M.fail(what, expected, value)
-  blame(("bad argument %s (%s expected, got %s)"):format(called(what), expected, got(value)))
-end
+local blame, called = arguments.blame, arguments.called
+M.fail, M.string, M.table = arguments.fail, arguments.string, arguments.table
 
 -- ---- values: each takes the value and what it is called, and returns it as messages want it ----
 
@@ -38,16 +19,6 @@ function M.name(value, what)
   if not S.nl.is_link_name(value) then
     blame(("bad argument %s ('%s' is no name of a link: 1 to 15 characters, no / or space)"):format(called(what), value))
   end
-  return value
-end
-
-function M.string(value, what)
-  if type(value) ~= "string" or value:find("\0", 1, true) then M.fail(what, "a string", value) end
-  return value
-end
-
-function M.table(value, what)
-  if type(value) ~= "table" then M.fail(what, "a table", value) end
   return value
 end
 
@@ -76,6 +47,9 @@ end
 function M.mac(value, what)
   return netlink.parse_mac(value) or M.fail(what, "an Ethernet address such as 02:00:00:00:00:01", value)
 end
+
+--- 6 bytes as "02:00:00:00:00:01".
+function M.mac_text(bytes) return ("%02x:%02x:%02x:%02x:%02x:%02x"):format(bytes:byte(1, 6)) end
 
 --- A namespace: a descriptor object, or a pid.
 function M.netns(value, what)
@@ -109,6 +83,16 @@ function M.flags(value, what, set)
   end
   for _, word in ipairs(words) do bits = bits | one(word, what) end
   return bits
+end
+
+--- The names in a set of S.c that bits have, in lower case and in order.
+function M.flag_names(bits, set)
+  local names = {}
+  for name, bit in pairs(set) do
+    if bits & bit ~= 0 then names[#names + 1] = name:lower() end
+  end
+  table.sort(names)
+  return names
 end
 
 -- ---- addresses ----
@@ -177,6 +161,14 @@ local function no_field(key, what, ...)
   local near = type(key) == "string" and require("luge.cage").nearest(key, names)
   blame(("bad argument %s (no field '%s' is known%s)"):format(called(what), tostring(key),
     near and (", did you mean '%s'?"):format(near) or ""))
+end
+
+--- The keys of a map, nil for none, in order.
+function M.sorted_keys(map)
+  local keys = {}
+  for key in pairs(map or {}) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
 end
 
 local NONE = {}

@@ -1,15 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- netns.firewall_bridge: what of a container's firewall is about bridges: how the host's tables tell what a bridge carries, and
--- what gets lost there. A part of netns.firewall, by its descriptions.
+-- what gets lost there. A part of netns.firewall_tables, by its descriptions.
 --
 -- Where the host filters bridges (net.bridge.bridge-nf-call-iptables), a frame's addresses are translated at its port already,
 -- before it is known whether the bridge carries it or the host routes it; otherwise when it has come to the host.
 
+local parts = require "netns.firewall_parts"
+
 local M = {}
 
-local LOOPBACK = { ip = "127.0.0.0/8", ip6 = "::1" }
+local LOOPBACK = parts.LOOPBACK
 
--- Marks, which nobody sees but where it says so. CARRIED, "luge": what goes from port to port (netns.firewall).
+-- Marks, which nobody sees but where it says so. CARRIED, "luge": what goes from port to port (netns.firewall_tables).
 M.CARRIED = 0x6c756765
 -- What has come by an isolated port, until the host has it: seen by its tables where it filters bridges.
 local AT_PORT = 0x75
@@ -67,8 +69,8 @@ function M.mark(link, family) return tonumber((link.mac:gsub(":", "")):sub(-8), 
 local function each_isolated(d, f)
   for _, link in ipairs(d.links) do
     for _, address in ipairs(link.isolated and link.addresses or {}) do
-      local is_inet6 = address:find(":", 1, true)
-      f(link, address, is_inet6 and "ip6" or "ip", M.mark(link, is_inet6 and "inet6" or "inet"))
+      local family = parts.family_of(address)
+      f(link, address, family, M.mark(link, family == "ip6" and "inet6" or "inet"))
     end
   end
 end

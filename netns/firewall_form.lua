@@ -10,6 +10,7 @@ local S = require "syscall"
 local bridges = require "netns.firewall_bridge"
 local check = require "netns.check"
 local nl = require "netns"
+local parts = require "netns.firewall_parts"
 
 local M = {}
 
@@ -19,14 +20,8 @@ local function padded(text, size) return text .. ("\0"):rep(size - #text) end
 
 local function attribute(type, value) return padded(("=I2I2"):pack(4 + #value, type) .. value, 4 + (#value + 3) // 4 * 4) end
 
--- The address that IPv6 makes of an Ethernet address (netns.firewall.link_local), as bytes.
-local function link_local(mac)
-  local a, b, c, d, e, f = mac:byte(1, 6)
-  return string.char(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ~ 2, b, c, 0xff, 0xfe, d, e, f)
-end
-
---- The bytes of what a description (netns.firewall.tables) names, by what it is; nil where its messages hold more of them, or
--- anything else.
+--- The bytes of what a description (netns.firewall_tables.tables) names, by what it is; nil where its messages hold more of
+-- them, or anything else.
 function M.values(d)
   local link = d.links[1]
   if #d.links ~= 1 or d.egress.host or link.ifb or link.near or link.behind and link.behind[1] then return nil end
@@ -38,11 +33,11 @@ function M.values(d)
     values[ip.family] = ip.bytes
     if link.isolated then values[ip.family .. "_mark"] = ("=I4"):pack(bridges.mark(link, ip.family)) end
   end
-  if values.inet6 then values.link_local = link_local(values.mac) end
+  if values.inet6 then values.link_local = parts.link_local_bytes(values.mac) end
   return values
 end
 
---- What else the messages depend on, as one text. values: the description's; rules: as of netns.firewall.varied.
+--- What else the messages depend on, as one text. values: the description's; rules: as of netns.firewall_tables.varied.
 function M.shape(d, values, rules)
   local egress = d.egress
   local words = { #values.link }
@@ -130,38 +125,38 @@ end
 
 local KEYS = { publish = publish_key, hairpin = hairpin_key, one = one_key }
 
---- The key of a rule at a place (netns.firewall.varied), whose values are put into `values`; nil where there is none.
+--- The key of a rule at a place (netns.firewall_tables.varied), whose values are put into `values`; nil where there is none.
 function M.key(place, rule, d, values) return KEYS[rule.slot](place, rule.of, d, values) end
 
 -- ---- filling ----
 
-local function append_rules(parts, rules, place, d, values, forms)
+local function append_rules(bytes, rules, place, d, values, forms)
   for _, rule in ipairs(rules[place] or {}) do
     local key = M.key(place, rule, d, values)
     local list = key and forms.rules[key]
     if not list then return nil end
-    parts[#parts + 1] = nl.fill(list, values)
+    bytes[#bytes + 1] = nl.fill(list, values)
   end
   return true
 end
 
 --- The messages that make a description's tables where none of the name is, as socket:batch takes them; nil where the build
--- kept no form of them. rules: netns.firewall.varied of it.
+-- kept no form of them. rules: netns.firewall_tables.varied of it.
 function M.bytes(d, rules)
   local values, forms = M.values(d), require "netns.firewall_forms"
   local list = values and rules and forms.shapes[M.shape(d, values, rules)]
   if not list then return nil end
-  local parts = {}
+  local bytes = {}
   values.sets = 0
   -- Messages, the place of rules, messages…
   for _, one in ipairs(list) do
     if type(one) == "table" then
-      parts[#parts + 1] = nl.fill(one, values)
-    elseif not append_rules(parts, rules, one, d, values, forms) then
+      bytes[#bytes + 1] = nl.fill(one, values)
+    elseif not append_rules(bytes, rules, one, d, values, forms) then
       return nil
     end
   end
-  return parts[2] and table.concat(parts) or parts[1]
+  return bytes[2] and table.concat(bytes) or bytes[1]
 end
 
 return M

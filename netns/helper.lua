@@ -135,6 +135,8 @@ end
 --- nl.endhelper(helper) -> true
 -- Ends a helper of nl.helper; one that has ended is no error.
 function nl.endhelper(helper)
+  local pidfd = check.table(helper, "#1").pidfd
+  if pidfd ~= nil and type(pidfd) ~= "userdata" then check.fail("'pidfd'", "what nl.helper gave", pidfd) end
   if helper.pidfd then
     S.pidfd_send_signal(helper.pidfd, "kill")
     S.waitid("pidfd", helper.pidfd, "exited")

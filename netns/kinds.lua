@@ -14,10 +14,7 @@ local function as_flag(on) return on and 1 or 0 end
 
 -- Adds the attributes of `fields` ({ name = { check, put, type } }) that t has.
 local function put_fields(message, fields, t)
-  local names = {}
-  for name in pairs(fields) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
+  for _, name in ipairs(check.sorted_keys(fields)) do
     local value = t[name]
     local put, type = fields[name][2], fields[name][3]
     if value == true or value == false then value = as_flag(value) end

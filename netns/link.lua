@@ -26,10 +26,6 @@ end
 
 -- ---- links as the kernel describes them ----
 
-local function mac_text(bytes)
-  return (bytes:gsub(".", function(byte) return (":%02x"):format(byte:byte()) end):sub(2))
-end
-
 local OPERSTATE = {}
 for name, value in pairs(S.c.IF_OPER) do OPERSTATE[value] = name end
 
@@ -46,7 +42,7 @@ local function decode(data, netns)
   local function u32(type) return a[type] and ("I4"):unpack(a[type]) end
   local link = { index = index, name = ("z"):unpack(a[IFLA.IFNAME]), type = ARP_TYPE[kind] or kind, mtu = u32(IFLA.MTU),
     flags = flags, is_up = flags & IFF.UP ~= 0, is_running = flags & IFF.LOWER_UP ~= 0,
-    mac = a[IFLA.ADDRESS] and #a[IFLA.ADDRESS] == 6 and mac_text(a[IFLA.ADDRESS]) or nil,
+    mac = a[IFLA.ADDRESS] and #a[IFLA.ADDRESS] == 6 and check.mac_text(a[IFLA.ADDRESS]) or nil,
     master_index = u32(IFLA.MASTER), parent_index = u32(IFLA.LINK), queue = u32(IFLA.TXQLEN), group = u32(IFLA.GROUP),
     state = a[IFLA.OPERSTATE] and OPERSTATE[a[IFLA.OPERSTATE]:byte()],
     netns_id = a[IFLA.LINK_NETNSID] and ("i4"):unpack(a[IFLA.LINK_NETNSID]),

@@ -61,15 +61,6 @@ function meta:__tostring()
     or table.concat(self.state, ","):upper())
 end
 
-local function state_names(bits)
-  local names = {}
-  for name, bit in pairs(NUD) do
-    if bit ~= 0 and bits & bit ~= 0 then names[#names + 1] = name:lower() end
-  end
-  table.sort(names)
-  return names
-end
-
 local function decode(data, names)
   local family, index, bits, flags = HEADER:unpack(data)
   local _, a = nl.attributes(data, string.packsize(HEADER))
@@ -77,8 +68,8 @@ local function decode(data, names)
   if not name or not a[NDA.DST] then return nil end
   local mac = a[NDA.LLADDR]
   return setmetatable({ family = name, index = index, dev = names[index] or index, to = check.ip_text(name, a[NDA.DST]),
-    mac = mac and #mac == 6 and (mac:gsub(".", function(c) return (":%02x"):format(c:byte()) end):sub(2)) or nil,
-    state = state_names(bits), proxy = flags & NTF.PROXY ~= 0 or nil }, meta)
+    mac = mac and #mac == 6 and check.mac_text(mac) or nil,
+    state = check.flag_names(bits, NUD), proxy = flags & NTF.PROXY ~= 0 or nil }, meta)
 end
 
 --- nl.neighbours([{ family=, dev=, proxy=, netns= }]) -> list

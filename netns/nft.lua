@@ -65,13 +65,6 @@ end
 local KNOWN = { family = 1, table = 1, counters = 1, sets = 1, chains = 1, gone = 1, keep = 1, fresh = 1 }
 local CHAIN = { hook = 1, priority = 1, policy = 1, type = 1, device = 1, devices = 1, comment = 1 }
 
-local function sorted_keys(map)
-  local keys = {}
-  for key in pairs(map or {}) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
 local function check_fields(map, known, what)
   for key in pairs(map) do
     if not known[key] and not math.type(key) then
@@ -106,7 +99,7 @@ end
 
 --- What nft(8) shows as a comment: entries of type, length, value.
 function M.comment_data(text)
-  text = text:sub(1, 127) .. "\0"
+  text = check.string(text, "#1"):sub(1, 127) .. "\0"
   return ("BB"):pack(0, #text) .. text
 end
 
@@ -147,7 +140,7 @@ local function del_table(t) t:message(MSG.DELTABLE):string(A.TABLE_NAME, t.table
 
 local function put_sets(t, sets)
   local read = {}
-  for _, name in ipairs(sorted_keys(sets)) do
+  for _, name in ipairs(check.sorted_keys(sets)) do
     local set = t:making(": set " .. name, nft_set.read, sets[name])
     set.id = t:next_id()
     nft_set.create(t, name, set, set.id)
@@ -157,7 +150,7 @@ local function put_sets(t, sets)
 end
 
 local function put_chains(t, chains)
-  local names = sorted_keys(chains)
+  local names = check.sorted_keys(chains)
   for _, name in ipairs(names) do t:making(": chain " .. name, new_chain, t, name, chains[name]) end
   return names
 end
@@ -175,7 +168,7 @@ local function put_table(t, description)
   for _, name in ipairs(description.counters or {}) do t:making(": counter " .. name, new_counter, t, name) end
   local sets = put_sets(t, description.sets)
   local names = put_chains(t, description.chains)
-  for _, name in ipairs(sorted_keys(sets)) do
+  for _, name in ipairs(check.sorted_keys(sets)) do
     t:making(": elements of set " .. name, nft_set.elements, t, name, sets[name], sets[name].id)
   end
   for _, name in ipairs(names) do
@@ -188,11 +181,14 @@ end
 --- The messages of a transaction, and what each makes. Raises the text of a mistake. keeps: see M.learn; sets: the numbers of
 -- sets are those after this one.
 function M.compile(descriptions, namespace, keeps, sets)
+  check.table(descriptions, "#1")
   local t = setmetatable({ messages = {}, labels = {}, id = sets or 0, namespace = namespace }, Transaction)
   t.with = wishes(t, keeps)
   t.messages[1] = message(NFNL.MSG_BATCH_BEGIN, nil, 0, NFNL.SUBSYS_NFTABLES)
   t.labels[1] = "nftables"
-  for _, description in ipairs(descriptions.table and { descriptions } or descriptions) do put_table(t, description) end
+  for _, description in ipairs(descriptions.table and { descriptions } or descriptions) do
+    put_table(t, check.table(description, "#1"))
+  end
   t.messages[#t.messages + 1] = message(NFNL.MSG_BATCH_END, nil, 0, NFNL.SUBSYS_NFTABLES)
   return t.messages, t.labels
 end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- netns.nft_text: descriptions of tables in the words of nft(8), to read and to compare: `nft -f` takes them.
 
+local check = require "netns.check"
 local nft_set = require "netns.nft_set"
 local types = require "netns.nft_types"
 
@@ -104,13 +105,6 @@ function M.rule(rule, family)
   return table.concat(parts, " ")
 end
 
-local function sorted_keys(map)
-  local keys = {}
-  for key in pairs(map or {}) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
 local function element_text(set, element)
   if type(element) ~= "table" then return tostring(element) end
   local text = tostring(element.key or element[1])
@@ -162,8 +156,8 @@ function M.table(description)
   if description.gone then return ("delete table %s %s"):format(description.family, description.table) end
   add(0, ("table %s %s {"):format(description.family, description.table))
   for _, name in ipairs(description.counters or {}) do add(1, ("counter %s { }"):format(name)) end
-  for _, name in ipairs(sorted_keys(description.sets)) do set_lines(add, name, description.sets[name]) end
-  for _, name in ipairs(sorted_keys(description.chains)) do
+  for _, name in ipairs(check.sorted_keys(description.sets)) do set_lines(add, name, description.sets[name]) end
+  for _, name in ipairs(check.sorted_keys(description.chains)) do
     chain_lines(add, description.family, name, description.chains[name])
   end
   add(0, "}")

@@ -6,6 +6,7 @@
 -- so that listings read well; the kernel does not look at them.
 
 local S = require "syscall"
+local check = require "netns.check"
 
 local M = {}
 
@@ -68,9 +69,7 @@ function ether.parse(value)
   for i, part in ipairs(parts) do parts[i] = tonumber(part, 16) end
   return string.char(table.unpack(parts))
 end
-function ether.format(bytes)
-  return (("%02x:"):rep(6):sub(1, -2)):format(bytes:byte(1, 6))
-end
+ether.format = check.mac_text
 
 local ifname = { name = "ifname", id = 41, size = 16 }
 function ifname.parse(value)

@@ -42,10 +42,17 @@ function M.name_servers(c)
   return c.facts.name_servers
 end
 
+--- What a container is called in its own /etc/hosts: its host name, and in a group what the others call it.
+function M.own_names(c)
+  local member, hosts = c.options.member, c.spec.network.hosts
+  if not member or member == c.spec.hostname or hosts and hosts[member] ~= nil then return "${hostname}" end
+  return "${hostname} " .. member
+end
+
 --- The text of /etc/hosts, and of /etc/resolv.conf where the profile names servers; symbols stand in it.
 function M.files(c)
   local network = c.spec.network
-  local hosts = "127.0.0.1\tlocalhost ${hostname}\n::1\tlocalhost ${hostname}\n"
+  local hosts = ("127.0.0.1\tlocalhost %s\n::1\tlocalhost %s\n"):gsub("%%s", M.own_names(c))
   if network.type ~= "table" then return hosts end
   local lines, servers = { hosts }, {}
   if has_interfaces(network) then lines = require("netns.plan_interfaces").hosts(c) end

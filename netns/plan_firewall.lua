@@ -180,9 +180,9 @@ local function forget(c, links, all_ends)
 end
 
 -- Packets of the host's loopback leave it by the container's link, and its answers come back there: the kernel has to be
--- told that this is no forgery. What anybody sends to the loopback ends at the link (netns.firewall). A bridge is shared with
--- others and may be somebody else's: no route of ours leads by it, but one to what stands for ::1 there (netns.firewall_bridge), by
--- the port.
+-- told that this is no forgery. What anybody sends to the loopback ends at the link (netns.firewall_tables). A bridge is shared
+-- with others and may be somebody else's: no route of ours leads by it, but one to what stands for ::1 there
+-- (netns.firewall_bridge), by the port.
 local function lead_loopback(c, all_ends)
   local done = {}
   each_published(c, all_ends, function(why, entry, to)
@@ -206,8 +206,8 @@ end
 
 local function note(c, why, text) c.steps:add("host", why, "note_lock", { "$lock.name", text }) end
 
--- An ifb, through which goes what comes from the container at the host's end (netns.firewall). It is the host's: to delete it
--- takes 20 ms at the end, which who has no power over the container's end is spared.
+-- An ifb, through which goes what comes from the container at the host's end (netns.firewall_tables). It is the host's: to
+-- delete it takes 20 ms at the end, which who has no power over the container's end is spared.
 local function through_ifb(c, why, interface, tokens)
   local ifb = symbol("ifb", interface)
   c.steps:add("host", why, "nl.link_name", { "lgi" }, { save = "$ifb." .. interface.name })

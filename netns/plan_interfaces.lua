@@ -377,21 +377,21 @@ local function host_text(interface, key)
   return own and own:match "^[^/]+"
 end
 
---- The lines of /etc/hosts: the host name stands for the container's first address, which others know it by.
+--- The lines of /etc/hosts: the container's names stand for its first address, which others know it by.
 function M.hosts(c)
-  local lines, named = { "127.0.0.1\tlocalhost\n", "::1\tlocalhost\n" }, {}
+  local lines, named, names = { "127.0.0.1\tlocalhost\n", "::1\tlocalhost\n" }, {}, require("netns.plan").own_names(c)
   for _, interface in ipairs(c.spec.network.interfaces) do
     interface = as_can_be(c, interface)
     for _, key in ipairs { "address", "address6" } do
       local text = not named[key] and host_text(interface, key)
       if text then
         named[key] = true
-        lines[#lines + 1] = text .. "\t${hostname}\n"
+        lines[#lines + 1] = ("%s\t%s\n"):format(text, names)
       end
     end
   end
   if not next(named) then
-    lines = { "127.0.0.1\tlocalhost ${hostname}\n", "::1\tlocalhost ${hostname}\n" }
+    for i, line in ipairs(lines) do lines[i] = line:gsub("\n", " " .. names .. "\n") end
   end
   return lines
 end

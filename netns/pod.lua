@@ -4,6 +4,7 @@
 
 local S = require "syscall"
 local nl = require "netns"
+local check = require "netns.check"
 
 -- As in a network of a container's own; a kernel may be without.
 local function open_ports()
@@ -168,6 +169,7 @@ end
 -- The namespace of the pod whose lock is the file `path`, made unless somebody has it, in the user namespace that is given; until
 -- nl.leave_pod or the end of the process. Errors: PERM, BUSY.
 function nl.hold_pod(path, userns)
+  check.string(path, "#1")
   return hold(path, userns and make_in(userns) or make)
 end
 
@@ -175,6 +177,7 @@ end
 -- A user namespace that an ordinary user's containers share, whose root he is, in the same way: they are in one network only
 -- where they are in one such namespace. Errors: PERM, NOSPC, BUSY.
 function nl.hold_users(path)
+  check.string(path, "#1")
   return hold(path, make_users)
 end
 

@@ -4,6 +4,7 @@
 
 local S = require "syscall"
 local nl = require "netns"
+local check = require "netns.check"
 local shared = require "netns.shared"
 
 local M = {}
@@ -102,6 +103,9 @@ function M.noted(path) return held[path] and S.pread(held[path], MOST, 0) end
 -- Sets a value below /proc/sys until nl.leave_sysctl by all who asked for it; path: the file that they share, in a
 -- directory of luge's. Errors: NOENT, PERM, ROFS.
 function nl.hold_sysctl(path, name, value)
+  check.string(path, "#1")
+  check.string(name, "#2")
+  check.string(value, "#3")
   return M.hold(path, function(note)
     local was, err, errno = M.read(name)
     if not was then return nil, err, errno end

@@ -112,7 +112,6 @@ static int load_all(lua_State *L)
 
 	lua_settop(L, 0);
 	load_modules(L, rehearsed, true);
-	heap_end_hot();
 	load_modules(L, rehearsed, false);
 	park_addresses(L);
 	return 0;

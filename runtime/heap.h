@@ -10,9 +10,6 @@
 /* A Lua state whose memory heap_freeze() can write. For the build only: NULL in a program that has one already. */
 lua_State *heap_state_new(void);
 
-/* In the build: what a start uses has been loaded; what follows, most starts never look at. */
-void heap_end_hot(void);
-
 /* Writes the memory of L, the state of heap_state_new(), as the section .frozen of this very program. No call of
  * Lua may be under way. `rehearse` does then in L what most starts do, for heap_thaw() to know which pages that writes
  * to; L is of no use afterwards. Returns 0 or -errno; -E2BIG: enlarge FROZEN_SIZE. */

@@ -9,7 +9,7 @@ local known = {}
 package.preload["netns.nft_known"] = function() return known end
 
 local S = require "syscall"
-local firewall = require "netns.firewall"
+local firewall = require "netns.firewall_tables"
 local form = require "netns.firewall_form"
 local nft = require "netns.nft"
 

@@ -4,6 +4,8 @@
 -- The files are opened inside the root, must be regular and are read up to a cap; a line that is not well
 -- formed counts as absent.
 
+local check = require "syscall.arguments"
+
 return function(S)
   local CAP = 4 * 1024 * 1024
 
@@ -68,6 +70,8 @@ return function(S)
   -- { name = "build" } or { uid =, gid = }, with group_name = where the group is named and groups = { … } where
   -- they are given. An unknown name is ENOENT with err.text; an unknown number is itself, with home "/".
   function S.lookup_user(root, want)
+    check.table(want, "#2")
+    if want.name ~= nil then check.string(want.name, "'name'") else check.integer(want.uid, "'uid'") end
     local dir, err, number = root, nil, nil
     if type(root) == "string" then dir, err, number = S.open(root, "path, directory, cloexec") end
     if not dir then return nil, err, number end

@@ -4,6 +4,8 @@
 -- The file system is the interface; what is here is what takes more than one call of it. The caller names the
 -- directory, and must be sure that nobody else could: what is in it is killed when it is removed.
 
+local check = require "syscall.arguments"
+
 return function(S)
   -- A cgroup dies a moment after its last process: 2 s in all.
   local ROUNDS, PAUSE = 1000, 0.002
@@ -46,7 +48,7 @@ return function(S)
   --- S.kill_cgroup(path) -> true
   -- Kills every process in a cgroup: by cgroup.kill (version 2, Linux 5.14), else one by one, after the pids
   -- controller, where it is this one's, has been told to let no more be born. cgroups(7).
-  function S.kill_cgroup(path) return kill(path, ROUNDS) end
+  function S.kill_cgroup(path) return kill(check.string(path, "#1"), ROUNDS) end
 
   local function remove_below(path, how)
     local fd = S.open(path, "rdonly, directory, nofollow, cloexec")
@@ -64,7 +66,8 @@ return function(S)
   -- directory above it goes too, when it is empty. how.ino: only if it has this inode number still. how.wait = false:
   -- what does not go at once is BUSY, for somebody who comes later.
   function S.remove_cgroup(path, how)
-    how = how or {}
+    check.string(path, "#1")
+    how = check.options(how, "#2")
     local st, ok, err, number
     if how.ino then st, err, number = S.lstat(path) end
     if how.ino and not st and not err.NOENT then return nil, err, number end
@@ -131,7 +134,8 @@ return function(S)
   -- must give to their children first, { dir =, controllers = { "memory" } } each (version 2). how.cpuset: it gets the
   -- CPUs and memory nodes of the one above (version 1). cgroups(7).
   function S.make_cgroup(path, how)
-    how = how or {}
+    check.string(path, "#1")
+    how = check.options(how, "#2")
     local ok, err, number
     for _ = 1, 100 do
       ok = true

@@ -4,6 +4,8 @@
 -- The name is reached through a descriptor of its directory: an address of unix(7) holds 107 bytes, a path may be
 -- longer.
 
+local check = require "syscall.arguments"
+
 return function(S)
   local function split(path)
     local dir, name = path:match("^(.*)/([^/]+)$")
@@ -30,6 +32,7 @@ return function(S)
   -- A "seqpacket" socket of that name (0600) to which others connect, nonblocking. What had the name before is
   -- replaced: the caller must be sure, by a lock, that it is nobody's. unix(7).
   function S.listen_at(path)
+    check.string(path, "#1")
     S.unlink(path)
     return with_address(path, "seqpacket, nonblock", function(socket, address)
       -- bind(2) gives the name the socket's mode, less the umask, which may be 0 by now.
@@ -46,6 +49,7 @@ return function(S)
   -- A connection to the socket of that name, "seqpacket" if not given, which must be a socket itself and no link to one. Errors:
   -- NOENT, CONNREFUSED when nobody listens any more, NOTSOCK, LOOP.
   function S.connect_at(path, type)
+    check.string(path, "#1")
     local there, err, number = S.open(path, "path, nofollow, cloexec")
     if not there then return nil, err, number end
     local st

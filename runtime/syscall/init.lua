@@ -3,6 +3,7 @@
 -- methods of descriptors, and the few that are better said in Lua are added.
 
 local S = require "syscall.core"
+local check = require "syscall.arguments"
 
 -- Every call whose first argument is a descriptor is a method: fd:read(100) is S.read(fd, 100).
 local methods = [[
@@ -49,6 +50,7 @@ end
 --- S.random_name(count) -> string
 --- So many small letters and digits at random, at most 256, for the name of what must not meet another. Errors: as of getrandom(2).
 function S.random_name(count)
+  check.integer(count, "#1")
   local bytes, err, errno = S.getrandom(count)
   if not bytes then return nil, err, errno end
   return (bytes:gsub(".", LETTER))
@@ -58,6 +60,7 @@ end
 --- Runs a program to its end, with an empty environment; argv[1] is its path, numbers become text. Anything but exit code 0 is
 --- ECHILD, whose text is what it wrote on stderr, at most 4 KiB.
 function S.spawn(argv)
+  check.string(check.table(argv, "#1")[1], "'1'")
   local words = {} -- nothing may raise in the child, which would go on as a second luge
   for i, word in ipairs(argv) do words[i] = tostring(word) end
   local said, pid, status, err, errno
@@ -93,6 +96,8 @@ end
 --- unshare(2) with a new user namespace whose maps ({ inside, outside, count } each) are written by a child that
 --- stays behind: the caller itself could map only one id then. Needs CAP_SETUID and CAP_SETGID where it starts.
 function S.unshare_mapped(flags, maps)
+  check.table(check.table(maps, "#2").uids, "'uids'")
+  check.table(maps.gids, "'gids'")
   local go_read, go_write, errno = S.pipe()
   if not go_read then return nil, go_write, errno end
   local own = S.getpid()
@@ -154,6 +159,7 @@ local PATIENCE = 10000
 --- The whole of a regular file of at most `most` bytes, else FBIG; "pipe": or of a pipe, whose writer may pause for 10 s and
 --- writes something. Whatever else is there is INVAL, and is not waited for.
 function S.read_bounded(path, most, pipe)
+  check.integer(most, "#2")
   local fd, err, errno = S.open(path, "rdonly, cloexec, nonblock, noctty")
   if not fd then return nil, err, errno end
   local st, parts, size, part = S.fstat(fd), {}, 0, nil
@@ -181,6 +187,7 @@ end
 --- Writes text over an existing file in one write(2), as the files of /proc, /sys and cgroups want it; the
 --- file is neither made nor cut. A short write is ENOSPC.
 function S.writefile(path, text)
+  check.text(text, "#2")
   local fd, err, errno = S.open(path, "wronly")
   if not fd then return nil, err, errno end
   local n
@@ -213,6 +220,7 @@ end
 --- then, and no link of that name is followed. durable: it survives a loss of power, as far as the disk does; then
 --- dirfd is no "path" descriptor. temporary: the other name, where all that has it is the caller's; else nobody has it.
 function S.replacefile(dirfd, name, text, perm, durable, temporary)
+  check.text(text, "#3")
   local fd, err, errno
   temporary, fd, err, errno = open_new(dirfd, temporary, perm or "0644")
   if not fd then return nil, err, errno end
@@ -237,6 +245,7 @@ end
 --- S.sealed_file(name, text) -> fd
 -- A file in memory that nobody can write again. Source: memfd_create(2), F_ADD_SEALS in fcntl(2).
 function S.sealed_file(name, text)
+  check.text(text, "#2")
   local fd, err, errno = S.memfd_create(name, "allow_sealing")
   if not fd then return nil, err, errno end
   local ok = true

@@ -3,6 +3,8 @@
 --
 -- A lock ends with its process, however that ends. The file it leaves then is free for the next taker.
 
+local check = require "syscall.arguments"
+
 return function(S)
   local held = {} -- descriptors of taken slots: they live as long as the process
 
@@ -52,6 +54,7 @@ return function(S)
   -- holder's pid, and the note's lines after it. A lock that somebody holds is BUSY, and err.text says who; a file that
   -- is no lock is EXIST, and stays as it is.
   function S.take_lock(path, note)
+    check.string(path, "#1")
     local text = ("%s%d\n%s"):format(MAGIC, S.getpid(), note or "")
     for try = 1, 100 do
       local fd, err, number = S.open(path, "rdwr, nofollow, cloexec")
@@ -106,6 +109,7 @@ return function(S)
   --- S.note_lock(fd, text) -> true
   -- Adds text to a lock's file, for whoever finds it after its holder was killed.
   function S.note_lock(fd, text)
+    check.text(text, "#2")
     local at, err, number = S.lseek(fd, 0, "end")
     if not at then return nil, err, number end
     return put(fd, text, at)
@@ -114,6 +118,7 @@ return function(S)
   --- S.process_age(pid) -> number
   -- When a process began, in ticks after the boot: with its pid, it names that process and no later one.
   function S.process_age(pid)
+    check.integer(pid, "#1")
     local text, err, number = S.readfile(("/proc/%d/stat"):format(pid))
     if not text then return nil, err, number end
     -- Field 22; the name in parentheses may hold anything. proc_pid_stat(5).
@@ -131,6 +136,7 @@ return function(S)
   --- S.note_process(fd, pid [, word]) -> true
   -- Notes a process in a lock's file: "process PID AGE BOOT"; word: instead of the first.
   function S.note_process(fd, pid, word)
+    check.integer(pid, "#2")
     local age, err, number = S.process_age(pid)
     if not age then return nil, err, number end
     return S.note_lock(fd, ("%s %d %d %s\n"):format(word or "process", pid, age, S.boot_id() or "-"))
@@ -140,6 +146,7 @@ return function(S)
   -- The namespace ("net", "mnt" …) of the process that a lock's file notes (S.note_process). NOENT: there is no such lock;
   -- SRCH: nobody holds it, or it notes no process that lives.
   function S.open_noted(path, kind)
+    check.string(kind, "#2")
     local lock, err, number = S.open(path, "rdonly, nofollow, nonblock, cloexec")
     if not lock then return nil, err, number end
     local free = S.flock(lock, "sh, nb")
@@ -169,6 +176,9 @@ return function(S)
   -- search starts depends on the pid, so that processes seldom meet. avoid: ranges, { first =, count = } each, that
   -- a number and the step behind it must not meet. All taken: NOSPC.
   function S.take_slot(prefix, pool)
+    check.string(prefix, "#1")
+    check.table(pool, "#2")
+    for _, key in ipairs { "first", "step", "count" } do check.integer(pool[key], ("'%s'"):format(key)) end
     local offset = pool.count > 0 and S.getpid() * 7 % pool.count or 0
     for i = 0, pool.count - 1 do
       local number = pool.first + (offset + i) % pool.count * pool.step

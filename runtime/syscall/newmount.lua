@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- syscall.newmount: a file system made by the new mount API in one call.
 
+local check = require "syscall.arguments"
+
 return function(S)
   -- What the kernel wrote into the context's log: "e overlay: …" lines say what errno cannot.
   local function context_log(context)
@@ -24,6 +26,7 @@ return function(S)
   -- overlay that came up read-only although it has an upper directory is an error (EROFS): the kernel itself
   -- only says so in its log. Source: fsopen(2), mount_setattr(2) for attrs.
   function S.new_mount(how)
+    check.string(check.table(how, "#1").type, "'type'")
     local context, err, number = S.fsopen(how.type, "cloexec")
     if not context then return nil, err, number end
     local ok, has_upper

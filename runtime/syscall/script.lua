@@ -6,6 +6,8 @@
 -- lifeline), then kills what the script left, whose parent it has become (subreaper), and says how it went. A contained
 -- script needs no keeper: it is PID 1 of a pid namespace, with which everything ends.
 
+local check = require "syscall.arguments"
+
 return function(S)
   local GRACE = 0.5 -- seconds in which a script that is late may say where it is
   local WORDS_MAX, TEXT_MAX = 4096, 1 << 20
@@ -32,6 +34,7 @@ return function(S)
   -- Reads a regular file of at most 1 MiB, for S.run_script: { path =, text = }. A text that is no Lua is NOEXEC, with its
   -- message.
   function S.read_script(path)
+    check.string(path, "#1")
     local text, err, number = S.read_bounded(path, TEXT_MAX)
     if not text then return nil, err, number end
     local chunk, message = load(text, "=" .. path:match("[^/]*$"), "t", {})
@@ -113,10 +116,17 @@ return function(S)
     return S.failure(code, words ~= "" and words or nearest_words(script, how, options))
   end
 
+  local function check_call(script, options)
+    check.string(check.table(script, "#1").path, "'path'")
+    check.text(script.text, "'text'")
+    check.number(check.table(options, "#2").timeout, "'timeout'")
+  end
+
   --- S.start_script(script, options) -> running
   -- The same as S.run_script, but returns at once: running.pidfd is ready for reading when it is over, S.end_script then
   -- gives the result.
   function S.start_script(script, options)
+    check_call(script, options)
     local result, writer, number = S.pipe()
     if not result then return nil, writer, number end
     local here, there
@@ -140,6 +150,7 @@ return function(S)
   --- S.end_script(running) -> true
   -- Ends it where it still runs; the result as of S.run_script.
   function S.end_script(running)
+    if type(running) ~= "table" or not running.lifeline then check.fail("#1", "what S.start_script gave", running) end
     running.lifeline:close()
     S.waitid("pidfd", running.pidfd, "exited")
     S.fcntl(running.result, "setfl", "nonblock")
@@ -186,6 +197,7 @@ return function(S)
   -- namespace of its own, without luge's environment, its stdout as it is. memory: bytes of data. umask: its own, else ours.
   -- signals: a signalfd, whose HUP, INT, QUIT and TERM end it too. output: the descriptor that is its stdout and stderr.
   function S.run_script(script, options)
+    check_call(script, options)
     if options.contained then return run_contained(script, options) end
     local running, err, number = S.start_script(script, options)
     if not running then return nil, err, number end

@@ -4,6 +4,8 @@
 -- Every component is resolved inside the root (RESOLVE_IN_ROOT) and never through a magic link, so a
 -- symlink in the tree cannot lead out of it; what is opened is an O_PATH descriptor to mount on.
 
+local check = require "syscall.arguments"
+
 return function(S)
   local IN_ROOT = "in_root, no_magiclinks"
 
@@ -20,6 +22,8 @@ return function(S)
   -- An O_PATH descriptor of `path` below the directory `root`. how.create = "directory" or "file" makes what
   -- is missing, parents included, with how.mode (default "0755", "0644"). Errors: as openat2(2).
   function S.open_in_root(root, path, how)
+    check.string(path, "#2")
+    check.options(how, "#3")
     local fd, err, number = open_path(root, path)
     local create = how and how.create
     if fd or not create or not err.NOENT then return fd, err, number end
@@ -55,7 +59,9 @@ return function(S)
   -- Makes a new file below `root` with `text` as content and how.mode; an existing name is an error (EEXIST)
   -- unless how.replace, which removes it first.
   function S.put_file(root, path, text, how)
-    how = how or {}
+    check.string(path, "#2")
+    check.text(text, "#3")
+    how = check.options(how, "#4")
     if how.replace then
       local above, name = parent_of(path)
       local parent = open_path(root, above)
@@ -77,6 +83,7 @@ return function(S)
   --- S.put_symlink(root, path, target) -> true
   -- Makes the symbolic link `path` below `root`; an existing name is an error (EEXIST).
   function S.put_symlink(root, path, target)
+    check.string(path, "#2")
     local above, name = parent_of(path)
     local parent, err, number = S.open_in_root(root, above, { create = "directory" })
     if not parent then return nil, err, number end
@@ -107,6 +114,7 @@ return function(S)
   --- S.copy_file(source, root, path) -> true
   -- Copies a regular file to a new file below `root`, mode 0644.
   function S.copy_file(source, root, path)
+    check.string(path, "#3")
     local from, err, number = S.open(source, "rdonly")
     if not from then return nil, err, number end
     local to, copied

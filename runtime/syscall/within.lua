@@ -2,8 +2,20 @@
 -- syscall.within: what an ordinary user may do in a user namespace of his own, by a copy of the process that enters it: there
 -- he has every capability, outside none. The process itself stays where it is, since there is no way back.
 
+local check = require "syscall.arguments"
+
 return function(S)
   local RESULT = "<i4" -- a pid, or an errno below zero
+
+  local function check_where(where)
+    check.table(where, "#1")
+    for _, kind in ipairs { "user", "net" } do
+      local namespace = where[kind]
+      if namespace ~= nil and type(namespace) ~= "userdata" and math.type(namespace) ~= "integer" then
+        check.fail(("'%s'"):format(kind), "a descriptor or a pid", namespace)
+      end
+    end
+  end
 
   local function enter(where)
     for _, kind in ipairs { "user", "net" } do
@@ -20,6 +32,8 @@ return function(S)
   -- descriptors name; new ones that flags name belong to that user namespace. It is our child all the same, not the
   -- copy's that made it. Errors: as of S.clone3 and S.setns.
   function S.clone_within(where, how)
+    check_where(where)
+    check.string(check.table(how, "#2").flags, "'flags'")
     local r, w, number = S.pipe "cloexec"
     if not r then return nil, w, number end
     local copy, err
@@ -48,16 +62,18 @@ return function(S)
     return pid, pidfd
   end
 
-  local function call(op, ...)
+  local function find(op)
     local f = S
-    for name in op:gmatch "[^.]+" do f = f[name] end
-    return f(...)
+    for name in check.string(op, "#2"):gmatch "[^.]+" do f = type(f) == "table" and f[name] or nil end
+    return type(f) == "function" and f or check.fail("#2", "the name of a function of this layer", op)
   end
 
   --- S.within({ user=fd, net=fd }, op, …) -> true
   -- Calls a function of this layer, by its name ("nl.veth"), with the arguments that follow, in those namespaces, descriptors or
   -- pids of processes that are in them. Its value is data: no descriptor comes back. Errors: those of the function, and of S.setns.
   function S.within(where, op, ...)
+    check_where(where)
+    local call = find(op)
     local r, w, number = S.pipe "cloexec"
     if not r then return nil, w, number end
     local copy, err
@@ -68,7 +84,7 @@ return function(S)
       local said = {}
       local ok, why = pcall(function()
         local value, wrong = enter(where)
-        if value then value, wrong = call(op, table.unpack(args, 1, args.n)) end
+        if value then value, wrong = call(table.unpack(args, 1, args.n)) end
         if value == nil then said = { errno = wrong.errno, text = rawget(wrong, "text") } else said = { value = value } end
       end)
       if not ok then said = { bug = tostring(why) } end

@@ -36,10 +36,8 @@ function M.run(options, names)
     return cli.complain(("--detach-keys %s: keys expected"):format(options["detach-keys"]),
       "a character, or ctrl- and one, several with commas between them: ctrl-p,ctrl-q; \"\" for none")
   end
-  local directory = containers.directory()
-  if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, {}, names, containers.RUNS, "luge logs shows what it wrote")
-  if not found then return code end
+  local directory, found = containers.find({}, names, containers.RUNS, "luge logs shows what it wrote")
+  if not directory then return found end
   if #found > 1 then return cli.complain("attach: one container, please", "a terminal each, for several") end
   local name = found[1].name
   local outcome, words = require("sandbox.container.attach").run(directory, name, keys)

@@ -12,12 +12,6 @@ local M = {}
 -- What lists the containers that a command takes.
 local LISTS = { running = "luge ps -q", all = "luge ps -a -q" }
 
-local function command_names()
-  local list = {}
-  for i, command in ipairs(catalogue.commands) do list[i] = command[1] end
-  return list
-end
-
 local function profiles()
   return require("sandbox.profile.search").names(require("sandbox.plan.facts").gather())
 end
@@ -26,7 +20,7 @@ end
 local WORDS = {
   profiles = profiles,
   commands = function()
-    local list = command_names()
+    local list = catalogue.names()
     return table.move(require("sandbox.profile.help").names(), 1, 1000, #list + 1, list)
   end,
   shells = function() return { "bash", "zsh", "fish" } end,
@@ -127,7 +121,7 @@ _luge() {
 	COMPREPLY=($(compgen -W "$words" $files -- "$cur"))
 }
 complete -o filenames -F _luge luge
-]==]):format(join(command_names()), table.concat(cases, "\n"), join(ARGUMENTS.SIGNAL))
+]==]):format(join(catalogue.names()), table.concat(cases, "\n"), join(ARGUMENTS.SIGNAL))
 end
 
 -- ---- zsh ----
@@ -186,7 +180,7 @@ _luge() {
 }
 # Found on fpath the file is the function's body; sourced it defines it.
 if [ "$funcstack[1]" = _luge ]; then _luge "$@"; else compdef _luge luge; fi
-]]):format(table.concat(lists, "\n"), LISTS.running, LISTS.all, join(command_names()), table.concat(cases, "\n"))
+]]):format(table.concat(lists, "\n"), LISTS.running, LISTS.all, join(catalogue.names()), table.concat(cases, "\n"))
 end
 
 -- ---- fish ----

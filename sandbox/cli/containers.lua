@@ -91,6 +91,26 @@ function M.named(directory, options, names, states, hint)
   return found
 end
 
+--- The state directory, and the containers in it that words name, as M.named; or nil and the exit code after the message.
+function M.find(...)
+  local directory = M.directory()
+  if not directory then return nil, M.FAILED end
+  local found, code = M.named(directory, ...)
+  if not found then return nil, code end
+  return directory, found
+end
+
+--- Calls act(container) for each of them, which returns nil, words and a way out where it failed. Returns the exit code, after the
+-- messages: "OP NAME: words".
+function M.each(found, op, act)
+  local code = 0
+  for _, container in ipairs(found) do
+    local ok, words, way_out = act(container)
+    if not ok then code = cli.complain(("%s %s: %s"):format(op, container.name, words), way_out) end
+  end
+  return code
+end
+
 --- Says that nothing is of that group; returns the exit code.
 function M.no_such_group(directory, group)
   local known = {}

@@ -3,6 +3,7 @@
 
 local cli = require "sandbox.cli"
 local containers = require "sandbox.cli.containers"
+local request = require "sandbox.cli.request"
 
 local M = {}
 
@@ -10,17 +11,15 @@ local M = {}
 local function variables(list)
   local env = {}
   for _, text in ipairs(list or {}) do
-    local name, value = text:match("^([^=]+)=(.*)$")
-    if not name then name, value = text, os.getenv(text) end
-    if name == "" or name:sub(1, 1) == "=" then return nil, ("--env %s: NAME[=VALUE] expected"):format(text) end
-    if value == nil then return nil, ("--env %s: the variable is not set here"):format(text) end
+    local name, value = request.variable(text)
+    if not name then return nil, value end
     env[name] = value
   end
   return env
 end
 
 -- What the options ask for, or nil, the message and a hint.
-local function request(options, words)
+local function asked(options, words)
   local how = { argv = words, terminal = options.tty or nil }
   local message, hint
   how.env, message = variables(options.env)
@@ -37,7 +36,7 @@ local function request(options, words)
     how.timeout = require("sandbox.profile.values").duration(options.timeout)
     if not how.timeout then return nil, ("--timeout %s: a duration expected"):format(options.timeout), "as 10s, 1m30s or 500ms" end
   end
-  message, hint = require("sandbox.cli.request").streams()
+  message, hint = request.streams()
   if message then return nil, message, hint end
   if #words == 0 then return nil, "no command", "luge exec NAME -- COMMAND" end
   return how
@@ -47,11 +46,9 @@ local function ended(name) return cli.complain(("the container '%s' has ended"):
 
 function M.run(options, words)
   local name = table.remove(words, 1)
-  local directory = containers.directory()
-  if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, {}, { name }, containers.LIVE, "only one that runs takes a command")
-  if not found then return code end
-  local how, message, hint = request(options, words)
+  local directory, found = containers.find({}, { name }, containers.LIVE, "only one that runs takes a command")
+  if not directory then return found end
+  local how, message, hint = asked(options, words)
   if not how then return cli.complain("exec: " .. message, hint) end
   local exec = require "sandbox.container.exec"
   local target

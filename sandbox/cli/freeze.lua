@@ -3,7 +3,6 @@
 -- process by a signal would not be the same: others are born meanwhile, their parents are told, and they go on when
 -- anybody sends CONT.
 
-local cli = require "sandbox.cli"
 local containers = require "sandbox.cli.containers"
 
 local M = {}
@@ -15,20 +14,14 @@ local NO_FREEZER = "a detached container is paused by a cgroup: run luge as root
 --- The function that runs the command `op`. hint: for a container in another state.
 function M.command(op, hint)
   return function(options, names)
-    local directory = containers.directory()
-    if not directory then return containers.FAILED end
     local states = options.all and { [op == "pause" and "running" or "paused"] = true } or containers.LIVE
-    local found, code = containers.named(directory, options, names, states, hint)
-    if not found then return code end
-    code = 0
-    for _, container in ipairs(found) do
-      local ok, text = require("sandbox.container.life").freeze(directory, container.name, op)
-      if not ok then
-        local way_out = text:find("no cgroup", 1, true) and (container.detached and NO_FREEZER or IN_FOREGROUND)
-        code = cli.complain(("%s %s: %s"):format(op, container.name, text), way_out)
-      end
-    end
-    return code
+    local directory, found = containers.find(options, names, states, hint)
+    if not directory then return found end
+    return containers.each(found, op, function(container)
+      local ok, words = require("sandbox.container.life").freeze(directory, container.name, op)
+      local lacks = not ok and words:find("no cgroup", 1, true)
+      return ok, words, lacks and (container.detached and NO_FREEZER or IN_FOREGROUND)
+    end)
   end
 end
 

@@ -34,7 +34,7 @@ function M.plans(group, host, options)
   end
   for _, name in ipairs(group.order) do
     local spec = group.members[name].spec
-    options.peers = group.members[name].peers
+    options.member, options.peers = name, group.members[name].peers
     local fault = fault_of(spec)
     local wrong
     if fault then

@@ -138,9 +138,7 @@ local GENERATED = {
 
 -- A wrong topic: the command or field that was meant.
 local function unknown(topic, message, hint)
-  local names = {}
-  for i, command in ipairs(catalogue.commands) do names[i] = command[1] end
-  local near = require("luge.cage").nearest(topic, names)
+  local near = require("luge.cage").nearest(topic, catalogue.names())
   if near then message, hint = ("no command or field '%s' (did you mean '%s'?)"):format(topic, near), nil end
   return cli.complain(message, hint or "luge help lists the commands, luge help container the fields")
 end

@@ -31,11 +31,9 @@ local ALIASES = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version
 
 -- Called as an interpreter ("#!/usr/bin/env -S luge run") the command is named; a bare profile is not run.
 local function no_command(word)
-  local catalogue = require "sandbox.cli.options"
   local hint = "luge help lists the commands"
   if word:match("%.lua$") or word:find("/", 1, true) then hint = "luge run " .. word end
-  local names = {}
-  for i, command in ipairs(catalogue.commands) do names[i] = command[1] end
+  local names = require("sandbox.cli.options").names()
   local near = require("luge.cage").nearest(word, names)
   for _, name in ipairs(names) do
     if #word > 1 and name:sub(1, #word) == word then near = name end

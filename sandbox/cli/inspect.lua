@@ -24,12 +24,9 @@ local function add_live(row, directory, name)
 end
 
 function M.run(options, names)
-  local directory = containers.directory()
-  if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, options, names, containers.STATES)
-  if not found then return code end
-  local rows = {}
-  code = 0
+  local directory, found = containers.find(options, names, containers.STATES)
+  if not directory then return found end
+  local rows, code = {}, 0
   for i, container in ipairs(found) do
     rows[i] = require("sandbox.cli.ps").row(container)
     for _, figure in ipairs { "wall_s", "user_s", "sys_s" } do rows[i][figure] = container[figure] end

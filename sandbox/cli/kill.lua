@@ -7,22 +7,18 @@ local containers = require "sandbox.cli.containers"
 local M = {}
 
 function M.run(options, names)
-  local directory = containers.directory()
-  if not directory then return containers.FAILED end
   local signal = require("sandbox.profile.values").signal(options.signal or "KILL")
   if not signal then
     local known = require("sandbox.cli.elsewhere").signal(options.signal)
     return cli.complain(("--signal %s: no signal has that name"):format(options.signal),
       known and ("%s is called %s"):format(options.signal, known) or "as TERM, USR1 or RTMIN+3 (signal(7))")
   end
-  local found, code = containers.named(directory, options, names, containers.RUNS, "only one that runs can be sent a signal")
-  if not found then return code end
-  code = 0
-  for _, container in ipairs(found) do
-    local ok, text = require("sandbox.container.life").ask(directory, container.name, { op = "kill", signal = signal })
-    if not ok then code = cli.complain(("kill %s: %s"):format(container.name, text)) end
-  end
-  return code
+  local directory, found = containers.find(options, names, containers.RUNS, "only one that runs can be sent a signal")
+  if not directory then return found end
+  return containers.each(found, "kill", function(container)
+    local ok, words = require("sandbox.container.life").ask(directory, container.name, { op = "kill", signal = signal })
+    return ok, words
+  end)
 end
 
 return M

@@ -29,10 +29,8 @@ local function set_cut(op)
       return cli.complain(("network %s: a container and one of its interfaces expected"):format(op),
         ("luge network %s NAME eth0"):format(op))
     end
-    local directory = containers.directory()
-    if not directory then return containers.FAILED end
-    local found, code = containers.named(directory, {}, { name }, containers.LIVE, "only one that runs has a network")
-    if not found then return code end
+    local directory, found = containers.find({}, { name }, containers.LIVE, "only one that runs has a network")
+    if not directory then return found end
     local owner, own = owner_of(directory, name, interface)
     local reply, text, kind = life.ask(directory, owner or name, { op = "network", act = op, interface = own or interface })
     if reply then return 0 end
@@ -44,17 +42,13 @@ verbs.cut, verbs.join = set_cut "cut", set_cut "join"
 
 -- Somebody's `nft flush ruleset` takes luge's tables as well. Each container's luge knows its own, and puts it back whole.
 function verbs.reload(options, names)
-  local directory = containers.directory()
-  if not directory then return containers.FAILED end
   options.all = options.all or #names == 0
-  local found, code = containers.named(directory, options, names, containers.LIVE, "only one that runs has a firewall")
-  if not found then return code end
-  code = 0
-  for _, container in ipairs(found) do
-    local ok, text = life.ask(directory, container.name, { op = "reload" })
-    if not ok then code = cli.complain(("network reload %s: %s"):format(container.name, text)) end
-  end
-  return code
+  local directory, found = containers.find(options, names, containers.LIVE, "only one that runs has a firewall")
+  if not directory then return found end
+  return containers.each(found, "network reload", function(container)
+    local ok, words = life.ask(directory, container.name, { op = "reload" })
+    return ok, words
+  end)
 end
 
 function M.run(options, words)

@@ -122,6 +122,13 @@ M.commands = {
   { "version", usage = "", summary = "the version", options = {}, most = 0 },
 }
 
+--- The names of all commands.
+function M.names()
+  local names = {}
+  for i, command in ipairs(M.commands) do names[i] = command[1] end
+  return names
+end
+
 --- The command of that name, or nil.
 function M.command(name)
   for _, command in ipairs(M.commands) do

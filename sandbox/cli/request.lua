@@ -30,14 +30,21 @@ local function parse_bind(text)
   return bind
 end
 
+--- The variable of an `--env`, "NAME=VALUE" or the NAME of one of luge's own: name and value, or nil and the message.
+function M.variable(text)
+  local name, value = text:match("^([^=]+)=(.*)$")
+  if not name then name, value = text, os.getenv(text) end
+  if name == "" or name:sub(1, 1) == "=" then return nil, ("--env %s: NAME[=VALUE] expected"):format(text) end
+  if value == nil then return nil, ("--env %s: the variable is not set here"):format(text) end
+  return name, value
+end
+
 -- Each returns nil or a message.
 local adders = {}
 
-function adders.env(list, text, host)
-  local name, value = text:match("^([^=]+)=(.*)$")
-  if not name then name, value = text, host.env[text] end
-  if name == "" or name:sub(1, 1) == "=" then return ("--env %s: NAME[=VALUE] expected"):format(text) end
-  if value == nil then return ("--env %s: the variable is not set here"):format(text) end
+function adders.env(list, text)
+  local name, value = M.variable(text)
+  if not name then return value end
   add(list, { field = "env", value = { [name] = value }, origin = "--env " .. name })
 end
 
@@ -56,7 +63,7 @@ end
 local FIELDS = { name = "name", workdir = "cwd", user = "user", timeout = "limits.wall" }
 
 -- The options as a last layer over the profile.
-local function overrides_of(options, words, host)
+local function overrides_of(options, words)
   local list = {}
   for option, field in pairs(FIELDS) do
     if options[option] then add(list, { field = field, value = options[option], origin = "--" .. option }) end
@@ -64,7 +71,7 @@ local function overrides_of(options, words, host)
   if options.tty then add(list, { field = "terminal", value = true, origin = "--tty" }) end
   for _, name in ipairs { "env", "bind", "set" } do
     for _, text in ipairs(options[name] or {}) do
-      local message = adders[name](list, text, host)
+      local message = adders[name](list, text)
       if message then return nil, message end
     end
   end
@@ -108,7 +115,7 @@ end
 -- exit code after the message was printed. whole: of a group what sandbox.profile.group makes of it, with source.
 function M.load(word, options, words, exit_code, whole)
   local host = facts.gather()
-  local overrides, message = overrides_of(options, words, host)
+  local overrides, message = overrides_of(options, words)
   local params
   if overrides then params, message = params_of(options) end
   if message then return nil, cli.complain(message) end
@@ -126,7 +133,7 @@ end
 --- The plan of a spec, or nil and the faults: what the host cannot give is a fault of the profile's field.
 function M.compile(spec, host, options)
   local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil, detach = options.detach,
-    group = options.group, names = options.names, peers = options.peers, shares = options.shares, written = options.written,
+    group = options.group, names = options.names, member = options.member, peers = options.peers, shares = options.shares, written = options.written,
     trusted = profile.trusted(spec) })
   if plan then return plan end
   return nil, profile.place(spec, faults)

@@ -13,9 +13,8 @@ function M.run(options, names)
   local found, code = containers.named(directory, options, names, containers.RUNS, "only one that runs can be stopped")
   if not found then return code end
   code = 0
-  local running = {}
-  for i, container in ipairs(found) do running[i] = container.name end
-  require("sandbox.container.life").ended(directory, running, { op = "stop", grace = grace }, function(name, ending, text)
+  local life = require "sandbox.container.life"
+  life.ended(directory, containers.names_of(found), { op = "stop", grace = grace }, function(name, ending, text)
     -- One that a killed luge left has ended as well, and one in the foreground leaves nothing to tell.
     if not ending and require("sandbox.container.list").one(directory, name) then
       code = cli.complain(("stop %s: %s"):format(name, text))

@@ -74,10 +74,8 @@ local COLUMNS = {
 }
 
 function M.run(options, names)
-  local directory = containers.directory()
-  if not directory then return containers.FAILED end
-  local found, code = containers.named(directory, options, names, containers.LIVE, "only one that runs has processes")
-  if not found then return code end
+  local directory, found = containers.find(options, names, containers.LIVE, "only one that runs has processes")
+  if not directory then return found end
   local host, documents = require("sandbox.plan.cgroup_layout").gather(), {}
   for i, container in ipairs(found) do
     local rows = rows_of(container, host)

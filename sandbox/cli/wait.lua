@@ -35,19 +35,15 @@ local function condition_code(directory, found, condition)
 end
 
 function M.run(options, names)
-  local directory = containers.directory()
-  if not directory then return containers.FAILED end
   local condition = options.condition or "exited"
   if not CONDITIONS[condition] then
     return cli.complain(("--condition %s: no such condition"):format(condition), "exited, running or healthy")
   end
-  local found, code = containers.named(directory, options, names, options.all and KNOWN or WAITABLE)
-  if not found then return code end
+  local directory, found = containers.find(options, names, options.all and KNOWN or WAITABLE)
+  if not directory then return found end
   if condition ~= "exited" then return condition_code(directory, found, condition) end
-  code = 0
-  local asked = {}
-  for i, container in ipairs(found) do asked[i] = container.name end
-  require("sandbox.container.life").ended(directory, asked, { op = "wait" }, function(name, ending, text)
+  local code = 0
+  require("sandbox.container.life").ended(directory, containers.names_of(found), { op = "wait" }, function(name, ending, text)
     local one = ending and ending.exit_code or cli.complain(("wait %s: %s"):format(name, text))
     if code == 0 then code = one end
   end)

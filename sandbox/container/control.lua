@@ -148,12 +148,12 @@ operations.pause, operations.resume = freeze(true), freeze(false)
 
 function operations.reload(server, client)
   local run = server.watch.run
-  if not run.firewall or server.watch.absent then return server:send(client, { ok = true, reloaded = false }) end
+  if not run.firewall or server.watch.absent then return server:send(client, { ok = true }) end
   local known = require("sandbox.plan.steps").resolve(run.firewall, run.symbols)
   local called, done, err = pcall(require("netns").firewall, known)
   if called and done then called, done, err = pcall(require("netns.forwarding").reload) end
   if not called or not done then return server:refuse(client, "%s", tostring(not called and done or err)) end
-  server:send(client, { ok = true, reloaded = true })
+  server:send(client, { ok = true })
 end
 
 -- Who is attached hears of the end as who waits for it does.

@@ -46,7 +46,7 @@ local function look(run)
   local profile = require "sandbox.profile"
   local origin = profile.origin(run.spec, "network.egress")
   if origin == "default" then origin = profile.origin(run.spec, "network") end
-  for _, set in ipairs(require("netns.firewall").DENIED) do
+  for _, set in ipairs(require("netns.firewall_tables").DENIED) do
     for _, element in ipairs(require("netns").nft.elements("inet", name, set) or {}) do
       local to = not own.told[element.key] and destination(element.key)
       if to then

@@ -379,7 +379,7 @@ function M.run(target, how)
   if ok and joining then ok, outcome = pcall(watch, run, joining, signals) end
   if run.terminal then run.terminal:close() end
   if not ok then error(outcome or joining, 0) end
-  if not host.differ.pid then monitor.end_orphans() end
+  if not host.differ.pid then S.end_orphans() end
   outcome.exit_code = outcome.exit_code or FAILED
   -- Whatever failed then, that is why.
   if outcome.failed and container_ends(target) then outcome.container_ended = true end

@@ -23,6 +23,7 @@ local steps = setmetatable({}, { __index = orders.steps })
 
 local CLOEXEC, EMPTY_PATH, FDCWD = S.c.O.CLOEXEC, S.c.AT.EMPTY_PATH, C.fdcwd
 local DIRECTORY, FILE = S.c.S.IFDIR, S.c.S.IFREG
+local NEW_DIRECTORY = DIRECTORY | mode "0755"
 
 local function unknown(what) error("the stage cannot: " .. what, 0) end
 
@@ -82,7 +83,7 @@ end
 
 -- A new file as the first of the numbers that no step's result has; the directories above it are made.
 local function create(image, root, path, permissions)
-  in_root(image, image.spare, root, (above(path)), DIRECTORY | 493)
+  in_root(image, image.spare, root, (above(path)), NEW_DIRECTORY)
   close(image, image.spare)
   local how = flags("O", "creat, excl, wronly, nofollow, cloexec")
   open_as(image, image.spare, "openat2", root, put_string(image, path), open_how(image, how, permissions), 24)
@@ -109,7 +110,7 @@ end
 
 function steps.put_symlink(image, args)
   local parent, name = above(args[2])
-  in_root(image, image.spare, args[1], parent, DIRECTORY | 493)
+  in_root(image, image.spare, args[1], parent, NEW_DIRECTORY)
   call(image, "symlinkat", put_string(image, args[3]), image.spare, put_string(image, name))
   close(image, image.spare)
 end
@@ -117,7 +118,7 @@ end
 function steps.copy_file(image, args)
   local from = image.spare + 1
   open_as(image, from, "openat", FDCWD, put_string(image, args[1]), CLOEXEC)
-  create(image, args[2], args[3], 420)
+  create(image, args[2], args[3], mode "0644")
   add(image, "copy", 0, image.spare, from)
   close(image, from)
   close(image, image.spare)

@@ -195,6 +195,32 @@ local function came_to_hooks(steps, failed_at)
   return steps[failed_at].op == "run_script"
 end
 
+-- The child, in its namespaces: the stage, with orders of all that it has to do, or a copy of luge. Returns the process and
+-- the descriptor of the orders, nil for a copy; or nil and the failure.
+local function make_child(run, c, symbols, names)
+  local clone, index = clone_step(run.steps)
+  local args = Steps.resolve(clone.args, symbols)
+  local order_file, kept
+  if clone.op == "clone3" then order_file, kept = furnish.orders(run, symbols, names) end
+  local pid, pidfd
+  if order_file then
+    kept[#kept + 1] = order_file
+    pid, pidfd = S.clone3_exec(args[1], run.stage, orders.argv(order_file), kept)
+  else
+    pid, pidfd = S[clone.op](table.unpack(args))
+  end
+  if not pid then return nil, setup_failure(index, pidfd, run.steps) end
+  if pid == 0 then child(run, c, symbols, names) end
+  c.there:close()
+  c.status_write:close()
+  c.lifeline_read:close()
+  if c.go_read then c.go_read:close() end
+  if c.ready_write then c.ready_write:close() end
+  symbols.child = pid
+  run.process = { pid = pid, pidfd = pidfd, channels = c }
+  return run.process, order_file
+end
+
 local function start(run, symbols, undo)
   local steps = run.steps
   local ok, index, err = take(run, "host", symbols, undo)
@@ -212,27 +238,8 @@ local function start(run, symbols, undo)
   run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(), channel = c.there:getfd(),
     go = c.go_read and c.go_read:getfd(), ready = c.ready_write and symbols.ready }
   local names = passed_names(steps)
-  local clone, clone_index = clone_step(steps)
-  local args = Steps.resolve(clone.args, symbols)
-  local order_file, kept
-  if clone.op == "clone3" then order_file, kept = furnish.orders(run, symbols, names) end
-  local pid, pidfd
-  if order_file then
-    kept[#kept + 1] = order_file
-    pid, pidfd = S.clone3_exec(args[1], run.stage, orders.argv(order_file), kept)
-  else
-    pid, pidfd = S[clone.op](table.unpack(args))
-  end
-  if not pid then return nil, setup_failure(clone_index, pidfd, steps) end
-  if pid == 0 then child(run, c, symbols, names) end
-  c.there:close()
-  c.status_write:close()
-  c.lifeline_read:close()
-  if c.go_read then c.go_read:close() end
-  if c.ready_write then c.ready_write:close() end
-  symbols.child = pid
-  local process = { pid = pid, pidfd = pidfd, channels = c }
-  run.process = process
+  local process, order_file = make_child(run, c, symbols, names)
+  if not process then return nil, order_file end
   -- What a copy of luge does for the container is the profile's, scripts among it, and waits for all of it.
   local is_fed = false
   local function release() tell(S.send(c.here, "maps")) end
@@ -267,7 +274,7 @@ function M.supervise(run, symbols, undo, signals)
   local process, outcome = start(run, symbols, undo)
   nl.keep(false)
   if process then outcome = monitor.watch(run, process, signals) end
-  if run.spec.namespaces.pid == "host" then monitor.end_orphans() end
+  if run.spec.namespaces.pid == "host" then S.end_orphans() end
   if counted and process and not outcome.failed then cgroup.finish(counted, outcome) end
   if run.firewall and process and not outcome.failed then require("sandbox.container.egress").finish(run, outcome) end
   if keep and process and not outcome.failed then
@@ -319,6 +326,7 @@ function M.run(run)
   local signals = monitor.block_signals()
   run.signals = signals
   run.symbols = M.symbols_of(run)
+  -- Without a pid namespace the end of the first process ends no other: they are left to luge then (S.end_orphans).
   if run.spec.namespaces.pid == "host" then S.prctl("set_child_subreaper", 1) end
   local undo = {}
   -- A bug of ours must leave nothing behind either; it goes on to the cli.

@@ -365,12 +365,9 @@ local function until_gone(self)
   while not self.status_closed do self:status_readable() end
   if self.hook then require("sandbox.container.hooks").finish(self) end
   -- What goes on writing would have no end.
-  if self.run.spec.namespaces.pid == "host" then M.end_orphans(self.process.pid) end
+  if self.run.spec.namespaces.pid == "host" then S.end_orphans(self.process.pid) end
   if self.run.output then finish_output(self) end
 end
-
---- Without a pid namespace the end of the first process ends no other. Luge is their subreaper then.
-M.end_orphans = S.end_orphans
 
 --- Waits for the end; returns the outcome: { reason_name =, exit_code =, code = or signal =, rusage =, wall_s = }.
 function M.watch(run, process, signals)

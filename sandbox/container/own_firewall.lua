@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- sandbox.container.own_firewall: keeps what a container's own network denies (netns.firewall.own_table) in step with the
--- addresses of the host, while the container runs. A helper's packets come from the host itself, where no chain could tell
+-- sandbox.container.own_firewall: keeps what a container's own network denies (netns.firewall_tables.own_table) in step with
+-- the addresses of the host, while the container runs. A helper's packets come from the host itself, where no chain could tell
 -- them from the host's.
 
 local S = require "syscall"

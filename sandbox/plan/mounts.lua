@@ -81,7 +81,7 @@ function emit.layers(c, mount)
 end
 
 function emit.tmpfs(c, mount)
-  local mode, owned = mode_text(mount.mode or 1023), mount.owner and c.ids.userns and c.user.uid ~= 0
+  local mode, owned = mode_text(mount.mode), mount.owner and c.ids.userns and c.user.uid ~= 0
   if c.spec.limits.disk then
     local fd = require("sandbox.plan.disk").tmpfs(c, mount, { mode = mode, flags = mount.flags or "nosuid, nodev",
       uid = owned and c.user.uid, gid = owned and c.user.gid })
@@ -149,7 +149,7 @@ local function put(c, mount, content, mode, owner)
 end
 
 function emit.file(c, mount)
-  put(c, mount, mount.has_symbols and mount.text or { literal = mount.text }, mode_text(mount.mode or 420), not mount.standard)
+  put(c, mount, mount.has_symbols and mount.text or { literal = mount.text }, mode_text(mount.mode), not mount.standard)
 end
 
 function emit.copy(c, mount)
@@ -172,7 +172,7 @@ function emit.secret(c, mount)
     local path = reach.path(c, "host", mount.why, mount.file)
     c.steps:add("host", mount.why, "read_bounded", { path, SECRET_MOST, "pipe" }, { save = symbol })
   end
-  put(c, mount, symbol, mode_text(mount.mode or 256), true)
+  put(c, mount, symbol, mode_text(mount.mode), true)
 end
 
 local KERNEL_TREES = { proc = "/proc", sysfs = "/sys" }

@@ -47,7 +47,7 @@ end
 -- A source that luge is going to make is its caller's.
 local function owner_of(c, mount)
   local st = c.facts:stat(top_of(mount))
-  if not st and mount.create then return { uid = c.facts.uid, gid = c.facts.gid, perm = 493 } end
+  if not st and mount.create then return { uid = c.facts.uid, gid = c.facts.gid, perm = 493 } end -- 0755
   return st
 end
 
@@ -128,7 +128,7 @@ local function upper_owner(c, mount, userns, is_root)
   local st = owner_of(c, mount)
   if not st then return {} end
   local ids = c.ids
-  local owner = { perm = st.perm & 511, uid = st.uid, gid = st.gid }
+  local owner = { perm = st.perm & 511, uid = st.uid, gid = st.gid } -- 0777
   if mount.adopted then
     owner.uid, owner.gid = ids:host_uid(0) or 0, ids:host_gid(0) or 0
   elseif userns and is_root then

@@ -118,18 +118,18 @@ local function wanted_nodes(c)
   return common, others
 end
 
--- Real root makes the nodes in a tmpfs of its own; nobody else may, and binds the host's.
-local function make_nodes(c, mount, nodes)
-  local steps, why = c.steps, mount.why
-  local tree = steps:open("attach", why, "dev", "new_mount",
+-- Real root makes the nodes, from outside; nobody else may, and binds the host's.
+local function make_directory(c, why, nodes)
+  local steps, place = c.steps, c.own_dev and "attach" or "guest"
+  local tree = steps:open(place, why, "dev", "new_mount",
     { { type = "tmpfs", options = { { "mode", "0755" }, { "size", "64k" } }, attrs = "nosuid, noexec" } })
-  for _, node in ipairs(nodes) do
+  for _, node in ipairs(c.own_dev and nodes or {}) do
     steps:add("attach", why, "mknodat", { tree, node[1], "0666", "char", { major = node[2], minor = node[3] } })
   end
-  for _, link in ipairs(LINKS) do steps:add("attach", why, "symlinkat", { link[2], tree, link[1] }) end
-  for _, name in ipairs { "pts", "shm" } do steps:add("attach", why, "mkdirat", { tree, name, "0755" }) end
+  for _, link in ipairs(LINKS) do steps:add(place, why, "symlinkat", { link[2], tree, link[1] }) end
+  for _, name in ipairs { "pts", "shm" } do steps:add(place, why, "mkdirat", { tree, name, "0755" }) end
   -- The container's root's: the profile may mount below it.
-  if c.ids.userns and c.ids:host_uid(0) then
+  if c.own_dev and c.ids.userns and c.ids:host_uid(0) then
     steps:add("attach", why, "fchownat", { tree, "", c.ids:host_uid(0), c.ids:host_gid(0) or -1, "empty_path" })
   end
   return tree
@@ -153,21 +153,12 @@ local function bind_node(c, why, tree, name, source, check)
   steps:add("guest", why, "move_mount", { fd, "", tree, text(name), "f_empty_path" })
 end
 
-local function make_directory(c, mount)
-  local steps, why = c.steps, mount.why
-  local tree = steps:open("guest", why, "dev", "new_mount",
-    { { type = "tmpfs", options = { { "mode", "0755" }, { "size", "64k" } }, attrs = "nosuid, noexec" } })
-  for _, link in ipairs(LINKS) do steps:add("guest", why, "symlinkat", { link[2], tree, link[1] }) end
-  for _, name in ipairs { "pts", "shm" } do steps:add("guest", why, "mkdirat", { tree, name, "0755" }) end
-  return tree
-end
-
 function M.dev(c, mount, attach)
   local steps, why = c.steps, mount.why
   local nodes, others = wanted_nodes(c)
   c.dev_dirs = { pts = true, shm = true }
   c.own_dev = c.facts.privileged and c.facts.initial_userns
-  local tree = c.own_dev and make_nodes(c, mount, nodes) or make_directory(c, mount)
+  local tree = make_directory(c, why, nodes)
   c.dev_tree = tree
   attach(c, mount, tree)
   if not c.own_dev then

@@ -15,6 +15,8 @@ local ETC_BINDS = { "/etc/alternatives", "/etc/ssl/certs", "/etc/pki", "/etc/ld.
 local ETC_COPIES = { "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ssl/openssl.cnf", "/etc/timezone" }
 local ETC_NETWORK = { "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/services", "/etc/protocols" }
 
+local FILE, DIRECTORY, SHARED = 420, 493, 1023 -- modes: 0644, 0755, 1777
+
 local function standard(list, mount)
   mount.standard = true
   mount.why = mount.why or "root"
@@ -29,9 +31,9 @@ end
 
 local function add_network_files(c, list)
   local hosts, resolver = network.files(c)
-  standard(list, { type = "file", target = "/etc/hosts", mode = 420, why = "network", text = hosts, has_symbols = true })
+  standard(list, { type = "file", target = "/etc/hosts", mode = FILE, why = "network", text = hosts, has_symbols = true })
   if resolver then
-    standard(list, { type = "file", target = "/etc/resolv.conf", mode = 420, why = "network", text = resolver })
+    standard(list, { type = "file", target = "/etc/resolv.conf", mode = FILE, why = "network", text = resolver })
   end
 end
 
@@ -46,15 +48,15 @@ local function add_etc(c, list)
   local zone = facts:link("/etc/localtime")
   if zone then standard(list, { type = "symlink", target = "/etc/localtime", to = zone }) end
   standard(list, { type = "symlink", target = "/etc/mtab", to = "/proc/self/mounts" })
-  standard(list, { type = "file", target = "/etc/passwd", text = c.accounts.passwd, mode = 420, why = "user" })
-  standard(list, { type = "file", target = "/etc/group", text = c.accounts.group, mode = 420, why = "user" })
+  standard(list, { type = "file", target = "/etc/passwd", text = c.accounts.passwd, mode = FILE, why = "user" })
+  standard(list, { type = "file", target = "/etc/group", text = c.accounts.group, mode = FILE, why = "user" })
   if c.spec.network.type == "host" then
     for _, path in ipairs(ETC_NETWORK) do
       if facts:stat(path) then standard(list, { type = "copy", source = path, target = path, why = "network" }) end
     end
   else
     add_network_files(c, list)
-    standard(list, { type = "file", target = "/etc/nsswitch.conf", mode = 420, why = "network",
+    standard(list, { type = "file", target = "/etc/nsswitch.conf", mode = FILE, why = "network",
       text = "passwd: files\ngroup: files\nhosts: files dns\n" })
   end
 end
@@ -74,7 +76,7 @@ end
 -- Private writable places: a tmpfs each, or below one.
 local function add_scratch(list, paths)
   for _, path in ipairs(paths) do
-    standard(list, { type = "tmpfs", target = path, mode = path:match("tmp$") and 1023 or 493,
+    standard(list, { type = "tmpfs", target = path, mode = path:match("tmp$") and SHARED or DIRECTORY,
       owner = not path:match("tmp$") and path ~= "/run" })
   end
 end
@@ -109,14 +111,14 @@ local function add_standard(c, list)
   elseif root.type == "host" then
     add_scratch(list, { "/run", "/var/tmp" })
     for _, home in ipairs(homes(c)) do
-      if c.facts:stat(home) then standard(list, { type = "tmpfs", target = home, mode = 493 }) end
+      if c.facts:stat(home) then standard(list, { type = "tmpfs", target = home, mode = DIRECTORY }) end
     end
   end
   if root.type ~= "system" and network.has_files(c.spec.network) then add_network_files(c, list) end
   standard(list, { type = "proc", target = "/proc", why = "mounts" })
   standard(list, { type = "sysfs", target = "/sys", why = "mounts" })
   standard(list, { type = "dev", target = "/dev", why = "devices" })
-  standard(list, { type = "tmpfs", target = "/tmp", mode = 1023, why = "mounts" })
+  standard(list, { type = "tmpfs", target = "/tmp", mode = SHARED, why = "mounts" })
 end
 
 -- The profile's mounts replace standard ones of the same target; `remove "…"` leaves one out.
@@ -205,7 +207,7 @@ local function adopt_parents(c, mount, cover)
     end
     if not cover.adopted.known[path] then
       cover.adopted.known[path] = true
-      cover.adopted.list[#cover.adopted.list + 1] = { path = path, mode = ("%04o"):format(st.perm & 1023) }
+      cover.adopted.list[#cover.adopted.list + 1] = { path = path, mode = ("%04o"):format(st.perm & SHARED) }
     end
   end
 end

@@ -10,9 +10,7 @@ local nl = require "netns"
 
 local apart, traffic = net.apart, net.traffic
 local body, serve, stop = net.body, net.serve, net.stop
-local locks, links_gone, no_dad = net.locks, net.links_gone, net.no_dad
-
-local function sysctl(name) return (S.readfile("/proc/sys/net/" .. name):gsub("%s+$", "")) end
+local locks, links_gone, no_dad, sysctl = net.locks, net.links_gone, net.no_dad, net.sysctl
 
 local found_before = {}
 
@@ -40,7 +38,7 @@ local function test(name, f)
     apart.run(function()
       t.must(nl.up "lo")
       no_dad()
-      t.must(S.writefile("/proc/sys/net/ipv4/conf/default/forwarding", "0")) -- a new namespace has what the first one has
+      net.set_sysctl("ipv4/conf/default/forwarding", "0") -- a new namespace has what the first one has
       found_before = {} -- of a namespace that had this number
       for _, file in ipairs(locks()) do found_before[file] = true end
       local before = nl.interfaces()
@@ -433,7 +431,7 @@ end)
 
 test("settings of the host are changed as long as somebody needs them", function()
   t.must(nl.veth { name = "eth7", up = true, peer = "eth8" })
-  t.must(S.writefile("/proc/sys/net/ipv6/conf/eth7/accept_ra", "1"))
+  net.set_sysctl("ipv6/conf/eth7/accept_ra", "1")
   local function all() return { sysctl "ipv4/conf/eth7/forwarding", sysctl "ipv6/conf/all/forwarding", sysctl "ipv6/conf/eth7/accept_ra" } end
   local loopback = serve '{ interfaces = { veth { } }, publish = { { "127.0.0.1:8080", 80 } } }'
   t.equal(all(), { "0", "0", "1" }, "for the loopback the host need not forward")
@@ -452,14 +450,14 @@ test("settings of the host are changed as long as somebody needs them", function
   t.equal(nl.nft.tables(), {})
   -- What somebody else has changed since stays as he left it.
   one = serve '{ interfaces = { veth { address6 = false, nat = true } } }'
-  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
-  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "0"))
+  net.set_sysctl("ipv4/ip_forward", "1")
+  net.set_sysctl("ipv4/ip_forward", "0")
   stop(one)
   t.equal(all(), { "0", "0", "1" })
-  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
+  net.set_sysctl("ipv4/ip_forward", "1")
   stop(serve '{ interfaces = { veth { address6 = false, nat = true } } }')
   t.equal(sysctl "ipv4/ip_forward", "1", "it was so before")
-  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "0"))
+  net.set_sysctl("ipv4/ip_forward", "0")
   t.must(nl.delete "eth7")
 end)
 

@@ -6,15 +6,13 @@ local t = dofile "tests/integration/harness.lua"
 local net = dofile "tests/integration/net.lua"(t)
 local S = require "syscall"
 local nl = require "netns"
-local firewall = require "netns.firewall"
+local firewall = require "netns.firewall_tables"
 
 local apart, test = net.apart, net.apart.test
 
 -- ---- a world ----
 
 local MAC = "02:00:00:00:01:%02x"
-
-local function sysctl(path, value) t.must(S.writefile("/proc/sys/net/" .. path, value)) end
 
 -- The host routes between its guests and the outside.
 local function world()
@@ -23,8 +21,8 @@ local function world()
   local outside = net.outside("169.254.169.254/32", "10.99.0.1/32", "198.51.100.1/32", "8.8.8.8/32", "192.0.0.7/32",
     "192.0.0.192/32", "2600::1/128", "fd99::1/128", "3fff::1/128", "5f00::1/128")
   net.way_out()
-  sysctl("ipv4/ip_forward", "1")
-  sysctl("ipv6/conf/all/forwarding", "1")
+  net.set_sysctl("ipv4/ip_forward", "1")
+  net.set_sysctl("ipv6/conf/all/forwarding", "1")
   return outside
 end
 
@@ -53,7 +51,7 @@ local function put(g, more)
 end
 
 local function to_loopback(g)
-  sysctl(("ipv4/conf/%s/route_localnet"):format(g.link), "1")
+  net.set_sysctl(("ipv4/conf/%s/route_localnet"):format(g.link), "1")
   t.must(nl.route { to = "::1/128", type = "local", dev = g.link, table = "local", metric = 4096 })
 end
 

@@ -4,17 +4,14 @@
 
 local t = dofile "tests/integration/harness.lua"
 local box = dofile "tests/integration/box.lua"(t)
-local apart = dofile "tests/integration/apart.lua"(t)
-local traffic = dofile "tests/integration/traffic.lua"
+local net = dofile "tests/integration/net.lua"(t, box)
 local S = require "syscall"
 local nl = require "netns"
 
-local CLIENT = t.top .. "/tests/integration/traffic.lua"
+local apart, traffic, sysctl, set = net.apart, net.traffic, net.sysctl, net.set_sysctl
+
 local NAT = "{ interfaces = { veth { nat = true } }, egress = false, publish = { { 8080, 80 }, { 8080, 80, proto = 'udp' } } }"
 local GUARDS = { "ip luge-forward", "ip6 luge-forward6" }
-
-local function sysctl(name) return (S.readfile("/proc/sys/net/" .. name):gsub("%s+$", "")) end
-local function set(name, value) t.must(S.writefile("/proc/sys/net/" .. name, value)) end
 
 -- What is a luge's of the host: its switches, its guards.
 local function switches()
@@ -36,8 +33,6 @@ local function guards()
 end
 
 -- ---- the world ----
-
-local function no_dad() set("ipv6/conf/default/accept_dad", "0") end
 
 -- The host's link, NAME0, to the end that is eth0 there, by its kind.
 local make_link = {}
@@ -63,7 +58,7 @@ end
 -- A host beyond: 192.0.2.9, 2001:db8:2::9 for number 2, a server at 7000.
 local function beyond(name, v4, v6, kind)
   local there = apart.namespace()
-  apart.inside(there, no_dad)
+  apart.inside(there, net.no_dad)
   make_link[kind or "macvlan"](name, there)
   t.must(nl.up(name .. "0") and nl.up("eth0", there))
   t.must(nl.address(name .. "0", v4 .. ".1/24") and nl.address(name .. "0", v6 .. "::1/64", "nodad"))
@@ -126,17 +121,14 @@ end
 local running = {} -- pid → process
 
 local function serve(network)
-  local process = box.start { words = { "/luge", "lua", "/traffic.lua", "serve", "::", "80" },
-    body = ("network = %s, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }"):format(network, t.luge, CLIENT) }
+  local process = net.serve(network)
   running[process.pid] = process
-  process:await "ready\n"
   return process
 end
 
 local function stop(process)
   running[process.pid] = nil
-  S.kill(process.pid, "term")
-  process:wait()
+  net.stop(process)
 end
 
 -- A test that fails leaves no container behind either.
@@ -145,7 +137,7 @@ local function test(name, body)
     t.needs_root()
     apart.run(function()
       t.must(nl.up "lo")
-      no_dad()
+      net.no_dad()
       set("ipv4/conf/default/forwarding", "0") -- of a luge on the machine itself: a namespace has what that has
       local lan, vpn = beyond("lan", "192.0.2", "2001:db8:2"), beyond("vpn", "198.51.100", "2001:db8:3")
       count_between(vpn)
@@ -170,7 +162,7 @@ local function container_works(lan, vpn, network)
     end
   end
   local r = t.run(box.words { words = { "/bin/sh", "-c", table.concat(script, "; ") },
-    body = ("network = %s, mounts = { bind { %q, '/luge' }, bind { %q, '/traffic.lua' } }"):format(network, t.luge, CLIENT) })
+    body = net.body(network) })
   t.equal(r.stdout, ("HELLO\n"):rep(8), r.stderr)
 end
 

@@ -57,7 +57,7 @@ t.test("private: members reach each other by name, TCP and UDP, of both families
     .. "cat /etc/hosts; for a in 10.215.0.2 fd6c:7567:6502::2; do ask tcp $a; ask udp $a; done; ip route; ip -6 route; "
     .. "getent ahostsv4 db | head -n 1; getent ahostsv6 db | head -n 1", "needs = { db = 'started' }") })
   t.contains(out, "\n10.215.0.2\tdb\nfd6c:7567:6502::2\tdb\n")
-  t.matches(out, "\n10%.215%.0%.3\tprofile%-%w+%-main\n")
+  t.matches(out, "\n10%.215%.0%.3\tprofile%-%w+%-main main\n")
   t.contains(out, "HELLO\nHELLO\nHELLO\nHELLO\n10.215.0.0/16 dev eth0")
   t.lacks(out, "default")
   t.matches(out, "\n10%.215%.0%.2 +STREAM db\n")
@@ -109,6 +109,30 @@ t.test("private: a hub that is crowded, all at once", function()
   containers.main = sh("for n in 1 2 3 4 5 6 7 8 9 10 11 12; do a=$(getent ahostsv4 n$n | head -n 1 | cut -d' ' -f1); "
     .. "for i in 1 2 3 4 5; do test \"$(ask tcp $a 2)\" = HELLO && echo yes && break; sleep 0.3; done; done", "needs = { " .. table.concat(needs, ", ") .. " }")
   t.equal(says("network = 'private', ", containers), ("yes\n"):rep(12))
+end)
+
+-- ---- a member's own name ----
+
+-- What main, db and the host name of each stand for, in main.
+local OWN = "for n in main db $(cat /proc/sys/kernel/hostname); do getent ahostsv4 $n | head -n 1 | cut -d' ' -f1; "
+  .. "getent ahostsv6 $n | head -n 1 | cut -d' ' -f1; done; "
+
+t.test("a member finds itself by the name that others have for it, by both families", function()
+  local db = "fd6c:7567:6502::2"
+  t.equal(says("network = 'private', ", { db = with(SERVER), main = sh(OWN, "needs = { db = 'started' }") }),
+    ("10.215.0.3\n%s\n10.215.0.2\n%s\n10.215.0.3\n%s\n"):format(db:gsub("2$", "3"), db, (db:gsub("2$", "3"))))
+  -- A container in a pod, without a network, with one that has no address, and with the same host name.
+  for _, network in ipairs { "network = { pod = 'gn' }", "network = 'none'", "network = { interfaces = {} }", "hostname = 'main'" } do
+    local out = says("", { main = sh("cat /etc/hosts", network) })
+    t.matches(out, "127%.0%.0%.1\tlocalhost [%w -]*main\n::1\tlocalhost [%w -]*main\n")
+    t.lacks(out, " main main")
+  end
+end)
+
+t.test("whoever writes a name of his own in `hosts` is believed", function()
+  local out = says("", { main = sh("cat /etc/hosts", "network = { hosts = { main = '10.1.2.3' } }") })
+  t.contains(out, "10.1.2.3\tmain\n")
+  t.lacks(out, "-main main")
 end)
 
 -- ---- pods ----

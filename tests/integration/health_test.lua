@@ -169,12 +169,8 @@ end)
 
 -- ---- hostile checks ----
 
--- The luge answers at once, whatever its checks do.
-local function answers(name)
-  local before = S.clock_gettime "monotonic"
-  d.ok("inspect", name)
-  t.ok(S.clock_gettime "monotonic" - before < 10)
-end
+-- The luge answers, whatever its checks do: inspect asks, and fails where it has waited too long.
+local function answers(name) d.ok("inspect", name) end
 
 d.test("a check that hangs is killed after its timeout", function()
   d.start("det-h", { shell = SLEEP, body = checked("trap '' TERM INT; while :; do sleep 1; done",

@@ -7,7 +7,7 @@ local t = dofile "tests/integration/harness.lua"
 local net = dofile "tests/integration/net.lua"(t)
 local S = require "syscall"
 local check = require "netns.check"
-local firewall = require "netns.firewall"
+local link_local = require("netns.firewall_parts").link_local
 local nl = require "netns"
 
 local apart, test, checksum, no_dad, outside = net.apart, net.apart.test, net.traffic.checksum, net.no_dad, net.outside
@@ -79,8 +79,8 @@ end
 local function host_on(link)
   t.must(nl.address(link, "10.5.0.1/24"))
   t.must(nl.address(link, "fd05::1/64", "nodad"))
-  t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
-  t.must(S.writefile("/proc/sys/net/ipv6/conf/all/forwarding", "1"))
+  net.set_sysctl("ipv4/ip_forward", "1")
+  net.set_sysctl("ipv6/conf/all/forwarding", "1")
 end
 
 local function bridge()
@@ -206,7 +206,7 @@ test("ARP and neighbour discovery tell nothing of others", function()
     frame(victim.mac, liar.mac, "arp", arp(2, third.mac, third.own, victim.mac, victim.own)),
     advert(liar.own6, third.own6, victim.own6), advert(third.own6, third.own6, victim.own6),
     -- It says that it is a router.
-    frame(victim.mac, liar.mac, "ip6", ip6(firewall.link_local(liar.mac), "ff02::1", 58, icmp6(firewall.link_local(liar.mac), "ff02::1",
+    frame(victim.mac, liar.mac, "ip6", ip6(link_local(liar.mac), "ff02::1", 58, icmp6(link_local(liar.mac), "ff02::1",
       134, "\64\0\7\8\0\0\0\0\0\0\0\0"), 255)),
     frame(victim.mac, liar.mac, "ip", ip4(liar.own, victim.own, udp4(9, "end"))))
   received(from_victim, "end")
@@ -218,7 +218,7 @@ test("the host's loopback is not reached where a port is published on it", funct
   local g = wire(2)
   put(g, { publish = { { proto = "udp", port = 70, to = g.own, to_port = 7, link = 1 } }, egress = { allow = { { cidr = "127.0.0.1" },
     { cidr = "::1" }, { cidr = "10.5.0.1" }, { cidr = "fd05::1" } } } })
-  t.must(S.writefile("/proc/sys/net/ipv4/conf/lg2/route_localnet", "1"))
+  net.set_sysctl("ipv4/conf/lg2/route_localnet", "1")
   t.must(nl.route { to = "::1/128", type = "local", dev = "lg2", table = "local", metric = 4096 })
   local r4, r6 = receiver(here(), "inet", 7), receiver(here(), "inet6", 7)
   local mac, send = t.must(nl.link "lg2").mac, sender(g)
@@ -253,7 +253,7 @@ test("a port that is published on the loopback is not reached from outside", fun
   local g, there = wire(2), outside()
   put(g, { publish = { { proto = "udp", address = "127.0.0.1", port = 70, to = g.own, to_port = 7, link = 1 },
     { proto = "udp", port = 80, to = g.own, to_port = 7, link = 1 } } })
-  t.must(S.writefile("/proc/sys/net/ipv4/conf/lg2/route_localnet", "1"))
+  net.set_sysctl("ipv4/conf/lg2/route_localnet", "1")
   local inside = receiver(g.ns, "inet", 7)
   local stranger = { ns = there, mac = t.must(nl.link("eth0", there)).mac }
   local mac, send = t.must(nl.link "up0").mac, sender(stranger)
@@ -360,8 +360,8 @@ test("what is said about its own connections comes and goes", function()
   t.must(nl.address("far0", "198.51.100.1/24", { netns = there }))
   t.must(nl.address("far0", "2001:db8:5::1/64", { netns = there, flags = "nodad" }))
   apart.inside(there, function()
-    t.must(S.writefile("/proc/sys/net/ipv4/ip_forward", "1"))
-    t.must(S.writefile("/proc/sys/net/ipv6/conf/all/forwarding", "1"))
+    net.set_sysctl("ipv4/ip_forward", "1")
+    net.set_sysctl("ipv6/conf/all/forwarding", "1")
   end)
   t.must(nl.route { to = "198.51.100.0/24", via = "192.0.2.9" })
   t.must(nl.route { to = "2001:db8:5::/64", via = "2001:db8::9" })

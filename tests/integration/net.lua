@@ -16,8 +16,13 @@ return function(t, box)
 
   -- ---- the machines beyond ----
 
+  --- A setting of the network that we are in, "ipv4/ip_forward", as the kernel shows it.
+  function M.sysctl(name) return (t.must(S.readfile("/proc/sys/net/" .. name)):gsub("%s+$", "")) end
+
+  function M.set_sysctl(name, value) t.must(S.writefile("/proc/sys/net/" .. name, value)) end
+
   --- An address that is still being tried delays what is sent first; links that come have none.
-  function M.no_dad() t.must(S.writefile("/proc/sys/net/ipv6/conf/default/accept_dad", "0")) end
+  function M.no_dad() M.set_sysctl("ipv6/conf/default/accept_dad", "0") end
 
   --- An address with its width for a link, here or in another namespace, at once.
   function M.address(link, address, netns)

@@ -3,7 +3,7 @@
 -- are compiled of its description.
 
 local t = dofile "tests/integration/harness.lua"
-local firewall = require "netns.firewall"
+local firewall = require "netns.firewall_tables"
 local form = require "netns.firewall_form"
 local nft = require "netns.nft"
 

@@ -355,10 +355,8 @@ local function in_pid_namespace()
     local stage = contained(sh [[trap '' HUP INT TERM; (trap '' HUP TERM; setsid sleep 1000 &) ; echo ready
       while :; do sleep 1; done]])
     stage:await "ready"
-    local before = S.clock_gettime "monotonic"
     stage:shut "lifeline_w"
     local r = stage:finish() -- its status and output end, so nobody holds them any more
-    t.ok(S.clock_gettime "monotonic" - before < 5, "it took no time")
     t.equal(r.code, 137)
     t.equal(r.messages, { { kind = "started" } })
   end)
