@@ -15,8 +15,8 @@
 -- a guest's end, luge's or anybody's. By the kind of link, because bridges have any name, may be another's, and come and go:
 -- nothing has to be listed, marked, or kept in step, and what other programs lay to their guests works as if there were no
 -- table. But the host's own way out may be one of them, a bridge, or a veth as inside another container: those that its default
--- routes lead by when the first container comes are uplinks, which the table knows by their names as no guest's. (What comes in by a
--- bridge and goes out by it is let go on: with br_netfilter its own frames pass here.) The price: a veth or a bridge that
+-- routes lead by when the first container comes are uplinks, which the table knows by their names as no guest's. (What comes in
+-- by a bridge and goes out by it is let go on: with br_netfilter its own frames pass here.) The price: a veth or a bridge that
 -- leads the host to some networks only, or becomes its way out later, is taken for a guest's.
 -- A host that forwarded before, also by one link alone, is its owner's business: there is no guard.
 --
@@ -66,7 +66,8 @@ end
 
 -- Once, when the program is built: a start pays for the kernel's part of it only.
 for _, family in pairs(FAMILIES) do
-  family.fresh, family.gone = nft.bytes(guard(family, true, {})), nft.bytes { family = family.nft, table = family.table, gone = true }
+  family.fresh = nft.bytes(guard(family, true, {}))
+  family.gone = nft.bytes { family = family.nft, table = family.table, gone = true }
 end
 
 local function noted_guard(family) return ("guard %s\n"):format(family.table) end
@@ -112,10 +113,11 @@ end
 --- How a family is switched, read file by file: { whole =, set =, on = settings of links that are on, with their values, off = how
 --- many links are off }; whole and set as of FAMILIES. Errors: NOENT without the family, PERM.
 function M.read(name)
-  local family, now, err, errno = FAMILIES[name], {}, nil, nil
+  local family, now = FAMILIES[name], {}
   for _, key in ipairs { "whole", "set" } do
-    now[key], err, errno = sysctl.read(family[key])
-    if not now[key] then return nil, err, errno end
+    local value, err, errno = sysctl.read(family[key])
+    if not value then return nil, err, errno end
+    now[key] = value
   end
   now.on, now.off = those_on(family.all, "forwarding")
   return now
@@ -123,7 +125,7 @@ end
 
 local NETCONFA = S.c.NETCONFA
 local HEADER_SIZE = 1 -- struct netconfmsg: family
-local ALL, COMING = -1, -2 -- NETCONFA_IFINDEX_ALL, NETCONFA_IFINDEX_DEFAULT
+local FOR_ALL, COMING = -1, -2 -- NETCONFA_IFINDEX_ALL, NETCONFA_IFINDEX_DEFAULT
 
 -- The value of an attribute, and that of the index.
 local function told_of(data)
@@ -143,7 +145,7 @@ function M.told(name)
     by_index[index] = value
     if index > 0 and value == "0" then now.off = now.off + 1 end
   end
-  now.whole, now.set = by_index[ALL], by_index[family.is_by_link and COMING or ALL]
+  now.whole, now.set = by_index[FOR_ALL], by_index[family.is_by_link and COMING or FOR_ALL]
   if not (now.whole and now.set) then return S.failure("OPNOTSUPP", "the kernel does not tell how it forwards") end
   for index, value in pairs(by_index) do
     if index > 0 and value ~= "0" then

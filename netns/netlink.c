@@ -23,7 +23,6 @@
 
 #include "netlink.h"
 #include "message.h"
-#include "parse.h"
 
 #define SOCKET_TYPE "netns.socket"
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "bind.h"
-#include "parse.h"
+#include "message.h"
 
 enum { MAC_LENGTH = 6, WIDTH_DIGITS = 3 };
 
@@ -74,11 +74,17 @@ static int push_ip(lua_State *L, bool has_width)
 
 /*** nl.parse_ip(text) -> { family="inet" or "inet6", bytes=, text=, prefix=32 or 128 }, or nil
  * An address as it is written, "10.0.0.1" or "fd00::1". Source: inet_pton(3). */
-static int l_parse_ip(lua_State *L) { return push_ip(L, false); }
+static int l_parse_ip(lua_State *L)
+{
+	return push_ip(L, false);
+}
 
 /*** nl.parse_cidr(text) -> { family=, bytes=, text= without the width, prefix= }, or nil
  * The same with its network's width, "10.0.0.1/24"; without one it is an address alone. */
-static int l_parse_cidr(lua_State *L) { return push_ip(L, true); }
+static int l_parse_cidr(lua_State *L)
+{
+	return push_ip(L, true);
+}
 
 static int digit_of(char c)
 {
@@ -111,4 +117,7 @@ static const luaL_Reg functions[] = {
 	{NULL, NULL},
 };
 
-void parse_functions(lua_State *L) { luaL_setfuncs(L, functions, 0); }
+void parse_functions(lua_State *L)
+{
+	luaL_setfuncs(L, functions, 0);
+}

@@ -257,7 +257,10 @@ static void read_batch(struct batch *b, const char *path)
 		b->messages += (h->nlmsg_flags & NLM_F_ACK) != 0;
 }
 
-static void commit(const struct batch *b) { exchange(job.tables, b->bytes, b->len, b->messages); }
+static void commit(const struct batch *b)
+{
+	exchange(job.tables, b->bytes, b->len, b->messages);
+}
 
 /* One family after the other; the links of IPv4 are switched each. */
 static void forward(void)
