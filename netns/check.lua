@@ -73,8 +73,10 @@ end
 
 --- "a, b", or a list of names, as bits of S.c[set].
 function M.flags(value, what, set)
-  local one, bits, words = M.const(set), 0, value
   if math.type(value) == "integer" then return value end
+  local alone = type(value) == "string" and S.c[set][value:upper()]
+  if alone then return alone end
+  local one, bits, words = M.const(set), 0, value
   if type(value) == "string" then
     words = {}
     for word in value:gmatch "[^%s,|]+" do words[#words + 1] = word end
