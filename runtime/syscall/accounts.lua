@@ -2,7 +2,7 @@
 -- syscall.accounts: users and groups of a root directory that somebody else may have filled.
 --
 -- The files are opened inside the root, must be regular and are read up to a cap; a line that is not well
--- formed counts as absent.
+-- formed, or holds a NUL, counts as absent.
 
 local check = require "syscall.arguments"
 
@@ -45,7 +45,7 @@ return function(S)
     for line in text:gmatch("[^\n]+") do
       local name, uid, gid, home = line:match("^([^:]+):[^:]*:(%d+):(%d+):[^:]*:([^:]*)")
       uid, gid = id_of(uid or ""), id_of(gid or "")
-      if uid and gid and match(name, uid) then
+      if uid and gid and not line:find("\0", 1, true) and match(name, uid) then
         return { name = name, uid = uid, gid = gid, home = home:sub(1, 1) == "/" and home or "/" }
       end
     end
@@ -77,6 +77,7 @@ return function(S)
     if not dir then return nil, err, number end
     local passwd, why, code = read_regular(dir, "/etc/passwd")
     if not passwd and not is_without(why) then return nil, why, code end
+    local unread = not passwd and rawget(why, "text")
     local groups
     groups, why, code = read_regular(dir, "/etc/group")
     if not groups and not is_without(why) then return nil, why, code end
@@ -86,7 +87,7 @@ return function(S)
     end)
     if not user and want.name then
       return S.failure("NOENT", passwd and ("no user '%s' in its /etc/passwd"):format(want.name)
-        or "it has no readable /etc/passwd")
+        or "it has no readable /etc/passwd" .. (unread and ": " .. unread or ""))
     end
     user = user or { uid = want.uid, gid = want.gid or want.uid, home = "/" }
     local found = groups_of(groups or "", user.name, { by_name = {}, list = {} })

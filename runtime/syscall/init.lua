@@ -76,7 +76,8 @@ function S.spawn(argv)
   if said then said:close() end
   if not status then return nil, err, errno end
   if status.code == "exited" and status.status == 0 then return true end
-  return S.failure("CHILD", (text:gsub("%s+$", "")))
+  text = text:gsub("%s+$", "")
+  return S.failure("CHILD", text ~= "" and text or ("%s %s"):format(status.code, status.signal or status.status))
 end
 
 -- Writes the id maps of process `pid`, for which the parent of its user namespace asked.

@@ -172,7 +172,21 @@ local function counts_time(cgroup)
   end
 end
 
+-- What of luge's next start the container decides.
+local function print_rewritable(spec)
+  local files = require("sandbox.profile").files(spec)
+  for _, hook in ipairs { "prepare", "guest", "started", "stopped" } do
+    for _, path in ipairs(spec.hooks and spec.hooks[hook] or {}) do files[#files + 1] = path end
+  end
+  local rewritable = require("sandbox.plan.reach").rewritable(spec, files)
+  if #rewritable == 0 then return end
+  print("\n-- The container can write what luge believes at the next start, and what hooks run with luge's rights:")
+  for _, path in ipairs(rewritable) do print("--   " .. path) end
+  print("-- Bind only what it has to write, or write overlay = \"discard\".")
+end
+
 local function print_notes(plan, spec, host, options)
+  print_rewritable(spec)
   if has_overlay(plan) then
     print("\n-- An overlay inside a user namespace: renaming a directory of the lower layer fails (EXDEV), and files of")
     print("-- owners that are not mapped cannot be changed. As root neither is so.")

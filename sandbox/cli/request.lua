@@ -4,12 +4,13 @@
 local S = require "syscall"
 local cli = require "sandbox.cli"
 local facts = require "sandbox.plan.facts"
+local must = require "sandbox.must"
 local profile = require "sandbox.profile"
 local search = require "sandbox.profile.search"
 
 local M = {}
 
-local FAILED = 125
+local FAILED = must.FAILED
 
 local function add(list, override)
   list[#list + 1] = override
@@ -56,7 +57,7 @@ end
 
 function adders.set(list, text)
   local field, value = text:match("^([^=]+)=(.*)$")
-  if not field then return ("--set %s: FIELD=VALUE expected"):format(text) end
+  if not field or ("." .. field .. "."):find("..", 1, true) then return ("--set %s: FIELD=VALUE expected"):format(text) end
   add(list, { field = field, text = value, origin = "--set " .. field })
 end
 
@@ -133,8 +134,8 @@ end
 --- The plan of a spec, or nil and the faults: what the host cannot give is a fault of the profile's field.
 function M.compile(spec, host, options)
   local plan, faults = require("sandbox.plan").compile(spec, host, { report = options.report ~= nil, detach = options.detach,
-    group = options.group, names = options.names, member = options.member, peers = options.peers, shares = options.shares, written = options.written,
-    trusted = profile.trusted(spec) })
+    group = options.group, names = options.names, member = options.member, peers = options.peers, shares = options.shares,
+    written = options.written, trusted = profile.trusted(spec) })
   if plan then return plan end
   return nil, profile.place(spec, faults)
 end

@@ -16,7 +16,7 @@ local REASONS = {
 }
 
 -- An error of luge's own has all it says in its text.
-local OWN_WORDS = { getenv = true, read_bounded = true, read_script = true, run_script = true, lookup_user = true,
+local OWN_WORDS = { spawn = true, getenv = true, read_bounded = true, read_script = true, run_script = true, lookup_user = true,
   ["nl.helper"] = true }
 
 local function error_text(err, op)
@@ -38,10 +38,15 @@ local function in_root(step)
   return type(path) == "string" and path ~= "" and "/" .. path
 end
 
+-- What these do to a mount of the profile they do at its target.
+local AT_TARGET = { open_in_root = true, put_file = true, put_symlink = true, mount = true, new_mount = true, move_mount = true,
+  mount_setattr = true }
+
 -- What a step was about, by its function, each given step and run. Of others, and where it says nothing, it is a path that they
 -- are given.
 local subjects = {
   exec = function(_, run) return run.argv[1] end,
+  spawn = function(step) return tostring(step.args[1][1]):match "[^/]*$" end,
   getenv = function(step) return step.args[1] end,
   lookup_user = function(step) return tostring(step.args[2].name or step.args[2].uid) end,
   mkdirat = in_root,
@@ -87,7 +92,9 @@ local function subject(run, step)
     if type(arg) == "table" and arg.literal and arg.literal:match("^/") and #arg.literal < 200 then return arg.literal end
     if type(arg) == "table" and arg.target and not arg.target:find("$", 1, true) then return arg.target end
   end
-  return step.op
+  local index = AT_TARGET[step.op] and step.why:match "^mounts%[(%d+)%]$"
+  local mount = index and run.spec.mounts[tonumber(index)]
+  return mount and mount.target or step.op
 end
 
 local function place(run, why)

@@ -19,11 +19,10 @@ local function row(rows, field, asked, got, ok)
   rows[#rows + 1] = { field = field, asked = asked, got = got, ok = ok and true or false }
 end
 
-local KINDS = { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time" }
 local FIELD = { mnt = "mount" }
 
 local function namespaces(rows, spec, pid)
-  for _, kind in ipairs(KINDS) do
+  for _, kind in ipairs(require("sandbox.plan.exec").KINDS) do
     local field = FIELD[kind] or kind
     local asked = spec.namespaces[field]
     if field == "net" and spec.network.type == "host" then asked = "host" end
@@ -68,13 +67,9 @@ local function id_map(rows, plan, symbols, pid)
   row(rows, "id_map", text, got, got == text)
 end
 
-local function unescape(text)
-  return (text:gsub("\\(%d%d%d)", function(octal) return string.char(tonumber(octal, 8)) end))
-end
-
 -- The mount that is on top at `target` in the container: its options as a set, and its type.
 local function mounts_of(pid)
-  local found = {}
+  local found, unescape = {}, require("sandbox.plan.cgroup_layout").unescape
   for line in (S.readfile(("/proc/%d/mountinfo"):format(pid)) or ""):gmatch("[^\n]+") do
     local target, options, rest = line:match("^%d+ %d+ %S+ %S+ (%S+) (%S+) (.*)$")
     if target then found[unescape(target)] = { options = options, type = rest:match("%- (%S+)") } end
@@ -132,6 +127,36 @@ local function standard_mounts(rows, spec, found)
   end
 end
 
+-- Mount options that take something away.
+local FORBIDS = { ro = true, nosuid = true, nodev = true, noexec = true }
+
+-- Of what came along below a bind's own mount, the first one that may more than was asked.
+local function freer(found, written, target, asked)
+  for path, at in pairs(found) do
+    local above = path
+    repeat above = above:match "^(.*)/" until above == "" or above == target or written[above]
+    for option in asked:gmatch "[^,]+" do
+      if above == target and not written[path] and FORBIDS[option] and not has_option(at.options, option) then
+        return ("%s %s"):format(path, at.options)
+      end
+    end
+  end
+end
+
+local function bind_row(rows, spec, found, i)
+  local mount, written = spec.mounts[i], {}
+  for _, other in ipairs(spec.mounts) do written[other.target] = true end
+  local at = found[mount.target]
+  local asked = ((mount.rw or mount.overlay or mount.upper) and "rw" or "ro") .. (mount.suid and "" or ",nosuid")
+    .. (mount.dev and "" or ",nodev") .. (mount.exec == false and ",noexec" or "")
+  local ok, got = at ~= nil, at and at.options or "absent"
+  for option in asked:gmatch "[^,]+" do ok = ok and has_option(got, option) end
+  local below = ok and freer(found, written, mount.target, asked)
+  if below then ok, got = false, got .. "; " .. below end
+  if mount.optional and not at then ok, asked = true, asked .. " (optional)" end
+  row(rows, ("mounts[%d]"):format(i), mount.target .. " " .. asked, got, ok)
+end
+
 local function mounts(rows, spec, pid)
   local found = mounts_of(pid)
   local root = found["/"]
@@ -140,18 +165,13 @@ local function mounts(rows, spec, pid)
   end
   for i, mount in ipairs(spec.mounts) do
     if mount.type == "bind" or mount.type == "layers" then
-      local got = found[mount.target]
-      local writable = mount.rw or mount.overlay or mount.upper
-      local asked = (writable and "rw" or "ro") .. (mount.suid and "" or ",nosuid") .. (mount.dev and "" or ",nodev")
-      local ok = got ~= nil
-      for option in asked:gmatch("[^,]+") do ok = ok and has_option(got.options, option) end
-      if mount.optional and not got then ok, asked = true, asked .. " (optional)" end
-      row(rows, ("mounts[%d]"):format(mount.index or i), mount.target .. " " .. asked,
-        got and got.options or "absent", ok)
+      bind_row(rows, spec, found, i)
     elseif mount.type == "tmpfs" then
-      mount_row(rows, ("mounts[%d]"):format(mount.index or i), found[mount.target], "tmpfs", "")
+      local flags = {}
+      for flag in mount.flags:gmatch "[%w_]+" do flags[#flags + 1] = FORBIDS[flag] and flag or nil end
+      mount_row(rows, ("mounts[%d]"):format(i), found[mount.target], "tmpfs", table.concat(flags, ","))
     elseif mount.type == "mask" then
-      mount_row(rows, ("mounts[%d]"):format(mount.index or i), found[mount.target], nil, "")
+      mount_row(rows, ("mounts[%d]"):format(i), found[mount.target], nil, "ro")
     end
   end
   standard_mounts(rows, spec, found)
@@ -282,7 +302,6 @@ local function cgroups(rows, run, symbols)
   end
 end
 
--- What luge itself enforces.
 -- The command's standard output to be, as a descriptor of ours: without an own root the directory /proc/PID/fd is closed to
 -- an ordinary user.
 local function output_of(pid)
@@ -290,6 +309,7 @@ local function output_of(pid)
   return pidfd and S.pidfd_getfd(pidfd, 1)
 end
 
+-- What luge itself enforces.
 local function enforced(rows, run, process, pid)
   local cpu_time = run.spec.limits.cpu_time
   if cpu_time then
@@ -311,15 +331,13 @@ local function enforced(rows, run, process, pid)
   end
 end
 
--- The device number of the controlling terminal, 0 without.
-local function controlling(pid)
-  return tonumber((S.readfile(("/proc/%d/stat"):format(pid)) or ""):match("^.*%)%s%S+%s%S+%s%S+%s%S+%s(%S+)"))
-end
+local TTY_NR = 7 -- of proc(5): the device number of the controlling terminal, 0 without
 
 -- Standard output is the terminal that luge has the master of, and it controls the session. The number says only which
 -- of its devpts it is: the device of that file system tells it from all others.
 local function terminal(rows, spec, run, process, pid)
-  local number, own = controlling(pid), process.terminal and S.fstat(process.terminal[2])
+  local number = (require("sandbox.container.processes").fields(pid) or {})[TTY_NR]
+  local own = process.terminal and S.fstat(process.terminal[2])
   if own then
     local fd = output_of(pid)
     local out = fd and S.fstat(fd)

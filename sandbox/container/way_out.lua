@@ -16,6 +16,8 @@ end
 
 local LOST_RACE = "--replace had made it free, and another luge was faster: try again, or choose another --name"
 
+local NOTHING_NEW = "nothing can be made there, in a file system of the kernel's: name what it has, or another place"
+
 -- The way out, by the step's function and the error.
 local hints = {
   clone3 = function(_, err)
@@ -24,10 +26,15 @@ local hints = {
     if err.NOSPC or err.USERS then return "a limit of namespaces is reached: sysctl user.max_user_namespaces and its neighbours" end
     if err.AGAIN then return "the limit of processes is reached (ulimit -u, or the cgroup's pids.max)" end
   end,
-  new_mount = function(step, err)
+  new_mount = function(step, err, run)
     local kind = step.args[1].type
-    if err.PERM and (kind == "proc" or kind == "sysfs") then
+    local joined = run.spec.namespaces.pid
+    if err.PERM and kind == "proc" and type(joined) == "string" and joined ~= "host" then
+      return "a new proc takes power over the user namespace that owns the pid namespace: id_map = \"host\", and luge run as root"
+    elseif err.PERM and (kind == "proc" or kind == "sysfs") then
       return ("a new %s needs one that is not covered: parts of luge's own are masked, as in a nested container"):format(kind)
+    elseif kind == "overlay" and err.LOOP then
+      return "its directories overlap: none may be named twice, or lie in another"
     elseif kind == "overlay" and (err.INVAL or err.PERM or err.OPNOTSUPP) then
       return "an overlay inside a user namespace needs Linux 5.11, and its upper directory on tmpfs Linux 6.6 (luge doctor)"
     end
@@ -80,6 +87,10 @@ local hints = {
       return "the kernel refused the map: an ordinary user maps only himself without newuidmap"
     end
     if step.why:match("^limits") then return refused(err) end
+    if step.why == "namespaces.time" and err.RANGE then
+      return ("no clock may show less than 0, or more than 146 years; the machine has been up for %.0f s"):format(
+        S.clock_gettime "boottime")
+    end
     if step.why:match("^sysctl") then return "only sysctls of the container's own namespaces can be set" end
   end,
   write = function(step, err)
@@ -87,10 +98,23 @@ local hints = {
   end,
   open_tree = function(_, err)
     if err.ACCES then return "luge itself cannot reach it: a directory on the way is closed to this user" end
+    if err.INVAL then return "no file system of the host's has it: a pipe or a socket is passed as a descriptor (--pass-fd)" end
+  end,
+  open = function(step, err)
+    if not step.why:find "^namespaces%." then return end
+    if err.NOENT then return "write the path of a namespace, as /proc/PID/ns/ipc, or true, or \"host\"" end
+    if err.ACCES or err.PERM then return "this takes the right to trace that process (ptrace(2)): be its user, or root" end
+  end,
+  mount = function(_, err)
+    if err.NOTDIR then return "what has that path is no directory: mount elsewhere" end
+  end,
+  put_file = function(_, err)
+    if err.NOENT or err.ACCES or err.PERM then return NOTHING_NEW end
   end,
   open_in_root = function(_, err)
     if err.LOOP or err.XDEV then return "a symbolic link in the root file system leads out of it" end
     if err.ROFS or err.ACCES then return "make the mount point in that tree, or mount elsewhere" end
+    if err.NOENT or err.PERM then return NOTHING_NEW end
   end,
   openat2 = function(step, err)
     if err.LOOP then
@@ -117,6 +141,7 @@ local hints = {
   ensure_directory = function(_, err)
     if err.NOENT then return "the directory above it does not exist: make it" end
     if err.NOTDIR then return "there is a file of that name" end
+    if err.ACCES or err.PERM then return "luge's user may not write there" end
   end,
   move_mount = function(_, err)
     if err.INVAL then return "a directory goes on a directory only, a file on a file" end

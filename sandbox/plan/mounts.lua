@@ -77,7 +77,18 @@ function emit.bind(c, mount)
 end
 
 function emit.layers(c, mount)
+  for _, dir in ipairs(mount.lower) do
+    if c.facts:stat(dir).type ~= "directory" then return c:fault(mount.why, dir .. " is no directory", "an overlay is made of directories") end
+  end
   attach(c, mount, source.open(c, mount))
+end
+
+-- What the profile puts into one that is read-only comes first, so it is sealed at the end, as the root is.
+local function read_only_tmpfs(c, mount, options)
+  local fd = c.steps:open("guest", mount.why, "tmpfs", "new_mount",
+    { { type = "tmpfs", options = options, attrs = (mount.flags:gsub("^ro,?", "")) } })
+  attach(c, mount, fd)
+  c.seal_readonly[#c.seal_readonly + 1] = { fd, mount.why }
 end
 
 function emit.tmpfs(c, mount)
@@ -87,13 +98,13 @@ function emit.tmpfs(c, mount)
       uid = owned and c.user.uid, gid = owned and c.user.gid })
     if fd then return attach(c, mount, fd) end
   end
+  local options, data = { { "mode", mode } }, {}
+  if mount.size then options[#options + 1] = { "size", mount.size } end
+  if mount.inodes then options[#options + 1] = { "nr_inodes", mount.inodes } end
+  if owned then table.move({ { "uid", c.user.uid }, { "gid", c.user.gid } }, 1, 2, #options + 1, options) end
+  if mount.flags and mount.flags:find "^ro%f[%W]" then return read_only_tmpfs(c, mount, options) end
   local at = place(c, mount, "directory")
-  local data = { "mode=" .. mode }
-  if mount.size then data[#data + 1] = "size=" .. mount.size end
-  if mount.inodes then data[#data + 1] = "nr_inodes=" .. mount.inodes end
-  if owned then
-    data[#data + 1] = ("uid=%d,gid=%d"):format(c.user.uid, c.user.gid)
-  end
+  for i, option in ipairs(options) do data[i] = ("%s=%s"):format(option[1], option[2]) end
   c.steps:add("guest", mount.why, "mount", { { source = "tmpfs", target = at.path, type = "tmpfs",
     flags = mount.flags or "nosuid, nodev", data = table.concat(data, ",") } })
 end
@@ -191,7 +202,7 @@ end
 
 function emit.mask(c, mount)
   local st = hidden(c, mount)
-  if st and st.type ~= "directory" then
+  if mount.over_file or st and st.type ~= "directory" then
     return attach(c, mount, special.null(c, mount.why), "file")
   end
   attach(c, mount, special.nothing(c, mount.why))
@@ -215,6 +226,14 @@ local function emit_root(c)
   steps:add("guest", "root", "fchdir", { c.root })
 end
 
+-- The host's path that a mount needs, and that is not there.
+local function missing_source(c, mount)
+  if mount.create then return end
+  for _, path in ipairs(mount.type == "bind" and { mount.source } or mount.type == "layers" and mount.lower or {}) do
+    if not c.facts:stat(path) then return path end
+  end
+end
+
 --- All mounts, in path order.
 function M.plan(c)
   c.made, c.seal_readonly = {}, {}
@@ -222,14 +241,15 @@ function M.plan(c)
   c.steps:add("guest", "namespaces.mount", "mount", { { target = "/", flags = "rec, private" } })
   emit_root(c)
   for _, mount in ipairs(c.mounts) do
-    if mount.type ~= "bind" or mount.create or c.facts:stat(mount.source) then
+    local missing = missing_source(c, mount)
+    if not missing then
       emit[mount.type](c, mount)
-    elseif not mount.optional and c.facts:closed(mount.source) then
-      c:fault(mount.why, ("source %s cannot be reached: Permission denied"):format(mount.source),
-        "a directory on the way is closed to this user: open it, bind another path, or write optional(bind { … })")
+    elseif not mount.optional and c.facts:closed(missing) then
+      c:fault(mount.why, ("source %s cannot be reached: Permission denied"):format(missing),
+        ("a directory on the way is closed to this user: open it, take another path, or write optional(%s { … })"):format(mount.type))
     elseif not mount.optional then
-      c:fault(mount.why, ("source %s does not exist"):format(mount.source),
-        "create it, write create = true, or optional(bind { … })")
+      c:fault(mount.why, ("source %s does not exist"):format(missing),
+        mount.type == "bind" and "create it, write create = true, or optional(bind { … })" or "create it, or write optional(layers { … })")
     end
   end
   if c.spec.limits.disk then require("sandbox.plan.disk").finish(c) end

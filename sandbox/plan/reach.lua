@@ -5,6 +5,7 @@
 -- next start, a restart included, would show it what the link leads to, with luge's rights. So from the directory on that a
 -- container of the profile writes, a path is taken without links.
 
+local S = require "syscall"
 local text = require("sandbox.plan.steps").text
 
 local M = {}
@@ -47,6 +48,23 @@ function M.crossing(c, path)
     local id = slash > 1 and rest and identity(c.facts:stat(above))
     if id and set[id] then return above, rest end
   end
+end
+
+--- Of the paths of some files, those that a container of this spec can write, or put another file in the place of.
+function M.rewritable(spec, paths)
+  local set, found = {}, {}
+  local function key(path)
+    local st = S.stat(path)
+    return st and st.dev .. ":" .. st.ino or ""
+  end
+  for _, path in ipairs(M.written_by(spec)) do set[key(path)] = true end
+  for _, path in ipairs(paths) do
+    local fd = S.open(path, "path, cloexec")
+    local real = fd and S.readlink("/proc/self/fd/" .. fd:getfd())
+    while real and real ~= "" and not set[key(real)] do real = real:match "^(.*)/" end
+    if real and real ~= "" then found[#found + 1] = path end
+  end
+  return found
 end
 
 --- The path as an argument of steps in `place`, with the steps before them that it takes.

@@ -145,8 +145,7 @@ function M.check(spec)
     for _, key in ipairs(keys) do
       path = path .. (math.type(key) and ("[%d]"):format(key) or "." .. key)
     end
-    table.insert(keys, 1, "seccomp")
-    faults[#faults + 1] = { keys = keys, path = path, message = message, hint = hint }
+    faults[#faults + 1] = { keys = { "seccomp", table.unpack(keys) }, path = path, message = message, hint = hint }
   end
   check_lists(spec, add)
   if #(spec.rules or {}) > MOST_RULES then

@@ -121,18 +121,31 @@ local function add_standard(c, list)
   standard(list, { type = "tmpfs", target = "/tmp", mode = SHARED, why = "mounts" })
 end
 
+local LEAVES = { symlink = true, file = true, secret = true, copy = true }
+
+-- Nothing can be made below a mask, and nothing would be seen there.
+local function is_masked(masks, target)
+  repeat
+    target = target:match "^(.*)/"
+    if masks[target] then return true end
+  until target == ""
+end
+
 -- The profile's mounts replace standard ones of the same target; `remove "…"` leaves one out.
 local function combined(c)
-  local list, written = {}, {}
+  local list, written, masks = {}, {}, {}
   for i, mount in ipairs(c.spec.mounts) do
     written[mount.target] = true
-    mount.why = ("mounts[%d]"):format(mount.index or i)
+    if mount.type == "mask" then masks[mount.target] = mount end
+    mount.why = ("mounts[%d]"):format(i)
   end
   local all = {}
   add_standard(c, all)
   local removed = c.spec.removed_mounts or {}
   for _, mount in ipairs(all) do
-    if not written[mount.target] and not removed[mount.target] then list[#list + 1] = mount end
+    local mask = masks[mount.target]
+    if mask then mask.over_file = LEAVES[mount.type] or mount.type == "bind" and c.facts:stat(mount.source).type ~= "directory" end
+    if not (written[mount.target] or removed[mount.target] or is_masked(masks, mount.target)) then list[#list + 1] = mount end
   end
   for _, mount in ipairs(c.spec.mounts) do list[#list + 1] = mount end
   for i, mount in ipairs(list) do mount.order = i end
@@ -238,8 +251,6 @@ local function settle(c, mount, cover)
   cover.view = true
   adopt_parents(c, mount, cover)
 end
-
-local LEAVES = { symlink = true, file = true, secret = true, copy = true }
 
 -- A link that luge makes leads nowhere yet, or to the host's tree: nothing can be mounted through it, nor below a file.
 local function check_leaves(c, mount, leaves)

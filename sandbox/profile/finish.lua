@@ -77,7 +77,7 @@ end
 
 -- Mounts and devices -------------------------------------------------------------------------------------
 
--- Splits off the removals; what lies deeper comes after what it lies in.
+-- Splits off the removals. The plan puts what lies deeper after what it lies in; here all keeps the number that errors call it by.
 local function mounts(spec)
   local list, removed = {}, {}
   for _, m in ipairs(spec.mounts) do
@@ -87,7 +87,6 @@ local function mounts(spec)
       list[#list + 1] = m
     end
   end
-  table.sort(list, function(a, b) return a.target < b.target end)
   spec.mounts, spec.removed_mounts = list, removed
 end
 

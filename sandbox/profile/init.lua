@@ -30,7 +30,8 @@ local function build_one(raw, origins, info, request, how)
   end
   local source = { raw = raw, origins = origins, places = places, text = info.text, dir = info.directory }
   local merged = merge.merge(source, extra, faults)
-  local known = { origins = merged.origins, places = places, layers = merged.layers, trusted = info.trusted }
+  local known = { origins = merged.origins, places = places, layers = merged.layers, trusted = info.trusted,
+    files = info.files }
   if #faults > 0 then return merged.value, faults, known end
   local function complain(keys, message, hint)
     local errors = require "sandbox.profile.errors"
@@ -98,6 +99,13 @@ end
 -- Whose files root takes for a spec: a set of uids.
 function M.trusted(spec)
   return provenance[spec] and provenance[spec].trusted or { [0] = true }
+end
+
+-- The files that a spec was made of, as paths of the host; what is luge's own or came on stdin has none.
+function M.files(spec)
+  local paths = {}
+  for _, file in ipairs(provenance[spec].files) do paths[#paths + 1] = file.path end
+  return paths
 end
 
 -- Faults that a later stage found in a finished spec, { path, message, hint }, get their place for M.format.

@@ -53,7 +53,8 @@ function M.id_range(v)
   end
   if not (M.id(from) and M.id(to) and math.type(count) == "integer") or count < 1
     or from + count > 4294967295 or to + count > 4294967295 then
-    return nil, "a range is { inside, outside, count }", "for example { 0, 100000, 65536 }"
+    return nil, "a range is { inside, outside, count }: whole numbers, all of its ids below 4294967295, count at least 1",
+      "for example { 0, 100000, 65536 }"
   end
   return { from, to, count }
 end
@@ -81,6 +82,9 @@ end
 
 function M.device_path(v)
   if type(v) == "string" and v:find "^[%w_-]" then v = "/dev/" .. v end
+  if type(v) == "string" and v:find(":/", 1, true) then
+    return nil, show(v) .. " is two paths: a device has the same one on both sides", "write " .. show(v:match "^(.-):/")
+  end
   local path, message, hint = values.path(v)
   if path and not path:find "^/dev/." then return no(v, 'device (write "kvm" or "/dev/kvm")') end
   return path, message, hint

@@ -200,7 +200,7 @@ t.test("every kind of failed start leaves nothing: files, processes, mounts", fu
 end)
 
 t.test("messages of failed steps name what they were about", function()
-  box.refused({ "exit", "0", body = "mounts = { tmpfs { '/etc/passwd/x' } }" }, "mounts[1]", "/etc/passwd/x",
+  box.refused({ "exit", "0", body = "mounts = { tmpfs { '/etc/passwd/x' } }" }, "mounts[2]", "/etc/passwd/x",
     "/etc/passwd is a file")
   box.refused({ "exit", "0", body = ("mounts = { tmpfs { %q } }"):format("/" .. ("x"):rep(300)) }, "mounts[2]: /"
     .. ("x"):rep(300),

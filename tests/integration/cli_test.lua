@@ -206,6 +206,9 @@ end)
 
 t.test("--set: what is wrong says which option", function()
   wrong({ "run", "--set", "hostname", "default" }, "--set hostname: FIELD=VALUE expected")
+  for _, field in ipairs { "", ".", "..", "a..b", ".a", "a." } do
+    wrong({ "run", "--set", field .. "=1", "default" }, ("--set %s=1: FIELD=VALUE expected"):format(field))
+  end
   wrong({ "run", "--set", "limits.wal=1s", "default" }, "--set limits.wal", "did you mean 'wall'?")
   wrong({ "run", "--set", "limits.wall=soon", "default" }, "--set limits.wall", "no duration")
   wrong({ "run", "--set", "mounts={ tmpfs {", "default" }, "--set mounts")

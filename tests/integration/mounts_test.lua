@@ -177,6 +177,16 @@ t.test("tmpfs: size, mode, inodes, flags", function()
     body = mounts "tmpfs { '/t', flags = 'noexec' }" }).code, 126)
 end)
 
+t.test("a tmpfs that is read-only holds what the profile puts there, and no more", function()
+  for _, body in ipairs { "", "limits = { disk = '1M' }," } do
+    local r = box.succeed { guest = false, shell = "cat /t/f /t/m/f; ! touch /t/x 2>/dev/null; touch /t/m/x; grep ' /t ' /proc/mounts",
+      body = body .. "mounts = { tmpfs { '/t', flags = 'ro, noexec', size = '64K', mode = '0755' }, file { '/t/f', text = 'one' }, "
+        .. "tmpfs { '/t/m' }, file { '/t/m/f', text = 'two' } }" }
+    t.matches(r.stdout, "^onetwotmpfs /t tmpfs ro,nosuid,nodev,noexec,")
+    t.contains(r.stdout, "size=64k")
+  end
+end)
+
 t.test("dir, file and symlink", function()
   local body = mounts [[dir { '/d/e', mode = '0700' }, file { '/d/e/f', text = "t${range}$x\n", mode = '0640' },
     file { '/empty' }, symlink { '/l', 'd/e/f' }, symlink { '/out', '/nowhere${range}' }]]
@@ -196,6 +206,13 @@ t.test("mask hides directories and files", function()
   t.equal(box.says { shell = "ls -A /w/sub | wc -l; wc -c < /w/file; touch /w/sub/x || echo refused",
     body = mounts("bind { %q, '/w' }, mask { '/w/sub' }, mask { '/w/file' }", dir) }, "0\n0\nrefused")
   t.equal(box.says { shell = "ls -A /proc/sys | wc -l", body = mounts "mask { '/proc/sys' }" }, "0")
+end)
+
+t.test("a mask hides what luge itself would have put there", function()
+  local r = box.succeed { guest = false, shell = "ls -A /etc/ssl; cat /etc/hosts /etc/mtab; echo end",
+    body = "mounts = { mask { '/etc/ssl' }, mask { '/etc/hosts' }, mask { '/etc/mtab' } }" }
+  t.equal(r.stdout, "end\n")
+  t.equal(box.says { guest = false, shell = "ls /etc", body = "mounts = { mask { '/etc' } }" }, "")
 end)
 
 t.test("a secret is nowhere but in its file", function()
@@ -391,6 +408,25 @@ t.test("layers: the first is lowest, writes as upper says", function()
   body = mounts("layers { %q, %q, target = '/w', upper = 'discard' }", one, two)
   t.equal(box.says { shell = "echo x > /w/new && cat /w/new /w/file", body = body }, "x\nupper")
   t.equal(S.dir(two), { "file", "two" })
+end)
+
+t.test("layers that are missing or none: each a fault before anything starts", function()
+  local dir = t.dir "0755"
+  t.write(dir .. "/file", "")
+  box.refused({ "facts", body = ("mounts = { layers { %q, '/no/such', target = '/l' }, layers { %q, target = '/m' } }"):format(dir,
+    dir .. "/file") }, "mounts[2]: source /no/such does not exist", "optional(layers { … })",
+    ("mounts[3]: %s/file is no directory"):format(dir), "2 errors; nothing was started.")
+  t.equal(box.says { shell = "ls /l 2>&1 || echo none",
+    body = ("mounts = { optional(layers { %q, '/no/such', target = '/l' }) }"):format(dir) }:match "%S+$", "none")
+  box.refused({ "facts", body = ("mounts = { layers { %q, %q, target = '/l', upper = 'discard' } }"):format(dir, dir) },
+    "mounts[2]: /l: ", "its directories overlap")
+end)
+
+t.test("what cannot be mounted where it is meant to be says so", function()
+  box.refused({ "facts", body = "mounts = { tmpfs { '/proc/x' } }" }, "mounts[2]: /proc/x: ", "nothing can be made there")
+  box.refused({ "facts", body = "mounts = { file { '/proc/x' } }" }, "mounts[2]: /proc/x: ", "nothing can be made there")
+  box.refused({ "facts", body = "mounts = { tmpfs { '/proc/version' } }" }, "mounts[2]: /proc/version: Not a directory",
+    "mount elsewhere")
 end)
 
 t.test("names that are hard to write", function()

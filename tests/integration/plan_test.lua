@@ -234,11 +234,31 @@ t.test("what is mounted in every container is no word of the profile", function(
   t.matches(r.stdout, '\n      %-%- mounts%[1%] %S+:%d+\n')
 end)
 
+t.test("a container that can write its own profile, or a hook, is told of", function()
+  local dir = t.dir "0755"
+  t.must(S.mkdir(dir .. "/sub", "0755"))
+  t.write(dir .. "/sub/hook.lua", "")
+  t.must(S.symlink(dir .. "/sub", dir .. "/link"))
+  local function told(mount)
+    t.write(dir .. "/p.lua", ("return container { command = { 'true' }, hooks = { started = 'link/hook.lua' }, mounts = { %s } }")
+      :format(mount))
+    local r = box.run { verb = "plan", profile = dir .. "/p.lua" }
+    t.equal(r.code, 0, r.stderr)
+    local files = {}
+    for path in r.stdout:gmatch "\n%-%-   (/%S+)" do files[#files + 1] = path:sub(#dir + 2) end
+    return table.concat(files, " ")
+  end
+  t.equal(told "bind { '.', '/w', rw = true }", "p.lua link/hook.lua")
+  t.equal(told "bind { 'sub', '/w', rw = true }", "link/hook.lua")
+  t.equal(told "bind { 'p.lua', '/w', rw = true }", "p.lua")
+  t.equal(told "bind { '.', '/w' }, bind { 'sub', '/x', overlay = 'discard' }", "")
+end)
+
 t.test("--origins shows what can be written, and nothing that the plan noted", function()
   local body = "mounts = { tmpfs { '/t', size = '1M' }, dir { '/d', mode = '0700' } }, devices = { 'kvm' }"
   local r = box.succeed { verb = "plan", options = { "--origins" }, body = body, guest = false }
-  t.matches(r.stdout, '\nmounts%[1%]%s+dir { target = "/d", mode = "0700" }%s')
-  t.matches(r.stdout, '\nmounts%[2%]%s+tmpfs { target = "/t", size = 1048576, mode = "1777", flags = "nosuid,nodev" }%s')
+  t.matches(r.stdout, '\nmounts%[2%]%s+dir { target = "/d", mode = "0700" }%s')
+  t.matches(r.stdout, '\nmounts%[1%]%s+tmpfs { target = "/t", size = 1048576, mode = "1777", flags = "nosuid,nodev" }%s')
   t.matches(r.stdout, '\nroot%s+"system"%s')
   t.matches(r.stdout, '\nnetwork%s+"none"%s')
   for _, word in ipairs { "cover", "order", "unenforced", "removed_mounts" } do t.lacks(r.stdout, word) end

@@ -121,6 +121,18 @@ t.test("the receipt tells of mounts, limits, ids and namespaces", function()
   t.contains(text, "/d ro,nosuid,nodev (optional)")
 end)
 
+t.test("the receipt's mounts have the numbers and the flags that the profile wrote", function()
+  local dir = t.dir "0755"
+  local report = reported { "exit", "0", guest = false, words = { "true" },
+    body = ([[mounts = { tmpfs { '/z', flags = 'noexec' }, tmpfs { '/y', flags = 'ro, suid, dev' }, mask { '/proc/version' },
+    bind { %q, '/a', exec = false } }]]):format(dir) }
+  all_ok(report)
+  t.equal(row(report, "mounts[1]").asked, "tmpfs noexec,nosuid,nodev")
+  t.equal(row(report, "mounts[2]").asked, "tmpfs ro")
+  t.equal(row(report, "mounts[3]").asked, "ro")
+  t.equal(row(report, "mounts[4]").asked, "/a ro,nosuid,nodev,noexec")
+end)
+
 t.test("the receipt tells who the command is, and of the kernel's settings in its namespaces", function()
   local report = reported { "exit", "0", body = 'user = "nobody", sysctl = { ["net.ipv4.ip_default_ttl"] = "77" }' }
   all_ok(report)

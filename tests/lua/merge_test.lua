@@ -50,13 +50,13 @@ t.test("capabilities: presets, lists and what changes them", function()
     "capabilities: the inherited value is a table of lists")
 end)
 
-t.test("mounts merge by target and come out in path order", function()
+t.test("mounts merge by target, and keep the numbers that they were written with", function()
   local spec = p.spec [[
     { mounts = { tmpfs { "/b" }, bind { "/host", "/a" }, tmpfs { "/c" } } },
     mounts = { tmpfs { "/a", size = 4096 }, remove "/c", dir { "/b/x" }, remove "/tmp" }
   ]]
-  t.equal(targets(spec), "/a /b /b/x")
-  t.equal(spec.mounts[1].type, "tmpfs")
+  t.equal(targets(spec), "/b /a /b/x")
+  t.equal(spec.mounts[2].type, "tmpfs")
   t.equal(spec.removed_mounts, { ["/c"] = true, ["/tmp"] = true })
   t.equal(targets(p.spec '{ mounts = { tmpfs { "/a" }, tmpfs { "/b" } } }, mounts = without { "/a" }'), "/b")
   t.equal(targets(p.spec '{ mounts = { tmpfs { "/a" } } }, mounts = append { tmpfs { "/b" } }'), "/a /b")
@@ -159,8 +159,8 @@ t.test("every value knows its line", function()
     sysctl = { ["net.core.somaxconn"] = 1 },
   ]]
   local expected = {
-    cwd = "t.lua:2", ["limits.wall"] = "t.lua:3", ["mounts[1]"] = "t.lua:6", ["mounts[2]"] = "t.lua:5",
-    ["mounts[2].target"] = "t.lua:5", ["env.A"] = "t.lua:8", ["limits.nice"] = "t.lua:10",
+    cwd = "t.lua:2", ["limits.wall"] = "t.lua:3", ["mounts[1]"] = "t.lua:5", ["mounts[2]"] = "t.lua:6",
+    ["mounts[2].target"] = "t.lua:6", ["env.A"] = "t.lua:8", ["limits.nice"] = "t.lua:10",
       ["limits.core"] = "default",
     hostname = "default", ['sysctl["net.core.somaxconn"]'] = "t.lua:12", ["env.PATH"] = "default",
   }
@@ -176,8 +176,8 @@ t.test("relative paths start beside the file that wrote them", function()
   local spec, faults = profile.load { source = { path = dir .. "/child.lua" }, facts = p.facts }
   t.ok(spec, faults and profile.format(faults))
   t.equal(spec.root.path, dir .. "/sub/rootfs")
-  t.equal(spec.mounts[2].source, dir .. "/sub/data")
-  t.equal(spec.mounts[1].source, dir:match "^(.*)/" .. "/data")
+  t.equal(spec.mounts[1].source, dir .. "/sub/data")
+  t.equal(spec.mounts[2].source, dir:match "^(.*)/" .. "/data")
   t.equal(profile.origin(spec, "root"), dir .. "/sub/parent.lua:1")
   t.equal(spec.profile_name, "child")
 end)

@@ -159,6 +159,8 @@ t.test("unsound and useless rules are faults", function()
   t.contains(faults { rules = { rule("socket", { 0, ">", 1 }) } }, "can be passed by")
   t.contains(faults { rules = { denial("socket", { 0, "<", 1 }) } }, "can be passed by")
   t.contains(faults { rules = { denial("kill", { 1, "==", 9 }, { 1, "==", 15 }) } }, "compared twice")
+  -- Two faults of one place: each has its path.
+  t.lacks(faults { rules = { { call = "kill", args = { { 0, "!=", 0 }, { 0, "!=", 1 } } } } }, "seccomp.seccomp")
   t.contains(faults { rules = { rule("read", { 0, "==", 0 }) } }, "already allowed, with any argument")
   t.contains(faults { rules = { denial("seccomp", { 0, "==", 1 }) } }, "needed to load the filters")
   t.contains(faults { rules = { denial("lseek", { 1, ">", 5 }), denial("lseek", { 2, "==", 1 }) } },

@@ -185,6 +185,9 @@ local GOLDEN = {
   { [[devices = { device { "/etc/passwd" } }]], {
     [[devices[1].path: "/etc/passwd" is no device (write "kvm" or "/dev/kvm")]],
   } },
+  { [[devices = { "/dev/kvm:/dev/kvm" }]], {
+    [=[devices[1].path: "/dev/kvm:/dev/kvm" is two paths: a device has the same one on both sides [write "/dev/kvm"]]=],
+  } },
   { [[devices = { device { "kvm", access = "rx" } }]], {
     [[devices[1].access: "rx" is not one of "rw", "r", "w" (did you mean 'r'?)]],
   } },
@@ -195,7 +198,7 @@ local GOLDEN = {
     [=[id_map: "sefl" is no id_map (did you mean 'self'?) [it takes: auto, self, host]]=],
   } },
   { [[id_map = { uids = { { 0, 1 } } }]], {
-    [=[id_map.uids[1]: a range is { inside, outside, count } [for example { 0, 100000, 65536 }]]=],
+    [=[id_map.uids[1]: a range is { inside, outside, count }: whole numbers, all of its ids below 4294967295, count at least 1 [for example { 0, 100000, 65536 }]]=],
   } },
   { [[id_map = { gids = {} }]], {
     [[id_map: needs uids]],
