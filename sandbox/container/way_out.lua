@@ -91,6 +91,8 @@ local hints = {
       return ("no clock may show less than 0, or more than 146 years; the machine has been up for %.0f s"):format(
         S.clock_gettime "boottime")
     end
+    if step.why:match("^sysctl") and (err.INVAL or err.RANGE) then return "the kernel does not take this value" end
+    if step.why:find "^sysctl.*kernel%.hostname" then return "the host name is written hostname = \"…\"" end
     if step.why:match("^sysctl") then return "only sysctls of the container's own namespaces can be set" end
   end,
   write = function(step, err)
