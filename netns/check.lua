@@ -96,6 +96,13 @@ function M.flag_names(bits, set)
   return names
 end
 
+--- The names of a set of S.c by their values, in lower case.
+function M.names_of(set)
+  local names = {}
+  for name, value in pairs(set) do names[value] = name:lower() end
+  return names
+end
+
 -- ---- addresses ----
 
 M.FAMILY = { inet = S.c.AF.INET, inet6 = S.c.AF.INET6, bridge = S.c.AF.BRIDGE }

@@ -29,12 +29,7 @@ local PROTO = { tcp = S.c.IPPROTO.TCP, udp = S.c.IPPROTO.UDP, icmp = S.c.IPPROTO
 local PROTO_NAME = {}
 for name, number in pairs(PROTO) do PROTO_NAME[number] = name end
 
-local function lower_names(set)
-  local names = {}
-  for name, value in pairs(set) do names[value] = name:lower() end
-  return names
-end
-local TCP_STATE = lower_names(S.c.TCP_CONNTRACK)
+local TCP_STATE = check.names_of(S.c.TCP_CONNTRACK)
 
 -- ---- what is asked for ----
 

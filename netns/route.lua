@@ -14,12 +14,9 @@ local TABLE_BYTE, TYPE_BYTE = 5, 8
 
 local M = {}
 
-local function lower_names(set)
-  local names = {}
-  for name, value in pairs(S.c[set]) do names[value] = name:lower() end
-  return names
-end
-local TYPE, PROTOCOL, TABLE = lower_names "RTN", lower_names "RTPROT", { [253] = "default", [254] = "main", [255] = "local" }
+local TYPE, PROTOCOL = check.names_of(RTN), check.names_of(S.c.RTPROT)
+--- What tables are called, by number.
+M.TABLE = { [253] = "default", [254] = "main", [255] = "local" }
 
 --- A table of routes: a number, "main", "local" or "default".
 M.table_number = check.const "RT_TABLE"
@@ -135,7 +132,7 @@ local function gateway_of(a, name)
   return via and check.ip_text((("I2"):unpack(via)), via:sub(3))
 end
 
-local SCOPE_NAME = lower_names "RT_SCOPE"
+local SCOPE_NAME = check.names_of(SCOPE)
 
 local function decode(data, names)
   local family, width, _, _, table_number, protocol, scope, kind, flags = HEADER:unpack(data)
@@ -150,7 +147,7 @@ local function decode(data, names)
   return setmetatable({ family = name, to = width == 0 and "default" or ("%s/%d"):format(to, width), prefix = width,
     bytes = a[RTA.DST], via = gateway_of(a, name), index = index, dev = index and names[index],
     src = a[RTA.PREFSRC] and check.ip_text(name, a[RTA.PREFSRC]), metric = u32(RTA.PRIORITY),
-    table = TABLE[table_number] or table_number, type = TYPE[kind] or kind, protocol = PROTOCOL[protocol] or protocol,
+    table = M.TABLE[table_number] or table_number, type = TYPE[kind] or kind, protocol = PROTOCOL[protocol] or protocol,
     scope = SCOPE_NAME[scope] or scope, onlink = flags & S.c.RTNH_F.ONLINK ~= 0 or nil }, meta)
 end
 
@@ -175,7 +172,7 @@ function nl.routes(filter)
   local names, err, errno = link_names(t.netns)
   if not names then return nil, err, errno end
   local number = t.table ~= "all" and (t.table or MAIN) or nil
-  local wanted = number and (TABLE[number] or number)
+  local wanted = number and (M.TABLE[number] or number)
   local list = setmetatable({}, check.list_meta)
   for _, family in ipairs(t.family and { t.family } or { S.c.AF.INET, S.c.AF.INET6 }) do
     local replies

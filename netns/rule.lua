@@ -82,8 +82,6 @@ function meta:__tostring()
   return table.concat(words, " ")
 end
 
-local TABLE = { [253] = "default", [254] = "main", [255] = "local" }
-
 local function decode(data)
   local family, to_width, from_width, _, number, _, _, act, flags = HEADER:unpack(data)
   local _, a = nl.attributes(data, string.packsize(HEADER))
@@ -98,7 +96,7 @@ local function decode(data)
     fwmask = u32(FRA.FWMASK), suppress_prefix = suppress ~= U32 and suppress or nil,
     invert = flags & S.c.FIB_RULE.INVERT ~= 0 or nil }
   number = u32(FRA.TABLE) or number
-  rule.table = TABLE[number] or number
+  rule.table = routes.TABLE[number] or number
   for word, value in pairs(ACTIONS) do
     if value == act then rule.action = word end
   end

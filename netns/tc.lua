@@ -187,6 +187,9 @@ end
 
 local FILTER = { parent = handle, protocol = protocol, prio = check.u16, match = keys, class = handle, redirect = check.name }
 
+-- Where a filter is: of what comes in, if not told otherwise.
+local function place_of(t) return t.parent ~= TC_H.INGRESS and t.parent or FILTERS_OF_INGRESS end
+
 -- struct tc_u32_sel and its keys. A filter without any would match nothing.
 local function selector(match)
   local list = { ("I1I1I1x I2I2i2 i2 I4"):pack(TC.U32_TERMINAL, 0, math.max(#match, 1), 0, 0, 0, 0, 0) }
@@ -203,7 +206,7 @@ end
 -- INVAL. Source: tc-u32(8), tc-mirred(8).
 function nl.filter(what)
   local t = check.fields(what, "#1", PLACE, FILTER)
-  local parent = t.parent == TC_H.INGRESS and FILTERS_OF_INGRESS or t.parent or FILTERS_OF_INGRESS
+  local parent = place_of(t)
   local info = (t.prio or 1) << 16 | ("=I2"):unpack((">I2"):pack(t.protocol or ETH_P_ALL))
   local target, err, errno
   if t.redirect then
@@ -229,7 +232,7 @@ end
 -- All filters of that priority, or, without one, all of that parent. Errors: NODEV; NOENT or INVAL where there is none.
 function nl.delfilter(what)
   local t = check.fields(what, "#1", PLACE, { parent = handle, prio = check.u16 })
-  local parent = t.parent == TC_H.INGRESS and FILTERS_OF_INGRESS or t.parent or FILTERS_OF_INGRESS
+  local parent = place_of(t)
   local m, err, errno = message(RTM.DELTFILTER, nil, t, { parent = parent, info = (t.prio or 0) << 16 })
   if not m then return nil, err, errno end
   return links.done(nl.request(m, t.netns))
@@ -342,9 +345,7 @@ end
 -- The filters of a link at one place. Errors: NODEV.
 function nl.filters(what)
   check.need(what, "link", "the name of a link")
-  local found, names, errno = list(RTM.GETTFILTER, what, function(t)
-    return t.parent == TC_H.INGRESS and FILTERS_OF_INGRESS or t.parent or FILTERS_OF_INGRESS
-  end)
+  local found, names, errno = list(RTM.GETTFILTER, what, place_of)
   if not found then return nil, names, errno end
   local filters = {}
   for _, pair in ipairs(found) do

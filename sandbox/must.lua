@@ -11,6 +11,9 @@ local S = require "syscall"
 
 local M = {}
 
+--- The exit code where it was luge that failed, and not the command.
+M.FAILED = 125
+
 local Failure = { __name = "failure", __tostring = function(self) return self.words end }
 
 --- The words of what must() raised; nil for anything else.

@@ -6,7 +6,7 @@ local list = require "sandbox.container.list"
 
 local M = {}
 
-M.FAILED = 125
+M.FAILED = require("sandbox.must").FAILED
 
 --- The state directory, or nil after the message was printed.
 function M.directory()

@@ -3,12 +3,13 @@
 -- `luge run GROUP.lua`.
 
 local cli = require "sandbox.cli"
+local must = require "sandbox.must"
 local profile = require "sandbox.profile"
 local request = require "sandbox.cli.request"
 
 local M = {}
 
-local FAILED = 125
+local FAILED = must.FAILED
 
 -- ---- plans ----
 

@@ -4,9 +4,11 @@
 -- Each command is sandbox/cli/NAME.lua with run(options, words) -> exit code. Words go to stderr, data to
 -- stdout; 125 means that luge itself failed.
 
+local must = require "sandbox.must"
+
 local M = {}
 
-local FAILED, EPIPE = 125, 32
+local FAILED, EPIPE = must.FAILED, 32
 local USAGE = { check = 2 }
 
 --- Text for a terminal: names in a message may be anybody's, and a terminal obeys what they hold.
@@ -61,7 +63,7 @@ end
 
 -- A bug of luge says where it is; everything else has been turned into a message before.
 local function internal_error(message)
-  return require("sandbox.must").words(message) or debug.traceback("internal error: " .. tostring(message), 2)
+  return must.words(message) or debug.traceback("internal error: " .. tostring(message), 2)
 end
 
 local lost -- the first error of standard output: message and number

@@ -6,7 +6,7 @@
 local M = {}
 
 local EXIT_FAILURE = 1
-local EXIT_USAGE = 125
+local EXIT_USAGE = require("sandbox.must").FAILED
 
 -- What an error object says: assert(S.open(…)) raises an object of the syscall layer.
 local function message_of(err)

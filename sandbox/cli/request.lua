@@ -4,12 +4,13 @@
 local S = require "syscall"
 local cli = require "sandbox.cli"
 local facts = require "sandbox.plan.facts"
+local must = require "sandbox.must"
 local profile = require "sandbox.profile"
 local search = require "sandbox.profile.search"
 
 local M = {}
 
-local FAILED = 125
+local FAILED = must.FAILED
 
 local function add(list, override)
   list[#list + 1] = override

@@ -12,14 +12,6 @@ local processes = require "sandbox.container.processes"
 
 local M = {}
 
--- The id inside of an id outside, by the map of the process; nil where the container has none for it.
-local function inside(map, id)
-  for inner, outer, count in map:gmatch("(%d+)%s+(%d+)%s+(%d+)") do
-    inner, outer, count = tonumber(inner), tonumber(outer), tonumber(count)
-    if id >= outer and id < outer + count then return inner + id - outer end
-  end
-end
-
 -- Words of a command line may hold anything, a tab or a newline too, and be two million NUL bytes: a search for those at its
 -- end that began anew at each of them would not end.
 local function words_of(pid, status)
@@ -34,7 +26,7 @@ local function row_of(pid, seen)
   local uid = status and tonumber(status:match("\nUid:\t(%d+)"))
   if not uid then return nil end
   return { pid = pid, inside = tonumber(status:match("\nNSpid:[^\n]*%s(%d+)\n")), threads = seen.threads,
-    user = inside(S.readfile(base .. "/uid_map") or "", uid) or uid, state = status:match("\nState:\t(%S)"),
+    user = processes.id_inside(S.readfile(base .. "/uid_map") or "", uid) or uid, state = status:match("\nState:\t(%S)"),
     cpu_s = seen.own * processes.TICK, resident_bytes = seen.resident, command = words_of(pid, status) }
 end
 

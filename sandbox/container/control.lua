@@ -9,6 +9,7 @@
 
 local S = require "syscall"
 local json = require "luge.json"
+local must = require "sandbox.must"
 
 local M = {}
 
@@ -249,7 +250,8 @@ function M.move(watch, outcome)
   for _, client in pairs(server.clients) do
     if client.copy and outcome then
       -- What it is attached to is gone; the next run has streams and a terminal of its own.
-      server:send(client, { ok = true, ended = true, again = true, exit_code = outcome.exit_code or 125, lost = client.copy.lost })
+      server:send(client, { ok = true, ended = true, again = true, exit_code = outcome.exit_code or must.FAILED,
+        lost = client.copy.lost })
       server:drop(client)
     elseif not watch:try_listen(client.socket, function() server:readable(client) end) then
       server:drop(client)

@@ -12,7 +12,7 @@ local record = require "sandbox.container.record"
 
 local M = {}
 
-local FAILED = 125
+local FAILED = must.FAILED
 
 -- ---- the background ----
 

@@ -19,7 +19,7 @@ local plan = require "sandbox.plan.exec"
 
 local M = {}
 
-local FAILED, TIMED_OUT = 125, 124
+local FAILED, TIMED_OUT = must.FAILED, 124
 local ENDED = "it has ended meanwhile"
 
 -- ---- which container ----
@@ -45,12 +45,12 @@ local function status_field(pid, name)
   return tonumber((S.readfile(("/proc/%d/status"):format(pid)) or ""):match("\n" .. name .. ":%s*(%d+)"))
 end
 
-local PF_EXITING = 4
+local FLAGS, PF_EXITING = 9, 4 -- of proc(5)
 
 -- PID 1 takes its whole namespace along before it can be waited for itself.
 local function container_ends(target)
-  local flags = (S.readfile(("/proc/%d/stat"):format(target.pid)) or ""):match("^.*%) %a %-?%d+ %-?%d+ %-?%d+ %-?%d+ %-?%d+ (%d+)")
-  return not is_alive(target.pidfd) or not flags or tonumber(flags) & PF_EXITING ~= 0
+  local fields = require("sandbox.container.processes").fields(target.pid)
+  return not is_alive(target.pidfd) or not fields or fields[FLAGS] & PF_EXITING ~= 0
 end
 
 -- Nobody's word is taken for which process that is: the pidfd's own number, a child of the luge that holds the name.
@@ -119,8 +119,7 @@ end
 local function environment(run, symbols)
   local env, user = {}, symbols.user
   for name, value in pairs(run.facts.environment) do env[name] = value end
-  local own = user and { HOME = user.home, USER = user.name or tostring(user.uid), LOGNAME = user.name or tostring(user.uid) }
-  for name, value in pairs(own or {}) do
+  for name, value in pairs(user and guest.user_variables(user) or {}) do
     if not run.facts.spec.env[name] then env[name] = value end
   end
   -- A program that has a terminal finds its name, also where luge has none to pass on.
@@ -162,14 +161,6 @@ local function failure(steps, index, err)
   return { failed = true, err = err, step = steps[index] }
 end
 
-local function channels()
-  local c = {}
-  c.here, c.there = must("the channel to the child", S.socketpair("unix", "seqpacket"))
-  c.status_read, c.status_write = must("a pipe from the stage", S.pipe())
-  c.lifeline_read, c.lifeline_write = must("a pipe to the stage", S.pipe())
-  return c
-end
-
 local function give_up(joining, failed)
   S.pidfd_send_signal(joining.pidfd, "kill")
   S.waitid("pidfd", joining.pidfd, "exited")
@@ -178,7 +169,7 @@ end
 
 -- The child that joins, with the steps from outside taken and let go: { pidfd =, channels = } or nil and the outcome.
 local function start(run, symbols)
-  local steps, c = run.steps, channels()
+  local steps, c = run.steps, launch.channels()
   local err
   run.stage, err = launch.stage_file()
   if not run.stage then return nil, failure(steps, 0, err) end

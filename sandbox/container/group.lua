@@ -9,10 +9,11 @@ local json = require "luge.json"
 local loop = require "sandbox.container.loop"
 local member = require "sandbox.container.member"
 local monitor = require "sandbox.container.monitor"
+local must = require "sandbox.must"
 
 local M = {}
 
-local FAILED = 125
+local FAILED = must.FAILED
 
 local Group = setmetatable({}, { __index = loop })
 Group.__index = Group

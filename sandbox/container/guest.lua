@@ -14,7 +14,7 @@ local orders = require "sandbox.container.orders"
 
 local M = {}
 
-local FAILED = 125
+local FAILED = must.FAILED
 
 --- Tells the parent which step failed, and ends.
 function M.fail(channel, index, err)
@@ -53,11 +53,15 @@ local function expect(channel, symbols, names)
   return complete
 end
 
+--- The variables that tell who one is.
+function M.user_variables(user)
+  local name = user.name or tostring(user.uid)
+  return { HOME = user.home, USER = name, LOGNAME = name }
+end
+
 -- What the command finds in its environment beside what the profile set.
 local function environment(run, user)
-  local env = {
-    HOME = user.home, USER = user.name or tostring(user.uid), LOGNAME = user.name or tostring(user.uid),
-  }
+  local env = M.user_variables(user)
   if run.term then env.TERM = run.term end
   for name, value in pairs(run.spec.env) do env[name] = value end
   return env

@@ -10,7 +10,9 @@ local M = {}
 -- A process that sleeps where no signal reaches it, as one does that waits for a vfork(2), is not waited for longer.
 local ROUNDS, PAUSE = 50, 0.001
 
-local function state_of(pid) return (S.readfile(("/proc/%d/stat"):format(pid)) or ") Z"):match("^.*%) (%a)") end
+local STATE = 3 -- of proc(5)
+
+local function state_of(pid) return (processes.fields(pid) or {})[STATE] or "Z" end
 
 -- Stops one that is not stopped yet, of which we have a descriptor: its number may be another's soon.
 local function stop(pid, stopped)

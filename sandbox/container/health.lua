@@ -10,6 +10,7 @@
 
 local S = require "syscall"
 local loop = require "sandbox.container.loop"
+local must = require "sandbox.must"
 local vitals = require "sandbox.container.vitals"
 
 local M = {}
@@ -76,7 +77,7 @@ local function become_exec(self, writer)
   S.sigprocmask("setmask", "")
   local _, err = S.execve("/proc/self/exe", words, { "LUGE_STATE=" .. run.state, "PATH=/usr/bin:/bin" })
   S.write(2, "luge exec: " .. tostring(err))
-  S.exit(125)
+  S.exit(must.FAILED)
 end
 
 local function read_output(self, check)
@@ -94,7 +95,7 @@ end
 local function end_check(self)
   local check, watch = self.check, self.watch
   self.check = nil
-  local status = S.waitid("pidfd", check.pidfd, "exited") or { code = "exited", status = 125 }
+  local status = S.waitid("pidfd", check.pidfd, "exited") or { code = "exited", status = must.FAILED }
   -- Whatever it left running may hold the pipe, and go on.
   for _ = 1, 8 do
     if check.closed or not read_output(self, check) then break end
@@ -125,7 +126,7 @@ local function begin_check(self)
   local pidfd = pid and S.pidfd_open(pid)
   if not pidfd then
     if reader then reader:close() end
-    return judge(self, { exit_code = 125, output = tostring(err) })
+    return judge(self, { exit_code = must.FAILED, output = tostring(err) })
   end
   S.fcntl(reader, "setfl", "nonblock")
   local check = { pidfd = pidfd, reader = reader, output = "" }

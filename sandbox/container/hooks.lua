@@ -7,6 +7,7 @@
 
 local S = require "syscall"
 local Steps = require "sandbox.plan.steps"
+local must = require "sandbox.must"
 
 local M = {}
 
@@ -101,7 +102,7 @@ end
 
 local function tell_outcome(symbols, outcome)
   local usage = outcome.rusage or {}
-  local known = { reason = outcome.reason_name or "setup", exit_code = outcome.exit_code or 125, signal = outcome.signal,
+  local known = { reason = outcome.reason_name or "setup", exit_code = outcome.exit_code or must.FAILED, signal = outcome.signal,
     wall_s = outcome.wall_s, user_s = usage.utime, sys_s = usage.stime }
   for _, name in ipairs { "reason", "exit_code", "signal", "wall_s", "user_s", "sys_s" } do
     symbols["outcome." .. name] = known[name] or false

@@ -85,8 +85,8 @@ local function send_descriptors(channel, names, symbols)
   return S.sendmsg(channel, { data = "go", fds = #fds > 0 and fds or nil })
 end
 
--- The descriptors between luge and its child.
-local function channels(with_report)
+--- The descriptors between luge and its child.
+function M.channels(with_report)
   local c = {}
   c.here, c.there = must("the channel to the child", S.socketpair("unix", "seqpacket"))
   c.status_read, c.status_write = must("a pipe from the stage", S.pipe())
@@ -129,8 +129,6 @@ local function lets_go(steps)
   end
 end
 
-local FAILED = 125
-
 -- Never returns: an error that left this function would go on as a second luge, which undid what the first one made.
 local function child(run, c, symbols, names)
   local ok, message = pcall(function()
@@ -141,7 +139,7 @@ local function child(run, c, symbols, names)
     guest.run(run, c.there, symbols, names)
   end)
   if not ok then guest.fail(c.there, 0, (must.words(message) or "internal error: " .. tostring(message))) end
-  S.exit(FAILED)
+  S.exit(must.FAILED)
 end
 
 local function setup_failure(index, err, steps)
@@ -232,7 +230,7 @@ local function start(run, symbols, undo)
     local output, failure = open_output(run, symbols)
     if not output then return nil, failure end
   end
-  local c = channels(run.report)
+  local c = M.channels(run.report)
   if run.spec.health and run.spec.health.fd then open_ready(run, c, symbols) end
   -- By number, since both sides write orders with them.
   run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(), channel = c.there:getfd(),
@@ -339,7 +337,7 @@ function M.run(run)
   local closed, why = pcall(close, run, ok and outcome or nil)
   local left = M.undo_all(undo, run.symbols)
   if not ok or not closed then error(ok and why or outcome, 0) end
-  outcome.exit_code, outcome.left = outcome.exit_code or FAILED, left
+  outcome.exit_code, outcome.left = outcome.exit_code or must.FAILED, left
   -- Who waits for the end hears of it when nothing is left.
   require("sandbox.container.control").ended(run, outcome)
   return outcome

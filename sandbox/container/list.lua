@@ -120,12 +120,10 @@ local function running(directory, name, text)
     needs = known and known.needs }
 end
 
---- The container of that name, whatever its state: { name =, state = "running", "restarting", "paused", "ended", "lost" or
--- "unknown",
--- profile =, argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =, signal =, reason =,
--- message =, may_run = of an unknown one, log_lost_bytes = of one that has ended, log = as in its record, restarts =, health =,
--- cut = interfaces, group =, needs = }, or nil
--- and, where its record cannot be believed, words.
+--- The container of that name, whatever its state, or nil: { name =, state = "running", "restarting", "paused", "ended", "lost"
+-- or "unknown", profile =, argv =, created =, detached =, luge = and pid = processes of one that runs; ended =, exit_code =,
+-- signal =, reason =, message =, may_run = of an unknown one, log_lost_bytes = of one that has ended, log = as in its record,
+-- restarts =, health =, cut = interfaces, group =, needs = }.
 function M.one(directory, name)
   local dir = must(directory, S.open(directory, "path, directory, cloexec"))
   local text, wrong = read_lock(dir, name)

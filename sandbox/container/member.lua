@@ -7,10 +7,11 @@
 
 local S = require "syscall"
 local json = require "luge.json"
+local must = require "sandbox.must"
 
 local M = {}
 
-local FAILED = 125
+local FAILED = must.FAILED
 local ORDER_MAX = 64
 
 -- ---- the member's luge ----

@@ -13,6 +13,7 @@
 local S = require "syscall"
 local C = require "luge.stage"
 local I = require "sandbox.container.order_image"
+local must = require "sandbox.must"
 
 local M = {}
 
@@ -289,7 +290,7 @@ function M.decode_status(bytes)
   if kind == "signal" then return { kind = kind, signal = a, core = b ~= 0 } end
   if kind == "error" then
     local reason = C.reasons[c]
-    return { kind = kind, index = a, errno = b, reason = reason, exit_code = EXIT_CODES[reason] or 125 }
+    return { kind = kind, index = a, errno = b, reason = reason, exit_code = EXIT_CODES[reason] or must.FAILED }
   end
   return kind and { kind = kind, pid = kind == "started" and a ~= 0 and a or nil }
 end

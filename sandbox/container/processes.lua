@@ -8,9 +8,8 @@ local M = {}
 M.TICK = 0.01 -- seconds: USER_HZ is 100 on every architecture that luge knows
 local PAGE = 4096
 
---- One process: { own =, waited = ticks of its own and of children it waited for, threads =, started = ticks after
--- boot, resident = bytes }, or nil when it is gone.
-function M.read(pid)
+--- What /proc/PID/stat says of a process, by the numbers that proc(5) gives its fields, from the third on; nil when it is gone.
+function M.fields(pid)
   local text = S.readfile(("/proc/%d/stat"):format(pid))
   -- The name, in parentheses, may hold anything: the fields after it are counted from its end.
   local rest = text and text:match("^.*%)%s(.*)$")
@@ -20,6 +19,14 @@ function M.read(pid)
     n = n + 1
     fields[n] = tonumber(field) or field
   end
+  return fields
+end
+
+--- One process: { own =, waited = ticks of its own and of children it waited for, threads =, started = ticks after
+-- boot, resident = bytes }, or nil when it is gone.
+function M.read(pid)
+  local fields = M.fields(pid)
+  if not fields then return nil end
   return { own = fields[14] + fields[15], waited = fields[16] + fields[17], threads = fields[20], started = fields[22],
     resident = fields[24] * PAGE }
 end
@@ -45,6 +52,14 @@ function M.below(root)
     end)
   end
   return found
+end
+
+--- The id inside of one outside, by the text of a process's map; nil where it has none for it.
+function M.id_inside(map, id)
+  for inner, outer, count in map:gmatch("(%d+)%s+(%d+)%s+(%d+)") do
+    local distance = id - tonumber(outer)
+    if distance >= 0 and distance < tonumber(count) then return tonumber(inner) + distance end
+  end
 end
 
 --- The first child of a process, or nil.

@@ -19,11 +19,10 @@ local function row(rows, field, asked, got, ok)
   rows[#rows + 1] = { field = field, asked = asked, got = got, ok = ok and true or false }
 end
 
-local KINDS = { "user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time" }
 local FIELD = { mnt = "mount" }
 
 local function namespaces(rows, spec, pid)
-  for _, kind in ipairs(KINDS) do
+  for _, kind in ipairs(require("sandbox.plan.exec").KINDS) do
     local field = FIELD[kind] or kind
     local asked = spec.namespaces[field]
     if field == "net" and spec.network.type == "host" then asked = "host" end
@@ -68,13 +67,9 @@ local function id_map(rows, plan, symbols, pid)
   row(rows, "id_map", text, got, got == text)
 end
 
-local function unescape(text)
-  return (text:gsub("\\(%d%d%d)", function(octal) return string.char(tonumber(octal, 8)) end))
-end
-
 -- The mount that is on top at `target` in the container: its options as a set, and its type.
 local function mounts_of(pid)
-  local found = {}
+  local found, unescape = {}, require("sandbox.plan.cgroup_layout").unescape
   for line in (S.readfile(("/proc/%d/mountinfo"):format(pid)) or ""):gmatch("[^\n]+") do
     local target, options, rest = line:match("^%d+ %d+ %S+ %S+ (%S+) (%S+) (.*)$")
     if target then found[unescape(target)] = { options = options, type = rest:match("%- (%S+)") } end
@@ -307,7 +302,6 @@ local function cgroups(rows, run, symbols)
   end
 end
 
--- What luge itself enforces.
 -- The command's standard output to be, as a descriptor of ours: without an own root the directory /proc/PID/fd is closed to
 -- an ordinary user.
 local function output_of(pid)
@@ -315,6 +309,7 @@ local function output_of(pid)
   return pidfd and S.pidfd_getfd(pidfd, 1)
 end
 
+-- What luge itself enforces.
 local function enforced(rows, run, process, pid)
   local cpu_time = run.spec.limits.cpu_time
   if cpu_time then
@@ -336,15 +331,13 @@ local function enforced(rows, run, process, pid)
   end
 end
 
--- The device number of the controlling terminal, 0 without.
-local function controlling(pid)
-  return tonumber((S.readfile(("/proc/%d/stat"):format(pid)) or ""):match("^.*%)%s%S+%s%S+%s%S+%s%S+%s(%S+)"))
-end
+local TTY_NR = 7 -- of proc(5): the device number of the controlling terminal, 0 without
 
 -- Standard output is the terminal that luge has the master of, and it controls the session. The number says only which
 -- of its devpts it is: the device of that file system tells it from all others.
 local function terminal(rows, spec, run, process, pid)
-  local number, own = controlling(pid), process.terminal and S.fstat(process.terminal[2])
+  local number = (require("sandbox.container.processes").fields(pid) or {})[TTY_NR]
+  local own = process.terminal and S.fstat(process.terminal[2])
   if own then
     local fd = output_of(pid)
     local out = fd and S.fstat(fd)

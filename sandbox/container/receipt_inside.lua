@@ -9,13 +9,9 @@ local M = {}
 
 -- ---- who the command is ----
 
--- The id inside of one that the host has, by the text of a map.
 local function inside(map, id)
-  for first, host, count in map:gmatch "(%d+)%s+(%d+)%s+(%d+)" do
-    local distance = id - tonumber(host)
-    if distance >= 0 and distance < tonumber(count) then return ("%d"):format(tonumber(first) + distance) end
-  end
-  return id .. " of the host"
+  local known = require("sandbox.container.processes").id_inside(map, id)
+  return known and ("%d"):format(known) or id .. " of the host"
 end
 
 -- The one id that is the real, the effective, the saved and the file system's; nil where they differ.

@@ -8,6 +8,7 @@
 local S = require "syscall"
 local loop = require "sandbox.container.loop"
 local monitor = require "sandbox.container.monitor"
+local must = require "sandbox.must"
 local vitals = require "sandbox.container.vitals"
 
 local M = {}
@@ -67,8 +68,8 @@ local function pause(run, signals, seconds, outcome)
   self:listen(run.symbols.control, function() control.accept(self) end)
   if run.server then control.move(self, outcome) end
   if run.attend then run.attend(self) end
-  run.events { event = "restarting", restarts = run.restarts + 1, delay_s = seconds, exit_code = outcome.exit_code or 125,
-    reason = outcome.reason_name or "setup" }
+  run.events { event = "restarting", restarts = run.restarts + 1, delay_s = seconds,
+    exit_code = outcome.exit_code or must.FAILED, reason = outcome.reason_name or "setup" }
   repeat self:round() until self.done or self.over
   timer:close()
   return not self.over
@@ -111,8 +112,8 @@ local function say(run, outcome, seconds)
   for _, text in ipairs(outcome.kept and outcome.kept.failed or {}) do tell.complain("keep: " .. text) end
   for _, text in ipairs(outcome.hooks or {}) do tell.complain("hooks.stopped: " .. text) end
   local max = run.spec.restart.max
-  tell.complain(("%s ended with exit code %d: started again in %gs (%d%s)"):format(run.name, outcome.exit_code or 125, seconds,
-    run.restarts + 1, max and " of " .. max or ""))
+  tell.complain(("%s ended with exit code %d: started again in %gs (%d%s)"):format(run.name,
+    outcome.exit_code or must.FAILED, seconds, run.restarts + 1, max and " of " .. max or ""))
 end
 
 -- What the last run held and the next one makes anew. The descriptors among it go with the tables that held them.

@@ -13,8 +13,8 @@ M.__index = M
 -- What version 1 calls a controller that version 2 renamed; cpuacct, devices and freezer have no version 2 controller.
 local V1_NAMES = { io = "blkio" }
 
--- "\040" is how mountinfo writes a blank.
-local function unescape(text)
+--- A path as it is: "\040" is how mountinfo writes a blank.
+function M.unescape(text)
   return (text:gsub("\\(%d%d%d)", function(octal) return string.char(tonumber(octal, 8)) end))
 end
 
@@ -43,7 +43,7 @@ end
 local function add_mount(self, own, line, tail)
   local kind, options = line:match("^ %- (%S+) %S+ (%S+)", tail)
   local root, at = line:match("^%d+ %d+ %S+ (%S+) (%S+)")
-  local mount = { at = unescape(at), root = unescape(root) }
+  local mount = { at = M.unescape(at), root = M.unescape(root) }
   if kind == "cgroup2" then
     self.v2 = self.v2 or { version = 2, mount = mount.at, own = directory(mount, own[""]) }
     return
