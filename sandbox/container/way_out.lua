@@ -46,7 +46,9 @@ local hints = {
     end
   end,
   take_lock = function(step, err, run)
-    if not err.BUSY then return end
+    if err.FBIG then return "luge itself may write no files so large: raise ulimit -f" end
+    if err.MFILE then return end
+    if not err.BUSY then return "luge writes it in its state directory: make room there, or choose another place (LUGE_STATE)" end
     if tostring(step.args[1]):find("/network.", 1, true) then
       return "another container's wire is in that network: take a network of its own, or a bridge { } for both"
     elseif step.why:find "^network" then
