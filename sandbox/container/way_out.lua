@@ -137,6 +137,9 @@ local hints = {
   sched_setscheduler = function(_, err)
     if err.PERM then return "real-time policies are for root with CAP_SYS_NICE over the machine" end
   end,
+  lookup_user = function(_, err)
+    if err.NOENT then return "write \"uid:gid\", or a name that the container's /etc/passwd has" end
+  end,
   getenv = function() return "export it before luge is started" end,
   read_bounded = function(_, err)
     if err.NOENT then return "make it, or leave the secret out" end
