@@ -16,16 +16,18 @@ function M.namespace(c, interface)
   return rates and rates.up and "$between." .. interface.name
 end
 
---- The steps that lay the wire; wire: what nl.veth is given for one from the host's link to the container's. Both ends of the
--- namespace are up before the others: those work at once then (netns.plan_interfaces).
-function M.lay(c, why, interface, wire)
-  local steps, there = c.steps, M.namespace(c, interface)
+--- The steps that lead from the host's link into the namespace; returns the end there that the container's is to have as its peer.
+function M.lay(c, why, interface, link)
+  local steps, there, mtu = c.steps, M.namespace(c, interface), interface.mtu
   steps:add("host", why, "nl.namespace", {}, { save = there, undo = { "close", { there } } })
-  steps:add("attach", why, "nl.veth", { { name = M.IN, mtu = wire.mtu, netns = there, peer = wire.peer } })
-  steps:add("attach", why, "nl.veth", { { name = wire.name, mtu = wire.mtu, master = wire.master,
-    peer = { name = M.OUT, mtu = wire.mtu, netns = there } } })
+  steps:add("attach", why, "nl.veth", { { name = link, mtu = mtu, peer = { name = M.OUT, mtu = mtu, netns = there } } })
+  return { name = M.IN, mtu = mtu, netns = there }
+end
+
+--- Its ends are up before that of the host, which works at once then (netns.plan_interfaces).
+function M.set_up(c, why, interface)
   for _, link in ipairs { M.IN, M.OUT } do
-    steps:add("attach", why, "nl.set", { link, { up = true, link_local = false, netns = there } })
+    c.steps:add("attach", why, "nl.set", { link, { up = true, link_local = false, netns = M.namespace(c, interface) } })
   end
 end
 

@@ -42,12 +42,14 @@ verbs.cut, verbs.join = set_cut "cut", set_cut "join"
 
 -- Somebody's `nft flush ruleset` takes luge's tables as well. Each container's luge knows its own, and puts it back whole.
 function verbs.reload(options, names)
-  options.all = options.all or #names == 0
+  local all = options.all or #names == 0
+  options.all = all
   local directory, found = containers.find(options, names, containers.LIVE, "only one that runs has a firewall")
   if not directory then return found end
   return containers.each(found, "network reload", function(container)
-    local ok, words = life.ask(directory, container.name, { op = "reload" })
-    return ok, words
+    local ok, words, kind = life.ask(directory, container.name, { op = "reload" })
+    -- Of all, one that has ended is none any more, and one that starts puts its firewall there itself.
+    return ok or all and (kind == "absent" or kind == "gone"), words
   end)
 end
 

@@ -108,7 +108,8 @@ function M.parse(command, argv)
     i = i + 1
   end
   if command.most and #words > command.most then
-    return nil, ("%s: one word too many"):format(words[command.most + 1]), (("luge %s %s"):format(command[1], command.usage):gsub(" $", ""))
+    return nil, ("%s: one word too many"):format(words[command.most + 1]),
+      (("luge %s %s"):format(command[1], command.usage):gsub(" $", ""))
   end
   return found, words
 end

@@ -301,7 +301,8 @@ end
 function M.connect(directory, name)
   local socket, err = S.connect_at(("%s/%s.sock"):format(directory, name))
   if not socket then
-    return nil, rawget(err, "text") or tostring(err), (err.NOENT or err.CONNREFUSED) and "absent" or nil
+    if err.NOENT or err.CONNREFUSED then return nil, "it has ended, or only begins to start", "absent" end
+    return nil, rawget(err, "text") or tostring(err)
   end
   -- Those of whoever listens; nobody else's word is taken.
   local peer = S.getsockopt(socket, "socket", "peercred")

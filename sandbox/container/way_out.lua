@@ -46,7 +46,9 @@ local hints = {
     end
   end,
   take_lock = function(step, err, run)
-    if not err.BUSY then return end
+    if err.FBIG then return "luge itself may write no files so large: raise ulimit -f" end
+    if err.MFILE then return end
+    if not err.BUSY then return "luge writes it in its state directory: make room there, or choose another place (LUGE_STATE)" end
     if tostring(step.args[1]):find("/network.", 1, true) then
       return "another container's wire is in that network: take a network of its own, or a bridge { } for both"
     elseif step.why:find "^network" then
@@ -91,6 +93,8 @@ local hints = {
       return ("no clock may show less than 0, or more than 146 years; the machine has been up for %.0f s"):format(
         S.clock_gettime "boottime")
     end
+    if step.why:match("^sysctl") and (err.INVAL or err.RANGE) then return "the kernel does not take this value" end
+    if step.why:find "^sysctl.*kernel%.hostname" then return "the host name is written hostname = \"…\"" end
     if step.why:match("^sysctl") then return "only sysctls of the container's own namespaces can be set" end
   end,
   write = function(step, err)
@@ -133,6 +137,9 @@ local hints = {
   sched_setscheduler = function(_, err)
     if err.PERM then return "real-time policies are for root with CAP_SYS_NICE over the machine" end
   end,
+  lookup_user = function(_, err)
+    if err.NOENT then return "write \"uid:gid\", or a name that the container's /etc/passwd has" end
+  end,
   getenv = function() return "export it before luge is started" end,
   read_bounded = function(_, err)
     if err.NOENT then return "make it, or leave the secret out" end
@@ -173,8 +180,13 @@ local function link_hint(step, err)
   if err.OPNOTSUPP then return ("this kernel has no %s (luge doctor)"):format(step.op:match "%.(.*)$") end
 end
 
+--- Whether a link is made in the network of another container.
+function M.is_elsewhere(into) return into and into ~= "$child" end
+
 hints["nl.veth"] = function(step, err)
-  if err.EXIST and step.args[1].into then return "the other container has an interface of that name: peer.name chooses another" end
+  if err.EXIST and M.is_elsewhere(step.args[1].into) then
+    return "the other container has an interface of that name: peer.name chooses another"
+  end
   return link_hint(step, err)
 end
 -- What an ordinary user's container does in the network of another one.
@@ -209,6 +221,10 @@ hints["nl.address"] = function(step, err)
     return "IPv6 is switched off here: address6 = false"
   end
   return link_hint({ op = "nl.address" }, err)
+end
+hints["nl.set"] = function(step, err)
+  if step.args[2].addresses and (err.ACCES or err.OPNOTSUPP) then return "IPv6 is switched off here: address6 = false" end
+  return link_hint({ op = "nl.link" }, err)
 end
 hints["nl.route"] = function(step, err)
   if err.EXIST and step.why:find "%.behind" then

@@ -78,7 +78,9 @@ end
 
 function emit.layers(c, mount)
   for _, dir in ipairs(mount.lower) do
-    if c.facts:stat(dir).type ~= "directory" then return c:fault(mount.why, dir .. " is no directory", "an overlay is made of directories") end
+    if c.facts:stat(dir).type ~= "directory" then
+      return c:fault(mount.why, dir .. " is no directory", "an overlay is made of directories")
+    end
   end
   attach(c, mount, source.open(c, mount))
 end
@@ -246,10 +248,11 @@ function M.plan(c)
       emit[mount.type](c, mount)
     elseif not mount.optional and c.facts:closed(missing) then
       c:fault(mount.why, ("source %s cannot be reached: Permission denied"):format(missing),
-        ("a directory on the way is closed to this user: open it, take another path, or write optional(%s { … })"):format(mount.type))
+        "a directory on the way is closed to this user: open it, take another path, or write "
+          .. ("optional(%s { … })"):format(mount.type))
     elseif not mount.optional then
       c:fault(mount.why, ("source %s does not exist"):format(missing),
-        mount.type == "bind" and "create it, write create = true, or optional(bind { … })" or "create it, or write optional(layers { … })")
+        ("create it, %s optional(%s { … })"):format(mount.type == "bind" and "write create = true, or" or "or write", mount.type))
     end
   end
   if c.spec.limits.disk then require("sandbox.plan.disk").finish(c) end

@@ -170,3 +170,18 @@ d.test("a process in a container with the same uid is not answered", function()
   t.equal(server:wait().code, 143)
   d.nothing_left()
 end)
+
+d.test("a luge that does not listen yet, or no more, is told of in words", function()
+  local dir = t.dir "0700"
+  local lock = t.must(S.take_lock(dir .. "/x.lock"))
+  local function luge(words)
+    return t.run { "luge", env = { LUGE_STATE = dir }, timeout = 30, table.unpack(words) }
+  end
+  for _, words in ipairs { { "network", "cut", "x", "eth0" }, { "network", "reload", "x" }, { "kill", "x" }, { "attach", "x" } } do
+    local r = luge(words)
+    t.equal({ r.code, r.stdout }, { 125, "" })
+    t.contains(r.stderr, "x: it has ended, or only begins to start")
+  end
+  t.equal(luge { "network", "reload" }.code, 0)
+  lock:close()
+end)

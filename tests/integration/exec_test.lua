@@ -304,7 +304,7 @@ end)
 
 test("a user that nobody has in there", function()
   d.start("det-u", SLEEP)
-  refused({ "-u", "nosuch", "det-u", "/guest", "exit", "0" }, 125, "user: nosuch: no user 'nosuch' in its /etc/passwd")
+  refused({ "-u", "nosuch", "det-u", "/guest", "exit", "0" }, 125, "user: nosuch: no user 'nosuch' in its /etc/passwd\n      = write \"uid:gid\"")
   d.ok("rm", "-f", "-t", "0", "det-u")
   d.nothing_left()
 end)

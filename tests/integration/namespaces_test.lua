@@ -119,6 +119,8 @@ t.test("kernel parameters of its namespaces", function()
 end)
 
 t.test("kernel parameters of the host, and wrong ones", function()
+  box.refused({ "facts", body = "sysctl = { ['net.ipv4.ip_local_port_range'] = '1 5' }" }, "the kernel does not take this value")
+  box.refused({ "facts", body = "sysctl = { ['kernel.hostname'] = 'x' }" }, "hostname = \"…\"")
   box.refused({ "facts", body = 'sysctl = { ["kernel.panic"] = 1 }' }, "belongs to the whole host")
   box.refused({ "facts", body = 'sysctl = { ["net.ipv4.ip_forward"] = 1 }, network = "host"' }, "would change the host")
   box.refused({ "facts", body = 'sysctl = { ["net.no.such"] = 1 }' }, 'sysctl["net.no.such"]')
