@@ -49,16 +49,26 @@ local function broadcast_of(ip)
   return { bytes = (">I4"):pack(number) }
 end
 
---- What nl.address asks for, checked: the link's name, the namespace, and f, … for the message, f(the link's index, …).
-function M.asked(link, cidr, options)
-  link = check.name(link, "#1")
+-- What is asked for, checked: the namespace, and f, … for the message, f(the link's index, …).
+local function wanted(cidr, options)
   local ip = check.cidr(cidr, "#2")
   if type(options) ~= "table" then options = { flags = options } end
   local t = check.fields(options, "#3", OPTIONS)
   if not t.broadcast and not t.peer then t.broadcast = broadcast_of(ip) end
   if t.peer and t.peer.family ~= ip.family then check.fail("'peer'", "an address of the same family", t.peer.text) end
   local how = t.replace and "create, replace" or "create, excl"
-  return link, t.netns, compose, RTM.NEWADDR, how, ip, t
+  return t.netns, compose, RTM.NEWADDR, how, ip, t
+end
+
+--- What nl.address asks for, checked: the link's name, the namespace, and f, … for the message, f(the link's index, …).
+function M.asked(link, cidr, options) return check.name(link, "#1"), wanted(cidr, options) end
+
+local function made(index, _, f, ...) return f(index, ...) end
+
+--- The message that gives the link `index` an address; given: "10.0.0.2/24", or { "10.0.0.2/24", what else nl.address takes }.
+function M.message(index, given)
+  if type(given) == "table" then return made(index, wanted(given[1], given[2])) end
+  return made(index, wanted(given))
 end
 
 --- nl.address(link, "10.0.0.2/24" [, flags or { flags=, peer=, broadcast=, label=, scope=, valid=s, preferred=s, replace=,
@@ -68,13 +78,21 @@ end
 -- Errors: EXIST, NODEV, PERM; ACCES for IPv6 where it is switched off.
 function nl.address(link, cidr, options) return links.send_about(M.asked(link, cidr, options)) end
 
---- nl.deladdress(link, "10.0.0.2/24" [, netns]) -> true
--- Takes an address away. Errors: ADDRNOTAVAIL, NODEV, PERM.
-function nl.deladdress(link, cidr, netns)
+local function compose_gone(index, list)
+  local messages = {}
+  for i, ip in ipairs(list) do messages[i] = compose(index, RTM.DELADDR, nil, ip, {}) end
+  return messages
+end
+
+--- nl.deladdress(link, "10.0.0.2/24" or a list of them [, netns]) -> true
+-- Takes addresses away, of a list each that is there. Errors: ADDRNOTAVAIL, NODEV, PERM.
+function nl.deladdress(link, cidrs, netns)
   link = check.name(link, "#1")
-  local ip = check.cidr(cidr, "#2")
+  local list = {}
+  for i, cidr in ipairs(type(cidrs) == "table" and cidrs or { cidrs }) do list[i] = check.cidr(cidr, "#2") end
+  if not list[1] then check.cidr(nil, "#2") end
   if netns then check.netns(netns, "#3") end
-  return links.send_about(link, netns, compose, RTM.DELADDR, nil, ip, {})
+  return links.send_about(link, netns, compose_gone, list)
 end
 
 local meta = {}

@@ -3,11 +3,12 @@
 -- come as nil, err.
 
 local S = require "syscall"
+local netlink = require "netns.netlink"
 local arguments = require "syscall.arguments"
 
 local M = {}
 
-local blame = arguments.blame
+local blame, called = arguments.blame, arguments.called
 M.fail, M.string, M.table = arguments.fail, arguments.string, arguments.table
 
 -- ---- values: each takes the value and what it is called, and returns it as messages want it ----
@@ -16,7 +17,7 @@ function M.name(value, what)
   if type(value) == "table" and value.index then value = value.name end -- a link, as nl.link gives it
   if type(value) ~= "string" then M.fail(what, "the name of a link", value) end
   if not S.nl.is_link_name(value) then
-    blame(("bad argument %s ('%s' is no name of a link: 1 to 15 characters, no / or space)"):format(what, value))
+    blame(("bad argument %s ('%s' is no name of a link: 1 to 15 characters, no / or space)"):format(called(what), value))
   end
   return value
 end
@@ -44,9 +45,7 @@ end
 
 --- "02:00:00:00:00:01" as 6 bytes.
 function M.mac(value, what)
-  local bytes = type(value) == "string" and #value == 17 and value:match "^%x%x:%x%x:%x%x:%x%x:%x%x:%x%x$"
-  if not bytes then M.fail(what, "an Ethernet address such as 02:00:00:00:00:01", value) end
-  return (value:gsub("%x%x:?", function(byte) return string.char(tonumber(byte:sub(1, 2), 16)) end))
+  return netlink.parse_mac(value) or M.fail(what, "an Ethernet address such as 02:00:00:00:00:01", value)
 end
 
 --- 6 bytes as "02:00:00:00:00:01".
@@ -74,8 +73,10 @@ end
 
 --- "a, b", or a list of names, as bits of S.c[set].
 function M.flags(value, what, set)
-  local one, bits, words = M.const(set), 0, value
   if math.type(value) == "integer" then return value end
+  local alone = type(value) == "string" and S.c[set][value:upper()]
+  if alone then return alone end
+  local one, bits, words = M.const(set), 0, value
   if type(value) == "string" then
     words = {}
     for word in value:gmatch "[^%s,|]+" do words[#words + 1] = word end
@@ -106,7 +107,6 @@ end
 -- ---- addresses ----
 
 M.FAMILY = { inet = S.c.AF.INET, inet6 = S.c.AF.INET6, bridge = S.c.AF.BRIDGE }
-local WIDTH = { inet = 32, inet6 = 128 }
 
 --- The name of a family's number, or nil.
 function M.family_name(number)
@@ -121,25 +121,8 @@ function M.family(value, what)
   return number
 end
 
---- "10.0.0.1" or "fd00::1" as { family = "inet" or "inet6", bytes =, text = }, or nil.
-function M.parse_ip(text)
-  if type(text) ~= "string" then return nil end
-  local family = text:find(":", 1, true) and "inet6" or "inet"
-  local bytes = S.inet_pton(family, text)
-  return bytes and { family = family, bytes = bytes, text = text, prefix = WIDTH[family] }
-end
-
---- "10.0.0.1/24" as { family =, bytes =, text =, prefix = 24 }; without a prefix that of one address. Or nil.
-function M.parse_cidr(text)
-  if type(text) ~= "string" then return nil end
-  local slash = text:find("/", 1, true)
-  local ip = M.parse_ip(slash and text:sub(1, slash - 1) or text)
-  if not ip or not slash then return ip end
-  local prefix = text:find("^%d%d?%d?$", slash + 1) and tonumber(text:sub(slash + 1))
-  if not prefix or prefix > WIDTH[ip.family] then return nil end
-  ip.prefix = prefix
-  return ip
-end
+--- "10.0.0.1" or "fd00::1", and "10.0.0.1/24", as { family = "inet" or "inet6", bytes =, text =, prefix = }, or nil.
+M.parse_ip, M.parse_cidr = netlink.parse_ip, netlink.parse_cidr
 
 function M.ip(value, what)
   return M.parse_ip(value) or M.fail(what, "an IPv4 or IPv6 address", value)
@@ -185,7 +168,7 @@ local function no_field(key, what, ...)
     for name in pairs(checks) do names[#names + 1] = name end
   end
   local near = type(key) == "string" and require("luge.cage").nearest(key, names)
-  blame(("bad argument %s (no field '%s' is known%s)"):format(what, tostring(key),
+  blame(("bad argument %s (no field '%s' is known%s)"):format(called(what), tostring(key),
     near and (", did you mean '%s'?"):format(near) or ""))
 end
 
@@ -207,7 +190,7 @@ function M.fields(t, what, a, b, c, d)
   b, c, d = b or NONE, c or NONE, d or NONE
   for key, value in next, t do
     local check = a[key] or b[key] or c[key] or d[key] or no_field(key, what, a, b, c, d)
-    checked[key] = check(value, "'" .. key .. "'")
+    checked[key] = check(value, key)
   end
   return checked
 end

@@ -12,6 +12,7 @@
 local S = require "syscall"
 local check = require "netns.check"
 local nl = require "netns"
+local sysctl = require "netns.sysctl"
 
 local CTA, MSG, NFNL, IPS = S.c.CTA, S.c.CT_MSG, S.c.NFNL, S.c.IPS
 local HEADER = "BB>I2" -- struct nfgenmsg: family, version, resource
@@ -207,7 +208,7 @@ end
 -- connections, and where the kernel tells of them there (CONFIG_NF_CONNTRACK_PROCFS). A text without a word is believed only
 -- where there are none: something else may have been mounted there.
 local function likely(filters)
-  local number = tonumber(S.readfile "/proc/sys/net/netfilter/nf_conntrack_count")
+  local number = tonumber((sysctl.read "net/netfilter/nf_conntrack_count")) -- not with the error, as its base
   if number == 0 then return {} end
   local text = number and number <= FEW and S.readfile "/proc/thread-self/net/nf_conntrack" or ""
   if text == "" then return filters end

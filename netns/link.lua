@@ -110,10 +110,12 @@ function M.index(name, netns) return with_socket(netns, index_by, name) end
 local function request_about(socket, name, compose, ...)
   local index, err, errno = socket:index(name)
   if not index then return nil, err, errno end
-  return socket:request(compose(index, ...))
+  local said = compose(index, ...)
+  if type(said) == "table" then return socket:batch(said) end
+  return socket:request(said)
 end
 
---- Sends what compose(index, …) says about the link `name`; true, or nil, err, errno.
+--- Sends what compose(index, …) says about the link `name`, a message or a list of them; true, or nil, err, errno.
 function M.send_about(name, netns, compose, ...)
   return M.done(with_socket(netns, request_about, name, compose, ...))
 end
@@ -130,6 +132,16 @@ function M.names(netns)
     up[index] = flags & IFF.UP ~= 0 or nil
   end
   return names, up
+end
+
+--- The kind of a link, as nl.link has it, or nil. Errors as of nl.link.
+function M.kind(name)
+  local ask = M.message(RTM.GETLINK, nil, 0):string(IFLA.IFNAME, name):u32(IFLA.EXT_MASK, SKIP_STATS)
+  local replies, err, errno = nl.request(ask)
+  if not replies then return nil, err, errno end
+  local info = nl.attribute(replies[1].data, HEADER_SIZE, IFLA.LINKINFO)
+  local kind = info and nl.attribute(info, 0, S.c.IFLA_INFO.KIND)
+  return kind and kind:match "^[^%z]*"
 end
 
 --- nl.interfaces([netns]) -> list of links
@@ -201,7 +213,8 @@ function M.done(replies, err, errno)
 end
 
 -- An alias is one of them: the kernel passes over that of a link being made.
-local SETTABLE = { master = M.master, move = check.netns, alias = check.string, link_local = check.boolean }
+local SETTABLE = { master = M.master, move = check.netns, alias = check.string, link_local = check.boolean,
+  addresses = check.table, neighbours = check.table }
 
 -- Whether the link gets an IPv6 address of its own making, by the way the kernel makes it: EUI-64, or none.
 local function put_link_local(message, on)
@@ -230,14 +243,19 @@ local function change(socket, name, t)
   elseif t.name and t.up == false then
     first = M.message(RTM.NEWLINK, nil, index, { [IFF.UP] = false })
   end
-  if first then return socket:batch { first, message } end
-  return socket:request(message)
+  if not first and not t.addresses and not t.neighbours then return socket:request(message) end
+  local messages = first and { first, message } or { message }
+  for _, given in ipairs(t.addresses or {}) do messages[#messages + 1] = require("netns.address").message(index, given) end
+  for _, entry in ipairs(t.neighbours or {}) do messages[#messages + 1] = require("netns.neighbour").message(index, entry) end
+  return socket:batch(messages)
 end
 
 --- nl.set(name, { mtu=, mac=, name=, up=, master=name or false, move=netns, alias=, queue=, group=, arp=, multicast=,
---- promisc=, link_local=, netns= }) -> true
+--- promisc=, link_local=, addresses=, neighbours=, netns= }) -> true
 -- Changes a link, all in one request: name is the new one, move the namespace it goes to, netns the one it is in;
--- link_local=false: it gets no IPv6 address of its own making when it is set up. A link that is renamed has to be down
+-- link_local=false: it gets no IPv6 address of its own making when it is set up. addresses: what it is given after that, a list
+-- of "10.0.0.2/24" or { "10.0.0.2/24", flags or options of nl.address }; neighbours: who is where on it, a list of entries of
+-- nl.neighbour. A link that is renamed has to be down
 -- before Linux 6.2. Errors: NODEV, BUSY, EXIST, PERM. Source: rtnetlink(7), RTM_NEWLINK.
 function nl.set(name, changes)
   name = check.name(name, "#1")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* message.h – between message.c and netlink.c */
+/* message.h – between message.c, parse.c and netlink.c */
 #ifndef LUGE_MESSAGE_H
 #define LUGE_MESSAGE_H
 
@@ -27,6 +27,8 @@ struct message *message_check(lua_State *L, int arg);
 struct message *message_check_complete(lua_State *L, int arg);
 /* Adds nl.message and nl.attributes to the table at the top of the stack. */
 void message_functions(lua_State *L);
+/* parse.c: adds nl.parse_ip, nl.parse_cidr and nl.parse_mac. */
+void parse_functions(lua_State *L);
 /* A metatable with methods and a collector. */
 void netlink_make_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc);
 

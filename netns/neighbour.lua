@@ -11,6 +11,8 @@ local HEADER = "I1 xxx i4 I2 I1 I1" -- struct ndmsg: family, index, state, flags
 
 local function state(value, what) return check.flags(value, what, "NUD") end
 
+local M = {}
+
 local FIELDS = { to = check.ip, dev = check.name, mac = check.mac, state = state, proxy = check.boolean,
   router = check.boolean, replace = check.boolean, netns = check.netns }
 
@@ -20,6 +22,14 @@ local function compose(index, type, flags, t)
     :bytes(NDA.DST, t.to.bytes)
   if t.mac then message:bytes(NDA.LLADDR, t.mac) end
   return message
+end
+
+--- The message that says where on the link `index` an address is; entry: as nl.neighbour takes it, without dev.
+function M.message(index, entry)
+  local t = check.fields(entry, "#2", FIELDS)
+  check.need(t, "to", "an IPv4 or IPv6 address")
+  check.need(t, "mac", "an Ethernet address")
+  return compose(index, RTM.NEWNEIGH, t.replace and "create, replace" or "create, excl", t)
 end
 
 local function send(type, flags, entry)
@@ -81,3 +91,5 @@ function nl.neighbours(filter)
   end
   return list
 end
+
+return M

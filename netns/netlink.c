@@ -569,5 +569,6 @@ int luaopen_netns_netlink(lua_State *L)
 	netlink_make_type(L, SOCKET_TYPE, socket_methods, netlink_gc);
 	luaL_newlib(L, functions);
 	message_functions(L);
+	parse_functions(L);
 	return 1;
 }

@@ -106,7 +106,7 @@ local function family_ends(c, why, interface, f, network)
 end
 
 --- The steps of one; returns its ends as the others do.
-function M.plan(c, why, interface, new_link, peer_of)
+function M.plan(c, why, interface, new_link)
   local common = require "netns.plan_interfaces"
   common.needs_host(c, why, "a bridge is the host's")
   local by, chosen = networks_of(c, why, interface, common)
@@ -124,10 +124,12 @@ function M.plan(c, why, interface, new_link, peer_of)
   end
   for _, f in ipairs(common.FAMILIES) do ends[f.family] = family_ends(c, why, interface, f, by[f.family]) end
   local link = new_link(c, why, interface)
-  steps:add("attach", why, "nl.veth", { { name = link, mtu = interface.mtu, master = bridge, peer = peer_of(interface) } })
-  common.set_up(c, why, interface)
-  if interface.isolated then steps:add("attach", why, "nl.port", { link, { isolated = true } }) end
-  steps:add("attach", why, "nl.set", { link, { up = true, link_local = false } })
+  common.wire(c, why, interface, link)
+  steps:add("attach", why, "nl.set", { link, { master = bridge, link_local = false, up = not interface.isolated or nil } })
+  if interface.isolated then
+    steps:add("attach", why, "nl.port", { link, { isolated = true } })
+    steps:add("attach", why, "nl.set", { link, { up = true } })
+  end
   if ends.inet6 and interface.gateway6 == "auto" then common.known(c, why, interface, bridge, ends.inet6.address) end
   return ends
 end

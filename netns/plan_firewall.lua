@@ -116,9 +116,10 @@ local function forward(c, why, families)
     hold(c, why, ("net/ipv6/conf/%s/accept_ra"):format(link), "2")
   end
   for _, family in ipairs { "inet", "inet6" } do
-    local path = ("${ranges}/sysctl.forwarding.%s.${netns}"):format(family)
+    local path, uplinks = ("${ranges}/sysctl.forwarding.%s.${netns}"):format(family), c.facts.host_networks.uplinks
     if families[family] then
-      c.steps:add("host", why, "nl.hold_forwarding", { path, family }, { undo = { "nl.leave_forwarding", { path } } })
+      local args = { path, family, uplinks and uplinks[1] and uplinks }
+      c.steps:add("host", why, "nl.hold_forwarding", args, { undo = { "nl.leave_forwarding", { path } } })
     end
   end
 end

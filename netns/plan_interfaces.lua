@@ -188,11 +188,6 @@ local function up(address6, netns)
   return changes
 end
 
--- The container's end is set up before the other: the end that is second works at once, the first one when the kernel has
--- got round to it, for which a look at the link makes it hurry (Linux 6.2), and giving it an address takes one.
-local function set_up(c, why, interface)
-  c.steps:add("attach", why, "nl.set", { interface.name, up(interface.address6, "$child") })
-end
 
 -- Addresses and routes; up, where the parent has not done it.
 local function guest(c, why, interface, ends, number)
@@ -219,9 +214,21 @@ local function new_link(c, why, interface)
   return link
 end
 
-local function peer_of(interface)
+local function end_of(interface)
   local mac = interface.mac or interface.type ~= "link" and "$mac." .. interface.name or nil
   return { name = interface.name, netns = "$child", mac = mac, mtu = interface.mtu }
+end
+
+-- A wire whose other end is the host's, `link`. The container's end is set up before it: the end that is second works at once, the
+-- first one when the kernel has got round to it, for which a look at the link makes it hurry (Linux 6.2), and giving it an
+-- address takes one. It is up as soon as it is there, but where it has to be told first that it gets no address of its own making.
+local function wire(c, why, interface, link)
+  local own = end_of(interface)
+  own.into, own.netns = own.netns, nil
+  own.up = interface.address6 and true or nil
+  own.peer = { name = link, mtu = interface.mtu }
+  c.steps:add("attach", why, "nl.veth", { own })
+  if not own.up then c.steps:add("attach", why, "nl.set", { interface.name, up(false, "$child") }) end
 end
 
 -- The host believes nothing that comes from the container: no routers it announces, no sources but its own. A machine
@@ -235,9 +242,29 @@ local function distrust(c, why, interface)
 end
 
 -- Where the container is, on IPv6: of what it forwards the host could not ask, having no link-local address there.
+local function place_of(interface, address, dev)
+  return { to = address, dev = dev, mac = interface.mac or "$mac." .. interface.name, replace = true }
+end
+
+-- The same on a link that stays.
 local function known(c, why, interface, link, address)
-  local entry = { to = address, dev = link, mac = interface.mac or "$mac." .. interface.name, replace = true }
+  local entry = place_of(interface, address, link)
   c.steps:add("attach", why, "nl.neighbour", { entry }, { undo = { "nl.delneighbour", { { to = address, dev = link } } } })
+end
+
+-- What the host's end of a wire gets, all at once.
+local function host_end(c, why, interface, link, ends)
+  local changes, own = { up = true, link_local = false }, {}
+  for _, f in ipairs(FAMILIES) do
+    local e = ends[f.family]
+    if e and e.host then
+      changes.addresses = changes.addresses or {}
+      table.insert(changes.addresses, flags_of(f) and { e.host, flags_of(f) } or e.host)
+      own[#own + 1] = e.host
+    end
+  end
+  if ends.inet6 and ends.inet6.host then changes.neighbours = { place_of(interface, ends.inet6.address) } end
+  c.steps:add("attach", why, "nl.set", { link, changes }, { undo = own[1] and { "nl.deladdress", { link, own } } })
 end
 
 local kinds = {}
@@ -245,25 +272,16 @@ local kinds = {}
 function kinds.veth(c, why, interface)
   M.needs_host(c, why, "the other end of a veth is made on the host")
   take_wire(c, why, interface)
-  local ends, steps, link = wire_ends(c, why, interface), c.steps, new_link(c, why, interface)
-  steps:add("attach", why, "nl.veth", { { name = link, mtu = interface.mtu, peer = peer_of(interface) } })
-  set_up(c, why, interface)
+  local ends, link = wire_ends(c, why, interface), new_link(c, why, interface)
+  wire(c, why, interface, link)
   distrust(c, why, interface)
-  steps:add("attach", why, "nl.set", { link, { up = true, link_local = false } })
-  for _, f in ipairs(FAMILIES) do
-    local e = ends[f.family]
-    if e and e.host then
-      steps:add("attach", why, "nl.address", address_args(link, e.host, f),
-        { undo = { "nl.deladdress", { link, e.host } } })
-    end
-  end
-  if ends.inet6 and ends.inet6.host then known(c, why, interface, link, ends.inet6.address) end
+  host_end(c, why, interface, link, ends)
   lead_behind(c, why, interface, ends, link)
   return ends
 end
 
 function kinds.bridge(c, why, interface)
-  return require("netns.plan_bridge").plan(c, why, interface, new_link, peer_of)
+  return require("netns.plan_bridge").plan(c, why, interface, new_link)
 end
 
 function kinds.macvlan(c, why, interface)
@@ -287,7 +305,7 @@ function kinds.link(c, why, interface)
   steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(other_of(c, interface)), "net" }, { save = there })
   local function add(...) shared().add(c, why, ...) end
   add(there, "nl.veth", function(netns)
-    return { { name = peer.name, into = netns, mac = peer.mac, mtu = interface.mtu, peer = peer_of(interface) } }
+    return { { name = peer.name, into = netns, mac = peer.mac, mtu = interface.mtu, peer = end_of(interface) } }
   end, { "nl.set", function(netns)
     return { peer.name, { name = spare, up = false, netns = netns } }
   end })
@@ -378,6 +396,6 @@ function M.hosts(c)
   return lines
 end
 
-M.FAMILIES, M.wants_auto, M.no_range, M.set_up, M.known = FAMILIES, wants_auto, no_range, set_up, known
+M.FAMILIES, M.wants_auto, M.no_range, M.wire, M.known = FAMILIES, wants_auto, no_range, wire, known
 
 return M

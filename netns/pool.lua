@@ -94,9 +94,25 @@ function M.choose(kind, networks, families)
   end
 end
 
+local GUESTS = { veth = true, bridge = true }
+
+-- The links that the host goes out by and that are of a guest's kind, by their names.
+local function uplinks_of(routes)
+  local seen, list = {}, {}
+  for _, route in ipairs(routes) do
+    local name = M.is_default(route) and route.dev
+    if name and not seen[name] then
+      seen[name] = true
+      if GUESTS[require("netns.link").kind(name)] then list[#list + 1] = name end
+    end
+  end
+  table.sort(list)
+  return list
+end
+
 --- The networks that the host has routes to, in any table, for a VPN has its own, and the routers that it sends by, as
--- M.choose takes them: { family =, bytes =, prefix =, text =, dev =, is_far = whether the host is not itself in it } each.
--- Errors: as of nl.routes.
+-- M.choose takes them: { family =, bytes =, prefix =, text =, dev =, is_far = whether the host is not itself in it } each; and
+-- as `uplinks` the names of veths and bridges that lead it to everywhere (netns.forwarding). Errors: as of nl.routes.
 function M.host_networks()
   local routes, err, errno = nl.routes { table = "all", type = "unicast" }
   if not routes then return nil, err, errno end
@@ -109,6 +125,7 @@ function M.host_networks()
     local router = route.via and check.parse_ip(route.via)
     if router then add(routers, router, router.prefix, route.via, route.dev) end
   end
+  list.uplinks = uplinks_of(routes)
   return table.move(routers, 1, #routers, #list + 1, list)
 end
 

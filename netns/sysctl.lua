@@ -93,6 +93,9 @@ function M.hold(path, change)
   return true
 end
 
+--- Whether this process holds the file.
+function M.holds(path) return held[path] ~= nil end
+
 --- What those noted whose file it is, where this process holds it, else nil.
 function M.noted(path) return held[path] and S.pread(held[path], MOST, 0) end
 

@@ -20,9 +20,12 @@ local function got(value)
   return type(value) == "string" and ("'%s'"):format(value) or type(value) == "number" and tostring(value) or type(value)
 end
 
---- Raises: what: "#1", or "'mtu'" for a field.
+--- An argument as it is told: "#1", and a field, "mtu", as "'mtu'".
+function M.called(what) return what:find "^[#']" and what or ("'%s'"):format(what) end
+
+--- Raises: what: "#1", or "mtu" for a field.
 function M.fail(what, expected, value)
-  M.blame(("bad argument %s (%s expected, got %s)"):format(what, expected, got(value)))
+  M.blame(("bad argument %s (%s expected, got %s)"):format(M.called(what), expected, got(value)))
 end
 
 -- ---- values: each takes the value and what it is called, and returns it ----

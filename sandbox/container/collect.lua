@@ -123,7 +123,7 @@ end
 
 local KINDS = {}
 for kind in ([[profile group life detached state cgroup process helper tables link
-  bridge address number sysctl also forwarding guard pod]]):gmatch "%l+" do
+  bridge address number sysctl also forwarding guard uplinks pod]]):gmatch "%l+" do
   KINDS[kind] = true
 end
 

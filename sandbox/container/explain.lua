@@ -72,7 +72,7 @@ local subjects = {
     local route = step.args[1]
     return not step.why:find "%.behind" and route.via or route.to
   end,
-  ["nl.veth"] = function(step) return step.args[1].into and step.args[1].name or "a veth" end,
+  ["nl.veth"] = function(step) return way_out.is_elsewhere(step.args[1].into) and step.args[1].name or "a veth" end,
   ["nl.address"] = function(step) return tostring(step.args[2]) end,
   ["nl.hold_bridge"] = function(step) return "the bridge " .. step.args[2] end,
   ["nl.hold_port"] = function(step) return ("%s %s port %d"):format(table.unpack(step.args)) end,

@@ -183,8 +183,13 @@ local function link_hint(step, err)
   if err.OPNOTSUPP then return ("this kernel has no %s (luge doctor)"):format(step.op:match "%.(.*)$") end
 end
 
+--- Whether a link is made in the network of another container.
+function M.is_elsewhere(into) return into and into ~= "$child" end
+
 hints["nl.veth"] = function(step, err)
-  if err.EXIST and step.args[1].into then return "the other container has an interface of that name: peer.name chooses another" end
+  if err.EXIST and M.is_elsewhere(step.args[1].into) then
+    return "the other container has an interface of that name: peer.name chooses another"
+  end
   return link_hint(step, err)
 end
 -- What an ordinary user's container does in the network of another one.
@@ -219,6 +224,10 @@ hints["nl.address"] = function(step, err)
     return "IPv6 is switched off here: address6 = false"
   end
   return link_hint({ op = "nl.address" }, err)
+end
+hints["nl.set"] = function(step, err)
+  if step.args[2].addresses and (err.ACCES or err.OPNOTSUPP) then return "IPv6 is switched off here: address6 = false" end
+  return link_hint({ op = "nl.link" }, err)
 end
 hints["nl.route"] = function(step, err)
   if err.EXIST and step.why:find "%.behind" then

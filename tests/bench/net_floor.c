@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* net_floor.c – the least that it takes to give a new network namespace a wire to the host: the messages that luge sends
  *
- *   net_floor LINK MAC ADDRESS GATEWAY ADDRESS6 GATEWAY6 BATCH
+ *   net_floor LINK MAC ADDRESS GATEWAY ADDRESS6 GATEWAY6 GUARD GUARD6 TABLES
  *
- * In a host that is a new network namespace of its own: forwarding switched on, a child in a new namespace, a veth whose
- * other end is made there, what the host believes of it, addresses of both ends (/30 and /64), the container's default
- * routes, and the tables that translate addresses: BATCH, a file with the messages of luge's own transaction. One socket
- * for each side, one for nftables; nothing is named, locked, looked up or written down. Prints the microseconds from the
+ * In a host that is a new network namespace of its own: the guards of what it forwards, forwarding switched on, a child in
+ * a new namespace, a veth whose other end is made there, what the host believes of it, addresses of both ends (/30 and
+ * /64), the container's default routes, where it is, and the tables that translate addresses. GUARD, GUARD6, TABLES: files
+ * with the messages of luge's own transactions. One socket for each side, one for nftables; nothing is named, locked,
+ * looked up or written down. Prints the microseconds from the
  * first call until the child says that it is done. A failure prints the call and ends with 99. Needs root.
  */
 #include <arpa/inet.h>
@@ -15,6 +16,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/sched.h>
 #include <linux/veth.h>
@@ -36,16 +38,22 @@ enum {
 	MESSAGE_SIZE = 1024,
 	PREFIX4 = 30,
 	PREFIX6 = 64,
-	NO_ADDRESS = 1
+	NO_ADDRESS = 1,
+	BATCHES = 3
 };
 
 #define MUST(call) must((long)(call), #call)
 
+struct batch {
+	char bytes[BATCH_SIZE];
+	size_t len;
+	unsigned messages;
+};
+
 static struct {
 	const char *link, *mac, *address, *gateway, *address6, *gateway6;
-	char batch[BATCH_SIZE];
-	size_t batch_len;
-	unsigned batch_messages;
+	struct batch batches[BATCHES];
+	struct mnl_socket *tables;
 } job;
 
 static union {
@@ -68,20 +76,6 @@ static struct mnl_socket *open_socket(int protocol)
 
 	MUST(s ? 0 : -1);
 	MUST(mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID));
-	return s;
-}
-
-static struct mnl_socket *open_socket_in(pid_t pid)
-{
-	int own = (int)MUST(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
-	int other = (int)MUST(syscall(SYS_pidfd_open, pid, 0));
-
-	MUST(setns(other, CLONE_NEWNET));
-	struct mnl_socket *s = open_socket(NETLINK_ROUTE);
-
-	MUST(setns(own, CLONE_NEWNET));
-	close(own);
-	close(other);
 	return s;
 }
 
@@ -140,23 +134,25 @@ static void set_up(struct mnl_socket *s, const char *name)
 	send_message(s);
 }
 
-static void parse_mac(uint8_t mac[6])
+static void put_mac(uint16_t type)
 {
+	uint8_t mac[6];
 	char *at = (char *)job.mac;
 
 	for (int i = 0; i < 6; i++, at++)
 		mac[i] = (uint8_t)strtoul(at, &at, 16);
+	mnl_attr_put(&message.head, type, sizeof(mac), mac);
 }
 
-/* As veth(4): the peer's description is a message within the message. */
+/* The container's end, up at once. As veth(4): the peer's description is a message within the message. */
 static void make_veth(struct mnl_socket *s, pid_t pid)
 {
 	struct nlmsghdr *h = &message.head;
-	uint8_t mac[6];
 
-	parse_mac(mac);
-	begin_link(NLM_F_CREATE | NLM_F_EXCL, 0, 0);
-	mnl_attr_put_strz(h, IFLA_IFNAME, job.link);
+	begin_link(NLM_F_CREATE | NLM_F_EXCL, 0, IFF_UP);
+	mnl_attr_put_strz(h, IFLA_IFNAME, "eth0");
+	put_mac(IFLA_ADDRESS);
+	mnl_attr_put_u32(h, IFLA_NET_NS_PID, (uint32_t)pid);
 	struct nlattr *info = mnl_attr_nest_start(h, IFLA_LINKINFO);
 
 	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
@@ -165,9 +161,7 @@ static void make_veth(struct mnl_socket *s, pid_t pid)
 
 	memset(mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg)), 0,
 	       sizeof(struct ifinfomsg));
-	mnl_attr_put_strz(h, IFLA_IFNAME, "eth0");
-	mnl_attr_put(h, IFLA_ADDRESS, sizeof(mac), mac);
-	mnl_attr_put_u32(h, IFLA_NET_NS_PID, (uint32_t)pid);
+	mnl_attr_put_strz(h, IFLA_IFNAME, job.link);
 	mnl_attr_nest_end(h, peer);
 	mnl_attr_nest_end(h, data);
 	mnl_attr_nest_end(h, info);
@@ -222,6 +216,18 @@ static void add_default(struct mnl_socket *s, unsigned index, int family, const 
 	send_message(s);
 }
 
+static void add_neighbour(struct mnl_socket *s, unsigned index)
+{
+	struct ndmsg *n = begin(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*n));
+
+	n->ndm_family = AF_INET6;
+	n->ndm_ifindex = (int)index;
+	n->ndm_state = NUD_PERMANENT;
+	put_ip(NDA_DST, AF_INET6, job.address6);
+	put_mac(NDA_LLADDR);
+	send_message(s);
+}
+
 static void write_file(const char *path, const char *text)
 {
 	int fd = (int)MUST(open(path, O_WRONLY | O_CLOEXEC));
@@ -238,17 +244,33 @@ static void distrust(int version, const char *name, const char *value)
 	write_file(path, value);
 }
 
-static void read_batch(const char *path)
+static void read_batch(struct batch *b, const char *path)
 {
 	int fd = (int)MUST(open(path, O_RDONLY | O_CLOEXEC));
 
-	job.batch_len = (size_t)MUST(read(fd, job.batch, sizeof(job.batch)));
+	b->len = (size_t)MUST(read(fd, b->bytes, sizeof(b->bytes)));
 	close(fd);
-	int left = (int)job.batch_len;
+	int left = (int)b->len;
 
-	for (struct nlmsghdr *h = (void *)job.batch; mnl_nlmsg_ok(h, left);
+	for (struct nlmsghdr *h = (void *)b->bytes; mnl_nlmsg_ok(h, left);
 	     h = mnl_nlmsg_next(h, &left))
-		job.batch_messages += (h->nlmsg_flags & NLM_F_ACK) != 0;
+		b->messages += (h->nlmsg_flags & NLM_F_ACK) != 0;
+}
+
+static void commit(const struct batch *b)
+{
+	exchange(job.tables, b->bytes, b->len, b->messages);
+}
+
+/* One family after the other; the links of IPv4 are switched each. */
+static void forward(void)
+{
+	job.tables = open_socket(NETLINK_NETFILTER);
+	commit(&job.batches[0]);
+	write_file("/proc/sys/net/ipv4/conf/default/forwarding", "1");
+	write_file("/proc/sys/net/ipv4/conf/lo/forwarding", "1");
+	commit(&job.batches[1]);
+	write_file("/proc/sys/net/ipv6/conf/all/forwarding", "1");
 }
 
 /* ---- both sides ---- */
@@ -273,10 +295,9 @@ static void child(int go, int done)
 
 static void parent(pid_t pid)
 {
-	struct mnl_socket *s = open_socket(NETLINK_ROUTE), *there = open_socket_in(pid);
+	struct mnl_socket *s = open_socket(NETLINK_ROUTE);
 
 	make_veth(s, pid);
-	set_up(there, "eth0");
 	distrust(6, "accept_ra", "0");
 	distrust(6, "accept_redirects", "0");
 	distrust(4, "accept_redirects", "0");
@@ -287,11 +308,9 @@ static void parent(pid_t pid)
 	set_up(s, job.link);
 	add_address(s, index, AF_INET, job.gateway);
 	add_address(s, index, AF_INET6, job.gateway6);
-	struct mnl_socket *tables = open_socket(NETLINK_NETFILTER);
-
-	exchange(tables, job.batch, job.batch_len, job.batch_messages);
-	mnl_socket_close(tables);
-	mnl_socket_close(there);
+	add_neighbour(s, index);
+	commit(&job.batches[2]);
+	mnl_socket_close(job.tables);
 	mnl_socket_close(s);
 }
 
@@ -308,14 +327,16 @@ int main(int argc, char **argv)
 	int go[2], done[2];
 	char byte;
 
-	if (argc != 8) {
-		fputs("usage: net_floor LINK MAC ADDRESS GATEWAY ADDRESS6 GATEWAY6 BATCH\n",
+	if (argc != 7 + BATCHES) {
+		fputs("usage: net_floor LINK MAC ADDRESS GATEWAY ADDRESS6 GATEWAY6 GUARD GUARD6 "
+		      "TABLES\n",
 		      stderr);
 		return 99;
 	}
 	job.link = argv[1], job.mac = argv[2], job.address = argv[3], job.gateway = argv[4];
 	job.address6 = argv[5], job.gateway6 = argv[6];
-	read_batch(argv[7]);
+	for (int i = 0; i < BATCHES; i++)
+		read_batch(&job.batches[i], argv[7 + i]);
 	MUST(unshare(CLONE_NEWNET));
 	set_up(open_socket(NETLINK_ROUTE), "lo");
 	MUST(pipe2(go, O_CLOEXEC));
@@ -323,8 +344,7 @@ int main(int argc, char **argv)
 
 	double began = now();
 
-	write_file("/proc/sys/net/ipv4/ip_forward", "1");
-	write_file("/proc/sys/net/ipv6/conf/all/forwarding", "1");
+	forward();
 	struct clone_args args = {.flags = CLONE_NEWNET, .exit_signal = SIGCHLD};
 	pid_t pid = (pid_t)MUST(syscall(SYS_clone3, &args, sizeof(args)));
 

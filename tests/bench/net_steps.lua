@@ -129,24 +129,31 @@ local function acknowledged(bytes)
   return parts
 end
 
--- The messages of the transaction as luge sends them, with an acknowledgement for each, and the words for net_floor.
+local BATCHES = 3 -- the guards of each family, the container's tables
+
+local function batch_file(i) return ("%s/net_batch%d"):format(DIR, i) end
+
+-- The messages of the transactions as luge sends them, with an acknowledgement for each, and the words for net_floor.
 local function recorded()
   local words = of_copy(function()
-    local parts = {}
+    local count = 0
     local _, symbols = turn(function()
       local own = nl.request
       nl.request = function(messages, netns, how, protocol)
-        if protocol == "netfilter" and how == "batch" then parts = acknowledged(messages) end
+        if protocol == "netfilter" and how == "batch" then
+          count = count + 1
+          write(batch_file(count), table.concat(acknowledged(messages)))
+        end
         return own(messages, netns, how, protocol)
       end
     end)
-    write(DIR .. "/net_batch", table.concat(parts))
+    assert(count == BATCHES, "net_floor knows other transactions")
     return table.concat({ symbols["link.eth0"], symbols["mac.eth0"], symbols["address.eth0"], symbols["gateway.eth0"],
       symbols["address6.eth0"], symbols["gateway6.eth0"] }, " ")
   end)
   local list = { FLOOR }
   for word in words:gmatch "%S+" do list[#list + 1] = word end
-  list[#list + 1] = DIR .. "/net_batch"
+  for i = 1, BATCHES do list[#list + 1] = batch_file(i) end
   return list
 end
 

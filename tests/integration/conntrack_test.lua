@@ -98,6 +98,18 @@ t.test("where none of them is there the kernel is not asked to forget any, and w
   end)
 end)
 
+t.test("where /proc has no number of them they are forgotten all the same", function()
+  apart.run(function()
+    track()
+    client("127.0.0.2", 9001)
+    t.must(S.unshare "newns" and S.mount { target = "/", flags = "rec, private" })
+    t.must(S.mount { source = "tmpfs", target = "/proc/sys/net", type = "tmpfs" })
+    t.equal(#t.must(nl.conntracks { to = "127.0.0.2" }), 1)
+    t.must(nl.delconntracks { to = "127.0.0.2" })
+    t.equal(#t.must(nl.conntracks { to = "127.0.0.2" }), 0)
+  end)
+end)
+
 -- More than are listed without asking the kernel to choose.
 t.test("of many connections the kernel chooses", function()
   apart.run(function()

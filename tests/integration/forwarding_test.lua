@@ -34,13 +34,32 @@ end
 
 -- ---- the world ----
 
--- A host beyond: 192.0.2.9, 2001:db8:2::9 for number 2, a server at 7000. The link to it is no veth: a guard takes it for a guest's.
-local function beyond(name, v4, v6)
-  local there = apart.namespace()
-  apart.inside(there, net.no_dad)
+-- The host's link, NAME0, to the end that is eth0 there, by its kind.
+local make_link = {}
+
+-- A guard takes no macvlan for a guest's.
+function make_link.macvlan(name, there)
   t.must(nl.veth { name = name .. "9", up = true, peer = { name = "eth0", netns = there } })
   set(("ipv4/conf/%s9/arp_ignore"):format(name), "8") -- it is only what the other link is on
   t.must(nl.macvlan { name = name .. "0", link = name .. "9", mode = "bridge" })
+end
+
+-- As a container has.
+function make_link.veth(name, there)
+  t.must(nl.veth { name = name .. "0", up = true, peer = { name = "eth0", netns = there } })
+end
+
+-- As a host of virtual machines has.
+function make_link.bridge(name, there)
+  t.must(nl.bridge { name = name .. "0", up = true })
+  t.must(nl.veth { name = name .. "9", master = name .. "0", up = true, peer = { name = "eth0", netns = there } })
+end
+
+-- A host beyond: 192.0.2.9, 2001:db8:2::9 for number 2, a server at 7000.
+local function beyond(name, v4, v6, kind)
+  local there = apart.namespace()
+  apart.inside(there, net.no_dad)
+  make_link[kind or "macvlan"](name, there)
   t.must(nl.up(name .. "0") and nl.up("eth0", there))
   t.must(nl.address(name .. "0", v4 .. ".1/24") and nl.address(name .. "0", v6 .. "::1/64", "nodad"))
   t.must(nl.address("eth0", v4 .. ".9/24", { netns = there }))
@@ -53,11 +72,11 @@ local function beyond(name, v4, v6)
     server = apart.inside(there, traffic.start_server, "::", 7000) }
 end
 
--- Counts what of the lan comes for the vpn, and what goes on to it.
-local function count_between(vpn, to)
+-- Counts what of the lan, or `from`, comes for the vpn, and what goes on to it.
+local function count_between(vpn, to, from)
   local came, went = { hook = "prerouting", priority = "raw" }, { hook = "postrouting", priority = "filter" }
   for family, address in pairs { ip = vpn.ip, ip6 = vpn.ip6 } do
-    came[#came + 1] = { { "iifname", "lan0" }, { family .. " daddr", address }, { "udp dport", 9 }, { "counter", "came" } }
+    came[#came + 1] = { { "iifname", from or "lan0" }, { family .. " daddr", address }, { "udp dport", 9 }, { "counter", "came" } }
     went[#went + 1] = { { "oifname", to or "vpn0" }, { family .. " daddr", address }, { "udp dport", 9 }, { "counter", "went" } }
   end
   t.must(nl.nft { family = "inet", table = "watcher", counters = { "came", "went" }, chains = { came = came, went = went } })
@@ -198,6 +217,45 @@ test("a link that comes later is guarded, and leads to containers", function(lan
   traffic.stop_server(late.server)
 end)
 
+-- ---- what is set ----
+
+-- As each file says by itself, lines "SETTING VALUE".
+local function by_files(family, base)
+  local lines = {}
+  for _, link in ipairs(t.must(S.dir("/proc/sys/net/" .. base))) do
+    local setting = ("%s/%s/forwarding"):format(base, link)
+    if link ~= "all" and link ~= "default" and sysctl(setting) ~= "0" then
+      lines[#lines + 1] = ("net/%s %s"):format(setting, sysctl(setting))
+    end
+  end
+  table.sort(lines)
+  lines[#lines + 1] = sysctl(family == "inet" and "ipv4/ip_forward" or "ipv6/conf/all/forwarding")
+  lines[#lines + 1] = sysctl(family == "inet" and "ipv4/conf/default/forwarding" or "ipv6/conf/all/forwarding")
+  return lines
+end
+
+local function as_lines(now)
+  local lines = {}
+  for setting, value in pairs(now.on) do lines[#lines + 1] = setting .. " " .. value end
+  table.sort(lines)
+  return table.move({ now.whole, now.set }, 1, 2, #lines + 1, lines)
+end
+
+test("what the kernel tells of its switches at once is what their files say", function()
+  local forwarding = require "netns.forwarding"
+  t.must(nl.veth { name = "dot.ted0", peer = { name = "dot.ted1" } })
+  for _, changes in ipairs { {}, { "ipv4/conf/lan0/forwarding", "1" }, { "ipv6/conf/vpn0/forwarding", "1" },
+    { "ipv4/conf/dot.ted0/forwarding", "2" }, { "ipv4/conf/default/forwarding", "1" }, { "ipv6/conf/all/forwarding", "1" },
+    { "ipv6/conf/lan0/forwarding", "0" }, { "ipv4/ip_forward", "1" }, { "ipv4/conf/vpn0/forwarding", "0" } } do
+    if changes[1] then set(changes[1], changes[2]) end
+    for family, base in pairs { inet = "ipv4/conf", inet6 = "ipv6/conf" } do
+      local told, read = t.must(forwarding.told(family)), t.must(forwarding.read(family))
+      t.equal(told, read, changes[1])
+      t.equal(as_lines(told), by_files(family, base), changes[1])
+    end
+  end
+end)
+
 -- ---- others ----
 
 test("a host that forwarded before keeps forwarding", function(lan, vpn)
@@ -312,3 +370,42 @@ test("a foreign flush takes the guards, and luge network reload brings them back
   stop(server)
   t.equal(guards(), {})
 end)
+
+-- ---- the host's own way out, of a guest's kind ----
+
+-- A machine on the bridge of a host that has frames go by its firewall asks what is beyond.
+local function bridged_works(bridge, up)
+  if S.lstat "/proc/sys/net/bridge/bridge-nf-call-iptables" then set("bridge/bridge-nf-call-iptables", "1") end
+  local guest = apart.namespace()
+  t.must(nl.veth { name = "tap9", master = bridge, up = true, peer = { name = "eth0", netns = guest } })
+  t.must(nl.up("eth0", guest) and nl.address("eth0", "203.0.113.7/24", { netns = guest }))
+  t.equal(apart.inside(guest, traffic.ask, "tcp", up.ip, 7000), "HELLO", "on the bridge")
+end
+
+for _, kind in ipairs { "veth", "bridge" } do
+  test("a host whose way out is a " .. kind .. " is no router between that and others", function(lan, vpn)
+    local up = beyond("up", "203.0.113", "2001:db8:4", kind)
+    t.must(nl.route { to = "default", via = up.ip } and nl.route { to = "default", via = up.ip6 })
+    local server = serve(NAT)
+    t.equal(guards(), GUARDS)
+    count_between(vpn, "vpn0", "up0")
+    t.equal(forwarded(up, vpn), 0, "in by the way out")
+    count_between(up, "up0", "lan0")
+    t.equal(forwarded(lan, up), 0, "out by it")
+    port_works(up)
+    container_works(up, vpn, CLIENT_OF.veth)
+    container_works(up, lan, CLIENT_OF.bridge)
+    if kind == "bridge" then bridged_works("up0", up) end
+    t.succeed { "/usr/sbin/nft", "flush", "ruleset" }
+    t.succeed { "luge", "network", "reload", env = { LUGE_STATE = box.state } }
+    count_between(vpn, "vpn0", "up0")
+    t.equal(forwarded(up, vpn), 0, "after a reload")
+    running[server.pid] = nil
+    S.kill(server.pid, "kill")
+    server:wait()
+    collect()
+    t.equal({ switches(), guards() }, { OFF, {} })
+    traffic.stop_server(up.server)
+    if kind == "bridge" then t.must(nl.delete "up0") end
+  end)
+end

@@ -247,6 +247,49 @@ test("addresses of both families, with their flags", function()
   fails("NODEV", nl.addresses { dev = "none" })
 end)
 
+test("a link is set up, and given what it has, in one request", function()
+  t.ok(nl.veth { name = "one", peer = "two", up = true })
+  local mac = "02:00:00:00:00:07"
+  t.ok(nl.set("two", { up = true, link_local = false, addresses = { "10.0.0.1/24", { "fd00::1/64", "nodad" },
+    { "10.1.0.1/32", { label = "two:x" } } }, neighbours = { { to = "fd00::7", mac = mac }, { to = "10.0.0.7", mac = mac } } }))
+  local found = {}
+  for _, a in ipairs(apart.ip("address", "show", "dev", "two")[1].addr_info) do
+    found[#found + 1] = ("%s %d %s"):format(a["local"], a.prefixlen, a.tentative)
+  end
+  table.sort(found)
+  t.equal(found, { "10.0.0.1 24 nil", "10.1.0.1 32 nil", "fd00::1 64 nil" })
+  local places = {}
+  for _, entry in ipairs(apart.ip("neighbour", "show", "dev", "two")) do
+    if entry.state[1] == "PERMANENT" then places[#places + 1] = entry.dst .. " " .. entry.lladdr end
+  end
+  table.sort(places)
+  t.equal(places, { "10.0.0.7 " .. mac, "fd00::7 " .. mac })
+  local ok, err = nl.set("two", { addresses = { "10.0.0.1/24", "10.2.0.1/24" } })
+  t.equal({ ok, err.EXIST }, { nil, true })
+  t.ok(nl.deladdress("two", { "10.0.0.1/24", "fd00::1/64", "10.2.0.1/24" }))
+  fails("ADDRNOTAVAIL", nl.deladdress("two", { "10.0.0.1/24", "10.1.0.1/32" }))
+  t.equal(nl.addresses { dev = "two" }, {}, "what can be taken away is")
+end)
+
+test("addresses as they are written", function()
+  local v4, v6 = "\10\0\0\1", "\xfd" .. ("\0"):rep(14) .. "\1"
+  t.equal(nl.parse_ip "10.0.0.1", { family = "inet", bytes = v4, text = "10.0.0.1", prefix = 32 })
+  t.equal(nl.parse_ip "fd00::1", { family = "inet6", bytes = v6, text = "fd00::1", prefix = 128 })
+  t.equal(nl.parse_cidr "10.0.0.1/024", { family = "inet", bytes = v4, text = "10.0.0.1", prefix = 24 })
+  t.equal(nl.parse_cidr "fd00::1/0", { family = "inet6", bytes = v6, text = "fd00::1", prefix = 0 })
+  t.equal(nl.parse_cidr "10.0.0.1", nl.parse_ip "10.0.0.1")
+  for _, text in ipairs { "", "/", "10.0.0", "10.0.0.1/", "10.0.0.1/33", "10.0.0.1/-1", "10.0.0.1/+1", "10.0.0.1/ 1", "10.0.0.1/1/1",
+    "10.0.0.1/0001", "fd00::1/129", "10.0.0.1\0", "10.0.0.1/8\0", "fd00::1%lo", ("0"):rep(99) .. ":", "::ffff:10.0.0.1.1" } do
+    t.equal(nl.parse_cidr(text), nil, text)
+    t.equal(nl.parse_ip(text), nil, text)
+  end
+  t.equal({ nl.parse_ip "10.0.0.1/24", nl.parse_ip(10), nl.parse_cidr {} }, {})
+  t.equal(nl.parse_mac "02:aB:00:09:fF:10", "\x02\xab\0\x09\xff\x10")
+  for _, text in ipairs { "", "02:00:00:00:00", "02:00:00:00:00:1", "02:00:00:00:00:0g", "02-00-00-00-00-00", "02:00:00:00:00:00:" } do
+    t.equal(nl.parse_mac(text), nil, text)
+  end
+end)
+
 -- ---- routes ----
 
 -- The routes that ip finds, without those that the kernel makes by itself.

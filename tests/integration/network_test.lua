@@ -256,7 +256,7 @@ end)
 
 test("the plan names each step by its interface", function()
   local text = box.run({ verb = "plan", body = body 'veth { }, bridge { "lab", isolated = true }' }).stdout
-  for _, part in ipairs { "S.nl.veth({ name = $link.eth0, peer = { mac = $mac.eth0, name = \"eth0\", netns = $child } })",
+  for _, part in ipairs { "S.nl.veth({ into = $child, mac = $mac.eth0, name = \"eth0\", peer = { name = $link.eth0 }, up = true })",
     "S.nl.address(\"eth0\", \"${address.eth0}/30\")", "S.nl.port($link.eth1, { isolated = true })",
     "S.nl.address(\"eth0\", \"${address6.eth0}/64\", \"nodad\")" } do
     t.contains(text, part)
