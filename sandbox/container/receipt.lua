@@ -131,33 +131,31 @@ end
 local FORBIDS = { ro = true, nosuid = true, nodev = true, noexec = true }
 
 -- Of what came along below a bind's own mount, the first one that may more than was asked.
-local function freer(found, written, target, asked)
+local function freer(found, planned, target, asked)
   for path, at in pairs(found) do
     local above = path
-    repeat above = above:match "^(.*)/" until above == "" or above == target or written[above]
+    repeat above = above:match "^(.*)/" until above == "" or above == target or planned[above]
     for option in asked:gmatch "[^,]+" do
-      if above == target and not written[path] and FORBIDS[option] and not has_option(at.options, option) then
+      if above == target and not planned[path] and FORBIDS[option] and not has_option(at.options, option) then
         return ("%s %s"):format(path, at.options)
       end
     end
   end
 end
 
-local function bind_row(rows, spec, found, i)
-  local mount, written = spec.mounts[i], {}
-  for _, other in ipairs(spec.mounts) do written[other.target] = true end
+local function bind_row(rows, i, mount, found, planned)
   local at = found[mount.target]
   local asked = ((mount.rw or mount.overlay or mount.upper) and "rw" or "ro") .. (mount.suid and "" or ",nosuid")
     .. (mount.dev and "" or ",nodev") .. (mount.exec == false and ",noexec" or "")
   local ok, got = at ~= nil, at and at.options or "absent"
   for option in asked:gmatch "[^,]+" do ok = ok and has_option(got, option) end
-  local below = ok and freer(found, written, mount.target, asked)
+  local below = ok and freer(found, planned, mount.target, asked)
   if below then ok, got = false, got .. "; " .. below end
   if mount.optional and not at then ok, asked = true, asked .. " (optional)" end
   row(rows, ("mounts[%d]"):format(i), mount.target .. " " .. asked, got, ok)
 end
 
-local function mounts(rows, spec, pid)
+local function mounts(rows, spec, planned, pid)
   local found = mounts_of(pid)
   local root = found["/"]
   if not spec.root.rw and not spec.root.overlay and not spec.root.upper then
@@ -165,7 +163,7 @@ local function mounts(rows, spec, pid)
   end
   for i, mount in ipairs(spec.mounts) do
     if mount.type == "bind" or mount.type == "layers" then
-      bind_row(rows, spec, found, i)
+      bind_row(rows, i, mount, found, planned)
     elseif mount.type == "tmpfs" then
       local flags = {}
       for flag in mount.flags:gmatch "[%w_]+" do flags[#flags + 1] = FORBIDS[flag] and flag or nil end
@@ -371,7 +369,7 @@ function M.read(run, plan, process, symbols)
       status.Seccomp == "2" and (status.Seccomp_filters == nil or tonumber(status.Seccomp_filters) >= 2))
   end
   capabilities(rows, spec, status)
-  mounts(rows, spec, pid)
+  mounts(rows, spec, plan.targets, pid)
   network(rows, run, symbols, pid)
   require "sandbox.container.receipt_network".read(function(...) row(rows, ...) end, run, symbols)
   limits(rows, run, pid)

@@ -100,8 +100,11 @@ local hints = {
   write = function(step, err)
     if step.why:match("^limits") then return refused(err) end
   end,
-  open_tree = function(_, err)
+  open_tree = function(step, err)
     if err.ACCES then return "luge itself cannot reach it: a directory on the way is closed to this user" end
+    if err.INVAL and not tostring(step.args[3]):find "recursive" then
+      return "what is mounted below it must come along for an ordinary user: leave recursive = false out"
+    end
     if err.INVAL then return "no file system of the host's has it: a pipe or a socket is passed as a descriptor (--pass-fd)" end
   end,
   open = function(step, err)

@@ -242,7 +242,7 @@ function M.compile(spec, facts, options)
   return { steps = in_order(steps.list), ids = c.ids, user = c.user, user_is_known = user_is_known(c), home = c.home,
     constants = c.constants, new_pid = c.new_pid, setid_guard = c.setid_guard, cgroup = c.cgroup, terminal = c.terminal,
     network = c.network, firewall = c.firewall, own_firewall = c.own_firewall,
-    keep_crossing = c.keep_crossing,
+    keep_crossing = c.keep_crossing, targets = c.targets,
     takes_ranges = c.ids.range ~= nil or c.network ~= nil or c.shared ~= nil
       or spec.network.pod ~= nil }
 end

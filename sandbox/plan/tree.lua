@@ -277,9 +277,10 @@ function M.decide(c)
   local root = c.spec.root
   c.tree = { type = "root", target = "/", why = "root", rw = root.rw, overlay = root.overlay, upper = root.upper,
     size = root.size, lower = root.lower, source = root.type == "host" and "/" or root.path, kind = root.type }
-  c.mounts = combined(c)
+  c.mounts, c.targets = combined(c), {}
   local trees, leaves, mounts = {}, {}, {}
   for _, mount in ipairs(c.mounts) do
+    c.targets[mount.target] = true
     local cover = cover_of(trees, c.tree, mount.target)
     if not is_brought(c, mount, cover) then
       mounts[#mounts + 1] = mount

@@ -131,6 +131,9 @@ t.test("the receipt's mounts have the numbers and the flags that the profile wro
   t.equal(row(report, "mounts[2]").asked, "tmpfs ro")
   t.equal(row(report, "mounts[3]").asked, "ro")
   t.equal(row(report, "mounts[4]").asked, "/a ro,nosuid,nodev,noexec")
+  -- What luge or the profile puts below a bind is not the bind's.
+  all_ok(reported { "exit", "0", guest = false, words = { "true" }, body = "mounts = { bind { '/var' }, tmpfs { '/var/lib' } }" })
+  all_ok(reported { "exit", "0", guest = false, words = { "true" }, body = "mounts = { bind { '/etc' }, bind { '/dev', dev = true, id_map = false } }" })
 end)
 
 t.test("the receipt tells who the command is, and of the kernel's settings in its namespaces", function()

@@ -46,8 +46,8 @@ t.test("values are normalised", function()
   t.equal(spec.stop, { signal = "INT", grace = 0.5 })
   t.equal(spec.command, { "1", "2.5", "x" })
   t.equal({ spec.cwd, spec.stdin }, { "/src/a", "null" })
-  t.equal({ spec.mounts[1].source, spec.mounts[1].target }, { "/same", "/same" })
-  t.equal({ spec.mounts[2].size, spec.mounts[2].flags, spec.mounts[3].source }, { 4096, "noexec,nosuid",
+  t.equal({ spec.mounts[3].source, spec.mounts[3].target }, { "/same", "/same" })
+  t.equal({ spec.mounts[2].size, spec.mounts[2].flags, spec.mounts[1].source }, { 4096, "noexec,nosuid",
     "/home/ann/work/b/c" })
   t.equal({ spec.namespaces.time.boottime, spec.namespaces.uts }, { -3600, "host" })
   t.equal(spec.seccomp.rules, { { type = "rule", call = "socket", action = "deny",
