@@ -96,17 +96,20 @@ end
 
 local GUESTS = { veth = true, bridge = true }
 
+-- The ways of a route: { via =, dev = } each.
+local function ways_of(route) return route.hops or { route } end
+
 -- The links that the host goes out by and that are of a guest's kind, by their names.
 local function uplinks_of(routes)
-  local seen, list = {}, {}
+  local names, list = {}, {}
   for _, route in ipairs(routes) do
-    local name = M.is_default(route) and route.dev
-    if name and not seen[name] then
-      seen[name] = true
-      if GUESTS[require("netns.link").kind(name)] then list[#list + 1] = name end
+    for _, way in ipairs(M.is_default(route) and ways_of(route) or {}) do
+      if way.dev then names[way.dev] = true end
     end
   end
-  table.sort(list)
+  for _, name in ipairs(check.sorted_keys(names)) do
+    if GUESTS[require("netns.link").kind(name)] then list[#list + 1] = name end
+  end
   return list
 end
 
@@ -122,8 +125,10 @@ function M.host_networks()
   end
   for _, route in ipairs(routes) do
     if route.bytes then add(list, route, route.prefix, route.to, route.dev, route.protocol ~= "kernel") end
-    local router = route.via and check.parse_ip(route.via)
-    if router then add(routers, router, router.prefix, route.via, route.dev) end
+    for _, way in ipairs(ways_of(route)) do
+      local router = way.via and check.parse_ip(way.via)
+      if router then add(routers, router, router.prefix, way.via, way.dev) end
+    end
   end
   list.uplinks = uplinks_of(routes)
   return table.move(routers, 1, #routers, #list + 1, list)

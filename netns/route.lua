@@ -123,6 +123,9 @@ function meta:__tostring()
     end
   end
   if self.onlink then words[#words + 1] = "onlink" end
+  for _, hop in ipairs(self.hops or {}) do
+    words[#words + 1] = ("nexthop %sdev %s weight %d"):format(hop.via and ("via %s "):format(hop.via) or "", hop.dev, hop.weight)
+  end
   return table.concat(words, " ")
 end
 
@@ -130,6 +133,24 @@ local function gateway_of(a, name)
   if a[RTA.GATEWAY] then return check.ip_text(name, a[RTA.GATEWAY]) end
   local via = a[RTA.VIA]
   return via and check.ip_text((("I2"):unpack(via)), via:sub(3))
+end
+
+-- struct rtnexthop: its length with the attributes that follow, flags, the weight less one, the link.
+local HOP = "I2BBi4"
+
+-- The ways of a route that has several; those of links that are gone, it has no more.
+local function hops_of(data, name, names)
+  local list, at, size = {}, 1, string.packsize(HOP)
+  while at + size - 1 <= #data do
+    local length, _, more, index = HOP:unpack(data, at)
+    if length < size then break end
+    local _, a = nl.attributes(data:sub(at, at + length - 1), size)
+    if names[index] then
+      list[#list + 1] = { via = gateway_of(a, name), index = index, dev = names[index], weight = more + 1 }
+    end
+    at = at + (length + 3 & ~3)
+  end
+  return list
 end
 
 local SCOPE_NAME = check.names_of(SCOPE)
@@ -148,7 +169,8 @@ local function decode(data, names)
     bytes = a[RTA.DST], via = gateway_of(a, name), index = index, dev = index and names[index],
     src = a[RTA.PREFSRC] and check.ip_text(name, a[RTA.PREFSRC]), metric = u32(RTA.PRIORITY),
     table = M.TABLE[table_number] or table_number, type = TYPE[kind] or kind, protocol = PROTOCOL[protocol] or protocol,
-    scope = SCOPE_NAME[scope] or scope, onlink = flags & S.c.RTNH_F.ONLINK ~= 0 or nil }, meta)
+    scope = SCOPE_NAME[scope] or scope, onlink = flags & S.c.RTNH_F.ONLINK ~= 0 or nil,
+    hops = a[RTA.MULTIPATH] and hops_of(a[RTA.MULTIPATH], name, names) }, meta)
 end
 
 -- The names of links by index, as they were at first and, where one is missing, as they are by now; false for a link that is gone.
@@ -165,7 +187,8 @@ end
 
 --- nl.routes([{ family=, table="main" or "all", type=, dev=, netns= }]) -> list
 -- The routes of a table, of one type if it is given, IPv4 and IPv6 if not given otherwise: { family=, to=, via=, dev=, index=,
--- src=, metric=, table=, type=, protocol=, scope=, onlink= } each. The list prints as `ip route` does.
+-- src=, metric=, table=, type=, protocol=, scope=, onlink=, hops= } each; hops: in place of via, dev and index, the ways of one
+-- that has several, { via=, dev=, index=, weight= } each. dev: those by that link alone. The list prints as `ip route` does.
 function nl.routes(filter)
   local t = check.fields(filter or {}, "#1", { family = check.family, dev = check.name, netns = check.netns, type = FIELDS.type,
     table = function(value, what) return value == "all" and value or M.table_number(value, what) end })

@@ -336,6 +336,14 @@ test("routes of both families", function()
   t.contains(tostring(nl.routes()), "unreachable 10.7.0.0/16 proto boot metric 9")
   t.equal(tostring(nl.routes { table = "all", type = "unreachable", family = "inet" }), "unreachable 10.7.0.0/16 proto boot metric 9")
   t.equal(#nl.routes { dev = "two", family = "inet" }, 0)
+  t.succeed { "ip", "route", "add", "10.11.0.0/16", "nexthop", "via", "10.0.0.9", "weight", "3", "nexthop", "dev", "one" }
+  t.succeed { "ip", "-6", "route", "add", "fd03::/64", "nexthop", "via", "fd00::9", "nexthop", "via", "fd00::8" }
+  for _, route in ipairs(nl.routes()) do own[route.family .. " " .. route.to] = route end
+  local index = nl.link("one").index
+  t.equal(own["inet 10.11.0.0/16"].hops, { { via = "10.0.0.9", dev = "one", index = index, weight = 3 },
+    { dev = "one", index = index, weight = 1 } })
+  t.equal(own["inet6 fd03::/64"].hops[2], { via = "fd00::8", dev = "one", index = index, weight = 1 })
+  t.equal(tostring(own["inet 10.11.0.0/16"]), "10.11.0.0/16 proto boot nexthop via 10.0.0.9 dev one weight 3 nexthop dev one weight 1")
 
   t.ok(nl.up "two")
   local beside = { to = "::1/128", type = "local", dev = "one", table = "local", metric = 4096, append = true }
