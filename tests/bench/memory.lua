@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Memory: the peak of a whole run (the largest process, from wait4), and what rests while the command waits: luge
--- itself and the container's PID 1, private pages from smaps_rollup. Usage: memory.lua LUGE DIRECTORY
+-- itself and the container's PID 1, beside another such luge: private pages from smaps_rollup. Usage: memory.lua LUGE DIRECTORY
 
 local S = require "syscall"
 
@@ -55,16 +55,21 @@ if status.code == "exited" and status.status == 0 then
   show("peak resident set of a run", usage.maxrss // 1024)
 end
 
+-- Two, for what all luges share, pages of the program, is nobody's own; more of them do not change it.
 local in_r, in_w = S.pipe "cloexec"
-local out_r, out_w = S.pipe "cloexec"
-local pid = start({ "luge", "run", dir .. "/rest.lua" }, in_r, out_w)
+local resting = {}
+for i = 1, 2 do
+  local out_r, out_w = S.pipe "cloexec"
+  resting[i] = { pid = start({ "luge", "run", dir .. "/rest.lua" }, in_r, out_w), out = out_r }
+  out_w:close()
+end
 in_r:close()
-out_w:close()
-if out_r:read(64) == "running\n" then
+if resting[1].out:read(64) == "running\n" and resting[2].out:read(64) == "running\n" then
+  local pid = resting[1].pid
   local init = children(pid)[1]
   show("at rest: luge, private", private(pid))
   show("at rest: PID 1 of the container, private", init and private(init))
   show("at rest: PID 1 of the container, resident", init and field(string.format("/proc/%d/smaps_rollup", init), "Rss"))
 end
 in_w:close()
-S.wait4(pid)
+for _, one in ipairs(resting) do S.wait4(one.pid) end
