@@ -4,7 +4,7 @@
 
 local t = dofile "tests/integration/harness.lua"
 local S = require "syscall"
-local nl = S.nl
+local nl = require "netns"
 
 local null = assert(S.open("/dev/null", "rdwr"))
 
