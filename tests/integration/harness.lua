@@ -84,6 +84,13 @@ function M.matches(text, pattern, what)
   return text:match(pattern)
 end
 
+-- A failure of the layer: what its function returned is that error, with its number.
+function M.fails(name, value, err, number)
+  M.equal(value, nil, "a failure")
+  M.ok(err[name], ("%s expected, got %s"):format(name, tostring(err)))
+  M.equal(number, S.c.E[name])
+end
+
 -- The errors of a call of S must not be lost: `t.must(S.open(…))`.
 function M.must(value, err)
   if value == nil then error(tostring(err), 2) end
