@@ -255,7 +255,7 @@ t.test("a container that can write its own profile, or a hook, is told of", func
 end)
 
 t.test("--origins shows what can be written, and nothing that the plan noted", function()
-  local body = "mounts = { tmpfs { '/t', size = '1M' }, dir { '/d', mode = '0700' } }, devices = { 'kvm' }"
+  local body = "mounts = { tmpfs { '/t', size = '1M' }, dir { '/d', mode = '0700' } }, devices = { 'kmsg' }"
   local r = box.succeed { verb = "plan", options = { "--origins" }, body = body, guest = false }
   t.matches(r.stdout, '\nmounts%[2%]%s+dir { target = "/d", mode = "0700" }%s')
   t.matches(r.stdout, '\nmounts%[1%]%s+tmpfs { target = "/t", size = 1048576, mode = "1777", flags = "nosuid,nodev" }%s')
