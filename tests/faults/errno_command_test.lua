@@ -22,7 +22,7 @@ f.as_users("exec", function(name, uid)
     s:take_away()
     t.equal(again, 5, "the container")
   end
-  sweep(s, { "luge", "child", "stage", "command" }, 80)
+  sweep(s, { "luge", "child", "stage", "command" }, 50)
 end)
 
 f.as_users("stop", function(name, uid)
@@ -34,7 +34,7 @@ f.as_users("stop", function(name, uid)
     if state ~= "ended" and (state ~= "running" or r.code == 0) then return ("it ended with %d and left it %s"):format(r.code, state) end
   end
   s.after = function() s:take_away() end
-  sweep(s, { "luge" }, 100)
+  sweep(s, { "luge" }, 50)
 end)
 
 f.as_users("gc", function(name, uid)
@@ -52,7 +52,7 @@ f.as_users("gc", function(name, uid)
       if line:find "^state" or line:find "^range" or line:find "^cgroup" then return "it succeeded and left " .. line end
     end
   end
-  sweep(s, { "luge" }, 140)
+  sweep(s, { "luge" }, 70)
 end)
 
 -- The numbers of processes and times of each start are others.
@@ -81,7 +81,7 @@ f.as_users("ps", function(name, uid)
     s:luge("rm", ended)
     s:take_away()
   end
-  sweep(s, { "luge" }, 100)
+  sweep(s, { "luge" }, 50)
 end)
 
 f.as_users("wait", function(name, uid)
@@ -91,5 +91,5 @@ f.as_users("wait", function(name, uid)
     if r.code == 0 then return "it ended with 0" end
     if r.stdout ~= "" then return "it printed " .. r.stdout end
   end
-  sweep(s, { "luge" }, 100)
+  sweep(s, { "luge" }, 50)
 end)
