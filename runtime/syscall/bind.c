@@ -20,14 +20,14 @@ const char *bind_nearest(const struct bind_set *set, const char *name)
 {
 	struct near near = {.name = name, .distance = (unsigned)strlen(name) / 3 + 2};
 
-	for (const struct bind_const *c = set->consts; c->name; c++)
+	for (const struct bind_const *c = set->consts; *c->name; c++)
 		near_offer(&near, c->name);
 	return near.found;
 }
 
 const char *bind_const_name(const struct bind_set *set, uint64_t value)
 {
-	for (const struct bind_const *c = set->consts; c->name; c++)
+	for (const struct bind_const *c = set->consts; *c->name; c++)
 		if (c->value == value)
 			return c->name;
 	return NULL;
@@ -47,7 +47,7 @@ static bool const_lookup(const struct bind_set *set, const char *name, size_t le
 {
 	int first = toupper((unsigned char)name[0]);
 
-	for (const struct bind_const *c = set->consts; c->name; c++) {
+	for (const struct bind_const *c = set->consts; *c->name; c++) {
 		if (toupper((unsigned char)c->name[0]) == first &&
 		    strncasecmp(c->name, name, len) == 0 && c->name[len] == '\0') {
 			*ret_value = c->value;
@@ -163,7 +163,7 @@ void bind_push_flags(lua_State *L, const struct bind_set *set, uint64_t value)
 	lua_Integer n = 0;
 
 	lua_newtable(L);
-	for (const struct bind_const *c = set->consts; c->name; c++) {
+	for (const struct bind_const *c = set->consts; *c->name; c++) {
 		bool one_bit = c->value && (c->value & (c->value - 1)) == 0;
 
 		if (one_bit && (value & c->value)) {
@@ -402,7 +402,7 @@ void bind_set_string(lua_State *L, const char *key, const char *value)
 void bind_set_flags(lua_State *L, const char *key, const struct bind_set *set, uint64_t value)
 {
 	lua_newtable(L);
-	for (const struct bind_const *c = set->consts; c->name; c++) {
+	for (const struct bind_const *c = set->consts; *c->name; c++) {
 		bool one_bit = c->value && (c->value & (c->value - 1)) == 0;
 
 		if (one_bit && (value & c->value)) {

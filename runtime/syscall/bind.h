@@ -17,9 +17,10 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-/* One named constant of the kernel; a set ends with a NULL name. Names are lower case, without prefix. */
+/* One named constant of the kernel; a set ends with an empty name. Names are lower case, without prefix, and lie in place:
+ * of pointers to them there would be seven pages, which each start would have to write to. */
 struct bind_const {
-	const char *name;
+	char name[32];
 	uint64_t value;
 };
 

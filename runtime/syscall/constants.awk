@@ -13,8 +13,13 @@ $1 == "set" || $1 == "enum" { # set TITLE PREFIX: macros; enum TITLE PREFIX: nam
 	next
 }
 {
-	for (i = 1; i <= NF; i++)
+	for (i = 1; i <= NF; i++) {
+		if (length($i) > 31) {
+			print "constants.list: " $i " is longer than struct bind_const has room for" > "/dev/stderr"
+			exit 1
+		}
 		names[count] = names[count] " " $i
+	}
 }
 
 function header(  k) {
@@ -38,7 +43,7 @@ function source(  k, n, i, list) {
 			if (macro[k])
 				print "#endif"
 		}
-		print "\t{NULL, 0},\n};"
+		print "\t{\"\", 0},\n};"
 		print "const struct bind_set bind_set_" title[k] " = {\"" title[k] "\", consts_" title[k] "};\n"
 	}
 	print "const struct bind_set *const bind_all_sets[] = {"

@@ -18,7 +18,7 @@ static int constants_index(lua_State *L)
 		if (strcmp((*set)->title, title) != 0)
 			continue;
 		lua_newtable(L);
-		for (const struct bind_const *c = (*set)->consts; c->name; c++) {
+		for (const struct bind_const *c = (*set)->consts; *c->name; c++) {
 			luaL_Buffer b;
 
 			luaL_buffinit(L, &b);

@@ -12,7 +12,7 @@
 
 static const struct bind_const types[] = {
 	{"directory", S_IFDIR}, {"file", S_IFREG}, {"symlink", S_IFLNK}, {"fifo", S_IFIFO},
-	{"socket", S_IFSOCK},	{"char", S_IFCHR}, {"block", S_IFBLK},	 {NULL, 0},
+	{"socket", S_IFSOCK},	{"char", S_IFCHR}, {"block", S_IFBLK},	 {"", 0},
 };
 
 static const struct bind_set set = {"TYPE", types};
@@ -26,7 +26,7 @@ const char *filetype_name(unsigned mode)
 
 unsigned filetype_value(const char *name)
 {
-	for (const struct bind_const *type = types; type->name; type++)
+	for (const struct bind_const *type = types; *type->name; type++)
 		if (strcmp(type->name, name) == 0)
 			return (unsigned)type->value;
 	return 0;

@@ -58,7 +58,7 @@ static int error_index(lua_State *L)
 	lua_pushliteral(L, "errno");
 	lua_rawget(L, 1);
 	lua_Integer number = lua_tointeger(L, -1);
-	for (const struct bind_const *c = bind_set_E.consts; c->name; c++) {
+	for (const struct bind_const *c = bind_set_E.consts; *c->name; c++) {
 		if (strcasecmp(c->name, key) == 0) {
 			lua_pushboolean(L, c->value == (uint64_t)number);
 			return 1;

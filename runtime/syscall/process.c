@@ -138,7 +138,7 @@ static int l_execve(lua_State *L)
 static const struct bind_const execveat_names[] = {
 	{"empty_path", AT_EMPTY_PATH},
 	{"symlink_nofollow", AT_SYMLINK_NOFOLLOW},
-	{NULL, 0},
+	{"", 0},
 };
 
 static const struct bind_set execveat_flags = {"AT", execveat_names};

@@ -48,13 +48,13 @@ static const struct bind_const young_calls[] = {
 	{"setxattrat", 463},	    {"getxattrat", 464},
 	{"listxattrat", 465},	    {"removexattrat", 466},
 	{"open_tree_attr", 467},    {"file_getattr", 468},
-	{"file_setattr", 469},	    {NULL, 0},
+	{"file_setattr", 469},	    {"", 0},
 };
 
 /* The native number; -1 when nobody knows the name, another negative number when other machines have it. */
 static int call_number(const char *name)
 {
-	for (const struct bind_const *c = young_calls; c->name; c++)
+	for (const struct bind_const *c = young_calls; *c->name; c++)
 		if (strcmp(c->name, name) == 0)
 			return (int)c->value;
 	return seccomp_syscall_resolve_name(name);
@@ -94,7 +94,7 @@ static int l_syscalls(lua_State *L)
 		free(found); /* before Lua, which may raise */
 		bind_set_int(L, name, i);
 	}
-	for (const struct bind_const *c = young_calls; c->name; c++)
+	for (const struct bind_const *c = young_calls; *c->name; c++)
 		bind_set_int(L, c->name, (lua_Integer)c->value);
 	return 1;
 }
@@ -168,7 +168,7 @@ static uint32_t action_number(lua_State *L, const char *text)
 		return (uint32_t)number;
 	if (*text == 'E' || *text == 'e')
 		text++;
-	for (const struct bind_const *c = bind_set_E.consts; c->name; c++)
+	for (const struct bind_const *c = bind_set_E.consts; *c->name; c++)
 		if (strcasecmp(c->name, text) == 0)
 			return (uint32_t)c->value;
 	return (uint32_t)bind_raise(L, 1, "the name of an error expected", text,

@@ -42,7 +42,7 @@ static void add_word(lua_State *L, int arg, sigset_t *set, const char *word)
 		(void)sigfillset(set); /* cannot fail */
 		return;
 	}
-	for (const struct bind_const *c = bind_set_SIG.consts; c->name; c++) {
+	for (const struct bind_const *c = bind_set_SIG.consts; *c->name; c++) {
 		if (strcasecmp(c->name, name) == 0) {
 			add_number(L, arg, set, (lua_Integer)c->value);
 			return;

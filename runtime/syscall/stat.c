@@ -268,7 +268,7 @@ static int stat_fchownat(lua_State *L)
 /* ---- access and times ---- */
 
 static const struct bind_const access_names[] = {
-	{"r", R_OK}, {"w", W_OK}, {"x", X_OK}, {"f", F_OK}, {NULL, 0},
+	{"r", R_OK}, {"w", W_OK}, {"x", X_OK}, {"f", F_OK}, {"", 0},
 };
 
 static const struct bind_set access_set = {"ACCESS", access_names};

@@ -23,7 +23,7 @@ static void push_termios(lua_State *L, const struct termios *t)
 	bind_set_int(L, "cflag", t->c_cflag);
 	bind_set_int(L, "lflag", t->c_lflag);
 	lua_newtable(L);
-	for (const struct bind_const *c = bind_set_CC.consts; c->name; c++)
+	for (const struct bind_const *c = bind_set_CC.consts; *c->name; c++)
 		bind_set_int(L, c->name, t->c_cc[c->value]);
 	lua_setfield(L, -2, "cc");
 }
@@ -37,9 +37,9 @@ static void merge_cc(lua_State *L, int arg, struct termios *t)
 		const char *name = luaL_checkstring(L, -1);
 		const struct bind_const *c = bind_set_CC.consts;
 
-		while (c->name && strcmp(c->name, name) != 0)
+		while (*c->name && strcmp(c->name, name) != 0)
 			c++;
-		if (!c->name)
+		if (!*c->name)
 			bind_raise(L, arg, "field 'cc': a name of S.c.CC expected", name,
 				   bind_nearest(&bind_set_CC, name));
 		lua_Integer value = lua_tointeger(L, -2);
