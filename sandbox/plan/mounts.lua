@@ -202,7 +202,18 @@ local function hidden(c, mount)
   end
 end
 
+local function is_device(c, mount)
+  if mount.cover.type ~= "dev" then return false end
+  for _, device in ipairs(c.spec.devices) do
+    if device.path == mount.target then return true end
+  end
+end
+
 function emit.mask(c, mount)
+  if is_device(c, mount) then
+    return c:fault(mount.why, mount.target .. " is one of the container's devices",
+      ("leave that out instead: devices = { remove %q }"):format(mount.target:sub(#"/dev/" + 1)))
+  end
   local st = hidden(c, mount)
   if mount.over_file or st and st.type ~= "directory" then
     return attach(c, mount, special.null(c, mount.why), "file")
@@ -228,12 +239,29 @@ local function emit_root(c)
   steps:add("guest", "root", "fchdir", { c.root })
 end
 
+-- How luge names a current directory that has no path (facts.cwd): no mount can be made of it.
+local NOWHERE = "^/proc/self/cwd"
+
 -- The host's path that a mount needs, and that is not there.
 local function missing_source(c, mount)
-  if mount.create then return end
   for _, path in ipairs(mount.type == "bind" and { mount.source } or mount.type == "layers" and mount.lower or {}) do
-    if not c.facts:stat(path) then return path end
+    if path:find(NOWHERE) or not (mount.create or c.facts:stat(path)) then return path end
   end
+end
+
+local function fault_missing(c, mount, path)
+  local message, hint
+  if path:find(NOWHERE) then
+    message = "source %s: the current directory was removed, or lies outside of luge's root"
+    hint = "go to another, or write a path that begins with /"
+  elseif c.facts:closed(path) then
+    message = "source %s cannot be reached: Permission denied"
+    hint = "a directory on the way is closed to this user: open it, take another path, or write optional(" .. mount.type .. " { … })"
+  else
+    message = "source %s does not exist"
+    hint = ("create it, %s optional(%s { … })"):format(mount.type == "bind" and "write create = true, or" or "or write", mount.type)
+  end
+  c:fault(mount.why, message:format(path), hint)
 end
 
 --- All mounts, in path order.
@@ -246,13 +274,8 @@ function M.plan(c)
     local missing = missing_source(c, mount)
     if not missing then
       emit[mount.type](c, mount)
-    elseif not mount.optional and c.facts:closed(missing) then
-      c:fault(mount.why, ("source %s cannot be reached: Permission denied"):format(missing),
-        "a directory on the way is closed to this user: open it, take another path, or write "
-          .. ("optional(%s { … })"):format(mount.type))
     elseif not mount.optional then
-      c:fault(mount.why, ("source %s does not exist"):format(missing),
-        ("create it, %s optional(%s { … })"):format(mount.type == "bind" and "write create = true, or" or "or write", mount.type))
+      fault_missing(c, mount, missing)
     end
   end
   if c.spec.limits.disk then require("sandbox.plan.disk").finish(c) end

@@ -446,6 +446,16 @@ t.test("names that are hard to write", function()
   end
 end)
 
+t.test("a current directory that was removed is no source", function()
+  for _, source in ipairs { ".", "below" } do
+    local dir = t.dir()
+    local r = t.run { "/bin/sh", "-c", ('cd "$1" && rmdir "$1" && exec "$2" run --bind %s:/w default -- true'):format(source), "sh", dir, t.luge }
+    t.equal(r.code, 125, r.stderr)
+    t.contains(r.stderr, "the current directory was removed")
+    t.contains(r.stderr, "nothing was started")
+  end
+end)
+
 t.test("devices of the host", function()
   local facts = box.facts { body = 'devices = { device { "/dev/fuse" }, remove "full" }' }
   t.equal(facts.dev.fuse.rdev, "10:229")
@@ -453,6 +463,7 @@ t.test("devices of the host", function()
   if S.stat "/dev/net/tun" then
     t.equal(box.says { shell = "stat -c %F:%t:%T /dev/net/tun", body = 'devices = { "net/tun" }' }, "character special file:a:c8")
   end
+  box.refused({ "exit", "0", body = mounts "mask { '/dev/null' }" }, "/dev/null is one of the container's devices", 'remove "null"')
   box.refused({ "exit", "0", body = 'devices = { "no-such-device" }' }, "/dev/no-such-device does not exist", "optional(")
   t.equal(box.facts({ body = 'devices = { optional(device { "/dev/no-such-device" }) }' }).dev["no-such-device"], nil)
   -- As root it holds (cgroups_test.lua).
