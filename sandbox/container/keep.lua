@@ -192,7 +192,10 @@ local function receive(channel, to, kept)
       if ok then ok:close() end
     end
     if from then from:close() end
-    if not ok then kept.failed[#kept.failed + 1] = ("%s: %s"):format(message.data, tostring(err)) end
+    if not ok then
+      local why = type(err) ~= "string" and err.EXIST and "it is there already, and stays: remove it first, or choose another `to`"
+      kept.failed[#kept.failed + 1] = ("%s: %s"):format(message.data, why or tostring(err))
+    end
   end
 end
 

@@ -267,7 +267,8 @@ local function start(run, symbols, undo)
   end
   end_process(run)
   -- What the child did first says more than what then failed here.
-  return nil, failure or monitor.child_failure(process, steps) or monitor.last_word(process, steps) or setup_failure(index, err, steps)
+  return nil, failure or monitor.child_failure(process, steps) or monitor.last_word(process, steps)
+    or setup_failure(index, err, steps)
 end
 
 --- From the first host step to the end of the container and of what is kept of it.

@@ -119,9 +119,15 @@ local hints = {
     if err.NOENT or err.ACCES or err.PERM then return NOTHING_NEW end
   end,
   open_in_root = function(_, err)
-    if err.LOOP or err.XDEV then return "a symbolic link in the root file system leads out of it" end
+    if err.LOOP then return "a symbolic link in the root file system leads to itself, or out of it" end
+    if err.XDEV then return "a symbolic link in the root file system leads out of it" end
     if err.ROFS or err.ACCES then return "make the mount point in that tree, or mount elsewhere" end
-    if err.NOENT or err.PERM then return NOTHING_NEW end
+    if err.NOTDIR then return "what lies above it there is no directory: mount elsewhere" end
+    if err.NOENT then return "a symbolic link there leads to nothing; or " .. NOTHING_NEW end
+    if err.PERM then return NOTHING_NEW end
+  end,
+  expect_bare_root = function(_, err)
+    if err.BUSY then return "a mount lies over the root itself: one of its directories is a link to /" end
   end,
   openat2 = function(step, err)
     if err.LOOP then

@@ -80,6 +80,13 @@ local finders = {
   initial_userns = function()
     return (must.text "/proc/self/uid_map" or ""):match("^%s*0%s+0%s+4294967295%s*$") ~= nil
   end,
+  -- Those of a namespace whose maker had no power over his own groups (unshare -r), and of all below it.
+  setgroups_denied = function(f) return not f.initial_userns and (must.text "/proc/self/setgroups" or ""):find "^deny" ~= nil end,
+  -- /proc of another pid namespace than luge's: by luge's numbers it has other processes, or none.
+  foreign_proc = function()
+    local pid = S.readlink "/proc/self"
+    return pid ~= nil and pid ~= tostring(S.getpid())
+  end,
   -- CAP_SYS_RESOURCE over the whole machine: hard limits can be raised.
   sys_resource = function(f) return f.initial_userns and has_capability "sys_resource" end,
   -- CAP_SYS_NICE over the machine: priorities can be raised.

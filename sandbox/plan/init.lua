@@ -114,6 +114,13 @@ local function check_root(c)
   end
 end
 
+-- luge writes to its child's files below /proc: they must not be those of a stranger.
+local function check_proc(c)
+  if not c.facts.foreign_proc then return end
+  c:fault("namespaces.pid", "/proc belongs to another pid namespace than luge's own: it shows other processes by luge's numbers",
+    "mount a new one first: unshare --mount-proc, or mount -t proc proc /proc")
+end
+
 local function check_user(c)
   local groups = c.spec.user.groups
   if groups and groups ~= "keep" and #groups > 0 and c.ids.userns and not c.ids.setgroups then
@@ -201,6 +208,7 @@ function M.compile(spec, facts, options)
   local c = setmetatable({ spec = spec, facts = facts, options = options or {}, faults = {}, steps = Steps.new(),
     constants = {}, written = {} }, context)
   for _, mount in ipairs(spec.mounts) do c.written[mount.target] = true end
+  check_proc(c)
   check_root(c)
   if #c.faults > 0 then return nil, c.faults end
   c.user = find_user(c)

@@ -256,7 +256,8 @@ local function fault_missing(c, mount, path)
     hint = "go to another, or write a path that begins with /"
   elseif c.facts:closed(path) then
     message = "source %s cannot be reached: Permission denied"
-    hint = "a directory on the way is closed to this user: open it, take another path, or write optional(" .. mount.type .. " { … })"
+    hint = ("a directory on the way is closed to this user: open it, take another path, or write optional(%s { … })")
+      :format(mount.type)
   else
     message = "source %s does not exist"
     hint = ("create it, %s optional(%s { … })"):format(mount.type == "bind" and "write create = true, or" or "or write", mount.type)

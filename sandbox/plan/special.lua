@@ -170,7 +170,8 @@ function M.dev(c, mount, attach)
       bind_node(c, "devices", tree, device.path:match("^/dev/(.+)$"), device.path)
     elseif st or not device.optional then
       c:fault("devices", ("%s %s"):format(device.path, st and "is no device" or "does not exist"),
-        st and "bind { … } is for files and directories" or "leave it out, or write optional(device { … })")
+        st and "bind { … } is for files and directories"
+          or ("leave it out (where it is inherited: remove %q), or write optional(device { … })"):format(device.path))
     end
   end
   local function below(name, how)

@@ -201,11 +201,15 @@ local function look(c, cover, path)
   end
 end
 
+local function fault_below_file(c, mount, file)
+  c:fault(mount.why, ("%s cannot be made: %s is a file"):format(mount.target, file), "choose another target")
+end
+
 -- Directories of a foreign tree in which a name will be made: they are made beforehand in the view's upper
 -- directory, as the container's own, where the overlay merges them with those below.
 local function adopt_parents(c, mount, cover)
-  if not is_foreign(c, cover) then return end
-  cover.adopted = cover.adopted or { list = {}, known = {} }
+  local foreign = is_foreign(c, cover)
+  cover.adopted = cover.adopted or foreign and { list = {}, known = {} }
   local path = ""
   local prefix = cover.target == "/" and "" or cover.target
   local above = mount.target:sub(#prefix + 1):match("^(.*)/[^/]*$") -- what is at the target itself is replaced
@@ -213,12 +217,14 @@ local function adopt_parents(c, mount, cover)
     path = path .. "/" .. name
     local st = look(c, cover, path)
     if not st then return end
+    if st.type == "symlink" and not foreign then return end
     if st.type == "symlink" then
       c:fault(mount.why, ("%s is a symbolic link, and %s is missing behind it"):format(prefix .. path, mount.target),
         "write the path that the link leads to")
       return
     end
-    if not cover.adopted.known[path] then
+    if st.type ~= "directory" then return fault_below_file(c, mount, prefix .. path) end
+    if foreign and not cover.adopted.known[path] then
       cover.adopted.known[path] = true
       cover.adopted.list[#cover.adopted.list + 1] = { path = path, mode = ("%04o"):format(st.perm & SHARED) }
     end
@@ -260,7 +266,7 @@ local function check_leaves(c, mount, leaves)
     if leaf and leaf.type == "symlink" then
       return c:fault(mount.why, ("%s is a symbolic link to %s"):format(above, leaf.to), "write the path that it leads to")
     elseif leaf then
-      return c:fault(mount.why, ("%s cannot be made: %s is a file"):format(mount.target, above), "choose another target")
+      return fault_below_file(c, mount, above)
     end
     above = above:match("^(.*)/[^/]*$")
   end

@@ -147,7 +147,7 @@ function M.decide(c)
     c:fault("id_map", "needs newuidmap and newgidmap when luge runs as an ordinary user", "install the package uidmap")
   end
   -- One mapped group: the kernel forbids setgroups to whoever could drop a group that denies access.
-  ids.setgroups = facts.privileged or not ids.only_own
+  ids.setgroups = (facts.privileged or not ids.only_own) and not facts.setgroups_denied
   if ids.uids and not (ids:host_uid(c.user.uid) and ids:host_gid(c.user.gid)) then
     c:fault("user", ("%d:%d is not in id_map"):format(c.user.uid, c.user.gid),
       "add it to id_map, or choose a user within")

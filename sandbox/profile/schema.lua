@@ -351,7 +351,8 @@ M.container = record { name = "container", example = 'container { command = { "t
       { "groups", either { scalar = choice { "keep" }, list = list "id" }, example = '"keep"',
         doc = "Further groups; \"keep\": the caller's." },
       check = function(v)
-        if (v.name == nil) == (v.uid == nil) then return nil, "needs one of uid and name" end
+        if (v.name == nil) ~= (v.uid == nil) then return end
+        return nil, "needs one of uid and name (an inherited user is replaced as a whole)"
       end } },
     shown = '"0:0" inside a user namespace', example = '"1000:1000"',
       doc = 'Who the command runs as: "name", "name:group", "uid:gid" or a table.' },
@@ -409,7 +410,7 @@ M.container = record { name = "container", example = 'container { command = { "t
       { "to", "hostpath", required = true, example = '"out"',
         doc = "The host's directory that they are copied to; made when it is missing." } },
     example = '{ artifacts = { "/src/build/*.log" }, to = "out" }',
-    doc = "Regular files copied out at the end, whatever the end was; links are not followed." },
+    doc = "Regular files copied out at the end, whatever the end was; links are not followed, and what is there already stays." },
 }
 
 M.group = record { name = "group", example = 'group { containers = { a = container { command = { "true" } } } }',

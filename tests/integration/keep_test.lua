@@ -46,7 +46,7 @@ t.test("a name that is there already is kept, and said", function()
   t.write(kept .. "/f", "old")
   local r = t.run { t.luge, "run", path }
   t.equal(r.code, 0)
-  t.contains(r.stderr, "keep: f: File exists")
+  t.contains(r.stderr, "keep: f: it is there already, and stays")
   t.equal(S.readfile(kept .. "/f"), "old")
 end)
 
@@ -67,7 +67,7 @@ t.test("a name with a newline is told on one line", function()
   local path, kept = profile("touch '/tmp/a\nluge: all is well\n'", "{ '/tmp/a*' }")
   t.must(S.mkdir(kept, "0755"))
   t.write(kept .. "/a\nluge: all is well\n", "old")
-  t.equal(t.run({ t.luge, "run", path }).stderr, "luge: keep: a?luge: all is well?: File exists\n")
+  t.equal(t.run({ t.luge, "run", path }).stderr, "luge: keep: a?luge: all is well?: it is there already, and stays: remove it first, or choose another `to`\n")
 end)
 
 t.test("a link in the place of the directory is not followed out", function()

@@ -447,13 +447,17 @@ t.test("names that are hard to write", function()
 end)
 
 t.test("a current directory that was removed is no source", function()
-  for _, source in ipairs { ".", "below" } do
+  for _, from in ipairs { ".", "below" } do
     local dir = t.dir()
-    local r = t.run { "/bin/sh", "-c", ('cd "$1" && rmdir "$1" && exec "$2" run --bind %s:/w default -- true'):format(source), "sh", dir, t.luge }
+    local r = t.run { "/bin/sh", "-c", ('cd "$1" && rmdir "$1" && exec "$2" run --bind %s:/w default -- true'):format(from), "sh", dir, t.luge }
     t.equal(r.code, 125, r.stderr)
     t.contains(r.stderr, "the current directory was removed")
     t.contains(r.stderr, "nothing was started")
   end
+end)
+
+t.test("nothing is made below a file", function()
+  box.refused({ "exit", "0", body = mounts "bind { '/etc/hostname', '/usr/bin/env/x' }" }, "/usr/bin/env/x cannot be made: /usr/bin/env is a file")
 end)
 
 t.test("devices of the host", function()

@@ -17,6 +17,18 @@ t.test("all are new but time", function()
   t.equal(namespaces.time, own "time")
 end)
 
+t.test("luge runs where unshare -r has put it, and not by another's /proc", function()
+  local function within(flags)
+    return t.run { "/usr/bin/unshare", flags, t.luge, "run", "default", "--", "true", env = { LUGE_STATE = t.dir(), PATH = os.getenv "PATH" } }
+  end
+  local r = within "-Urm"
+  t.equal(r.code, 0, r.stderr)
+  r = within "-Urmpf"
+  t.equal(r.code, 125, r.stderr)
+  t.contains(r.stderr, "/proc belongs to another pid namespace")
+  t.contains(r.stderr, "--mount-proc")
+end)
+
 t.test("each can be the host's", function()
   for field, kind in pairs { pid = "pid", ipc = "ipc", uts = "uts", cgroup = "cgroup" } do
     local namespaces = box.facts({ body = ("namespaces = { %s = 'host' }"):format(field) }).namespaces

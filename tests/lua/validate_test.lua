@@ -66,7 +66,7 @@ local GOLDEN = {
     [[user: "1000:" is no user (write "name", "uid:gid" or { uid = 1000, gid = 1000 })]],
   } },
   { [[user = { gid = 5 }]], {
-    [[user: needs one of uid and name]],
+    [[user: needs one of uid and name (an inherited user is replaced as a whole)]],
   } },
   { [[user = { uid = -1 }]], {
     [[user.uid: -1 is no id (a number from 0 to 4294967294)]],
