@@ -39,15 +39,21 @@ local function event(report, name)
   end
 end
 
--- Everything below the mounts' directories called luge; other luges' containers may be there too.
+-- The container's cgroups of this name, where luge's own go: other luges' containers may be there too.
 local function cgroups_of(name)
   local found = {}
   for _, controller in ipairs { "memory", "pids", "cpu", "cpuacct", "cpuset", "io", "hugetlb", "devices" } do
     local hierarchy = layout:find(controller)
-    local path = hierarchy and hierarchy.mount .. "/luge/" .. name
+    local place = hierarchy and layout:place(hierarchy, nil, S.geteuid())
+    local path = place and place.top .. "/" .. name
     if path and S.stat(path) then found[#found + 1] = path end
   end
   return found
+end
+
+-- Whether somebody is in the cgroup.
+local function is_inhabited(path)
+  return path and (S.readfile(path .. "/cgroup.procs") or ""):find "%d" ~= nil
 end
 
 -- ---- memory ----
@@ -247,17 +253,18 @@ end)
 t.test("after a SIGKILL of luge the next start removes them", function()
   needs "pids"
   local p = box.start { "sleep", "1000", body = "name = 'cgkilled'" }
-  repeat S.nanosleep(0.01) until #cgroups_of "cgkilled" > 0 and S.readfile(cgroups_of "cgkilled"[1] .. "/cgroup.procs"):find "%d"
+  t.until_true("a process in the cgroup", function() return is_inhabited(cgroups_of "cgkilled"[1]) end)
   p:kill()
   p:wait()
   t.ok(#cgroups_of "cgkilled" > 0, "they stay")
-  while S.wait4(-1) do end -- the container dies with luge, and is the test's child then
-  local deadline = S.clock_gettime "monotonic" + 20
-  repeat
+  t.until_true("the end of the container, which is the test's child now", function()
+    local _, err = S.wait4(-1, "nohang")
+    return err and err.CHILD
+  end)
+  t.until_true("a start that removes them", function()
     box.run { "exit", "0" }
-    S.nanosleep(0.05)
-  until #cgroups_of "cgkilled" == 0 or S.clock_gettime "monotonic" > deadline
-  t.equal(cgroups_of "cgkilled", {})
+    return #cgroups_of "cgkilled" == 0
+  end)
 end)
 
 -- A cgroup as a killed luge leaves it, with a process in it; returns its path, its inode and the process.
@@ -327,11 +334,7 @@ t.test("frozen, let go on, killed: in the version 2 hierarchy and in the freezer
   local cgroup = require "sandbox.container.cgroup"
   -- The kernel freezes in its own time.
   local function frozen(cg, wanted)
-    local deadline = S.clock_gettime "monotonic" + 20
-    while not t.must(cgroup.set_frozen(cg, wanted)) do
-      t.ok(S.clock_gettime "monotonic" < deadline, "never came")
-      S.nanosleep(0.005)
-    end
+    t.until_true("the state", function() return t.must(cgroup.set_frozen(cg, wanted)) end)
   end
   local tried = 0
   for name, hierarchy in pairs { base = layout.v2, freezer = layout.v1.freezer } do
@@ -378,7 +381,7 @@ t.test("limits.parent", function()
   end
   local p = box.start { "sleep", "1000", body = "name = 'cgparent', limits = { memory = '64M', parent = '/luge-test' }" }
   local at = memory.mount .. "/luge-test/cgparent"
-  repeat S.nanosleep(0.01) until p.ended or S.stat(at) and S.readfile(at .. "/cgroup.procs"):find "%d"
+  t.until_true("a process in the cgroup", function() return is_inhabited(at) end)
   t.equal(tonumber(S.readfile(at .. (memory.version == 1 and "/memory.limit_in_bytes" or "/memory.max"))), 64 << 20)
   p:signal "term"
   p:wait()

@@ -76,15 +76,7 @@ return function(t, box)
     end
   end
 
-  --- Waits until `look` gives a value.
-  function M.until_true(what, look)
-    for _ = 1, 5000 do
-      local value = look()
-      if value then return value end
-      S.nanosleep(0.002)
-    end
-    error(what .. " never came", 2)
-  end
+  M.until_true = t.until_true
 
   --- Everything that was started has ended, and its processes, children of the test by now, are gone.
   function M.reap()

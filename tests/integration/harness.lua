@@ -97,6 +97,17 @@ function M.must(value, err)
   return value
 end
 
+--- Waits until `look` gives a value, and returns it; fails where it does not within `seconds` (20 unless given).
+function M.until_true(what, look, seconds)
+  local deadline = S.clock_gettime "monotonic" + (seconds or 20)
+  while true do
+    local value = look()
+    if value then return value end
+    if S.clock_gettime "monotonic" > deadline then error(what .. " never came", 2) end
+    S.nanosleep(0.002)
+  end
+end
+
 -- ---- files ----
 
 local temporary = {} -- directories to remove at the end of the test, the newest last

@@ -233,15 +233,6 @@ end
 
 local function proc(stage, name) return t.must(t.read(("/proc/%d/%s"):format(stage.pid, name))) end
 
--- Until fn() is true, at most 20 s.
-local function eventually(what, fn)
-  for _ = 1, 2000 do
-    if fn() then return end
-    S.nanosleep(0.01)
-  end
-  error(what, 2)
-end
-
 local function in_pid_namespace()
   t.test("PID 1 reports how the command ended", function()
     for _, code in ipairs { 0, 1, 255 } do
@@ -307,7 +298,7 @@ local function in_pid_namespace()
     t.equal(stage:message(), { kind = "started" })
     stage:await "made"
     local children = ("task/%d/children"):format(stage.pid)
-    eventually("1000 orphans are gone", function() return select(2, proc(stage, children):gsub("%d+", "")) == 1 end)
+    t.until_true("1000 orphans are gone", function() return select(2, proc(stage, children):gsub("%d+", "")) == 1 end)
     stage:kill()
     t.equal(stage:finish().ending.signal, "kill")
   end)
@@ -371,7 +362,7 @@ local function in_pid_namespace()
     local stage = contained({ op = "close_range", args = { { 0, 1, 2 } } }, sh "echo ready; sleep 1000")
     stage:await "ready"
     t.equal(stage:message(), { kind = "started" })
-    eventually("PID 1 is at rest", function() return proc(stage, "status"):find "Seccomp:\t2" end)
+    t.until_true("PID 1 is at rest", function() return proc(stage, "status"):find "Seccomp:\t2" end)
     local status = proc(stage, "status")
     t.contains(status, "Name:\tluge-init\n")
     t.contains(status, "NoNewPrivs:\t1\n")

@@ -23,7 +23,9 @@ local function with_words(side, text, body)
   t.equal({ r.code, r.stdout }, { 0, name .. "\n" }, r.stderr)
   local ok, err = pcall(function()
     -- The kernel has the words later than the name.
-    repeat r = luge(side, { "exec", name, "--", "/bin/grep", "-qa", "^/guest", "/proc/2/cmdline" }) until r.code == 0
+    t.until_true("the words", function()
+      return luge(side, { "exec", name, "--", "/bin/grep", "-qa", "^/guest", "/proc/2/cmdline" }).code == 0
+    end)
     body(name)
   end)
   t.equal(luge(side, { "rm", "-f", "-t", "0", name }).code, 0)
