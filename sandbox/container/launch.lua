@@ -194,7 +194,7 @@ local function came_to_hooks(steps, failed_at)
 end
 
 -- The child, in its namespaces: the stage, with orders of all that it has to do, or a copy of luge. Returns the process and
--- the descriptor of the orders, nil for a copy; or nil and the failure.
+-- the descriptor of the orders, nil for a copy; or nil and the failure. The stage may not be executed yet (check_birth).
 local function make_child(run, c, symbols, names)
   local clone, index = clone_step(run.steps)
   local args = Steps.resolve(clone.args, symbols)
@@ -217,6 +217,14 @@ local function make_child(run, c, symbols, names)
   symbols.child = pid
   run.process = { pid = pid, pidfd = pidfd, channels = c }
   return run.process, order_file
+end
+
+-- Whether the stage could be executed, which takes as long as the attach steps; nil and the failure.
+local function check_birth(run)
+  local executed, err = S.clone3_executed()
+  if executed then return true end
+  local _, index = clone_step(run.steps)
+  return nil, setup_failure(index, err, run.steps)
 end
 
 local function start(run, symbols, undo)
@@ -251,14 +259,16 @@ local function start(run, symbols, undo)
     end
   end)
   if run.output then run.output:release() end
-  if ok then
+  local born, failure = check_birth(run)
+  if ok and born then
     if is_fed then tell(S.send(c.here, "all")) else feed() end
     if not order_file then tell(S.sendmsg(c.here, guest.expected_orders(run, symbols))) end
     return process
   end
   end_process(run)
   -- What the child did first says more than what then failed here.
-  return nil, monitor.child_failure(process, steps) or monitor.last_word(process, steps) or setup_failure(index, err, steps)
+  return nil, failure or monitor.child_failure(process, steps) or monitor.last_word(process, steps)
+    or setup_failure(index, err, steps)
 end
 
 --- From the first host step to the end of the container and of what is kept of it.

@@ -22,7 +22,7 @@ local PARENT = {
   { "launch", "name and state directory" },
   { "orders", "steps before the clone: locks, descriptors" },
   { "clone", "the stage's orders" },
-  { "cloned", "clone3: the new namespaces, the stage executed" },
+  { "cloned", "clone3: the new namespaces" },
   { "maps", "id maps" },
   { "attached", "attach steps: sources of mounts" },
   { "started", "until the stage says that the command runs" },

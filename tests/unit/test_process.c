@@ -114,6 +114,7 @@ static const char born[] =
 	"    { 'sh', '-c', ('exec >/proc/self/fd/%d; '):format(w:getfd()) .. script }, { w })\n"
 	"  if not pid then return nil, fd, errno end\n"
 	"  w:close()\n"
+	"  assert(S.clone3_executed())\n"
 	"  local text, part = '', nil\n"
 	"  repeat part = assert(S.read(r)) text = text .. part until part == ''\n"
 	"  return text, assert(S.waitid('pidfd', fd)), fd\n"
@@ -137,14 +138,34 @@ Test(process, clone3_exec_that_fails_leaves_nothing)
 		 "local dir, file = S.open('/', 'path'), S.memfd_create('empty')\n"
 		 "local pid, err = S.clone3_exec({ pidfd = true }, dir, { 'x' }, {})\n"
 		 "if not pid and err.NOSYS then skip('no-clone3: a filter denies it') end\n"
-		 "assert(not pid and err.ACCES)\n"
-		 "fails('NOEXEC', S.clone3_exec({ pidfd = true }, file, { 'x' }, {}))\n"
-		 "fails('BADF', S.clone3_exec({}, dir, { 'x' }, { 999999 }))\n"
+		 "fails('ACCES', S.clone3_executed())\n"
+		 "assert(S.clone3_exec({ pidfd = true }, file, { 'x' }, {}))\n"
+		 "fails('NOEXEC', S.clone3_executed())\n"
+		 "assert(S.clone3_exec({}, dir, { 'x' }, { 999999 }))\n"
+		 "fails('BADF', S.clone3_executed())\n"
+		 "assert(S.clone3_executed())\n"
 		 "fails('CHILD', S.waitid('all'))\n"
 		 "raises('the list is empty', S.clone3_exec, {}, dir, {}, {})\n"
 		 "raises('table expected', S.clone3_exec, {}, dir, { 'x' })\n"
 		 "raises('the child is a copy', S.clone3_exec, { flags = 'vm' }, dir, { 'x' }, "
 		 "{})\n");
+}
+
+Test(process, clone3_exec_goes_on_beside_its_child)
+{
+	test_lua(state(),
+		 "local sh = assert(S.open('/bin/sh', 'path'))\n"
+		 "local pids = {}\n"
+		 "for i = 1, 50 do\n"
+		 "  local pid, err = S.clone3_exec({}, sh, { 'sh', '-c', 'exit ' .. i }, {})\n"
+		 "  if not pid and err.NOSYS then skip('no-clone3: a filter denies it') end\n"
+		 "  pids[i] = assert(pid, err)\n"
+		 "  collectgarbage()\n"
+		 "end\n"
+		 "local copy = assert(S.fork())\n"
+		 "if copy == 0 then S.exit(S.clone3_executed() and 7 or 1) end\n"
+		 "assert(S.waitid('pid', copy).status == 7)\n"
+		 "for i, pid in ipairs(pids) do assert(S.waitid('pid', pid).status == i) end\n");
 }
 
 Test(process_ns, clone3_exec_keeps_capabilities_in_a_new_user_namespace)
