@@ -94,9 +94,9 @@ end
 
 local operations = { wait = wait }
 
-function operations.describe(server, client)
+function operations.describe(server, client, message)
   if server.watch.absent then return server:refuse(client, "%s", server.watch.absent) end
-  local facts, fds = require("sandbox.container.describe").facts(server.watch)
+  local facts, fds = require("sandbox.container.describe").facts(server.watch, message.lasting)
   if not facts then return server:refuse(client, "%s", tostring(fds)) end
   server:send(client, facts, fds)
   for i, fd in ipairs(fds) do

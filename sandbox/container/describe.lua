@@ -167,11 +167,24 @@ local function facts_file(watch)
   return ok and file, err
 end
 
---- The reply to "describe" and its descriptors: the facts, the pidfd, a directory for each of facts.cgroups.
+-- What an `exec` asks for stays as it is while the container runs, and is written down once. Opened anew, as each reader
+-- reads from where it has come to.
+local function lasting_file(watch)
+  local err
+  if not watch.lasting then
+    watch.lasting, err = facts_file(watch)
+    if not watch.lasting then return nil, err end
+  end
+  return S.open("/proc/self/fd/" .. watch.lasting:getfd(), "rdonly, cloexec")
+end
+
+--- The reply to "describe" and its descriptors: the facts, the pidfd, a directory for each of facts.cgroups. lasting: the
+-- facts may be of another moment, but for the state, which the reply has too.
 ---@return table|nil reply
 ---@return table fds or the error
-function M.facts(watch)
-  local file, err = facts_file(watch)
+function M.facts(watch, lasting)
+  local write = lasting and watch.started and lasting_file or facts_file
+  local file, err = write(watch)
   if not file then return nil, err end
   local fds = { file, watch.process.pidfd }
   for _, entry in ipairs(cgroups_of(watch.run)) do
@@ -180,7 +193,7 @@ function M.facts(watch)
     if not fd then return nil, err.NOENT and "it has ended meanwhile" or err end
     fds[#fds + 1] = fd
   end
-  return { ok = true }, fds
+  return { ok = true, state = state_of(watch) }, fds
 end
 
 --- The same as JSON has them, binary words encoded.

@@ -30,11 +30,11 @@ local ATTEMPTS, PAUSE = 50, 0.02
 local function ask(directory, name)
   local reply, fds, kind
   for _ = 1, ATTEMPTS do
-    reply, fds, kind = life.ask(directory, name, { op = "describe" })
+    reply, fds, kind = life.ask(directory, name, { op = "describe", lasting = true })
     if reply or kind ~= "gone" then break end
     S.nanosleep(PAUSE)
   end
-  if reply and not reply.ended then return fds end
+  if reply and not reply.ended then return fds, reply.state end
   return nil, (reply or kind == "absent" or kind == "gone") and ENDED or fds
 end
 
@@ -76,12 +76,11 @@ local STATES = {
 --- Finds out about a container of sandbox.container.list that runs. Returns { facts =, pid =, pidfd =, cgroups = descriptors },
 -- or nil, words and a hint.
 function M.find(directory, container)
-  local fds, words = ask(directory, container.name)
-  if not fds then return nil, words end
-  local facts
-  facts, words = describe.read(fds)
+  local fds, state = ask(directory, container.name)
+  if not fds then return nil, state end
+  local facts, words = describe.read(fds)
   if not facts then return nil, words end
-  local wrong = STATES[facts.state]
+  local wrong = STATES[state or facts.state]
   if wrong then return nil, wrong[1], wrong[2] and wrong[2]:format(container.name) end
   local pidfd = fds[2]
   local pid

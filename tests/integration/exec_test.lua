@@ -312,6 +312,7 @@ end)
 test("a paused container says so", function()
   t.needs_root()
   d.start("det-f", SLEEP)
+  t.equal(exec("det-f", "/guest", "exit", "0").code, 0) -- what its luge wrote down for this one does not say it
   d.ok("pause", "det-f")
   refused({ "det-f", "/guest", "exit", "0" }, 125, "it is paused", "luge resume det-f")
   d.ok("resume", "det-f")
@@ -344,6 +345,18 @@ test("containers that are not there, have ended, or are gone meanwhile", functio
       t.ok(r.stderr:find("ended", 1, true) or r.stderr:find("no container", 1, true) or r.stderr:find("stopped", 1, true), r.stderr)
     end
   end
+  d.nothing_left()
+end)
+
+test("many at once read what is written down once", function()
+  d.start("det-m", SLEEP)
+  local running = {}
+  for i = 1, 12 do running[i] = beside("det-m", "/guest", "exit", tostring(i)) end
+  for i, p in ipairs(running) do
+    local r = p:wait()
+    t.equal({ r.code, r.stderr }, { i, "" })
+  end
+  d.ok("rm", "-f", "-t", "0", "det-m")
   d.nothing_left()
 end)
 

@@ -159,6 +159,23 @@ d.test("detached: ps and inspect count, wait waits for the last run, logs have a
   d.nothing_left()
 end)
 
+d.test("detached: a command joins the run that there is", function()
+  d.start("det-r", { shell = "echo up; exec sleep 1000", body = policy(FAST) })
+  for run = 0, 2 do
+    d.until_true("a run", function() return d.luge("exec", "det-r", "/guest", "exit", "7").code == 7 end)
+    local pid = d.seen("det-r").pid
+    d.ok("exec", "det-r", "/guest", "exit", "0")
+    t.equal(d.seen("det-r").restarts, run)
+    d.luge("exec", "det-r", "/bin/sh", "-c", "kill -9 2")
+    d.until_true("the next run", function()
+      local row = d.seen "det-r"
+      return row.state == "running" and row.pid ~= pid
+    end)
+  end
+  d.ok("rm", "-f", "-t", "0", "det-r")
+  d.nothing_left()
+end)
+
 d.test("detached: one that waits for its next run is seen, and its name is taken", function()
   d.start("det-r", { shell = "exit 3", body = policy(FOR_EVER) })
   local row = d.until_true("the pause", function()
