@@ -83,6 +83,13 @@ local function watch_output()
   rawset(io, "write", write)
 end
 
+--- The exit code, once standard output is written out; another one, with a message, when it could not be.
+function M.written_out(code)
+  M.flush()
+  if lost and lost[2] ~= EPIPE then return M.complain("standard output: " .. lost[1]) end
+  return code
+end
+
 --- Runs a command line; argv[1] is the command. Returns the exit code.
 function M.main(argv)
   -- Scripts decide for themselves; for the other commands a reader that goes away is no error, and a file that may grow no
@@ -94,9 +101,7 @@ function M.main(argv)
   if argv[1] ~= "lua" and argv[1] ~= "run" then watch_output() end
   local ok, code = xpcall(dispatch, internal_error, argv)
   if not ok then return M.complain(code) end
-  M.flush()
-  if lost and lost[2] ~= EPIPE then return M.complain("standard output: " .. lost[1]) end
-  return code or 0
+  return M.written_out(code or 0)
 end
 
 return M

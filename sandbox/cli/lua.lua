@@ -53,7 +53,22 @@ local function run_script(script, args)
   return M.call(chunk, table.unpack(args, 2)) and 0 or EXIT_FAILURE
 end
 
---- Runs the words after `luge lua`.
+-- Closes the state as lua(1) does, so that files which the script left open are written out and its finalizers run: youngest
+-- first, so that the one of `oldest`, made before the script began, comes after all of them. It spares what closing would
+-- do next, to free one by one the many objects that luge itself is made of.
+local oldest = {}
+
+function oldest:__gc()
+  if not self.code then return end -- the script closes the state itself: os.exit(code, true)
+  os.exit(require("sandbox.cli").written_out(self.code))
+end
+
+local function close_state(guard, code)
+  guard.code = code
+  os.exit(code, true)
+end
+
+--- Runs the words after `luge lua`; does not return where that was a script.
 ---@param args string[]
 ---@return integer exit_code
 function M.run(args)
@@ -64,9 +79,9 @@ function M.run(args)
       :format(script, script))
     return EXIT_USAGE
   end
-  if script then return run_script(script, args) end
-  if not require("syscall").isatty(0) then return run_script("-", args) end
-  return require("sandbox.cli.prompt").run()
+  local guard = setmetatable({}, oldest)
+  if not script and require("syscall").isatty(0) then return require("sandbox.cli.prompt").run() end
+  close_state(guard, run_script(script or "-", args))
 end
 
 return M

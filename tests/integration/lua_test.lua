@@ -27,6 +27,24 @@ t.test("a script may start with #! and end with any code", function()
   t.equal(lua(script "return 5").code, 0)
 end)
 
+t.test("what a script left open is written out, and its finalizers run, the youngest first", function()
+  local path = t.dir() .. "/left"
+  local text = ([[left = io.open(%q, "w")
+    left:write "written"
+    for i = 1, 3 do _G["last" .. i] = setmetatable({}, { __gc = function() print(i) end }) end
+    %%s]]):format(path)
+  for ending, code in pairs { [""] = 0, ["error 'no'"] = 1, ["os.exit(5, true)"] = 5 } do
+    local r = lua(script(text:format(ending)))
+    t.equal({ r.code, r.stdout, t.read(path) }, { code, "3\n2\n1\n", "written" }, ending)
+    S.unlink(path)
+  end
+  local r = lua(script(text:format "os.exit(6)")) -- that closes nothing
+  t.equal({ r.code, r.stdout, t.read(path) }, { 6, "", "written" })
+  local full = t.must(S.open("/dev/full", "wronly, cloexec"))
+  r = t.run { "luge", "lua", script "io.write 'lost'", fds = { [1] = full } }
+  t.equal({ r.code, r.stderr }, { 125, "luge: standard output: No space left on device\n" })
+end)
+
 t.test("the syscall layer and the network are there", function()
   local r = lua(script 'local S = require "syscall" print(S.getpid() > 0, require "netns" == S.nl)')
   t.equal(r.stdout, "true\ttrue\n")
