@@ -10,14 +10,14 @@ local M = {}
 
 -- Runs `try` in a child in new user and mount namespaces; its exit code 0 is success.
 local function in_namespaces(host, try)
+  local uid, gid = ("0 %d 1"):format(host.uid), ("0 %d 1"):format(host.gid) -- inside it has none yet
   local pid = S.clone3 { flags = "newuser, newns", exit_signal = "chld" }
   if not pid then return false end
   if pid == 0 then
     S.writefile("/proc/self/setgroups", "deny")
-    S.writefile("/proc/self/uid_map", ("0 %d 1"):format(host.uid))
-    S.writefile("/proc/self/gid_map", ("0 %d 1"):format(host.gid))
+    local mapped = S.writefile("/proc/self/uid_map", uid) and S.writefile("/proc/self/gid_map", gid)
     local ok, result = pcall(try)
-    S.exit(ok and result and 0 or 1)
+    S.exit(mapped and ok and result and 0 or 1)
   end
   local status = S.waitid("pid", pid, "exited")
   return status.code == "exited" and status.status == 0
@@ -56,7 +56,11 @@ check("user namespaces", function(host)
 end)
 
 check("id_map auto", function(host)
-  if host.privileged then return true, "private ranges of 65,536 ids from 524288" end
+  if host.privileged or host.uid == 0 then
+    local pool = require("sandbox.plan.users").roots_pool(host)
+    if pool then return true, "private ranges of 65,536 ids from " .. pool.first end
+    return nil, "not here: the user namespace that luge runs in has too few ids", 'the default is id_map = "self" here'
+  end
   if not (host.newuidmap and host.newgidmap) then
     return false, "newuidmap and newgidmap are missing", "install the package uidmap"
   end

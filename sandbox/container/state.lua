@@ -29,13 +29,24 @@ end
 --- The directory `path`, made unless it is there, or nil and words that begin with what it is called.
 M.private = private
 
+-- The caller, as a part of a path that everybody on the machine can make: 0 is many in nested user namespaces.
+local function caller(facts)
+  if facts.initial_userns then return facts.uid end
+  for _, e in ipairs(facts.own_ids.uids) do
+    if facts.uid >= e.first and facts.uid < e.first + e.count then
+      return ("%d.%d"):format(facts.uid, e.above + facts.uid - e.first)
+    end
+  end
+  return facts.uid
+end
+
 -- Where nobody chose: a place that does not depend on the environment.
 local function fixed(facts)
   if facts.uid == 0 and facts.initial_userns then return private("/run/luge", 0) end
   local user = "/run/user/" .. facts.uid
   local st = S.lstat(user)
   if st and st.uid == facts.uid then return private(user .. "/luge", facts.uid) end
-  return private("/tmp/luge-" .. facts.uid, facts.uid)
+  return private("/tmp/luge-" .. caller(facts), facts.uid)
 end
 
 --- The directory of the locks on ranges of ids: one for all of a user's luges, whatever LUGE_STATE each has, or two

@@ -54,6 +54,25 @@ local function has_capability(name) return list.has(own_capabilities().effective
 local function own_cpus() return must("the processors that luge may run on", S.sched_getaffinity(0)) end
 
 -- Each fact is found on first use: a run that needs no memory size does not read /proc/meminfo.
+local function own_extents(kind)
+  local extents = {}
+  for first, above, count in (must.text("/proc/self/" .. kind .. "_map") or ""):gmatch "(%d+)%s+(%d+)%s+(%d+)" do
+    extents[#extents + 1] = { first = tonumber(first), above = tonumber(above), count = tonumber(count) }
+  end
+  return extents
+end
+
+-- Whether the namespace of that kind that luge is in is its user namespace's, or of one below: what is of one above heeds
+-- no capability of luge's.
+local function owns(f, kind)
+  if f.initial_userns then return true end
+  local fd = S.open("/proc/self/ns/" .. kind, "rdonly, cloexec")
+  local owner = fd and S.ioctl(fd, "ns_get_userns")
+  if fd then fd:close() end
+  if owner then S.close(owner) end
+  return owner ~= nil
+end
+
 local finders = {
   -- A directory that was removed, or lies outside our root, has no path but this one.
   cwd = function()
@@ -74,12 +93,15 @@ local finders = {
   end,
   -- Those that luge can pass on without a user namespace.
   own_capabilities = function() return own_capabilities().permitted end,
-  -- CAP_SYS_ADMIN: namespaces, mounts and id maps can be made without a user namespace of our own.
-  privileged = function() return has_capability "sys_admin" end,
+  -- CAP_SYS_ADMIN: namespaces, mounts and id maps can be made without a user namespace of our own. In a nested user
+  -- namespace the mounts that luge sees may belong to one above (unshare -r without -m), and then it is nobody there.
+  privileged = function(f) return has_capability "sys_admin" and owns(f, "mnt") end,
   -- The first user namespace of the machine: device nodes and idmapped mounts of its file systems work.
   initial_userns = function()
     return (must.text "/proc/self/uid_map" or ""):match("^%s*0%s+0%s+4294967295%s*$") ~= nil
   end,
+  -- The ids that luge's own user namespace has, { first =, above = the first's number in the one above, count = } each.
+  own_ids = function() return { uids = own_extents "uid", gids = own_extents "gid" } end,
   -- Those of a namespace whose maker had no power over his own groups (unshare -r), and of all below it.
   setgroups_denied = function(f) return not f.initial_userns and (must.text "/proc/self/setgroups" or ""):find "^deny" ~= nil end,
   -- /proc of another pid namespace than luge's: by luge's numbers it has other processes, or none.
@@ -92,7 +114,7 @@ local finders = {
   -- CAP_SYS_NICE over the machine: priorities can be raised.
   sys_nice = function(f) return f.initial_userns and has_capability "sys_nice" end,
   -- Power over the network that luge itself is in.
-  net_admin = function() return has_capability "net_admin" end,
+  net_admin = function(f) return has_capability "net_admin" and owns(f, "net") end,
   -- The number of that network namespace.
   netns = function() return must("luge's own network namespace", S.stat("/proc/self/ns/net")).ino end,
   -- IPv6: a kernel may be without, or it is switched off at boot.

@@ -123,7 +123,7 @@ end
 
 local function check_user(c)
   local groups = c.spec.user.groups
-  if groups and groups ~= "keep" and #groups > 0 and c.ids.userns and not c.ids.setgroups then
+  if groups and groups ~= "keep" and #groups > 0 and not c.ids.setgroups then
     c:fault("user.groups", "an ordinary user with one mapped group cannot set others",
       "leave groups out, or map a range: id_map = \"auto\" with /etc/subgid")
   end
@@ -145,12 +145,7 @@ local function take_names(c)
   steps:add("host", "name", "listen_at", { "${state}/${name}.sock" },
     { save = "$control", undo = { "unlink", { "${state}/${name}.sock" } } })
   if not c.ids.range then return end
-  local pool = { first = 524288, step = 65536, count = 28000, avoid = c.facts.given_ranges }
-  if not c.facts.privileged then
-    local range = c.facts.subuid[1]
-    pool = { first = range.first, step = 65536, count = range.count // 65536 }
-  end
-  steps:add("host", "id_map", "take_slot", { "${ranges}/range.", pool },
+  steps:add("host", "id_map", "take_slot", { "${ranges}/range.", c.ids.pool },
     { save = "$range", undo = { "unlink", { "${ranges}/range.${range}" } } })
 end
 

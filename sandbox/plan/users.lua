@@ -29,11 +29,39 @@ local function around(id, own, first)
   return list
 end
 
+--- The ids that root gives away, as S.take_slot takes them: above those that systems use, and of a nested user namespace
+-- those that it has beside its own system's; nil where these are too few.
+function M.roots_pool(facts)
+  local pool = { first = 8 * RANGE, step = RANGE, count = 28000, avoid = facts.given_ranges }
+  if facts.initial_userns ~= false then return pool end
+  local count = 0
+  for _, uids in ipairs(facts.own_ids.uids) do
+    for _, gids in ipairs(facts.own_ids.gids) do
+      local first = math.max(uids.first, gids.first, RANGE)
+      local room = (math.min(uids.first + uids.count, gids.first + gids.count) - first) // RANGE
+      if room > count then pool.first, count = first, room end
+    end
+  end
+  pool.count = math.min(count, pool.count)
+  return count > 0 and pool or nil
+end
+
+local function count_of(extents)
+  local count = 0
+  for _, e in ipairs(extents) do count = count + e.count end
+  return count
+end
+
 local function maps_auto(c)
   local facts, user = c.facts, c.user
-  if facts.privileged then
-    return { extent(0, "${range}", RANGE) }, { extent(0, "${range}", RANGE) }
+  if facts.privileged or facts.uid == 0 then
+    c.ids.pool = M.roots_pool(facts)
+    if not c.ids.pool then
+      return c:fault("id_map", ("\"auto\" needs %d ids beside the first %d, and the user namespace that luge runs in has %d in all")
+        :format(RANGE, RANGE, count_of(facts.own_ids.uids)), "leave id_map out, or write id_map = \"self\"")
+    end
   end
+  if facts.privileged then return { extent(0, "${range}", RANGE) }, { extent(0, "${range}", RANGE) } end
   if not (facts.newuidmap and facts.newgidmap) then
     return c:fault("id_map", "\"auto\" needs newuidmap and newgidmap when luge runs as an ordinary user",
       "install the package uidmap, or write id_map = \"self\"")
@@ -49,6 +77,7 @@ local function maps_auto(c)
       .. "from %d and %d from %d"):format(RANGE, facts.user, uids.count, uids.first, gids.count, gids.first),
       "give the user the same range in both, or write id_map = \"self\"")
   end
+  c.ids.pool = { first = uids.first, step = RANGE, count = uids.count // RANGE }
   return around(user.uid, facts.uid, "${range}"), around(user.gid, facts.gid, "${range}")
 end
 
@@ -117,6 +146,62 @@ function methods:full_map(owner_uid, owner_gid)
   }
 end
 
+-- The first of an extent's host ids that luge's own user namespace has not.
+local function first_missing(own, first, count)
+  while count > 0 do
+    local left
+    for _, e in ipairs(own) do
+      if first >= e.first and first < e.first + e.count then left = e.first + e.count - first end
+    end
+    if not left then return first end
+    first, count = first + left, count - left
+  end
+end
+
+-- Nobody can give what he has not.
+local function check_own(c, ids)
+  if c.facts.initial_userns ~= false then return end
+  for _, kind in ipairs { "uids", "gids" } do
+    for _, e in ipairs(ids[kind]) do
+      local missing = first_missing(c.facts.own_ids[kind], e[2], e[3])
+      if missing then
+        return c:fault("id_map", ("%s: %d is none of the user namespace that luge runs in"):format(kind, missing),
+          "take ids of /proc/self/" .. kind:sub(1, 3) .. "_map, or leave id_map out")
+      end
+    end
+  end
+end
+
+-- Those of luge's own user namespace, each as itself.
+local function maps_host(c)
+  local own, maps = c.facts.own_ids, {}
+  for _, kind in ipairs { "uids", "gids" } do
+    maps[kind] = {}
+    for i, e in ipairs(own[kind]) do maps[kind][i] = extent(e.first, e.first, e.count) end
+  end
+  return maps.uids, maps.gids
+end
+
+local function check_host(c)
+  if c.facts.privileged then return end
+  if c.facts.uid == 0 and c.facts.initial_userns == false then
+    c:fault("id_map", "\"host\" needs power over the mounts that luge sees, and they belong to a user namespace above its own",
+      "give luge mounts of its own (unshare -rm), or leave id_map out")
+  else
+    c:fault("id_map", "\"host\" needs root: without a user namespace an ordinary user cannot make the others",
+      "leave id_map out, or run luge as root")
+  end
+end
+
+local function check_user(c, ids)
+  if ids.uids and not (ids:host_uid(c.user.uid) and ids:host_gid(c.user.gid)) then
+    local where = ids.userns and "id_map" or "the user namespace that luge runs in"
+    c:fault("user", ("%d:%d is not in %s"):format(c.user.uid, c.user.gid, where),
+      ids.userns and "add it to id_map, or choose a user within" or "choose a user within")
+  end
+  return ids
+end
+
 --- Decides c.ids from the spec's id_map, adding faults where the host cannot give it.
 function M.decide(c)
   local spec, facts = c.spec, c.facts
@@ -124,11 +209,10 @@ function M.decide(c)
   local ids = setmetatable({ kind = kind, user = c.user }, methods)
   c.ids = ids
   if kind == "host" then
-    if not facts.privileged then
-      c:fault("id_map", "\"host\" needs root: without a user namespace an ordinary user cannot make the others",
-        "leave id_map out, or run luge as root")
-    end
-    return ids
+    check_host(c)
+    if facts.initial_userns == false then ids.uids, ids.gids = maps_host(c) end
+    ids.setgroups = not facts.setgroups_denied
+    return check_user(c, ids)
   end
   ids.userns = true
   if kind == "auto" then
@@ -139,6 +223,7 @@ function M.decide(c)
     ids.uids, ids.gids = maps_self(c)
   else
     ids.uids, ids.gids = spec.id_map.uids, spec.id_map.gids
+    check_own(c, ids)
   end
   -- The caller's own ids alone need no helper, whose newgidmap would deny setgroups besides.
   ids.only_own = kind == "self" or kind == "explicit" and #ids.uids == 1 and #ids.gids == 1
@@ -148,11 +233,7 @@ function M.decide(c)
   end
   -- One mapped group: the kernel forbids setgroups to whoever could drop a group that denies access.
   ids.setgroups = (facts.privileged or not ids.only_own) and not facts.setgroups_denied
-  if ids.uids and not (ids:host_uid(c.user.uid) and ids:host_gid(c.user.gid)) then
-    c:fault("user", ("%d:%d is not in id_map"):format(c.user.uid, c.user.gid),
-      "add it to id_map, or choose a user within")
-  end
-  return ids
+  return check_user(c, ids)
 end
 
 local function map_text(map)
@@ -202,7 +283,7 @@ end
 --- Whether supplementary groups are set at all: "keep" leaves those of the caller, and with one mapped group the
 -- kernel refuses.
 function M.sets_groups(c)
-  return c.spec.user.groups ~= "keep" and (c.ids.setgroups or not c.ids.userns)
+  return c.spec.user.groups ~= "keep" and c.ids.setgroups
 end
 
 --- Inside: the child still has the caller's ids, which the new namespace does not know.

@@ -17,16 +17,82 @@ t.test("all are new but time", function()
   t.equal(namespaces.time, own "time")
 end)
 
-t.test("luge runs where unshare -r has put it, and not by another's /proc", function()
-  local function within(flags)
-    return t.run { "/usr/bin/unshare", flags, t.luge, "run", "default", "--", "true", env = { LUGE_STATE = t.dir(), PATH = os.getenv "PATH" } }
+-- ---- luge in a user namespace of somebody else's ----
+
+-- A run of a profile's body where `unshare FLAGS` has put luge.
+local function below(flags, body)
+  local profile = t.profile(("return container { command = { 'cat', '/proc/self/uid_map' }, %s }"):format(body or ""))
+  return t.run { "/usr/bin/unshare", flags, t.luge, "run", profile, env = { LUGE_STATE = t.dir(), PATH = os.getenv "PATH" } }
+end
+
+-- Where such a root keeps its locks on ranges and networks; outside = its id on the machine.
+local function forget_locks(outside) t.remove_tree("/tmp/luge-0." .. outside) end
+
+local function refused(r, ...)
+  t.equal({ r.code, r.stdout }, { 125, "" }, r.stderr)
+  for _, part in ipairs { ... } do t.contains(r.stderr, part) end
+end
+
+t.test("luge runs where unshare -r has put it, with mounts of its own and without", function()
+  for _, flags in ipairs { "-Ur", "-Urm", "-Urmn" } do
+    local r = below(flags)
+    t.equal(r.code, 0, flags .. ": " .. r.stderr)
+    t.matches(r.stdout, "^ *0 +0 +1\n$")
+    refused(below(flags, "id_map = 'auto'"), "the user namespace that luge runs in has 1 in all", 'id_map = "self"')
+    refused(below(flags, "id_map = { uids = { { 0, 0, 1 }, { 1, 100, 5 } }, gids = { { 0, 0, 1 } } }"),
+      "uids: 100 is none of the user namespace that luge runs in", "/proc/self/uid_map")
   end
-  local r = within "-Urm"
+end)
+
+t.test("below unshare -r the host's ids and networks are had where luge has power over them", function()
+  refused(below("-Ur", "id_map = 'host'"), "power over the mounts that luge sees", "unshare -rm")
+  local r = below("-Urm", "id_map = 'host'")
   t.equal(r.code, 0, r.stderr)
-  r = within "-Urmpf"
-  t.equal(r.code, 125, r.stderr)
-  t.contains(r.stderr, "/proc belongs to another pid namespace")
-  t.contains(r.stderr, "--mount-proc")
+  refused(below("-Urm", "id_map = 'host', user = '7:7'"), "7:7 is not in the user namespace that luge runs in")
+  local wire = "network = { interfaces = { veth { address = '10.99.0.2/24' } } }"
+  refused(below("-Urm", wire), "is made on the host, which takes CAP_NET_ADMIN there")
+  r = below("-Urmn", wire)
+  forget_locks(S.geteuid())
+  t.equal(r.code, 0, r.stderr)
+end)
+
+t.test("below unshare -r luge doctor says what can be had there", function()
+  local r = t.run { "/usr/bin/unshare", "-Ur", t.luge, "doctor", env = { LUGE_STATE = t.dir() } }
+  t.matches(r.stdout, "user namespaces +yes")
+  t.matches(r.stdout, "id_map auto +%- +not here: the user namespace that luge runs in has too few ids")
+end)
+
+t.test("luge does not go by another pid namespace's /proc", function()
+  refused(below "-Urmpf", "/proc belongs to another pid namespace", "--mount-proc")
+end)
+
+-- Roots that have more ids than a system takes give ranges of their own away.
+t.test("a root of many ids below the machine's gives each container a private range", function()
+  t.needs_root()
+  local FIRST, COUNT = 1000000, 400000
+  local state, ready, go = t.dir "0755", S.pipe "cloexec"
+  t.must(S.chown(state, FIRST, FIRST))
+  local profile = t.profile "return container { id_map = 'auto', command = { 'cat', '/proc/self/uid_map' } }"
+  local r = t.run { "luge", "run", profile, env = { LUGE_STATE = state }, before = function()
+    local mapped = t.must(S.fork()) -- writes the maps of its parent
+    if mapped == 0 then
+      S.read(ready, 1)
+      for _, kind in ipairs { "uid", "gid" } do
+        S.writefile(("/proc/%d/%s_map"):format(S.getppid(), kind), ("0 %d %d\n"):format(FIRST, COUNT))
+      end
+      S.exit(0)
+    end
+    t.must(S.unshare "newuser, newns")
+    S.write(go, "x")
+    S.wait4(mapped)
+    t.must(S.setresgid(0, 0, 0))
+    t.must(S.setresuid(0, 0, 0))
+  end }
+  forget_locks(FIRST)
+  t.equal(r.code, 0, r.stderr)
+  local inside, first, count = t.matches(r.stdout, "^ *(%d+) +(%d+) +(%d+)\n$")
+  t.equal({ inside, count }, { "0", "65536" })
+  t.ok(tonumber(first) >= 65536 and tonumber(first) + 65536 <= COUNT, first)
 end)
 
 t.test("each can be the host's", function()

@@ -53,6 +53,22 @@ A.each("only locks are cleared away in it", function(side)
   t.lacks(left, "left.lock")
 end)
 
+-- Each is user 0, and the name under /tmp must not be the same.
+t.test("roots of two user namespaces have a state directory each", function()
+  t.needs_root()
+  local dir = t.dir "0755"
+  local luge = t.write(dir .. "/luge", t.read(t.luge), "0755")
+  for _, uid in ipairs { 61234, 61235 } do
+    local path = "/tmp/luge-0." .. uid
+    t.remove_tree(path)
+    local r = t.run { "/usr/bin/unshare", "-Urm", luge, "run", "default", "--", "/bin/echo", "ran", uid = uid, cwd = dir,
+      env = { LUGE_STATE = false, XDG_RUNTIME_DIR = false, HOME = dir } }
+    local st = S.stat(path)
+    t.remove_tree(path)
+    t.equal({ r.code, r.stdout, st and st.uid }, { 0, "ran\n", uid }, r.stderr)
+  end
+end)
+
 -- A user without a runtime directory: the name under /tmp is predictable.
 t.test("a prepared /tmp/luge-UID is refused", function()
   t.needs_root()
