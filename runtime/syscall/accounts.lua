@@ -37,8 +37,9 @@ return function(S)
   end
 
   local function id_of(text)
-    local id = tonumber(text, 10)
-    if id and id >= 0 and id < 4294967295 and math.type(id) == "integer" then return id end
+    local digits = text:match "^0*(%d+)$"
+    local id = digits and #digits <= 10 and tonumber(digits) -- more would begin again at 0
+    if id and id < 4294967295 then return id end
   end
 
   local function passwd_entry(text, match)

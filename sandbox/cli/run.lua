@@ -60,12 +60,12 @@ end
 -- The state directory, and that of the ranges, of ids and of addresses, where the plan takes one.
 local function state_directories(host, plan)
   local directory, message = state.directory(host)
-  if not directory then return nil, message end
+  if not directory then return nil, message, "set LUGE_STATE to a directory of yours" end
   collect.some(directory, 32)
   if not plan.takes_ranges then return directory end
   local ranges
   ranges, message = state.ranges(host)
-  if not ranges then return nil, message end
+  if not ranges then return nil, message, "one place has the locks on ids and addresses: make the directory above it" end
   if ranges ~= directory then collect.some(ranges, 32) end
   return directory, ranges
 end
@@ -89,8 +89,8 @@ function M.prepare(spec, plan, host, options, how)
         ("--pass-fd %d: the container has that descriptor for its health"):format(number), "choose another number in one of them")
     end
   end
-  local directory, ranges = state_directories(host, plan)
-  if not directory then return nil, cli.complain(ranges, "set LUGE_STATE to a directory of yours") end
+  local directory, ranges, way_out = state_directories(host, plan)
+  if not directory then return nil, cli.complain(ranges, way_out) end
   local name = how.name or spec.name
   local is_own = name ~= "$name"
   if not is_own then name = state.generate_name(spec.profile_name or "luge") end

@@ -109,6 +109,7 @@ local finders = {
     local pid = S.readlink "/proc/self"
     return pid ~= nil and pid ~= tostring(S.getpid())
   end,
+  no_proc = function() return S.readlink "/proc/self" == nil end,
   -- CAP_SYS_RESOURCE over the whole machine: hard limits can be raised.
   sys_resource = function(f) return f.initial_userns and has_capability "sys_resource" end,
   -- CAP_SYS_NICE over the machine: priorities can be raised.

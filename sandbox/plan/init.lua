@@ -19,9 +19,10 @@ local context = {}
 context.__index = context
 
 --- Notes what the host cannot give; planning goes on, so that all faults are shown at once.
-function context:fault(path, message, hint)
+-- item: the entry of a list that says it, where the path does not.
+function context:fault(path, message, hint, item)
   if #self.faults >= require("sandbox.profile.errors").MOST_FAULTS then return end
-  self.faults[#self.faults + 1] = { path = path, message = message, hint = hint }
+  self.faults[#self.faults + 1] = { path = path, message = message, hint = hint, item = item }
 end
 
 -- The accounts of the root "system", which has no files of the host's: root, nobody and the container's user.
@@ -89,7 +90,8 @@ local function find_user(c)
           "write \"uid:gid\", or a root directory that has the group")
       end
     end
-    return { name = user.name, uid = user.uid, gid = gid or 0, home = user.home }
+    return { name = user.name, uid = user.uid, gid = gid or 0, home = user.home,
+      groups = type(want.groups) == "table" and want.groups or nil }
   end
   local user, err = c.facts:lookup_user(dir, want)
   if user then return user end
@@ -116,6 +118,10 @@ end
 
 -- luge writes to its child's files below /proc: they must not be those of a stranger.
 local function check_proc(c)
+  if c.facts.no_proc then
+    return c:fault("namespaces", "/proc is not mounted here, and by it luge knows the kernel and steers its child",
+      "mount it first: mount -t proc proc /proc")
+  end
   if not c.facts.foreign_proc then return end
   c:fault("namespaces.pid", "/proc belongs to another pid namespace than luge's own: it shows other processes by luge's numbers",
     "mount a new one first: unshare --mount-proc, or mount -t proc proc /proc")

@@ -27,7 +27,7 @@ local FILE = { mount = "mnt" }
 
 -- A kernel may be built without a kind: a fault, unless the profile accepts that.
 local function has_kind(c, kind)
-  if c.facts:link("/proc/self/ns/" .. (FILE[kind] or kind)) then return true end
+  if c.facts:link("/proc/self/ns/" .. (FILE[kind] or kind)) or c.facts.no_proc then return true end
   if not c.spec.optional["namespaces." .. kind] then
     c:fault("namespaces." .. kind, "this kernel has no such namespaces",
       ("write namespaces = { %s = optional(true) }"):format(kind))

@@ -131,6 +131,31 @@ local function is_masked(masks, target)
   until target == ""
 end
 
+-- What luge mounts on some hosts, or with some profiles.
+local function may_be_standard(target)
+  for _, list in ipairs { SYSTEM_DIRS, ETC_BINDS, ETC_COPIES, ETC_NETWORK, { "/etc/localtime", "/home", "/root", "/run", "/var/tmp",
+    "/dev/pts", "/dev/shm" } } do
+    for _, path in ipairs(list) do
+      if path == target then return true end
+    end
+  end
+  return target:find "^/proc/" ~= nil or target:find "^/sys/" ~= nil
+end
+
+-- A name that nothing has would leave in the container what it was to take out.
+local function check_removals(c, removed, standard_ones)
+  local targets = {}
+  for _, mount in ipairs(standard_ones) do targets[#targets + 1], targets[mount.target] = mount.target, true end
+  for _, mount in ipairs(c.spec.mounts) do targets[#targets + 1] = mount.target end
+  for target, entry in pairs(removed) do
+    if type(entry) == "table" and not targets[target] and not may_be_standard(target) then
+      local near = require("luge.cage").nearest(target, targets)
+      c:fault("mounts", ("remove %q: nothing is mounted there"):format(target),
+        (near and ("did you mean %s? "):format(near) or "") .. "Where it may be missing: optional(remove …)", entry)
+    end
+  end
+end
+
 -- The profile's mounts replace standard ones of the same target; `remove "…"` leaves one out.
 local function combined(c)
   local list, written, masks = {}, {}, {}
@@ -142,6 +167,7 @@ local function combined(c)
   local all = {}
   add_standard(c, all)
   local removed = c.spec.removed_mounts or {}
+  check_removals(c, removed, all)
   for _, mount in ipairs(all) do
     local mask = masks[mount.target]
     if mask then mask.over_file = LEAVES[mount.type] or mount.type == "bind" and c.facts:stat(mount.source).type ~= "directory" end

@@ -199,6 +199,12 @@ local function check_user(c, ids)
     c:fault("user", ("%d:%d is not in %s"):format(c.user.uid, c.user.gid, where),
       ids.userns and "add it to id_map, or choose a user within" or "choose a user within")
   end
+  for _, group in ipairs(ids.setgroups and c.spec.user.groups ~= "keep" and c.user.groups or {}) do
+    if ids.uids and not ids:host_gid(group) then
+      return c:fault("user", ("its group %d is not in id_map"):format(group),
+        "add it to id_map, or name the user's groups: user = { name = …, groups = {} }")
+    end
+  end
   return ids
 end
 

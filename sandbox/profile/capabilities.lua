@@ -36,12 +36,29 @@ local function missing_from(whole, part)
   end
 end
 
+-- To root execve(2) gives again what the sets before it left out: then they would say what does not hold.
+local function check_root(sets, spec, complain)
+  local user = spec.user
+  if user.uid ~= 0 and user.name ~= "root" then return end
+  local name = missing_from(sets.effective, sets.permitted)
+  if name then
+    complain({ "capabilities", "effective" }, ("from execve(2) on root has all of the permitted set in force, %s too"):format(name),
+      "leave effective out, or choose another user")
+  end
+  name = not spec.no_new_privs and missing_from(sets.permitted, sets.bounding)
+  if name then
+    complain({ "capabilities", "permitted" },
+      ("without no_new_privs execve(2) gives root all of the bounding set, %s too"):format(name),
+      "leave it out of bounding, or choose another user")
+  end
+end
+
 -- A list means: kept. For a user other than root that takes the ambient set, which exec leaves alone. `c` is a list or
 -- a table of sets; returns all five sets.
-function M.sets(c, user, complain)
+function M.sets(c, spec, complain)
   if c.op or c[1] then
     local names = ordered(c)
-    local ambient = user.uid == 0 and {} or names
+    local ambient = spec.user.uid == 0 and {} or names
     return { bounding = names, permitted = names, effective = names, inheritable = ambient, ambient = ambient }
   end
   local ambient = c.ambient or {}
@@ -56,6 +73,7 @@ function M.sets(c, user, complain)
       complain({ "capabilities", pair[1] }, name .. " is not in the " .. pair[2] .. " set", "add it there")
     end
   end
+  check_root(out, spec, complain)
   for key, names in next, out do out[key] = ordered(names) end
   return out
 end

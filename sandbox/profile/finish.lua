@@ -77,12 +77,13 @@ end
 
 -- Mounts and devices -------------------------------------------------------------------------------------
 
--- Splits off the removals. The plan puts what lies deeper after what it lies in; here all keeps the number that errors call it by.
+-- Splits off the removals: true, or the entry itself where it has yet to be seen whether there is such a target. The plan puts
+-- what lies deeper after what it lies in; here all keeps the number that errors call it by.
 local function mounts(spec)
   local list, removed = {}, {}
   for _, m in ipairs(spec.mounts) do
     if m.removed then
-      removed[m.removed] = true
+      removed[m.removed] = m.found or m.optional or m
     else
       list[#list + 1] = m
     end
@@ -206,7 +207,7 @@ end
 local function capabilities(spec, complain)
   local c = spec.capabilities
   if c and next(c) ~= nil then
-    spec.capabilities = require "sandbox.profile.capabilities".sets(c, spec.user, complain)
+    spec.capabilities = require "sandbox.profile.capabilities".sets(c, spec, complain)
   else
     spec.capabilities = { bounding = {}, permitted = {}, effective = {}, inheritable = {}, ambient = {} }
   end

@@ -40,6 +40,7 @@ local function merge_keyed(old, new, by)
     local key = item.removed or item[by]
     if key ~= nil then
       local i = index[key] or #out + 1
+      if item.removed then item.found = out[i] ~= nil and (not out[i].removed or out[i].found) end
       out[i], index[key] = item, i
     end
   end

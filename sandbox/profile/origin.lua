@@ -69,7 +69,7 @@ end
 -- Gives faults that only name the field of a finished spec { path, message, hint } the place where it was written.
 function M.place(known, spec, faults)
   for _, fault in ipairs(faults) do
-    local where = known and where_is(known, spec, keys_of(fault.path))
+    local where = known and (fault.item and known.places[fault.item] or where_is(known, spec, keys_of(fault.path)))
     if where then
       fault.layer, fault.at, fault.raw, fault.part = where.layer, where.at, where.raw, "value"
     end

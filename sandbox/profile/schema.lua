@@ -61,7 +61,8 @@ M.kinds = {
     { "dev", "boolean", default = false, example = "true", doc = "Device files in it work." },
     { "recursive", "boolean", default = true, example = "false", doc = "With what is mounted below the source." },
     { "id_map", "boolean", default = true, example = "false",
-      doc = "The source owner's files appear as the container user's; false leaves the host's ids." },
+      doc = "The source owner's files appear as the container user's, others' as nobody's; under overlay = \"discard\" others' "
+        .. "keep their numbers, for a program that may use them. false leaves the host's ids." },
     check = function(v)
       if v.rw and v.overlay then return "rw", "excludes overlay (an overlay is writable by itself)" end
       return upper_needed "overlay"(v)
@@ -191,9 +192,10 @@ local caps = list "capability"
 local capabilities = either { name = "capabilities", scalar = "capability_preset", list = caps,
   table = record { name = "capabilities",
   { "bounding", caps, example = '{ "chown" }', doc = "The most that any program in the container can have." },
-  { "permitted", caps, example = '{ "chown" }', doc = "What the command may use; the bounding set when left out." },
+  { "permitted", caps, example = '{ "chown" }',
+    doc = "What luge leaves; the bounding set when left out. Execve leaves a user other than root the ambient ones." },
   { "effective", caps, example = '{ "chown" }',
-    doc = "What is in force at once; the permitted set when left out." },
+    doc = "What of it is in force; the permitted set when left out. Root's is all of it." },
   { "inheritable", caps, example = '{ "chown" }',
     doc = "What programs with file capabilities may get; the ambient set when left out." },
   { "ambient", caps, example = '{ "chown" }', doc = "What a user other than root keeps through exec." } } }

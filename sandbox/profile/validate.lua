@@ -209,14 +209,18 @@ function walk.typed(ctx, node, v)
   return out
 end
 
+local function note_place(ctx, i, v, item)
+  ctx.layer.places[item] = { layer = ctx.layer, at = { ctx.keys[ctx.n], i }, raw = { [0] = ctx.raw[0], [2] = v } }
+end
+
 local function list_item(ctx, node, i, v, out)
   local is_optional
   v, is_optional = unwrap(v)
   if node.merge and type(v) == "table" and v.type == "remove" then
     local key = values[node.merge == "path" and "device_path" or "path"](v.value, ctx.layer)
-    if key then out[#out + 1] = { removed = key } else fault(ctx, show(v.value) .. " is no target to remove",
-      { key = i }) end
-    return
+    if not key then return fault(ctx, show(v.value) .. " is no target to remove", { key = i }) end
+    out[#out + 1] = { removed = key, optional = is_optional or nil }
+    return note_place(ctx, i, v, out[#out])
   end
   local item = check_at(ctx, i, node.of, v)
   if item == nil then return end
@@ -225,9 +229,7 @@ local function list_item(ctx, node, i, v, out)
     if node.merge then item.optional = true else fault(ctx, "optional() is for protections and mounts",
       { key = i }) end
   end
-  if node.merge then
-    ctx.layer.places[item] = { layer = ctx.layer, at = { ctx.keys[ctx.n], i }, raw = { [0] = ctx.raw[0], [2] = v } }
-  end
+  if node.merge then note_place(ctx, i, v, item) end
 end
 
 local function whole_mount(ctx, place, item)

@@ -51,7 +51,8 @@ function M.id_range(v)
   if type(v) == "table" then
     from, to, count = v[1] or v.inside, v[2] or v.outside, v[3] or v.count
   end
-  if not (M.id(from) and M.id(to) and math.type(count) == "integer") or count < 1
+  from, to, count = M.id(from), M.id(to), values.integer(count)
+  if not (from and to and count) or count < 1
     or from + count > 4294967295 or to + count > 4294967295 then
     return nil, "a range is { inside, outside, count }: whole numbers, all of its ids below 4294967295, count at least 1",
       "for example { 0, 100000, 65536 }"

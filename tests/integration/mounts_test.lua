@@ -446,6 +446,16 @@ t.test("names that are hard to write", function()
   end
 end)
 
+t.test("a removal of what is not there is a fault, for it would leave in what it was to take out", function()
+  local parent = "{ mounts = { bind { '/etc/hostname', '/y/host' } } }, "
+  local r = box.refused({ "exit", "0", body = parent .. "mounts = {\n remove '/y/hots' }" }, 'mounts: remove "/y/hots": nothing is mounted there',
+    "did you mean /y/host?", "optional(remove …)")
+  t.contains(r.stderr, ":3: mounts")
+  box.succeed { "exit", "0", body = parent .. [[mounts = { remove "/y/host", remove "/tmp", remove "/lib32", remove "/proc/kcore",
+    optional(remove "/y/hots") }]] }
+  box.succeed { "exit", "0", body = parent .. [[{ mounts = { remove "/y/host" } }, mounts = { remove "/y/host" } ]] }
+end)
+
 t.test("a current directory that was removed is no source", function()
   for _, from in ipairs { ".", "below" } do
     local dir = t.dir()

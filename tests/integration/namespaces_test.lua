@@ -66,6 +66,16 @@ t.test("luge does not go by another pid namespace's /proc", function()
   refused(below "-Urmpf", "/proc belongs to another pid namespace", "--mount-proc")
 end)
 
+t.test("without /proc luge says what is missing, and only that", function()
+  t.needs_root()
+  local root = t.rootfs()
+  t.write(root .. "/luge", t.read(t.luge), "0755")
+  local script = ([[mkdir %q/usr; mount --bind /usr %q/usr; for l in bin sbin lib lib64; do ln -s usr/$l %q/$l; done
+    LUGE_STATE=/run/own chroot %q /luge run default -- true]]):gsub("%%q", root)
+  refused(t.run { "/usr/bin/unshare", "-m", "/bin/sh", "-c", script }, "namespaces: /proc is not mounted here",
+    "mount -t proc proc /proc", "1 error; nothing was started")
+end)
+
 -- Roots that have more ids than a system takes give ranges of their own away.
 t.test("a root of many ids below the machine's gives each container a private range", function()
   t.needs_root()

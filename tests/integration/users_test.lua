@@ -65,6 +65,23 @@ t.test("an ordinary user has no groups to give", function()
   t.equal(box.facts({ body = "user = { uid = 0, gid = 0, groups = 'keep' }" }).uid[1], 0)
 end)
 
+t.test("a number that is none of a user's is nobody's line, however long", function()
+  local root = root_with("over:x:18446744073709551616:1::/:/bin/sh\nwrap:x:18446744073709552616:1::/:/bin/sh\nzeros:x:000000000007:7::/:/bin/sh\n",
+    "far:x:18446744073709551660:zeros\n")
+  for _, name in ipairs { "over", "wrap" } do
+    box.refused({ "facts", guest = false, body = ("root = %q, user = %q"):format(root, name) }, "no user '" .. name .. "'")
+  end
+  t.equal(facts(root, "'zeros'").uid[1], 7)
+  if t.root then t.equal(facts(root, "'zeros'").groups, {}) end
+end)
+
+t.test("a user's group that the id map lacks is named", function()
+  t.needs_root()
+  local root = root_with("ann:x:7:7::/:/bin/sh\n", "far:x:99999:ann\n")
+  box.refused({ "facts", guest = false, body = ("root = %q, user = 'ann'"):format(root) }, "its group 99999 is not in id_map",
+    "groups = {}")
+end)
+
 t.test("an unknown user, an unknown group", function()
   local root = root_with(PASSWD, GROUP)
   local function refused(user, ...)

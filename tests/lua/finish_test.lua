@@ -109,6 +109,23 @@ t.test("capabilities of a user other than root are ambient", function()
   t.equal({ c.bounding, c.permitted, c.effective, c.ambient }, { { "chown", "kill" }, { "kill" }, { "kill" }, {} })
 end)
 
+t.test("ids of a map are whole numbers, however they are written", function()
+  local map = p.spec("id_map = { uids = { { 0, 1e5, 65536.0 } }, gids = { { 0.0, 100000, 65536 } } }").id_map
+  for _, range in ipairs { map.uids[1], map.gids[1] } do
+    for i, number in ipairs { 0, 100000, 65536 } do t.equal({ range[i], math.type(range[i]) }, { number, "integer" }) end
+  end
+end)
+
+t.test("sets of root's that execve would not leave so are faults", function()
+  local function told(body) return table.concat(p.faults(body), "\n") end
+  t.contains(told 'capabilities = { bounding = { "kill" }, effective = {} }',
+    "capabilities.effective: from execve(2) on root has all of the permitted set in force, kill too")
+  t.contains(told 'user = "root", capabilities = { bounding = { "kill" }, effective = {} }', "capabilities.effective")
+  t.contains(told 'no_new_privs = false, capabilities = { bounding = { "kill" }, permitted = {} }',
+    "capabilities.permitted: without no_new_privs execve(2) gives root all of the bounding set, kill too")
+  t.equal(p.spec('user = 5, capabilities = { bounding = { "kill" }, effective = {} }').capabilities.effective, {})
+end)
+
 t.test("namespaces", function()
   t.equal(p.spec('network = "host"').namespaces.net, "host")
   t.equal(p.spec('network = "host"').sysctl, {})
