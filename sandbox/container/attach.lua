@@ -48,7 +48,7 @@ function Session:signal_arrived()
   elseif info.name == "int" then
     self:interrupt()
   else
-    self:ask { op = "kill", signal = info.name:upper() }
+    self:ask { op = "kill", signal = monitor.signal_name(info) }
   end
 end
 

@@ -35,9 +35,8 @@ function Wait:freeze() return nil, { text = self.absent } end
 
 function Wait:signal_arrived()
   local info = S.signalfd_read(self.signals)
-  if info and (info.name == "hup" or monitor.ENDS[info.name:upper()]) then
-    self:cut(ending.number_of(info.name:upper()), info.name:upper())
-  end
+  local name = info and monitor.signal_name(info)
+  if name == "HUP" or monitor.ENDS[name] then self:cut(ending.number_of(name), name) end
 end
 
 local function begin(run, step, running)

@@ -126,9 +126,37 @@ local function is_stopped(kept)
   return kept.stopped
 end
 
+local function write_all(fd, data)
+  while data ~= "" do
+    local n, err = S.write(fd, data)
+    if not n then return nil, err end
+    data = data:sub(n + 1)
+  end
+  return true
+end
+
+local STREAM_MAX = 16 << 20
+
+-- What has no size may have content all the same, as a file of /proc has; it may also be one that never ends.
+local function copy_stream(from, target, kept)
+  local total = 0
+  while total <= STREAM_MAX do
+    if is_stopped(kept) then return S.failure("INTR") end
+    local data, err = S.read(from, 65536)
+    if not data then return nil, err end
+    if data == "" then return true end
+    local ok
+    ok, err = write_all(target, data)
+    if not ok then return nil, err end
+    total = total + #data
+  end
+  return S.failure("FBIG", "it has no size, and more than 16 MiB came out of it")
+end
+
 -- Holes stay holes: a file of a few bytes may say that it is as large as every disk.
 local function copy_content(from, target, kept)
   local size, at = S.fstat(from).size, 0
+  if size == 0 then return copy_stream(from, target, kept) end
   while at < size do
     local data, err = S.lseek(from, at, "data")
     if not data and not err.NXIO then return nil, err end

@@ -12,8 +12,17 @@ local orders = require "sandbox.container.orders"
 
 local M = {}
 
--- Passed on to the container; luge itself lives until the container has ended.
-local FORWARDED = "hup, int, quit, term, usr1, usr2, winch, alrm"
+-- Passed on to the container; luge itself lives until the container has ended. Whatever somebody may send on purpose: left
+-- out are faults, what luge's own limits send it, and what stops and continues a job. RTMIN is the first that the C library
+-- leaves to programs.
+local RTMIN, RTMAX = 34, 64
+local FORWARDED = { "hup", "int", "quit", "term", "usr1", "usr2", "winch", "alrm", "pwr", "vtalrm", "prof", "stkflt", "io" }
+for number = RTMIN, RTMAX do FORWARDED[#FORWARDED + 1] = number end
+
+--- The name of a signal that was read, as profiles and `luge kill` spell it.
+function M.signal_name(info)
+  return type(info.name) == "string" and info.name:upper() or ("RTMIN+%d"):format(info.signo - RTMIN)
+end
 
 --- Blocks the signals that luge passes on; returns the descriptor they are read from.
 function M.block_signals()
@@ -156,7 +165,7 @@ function Watch:signal_arrived()
     self:interrupt()
   else
     if info.name == "term" or info.name == "hup" or info.name == "quit" then
-      if self.cut or cut_start(self, info.name:upper(), info.name:upper()) then return end
+      if self.cut or cut_start(self, M.signal_name(info), M.signal_name(info)) then return end
       self:thaw()
       self.asked, self.given_up = true, self.gone
     end

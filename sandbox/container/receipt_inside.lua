@@ -50,7 +50,9 @@ local function user(row, plan, pid)
   end
   local asked = text_of({ uid = plan.user.uid, gid = plan.user.gid, groups = plan.user.groups }, with_groups)
   local text = got and text_of(got, with_groups)
-  row("user", asked, text or "unreadable", text == asked)
+  -- Whoever may not set groups has those of the caller still.
+  local kept = got and not with_groups and #got.groups > 0 and (", and %d of the caller's groups"):format(#got.groups) or ""
+  row("user", asked, (text or "unreadable") .. kept, text == asked)
 end
 
 -- ---- sysctl ----

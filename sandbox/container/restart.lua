@@ -53,7 +53,8 @@ function Pause:freeze() return nil, { text = "it is between two runs" } end -- l
 
 function Pause:signal_arrived()
   local info = S.signalfd_read(self.signals)
-  if info and (info.name == "hup" or ENDS[info.name:upper()]) then self.over = true end
+  local name = info and monitor.signal_name(info)
+  if name == "HUP" or ENDS[name] then self.over = true end
 end
 
 -- Waits so long; true when it was not ended meanwhile.

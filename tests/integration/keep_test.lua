@@ -98,6 +98,12 @@ t.test("a place that cannot be made stops the start", function()
   t.contains(r.stderr, "the directory above it does not exist")
 end)
 
+t.test("a file that has no size is kept with what is in it", function()
+  local path, kept = profile("true", "{ '/proc/version' }")
+  t.equal(t.run({ t.luge, "run", path }).code, 0)
+  t.equal(S.readfile(kept .. "/version"), S.readfile "/proc/version")
+end)
+
 t.test("a pattern that matches nothing is said", function()
   local path, kept = profile("echo 1 >/tmp/a.log", "{ '/tmp/*.log', '/tmp/*.xml' }")
   local r = t.run { t.luge, "run", path }

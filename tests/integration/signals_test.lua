@@ -19,6 +19,18 @@ t.test("signals are passed on to the command", function()
   box.nothing_left()
 end)
 
+t.test("any other that somebody may send is passed on too, and what it does is told", function()
+  for name, number in pairs { pwr = 30, prof = 27, vtalrm = 26, io = 29, [34] = 34, [37] = 37, [64] = 64 } do
+    local path = t.dir() .. "/report"
+    local p = box.start { shell = "echo ready; exec sleep 1000", options = { "--report", path } }
+    p:await "ready"
+    p:signal(name)
+    t.equal(p:wait().code, 128 + number, name)
+    t.equal(t.json.decode(t.read(path)).signal, number)
+  end
+  box.nothing_left()
+end)
+
 t.test("a command that a passed signal ends: 128 and its number, the reason stopped", function()
   local dir = t.dir()
   for name, number in pairs { term = 15, hup = 1, int = 2 } do
