@@ -42,6 +42,7 @@ local hints = {
   mount_setattr = function(step, err)
     local how = step.args[4]
     if how and how.userns and (err.INVAL or err.PERM) then
+      if step.why == "root" then return "this file system cannot be idmapped: copy the root to one that can (ext4, xfs, tmpfs)" end
       return "this file system cannot be idmapped: write id_map = false in the bind to see its owners as they are"
     end
   end,

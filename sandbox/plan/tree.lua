@@ -284,6 +284,14 @@ local function settle(c, mount, cover)
   adopt_parents(c, mount, cover)
 end
 
+-- Nothing goes below a file, wherever it is from.
+local function is_leaf(c, mount)
+  if LEAVES[mount.type] then return true end
+  if mount.type ~= "bind" or mount.standard then return false end
+  local st = c.facts:stat(mount.source)
+  return st and st.type ~= "directory"
+end
+
 -- A link that luge makes leads nowhere yet, or to the host's tree: nothing can be mounted through it, nor below a file.
 local function check_leaves(c, mount, leaves)
   local above = mount.target:match("^(.*)/[^/]*$")
@@ -291,6 +299,10 @@ local function check_leaves(c, mount, leaves)
     local leaf = leaves[above]
     if leaf and leaf.type == "symlink" then
       return c:fault(mount.why, ("%s is a symbolic link to %s"):format(above, leaf.to), "write the path that it leads to")
+    elseif leaf and mount.standard and not leaf.standard then
+      leaf.told = leaf.told or c:fault(leaf.why, ("%s would be a file, and luge puts %s below it"):format(above, mount.target),
+        "choose another target") or true
+      return
     elseif leaf then
       return fault_below_file(c, mount, above)
     end
@@ -317,9 +329,12 @@ function M.decide(c)
     if not is_brought(c, mount, cover) then
       mounts[#mounts + 1] = mount
       check_leaves(c, mount, leaves)
-      if LEAVES[mount.type] then leaves[mount.target] = mount end
       settle(c, mount, cover)
-      if HAS_FILES[mount.type] then trees[mount.target] = mount end
+      if is_leaf(c, mount) then
+        leaves[mount.target] = mount
+      elseif HAS_FILES[mount.type] then
+        trees[mount.target] = mount
+      end
     end
   end
   c.mounts = mounts

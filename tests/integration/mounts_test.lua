@@ -446,6 +446,11 @@ t.test("names that are hard to write", function()
   end
 end)
 
+t.test("a file is no place for what luge puts below it", function()
+  box.refused({ "exit", "0", body = "mounts = { bind { '/etc/hostname', '/etc' } }" }, "mounts[2]: /etc would be a file, and luge puts /etc/",
+    "choose another target", "1 error")
+end)
+
 t.test("a removal of what is not there is a fault, for it would leave in what it was to take out", function()
   local parent = "{ mounts = { bind { '/etc/hostname', '/y/host' } } }, "
   local r = box.refused({ "exit", "0", body = parent .. "mounts = {\n remove '/y/hots' }" }, 'mounts: remove "/y/hots": nothing is mounted there',
