@@ -324,6 +324,7 @@ function kinds.link(c, why, interface)
   add(there, "nl.set", function(netns) return { peer.name, up(peer.address6, netns) } end)
   shared().look(c, why, "$child", interface.name)
   shared().look(c, why, there, peer.name)
+  require("netns.plan_routes").add_there(c, why, there, peer)
   return given_ends(interface)
 end
 

@@ -33,6 +33,13 @@ local function answer_by(c, why, interface, e, number)
   add("nl.route", { to = "default", via = e.gateway, dev = interface.name, table = number })
 end
 
+-- A route of a profile as nl.route takes it.
+local function of_profile(route, dev, netns)
+  local family = route.to == "default6" and "inet6" or nil
+  return { to = family and "default" or route.to, via = route.via, dev = dev, metric = route.metric, family = family,
+    netns = netns }
+end
+
 --- The routes of an interface. ends: as netns.plan_interfaces has them; number: which of those with a router it is.
 -- Of several ways to everywhere the first one written counts; the others are there when it is not.
 function M.add(c, why, interface, ends, number)
@@ -48,10 +55,20 @@ function M.add(c, why, interface, ends, number)
     end
   end
   for i, route in ipairs(interface.routes or {}) do
-    local family = route.to == "default6" and "inet6" or nil
-    steps:add("guest", ("%s.routes[%d]"):format(why, i), "nl.route", { { to = family and "default" or route.to, via = route.via,
-      dev = interface.name, metric = route.metric, family = family } })
+    steps:add("guest", ("%s.routes[%d]"):format(why, i), "nl.route", { of_profile(route, interface.name) })
   end
+end
+
+--- Those of a link's other end, in the network `there`, once it is up. They go with the link.
+function M.add_there(c, why, there, peer)
+  local function add(field, route)
+    require("netns.plan_shared").add(c, ("%s.peer.%s"):format(why, field), there, "nl.route", function(netns)
+      return { of_profile(route, peer.name, netns) }
+    end)
+  end
+  if peer.gateway then add("gateway", { to = "default", via = peer.gateway }) end
+  if peer.gateway6 then add("gateway6", { to = "default6", via = peer.gateway6 }) end
+  for i, route in ipairs(peer.routes or {}) do add(("routes[%d]"):format(i), route) end
 end
 
 return M

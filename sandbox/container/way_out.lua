@@ -205,7 +205,8 @@ hints.within = function(step, err)
     return "it is not one of this user's containers that share a network: outside of a group a wire is root's: put both into one "
       .. "group, or run luge as root"
   end
-  return hints[step.args[2]] and hints[step.args[2]]({ op = step.args[2], args = table.move(step.args, 3, #step.args, 1, {}) }, err)
+  local inner = { op = step.args[2], why = step.why, args = table.move(step.args, 3, #step.args, 1, {}) }
+  return hints[inner.op] and hints[inner.op](inner, err)
 end
 hints["nl.macvlan"] = function(step, err)
   if err.NODEV then return ("the host has no device %s (ip link)"):format(step.args[1].link) end
@@ -239,6 +240,9 @@ end
 hints["nl.route"] = function(step, err)
   if err.EXIST and step.why:find "%.behind" then
     return "another container routes for that network, or the host has a route to it"
+  end
+  if err.EXIST and step.why:find "%.peer%." then
+    return "the other container has a route there already: peer.routes = { { TO, VIA, metric = 100 } } puts one beside it"
   end
   if err.NETUNREACH then return "no network of its own reaches that router" end
 end

@@ -29,7 +29,7 @@ local function address(interface, names, say)
   local own, gateway, subnet = interface[names[1]], interface[names[2]], interface[names[3]]
   if own == "auto" and interface.type == "veth" and gateway and gateway ~= "auto" then
     say(names[2], ("is no neighbour of an %s that is \"auto\""):format(names[1]), "leave it out, or write the address as well")
-  elseif own == false and gateway and gateway ~= "auto" then
+  elseif not own and gateway and gateway ~= "auto" then
     say(names[2], "needs an " .. names[1] .. " to be reached from", "leave it out, or write the address as well")
   elseif own and own ~= "auto" then
     if is_special(own) then
@@ -54,11 +54,9 @@ local function address(interface, names, say)
   end
 end
 
-local function one(interface, say)
+-- What an interface and the other end of a link have alike.
+local function addresses_and_routes(interface, say)
   for _, names in ipairs(FAMILIES) do address(interface, names, say) end
-  if interface.mtu and interface.mtu < 1280 and interface.address6 then
-    say("mtu", "IPv6 needs 1280 bytes", "write address6 = false, or a larger one")
-  end
   for i, route in ipairs(interface.routes or {}) do
     local to = route.to == "default" and "inet" or route.to == "default6" and "inet6" or check.parse_cidr(route.to).family
     if route.via and check.parse_ip(route.via).family ~= to then
@@ -67,6 +65,14 @@ local function one(interface, say)
       say("routes", ("[%d]: %s needs an %s"):format(i, route.to, to == "inet" and "address" or "address6"))
     end
   end
+end
+
+local function one(interface, say, say_of_peer)
+  addresses_and_routes(interface, say)
+  if interface.mtu and interface.mtu < 1280 and interface.address6 then
+    say("mtu", "IPv6 needs 1280 bytes", "write address6 = false, or a larger one")
+  end
+  if interface.peer then addresses_and_routes(interface.peer, say_of_peer) end
 end
 
 --- { type = "user", … } as the network that it is short for.
@@ -96,11 +102,14 @@ function M.finish(network, complain)
     local function say(field, message, hint)
       complain({ keys[1], keys[2], i, field }, message, hint)
     end
+    local function say_of_peer(field, message, hint)
+      complain({ keys[1], keys[2], i, "peer", field }, message, hint)
+    end
     if taken[interface.name] then
       complain(keys, ("%s is %s already"):format(interface.name, taken[interface.name]), "give it another name")
     end
     taken[interface.name] = ("interfaces[%d]"):format(i)
-    one(interface, say)
+    one(interface, say, say_of_peer)
   end
   require "sandbox.profile.finish_firewall".finish(network, complain)
 end

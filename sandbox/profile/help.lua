@@ -26,7 +26,8 @@ local WORDS = {
   address6 = '"auto", false or an IPv6 address with a width: "fd00:5::2/64"',
   gateway4 = '"auto", false or an IPv4 address', gateway6 = '"auto", false or an IPv6 address',
   cidr4 = "IPv4 address with a width", cidr6 = "IPv6 address with a width", subnet4 = "IPv4 network",
-  subnet6 = "IPv6 network", ip = "IPv4 or IPv6 address", destination = 'network, "default" or "default6"',
+  subnet6 = "IPv6 network", ip = "IPv4 or IPv6 address", ip4 = "IPv4 address", ip6 = "IPv6 address",
+  destination = 'network, "default" or "default6"',
   network = "network or address", port = "port", port_range = "port or range of ports", host_port = "port, or ADDRESS:PORT",
   rate = "rate", join = "path of a network namespace, or name of a container",
 }

@@ -71,7 +71,11 @@ return function(make)
           { "name", "interface_name", required = true, example = '"eth1"', doc = "What the other container calls its end." },
           { "address", "cidr4", example = '"10.1.0.1/24"', doc = "Its IPv4 address there." },
           { "address6", "cidr6", example = '"fd00:1::1/64"', doc = "Its IPv6 address there." },
-          { "mac", "mac", example = '"02:00:00:00:00:08"', doc = "Its Ethernet address." } },
+          { "gateway", "ip4", example = '"10.1.0.2"', doc = "Where the other container sends IPv4 packets to elsewhere." },
+          { "gateway6", "ip6", example = '"fd00:1::2"', doc = "The same for IPv6." },
+          { "mac", "mac", example = '"02:00:00:00:00:08"', doc = "Its Ethernet address." },
+          { "routes", routes[2], example = '{ { "10.6.0.0/16", "10.1.0.2" } }',
+            doc = "Routes of the other container by it, besides that of its own network; they go with the link." } },
         required = true, example = '{ name = "eth1", address = "10.1.0.1/24" }', doc = "The other end." } },
     user = record { positional = { "backend" },
       doc = "The outside world by an installed program that luge starts and watches, pasta or slirp4netns, as an ordinary user "

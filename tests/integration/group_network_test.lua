@@ -299,6 +299,51 @@ t.test("a wire of a lab, by the names of both its ends; addresses and routes com
   end)
 end)
 
+-- host1 – one – two – three – host2: the wires are made from the right, and each tells the other container its ways to the right.
+local function wire(to, number, right, more)
+  return ("link { %q, name = 'left', address = '10.2.%d.2/24', address6 = 'fd02:%d::2/64', gateway = '10.2.%d.1', gateway6 = 'fd02:%d::1', "
+    .. "peer = { name = %q, address = '10.2.%d.1/24', address6 = 'fd02:%d::1/64', %s } }"):format(to, number, number, number, number, right,
+      number, number, more or "")
+end
+
+local function router(...) return with("'sleep', '1000'", network(...) .. ROUTES) end
+
+local function chain()
+  local function beyond(number) -- by a network, or by the way to everywhere
+    return ("routes = { { '10.2.4.0/24', '10.2.%d.2' }, { 'fd02:4::/64', 'fd02:%d::2', metric = 50 } }"):format(number, number)
+  end
+  return { host1 = with("'sleep', '1000'", network()),
+    one = router(wire("host1", 1, "eth0", "gateway = '10.2.1.2', gateway6 = 'fd02:1::2'")),
+    two = router(wire("one", 2, "right", beyond(2))), three = router(wire("two", 3, "right", beyond(3))),
+    host2 = with(SERVER, network(wire("three", 4, "right"))) }
+end
+
+t.test("a chain of three routers: each wire has routes at both ends, which come back when it is joined", function()
+  up("", chain(), function(name)
+    cut_and_joined(name .. "-host1", { "10.2.4.2", "fd02:4::2" }, name .. "-three", "left", name .. "-three")
+    cut_and_joined(name .. "-host1", { "10.2.4.2", "fd02:4::2" }, name .. "-host1", "eth0", name .. "-one")
+    local function ways(...) return luge("exec", name .. "-" .. ..., "ip", select(2, ...)).stdout end
+    t.contains(ways("host1", "route"), "default via 10.2.1.2 dev eth0")
+    t.contains(ways("one", "route"), "10.2.4.0/24 via 10.2.2.2 dev right")
+    t.contains(ways("one", "-6", "route"), "fd02:4::/64 via fd02:2::2 dev right metric 50")
+    luge("stop", "-t", "0s", name .. "-two")
+    for _ = 1, 100 do -- its end goes when the kernel has got round to it
+      if not ways("one", "route"):find "10.2.4.0" then return end
+      S.nanosleep(0.02)
+    end
+    t.lacks(ways("one", "route"), "10.2.4.0", "they go with the link")
+  end)
+end)
+
+t.test("a way that the other container has already is a fault with a way out", function()
+  local r = run("", { router = with("'sleep', '1000'", network()), main = sh("true", network(
+    "link { 'router', address = '10.2.1.2/24', peer = { name = 'a', address = '10.2.1.1/24', gateway = '10.2.1.2', "
+      .. "routes = { { 'default', '10.2.1.2' } } } }")) })
+  t.equal(r.code, 125)
+  t.contains(r.stderr, "network.interfaces[1].peer.routes[1]:")
+  t.contains(r.stderr, "the other container has a route there already")
+end)
+
 t.test("who has power over his end of the wire does not join it", function()
   local admin = with(SERVER, "capabilities = { 'net_admin' }, ")
   up("network = 'private', ", { a = with(SERVER), c = admin }, function(name)

@@ -116,14 +116,16 @@ t.test("every constructor's example is good, with each field's example put in", 
   local BESIDE = { gateway = ADDRESSED, gateway6 = ADDRESSED, routes = ADDRESSED, file = {}, env = {},
     nat = { bridge = 'gateway = "auto", subnet = "10.0.5.0/24",' },
     size = { bind = 'overlay = "discard",', layers = 'upper = "discard",' } }
+  local WITHIN = { ["peer.gateway"] = 'address = "10.1.0.1/24",', ["peer.gateway6"] = 'address6 = "fd00:1::1/64",' }
+  WITHIN["peer.routes"] = WITHIN["peer.gateway"]
   for _, name in ipairs(schema.constructors()) do
     local kind = schema.kinds[name]
     if kind then
       t.equal(p.faults(place(name, kind.example)), {}, name)
       each_field(kind, "", function(path, f)
         local outer, inner = path:match "^([^.]+)%.(.+)$"
-        local given = { [outer or path] = outer and ("{ %s %s = %s }"):format(inner ~= "name" and 'name = "eth1",' or "", inner,
-          f.example) or f.example }
+        local given = { [outer or path] = outer and ("{ %s %s %s = %s }"):format(inner ~= "name" and 'name = "eth1",' or "",
+          WITHIN[path] or "", inner, f.example) or f.example }
         for i = 1, #kind do
           local other = kind[i]
           if other.required and not given[other[1]] then given[other[1]] = other.example end
