@@ -294,18 +294,14 @@ function kinds.macvlan(c, why, interface)
   return given_ends(interface)
 end
 
--- A container of the group, or any other.
-local function other_of(c, interface)
-  return c.options.names and c.options.names[interface.to] or interface.to
-end
-
 -- Both ends are made where they belong; the host never has one. The other end is in the way of another wire of that name
 -- until the kernel has got round to removing it: so it loses its name at once.
 function kinds.link(c, why, interface)
   if not c.shared then M.needs_host(c, why, "a wire to another container is made by the host") end
   local spare = new_link(c, why, interface)
   local steps, there, peer = c.steps, "$there." .. interface.name, interface.peer
-  steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(other_of(c, interface)), "net" }, { save = there })
+  steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(shared().full_name(c, interface.to)), "net" },
+    { save = there })
   local function add(...) shared().add(c, why, ...) end
   add(there, "nl.veth", function(netns)
     return { { name = peer.name, into = netns, mac = peer.mac, mtu = interface.mtu, peer = end_of(interface) } }
@@ -372,7 +368,7 @@ function M.plan(c)
     c.network[i] = { name = interface.name, kind = interface.type,
       link = (interface.type == "veth" or interface.type == "bridge") and ("${link.%s}"):format(interface.name) or nil,
       address = ends.inet and ends.inet.own, address6 = ends.inet6 and ends.inet6.own, wire = wire_of(c, interface),
-      peer = interface.type == "link" and { container = other_of(c, interface), name = interface.peer.name } or nil }
+      peer = interface.type == "link" and { container = shared().full_name(c, interface.to), name = interface.peer.name } or nil }
   end
   firewall.plan(c, all_ends)
 end

@@ -36,7 +36,8 @@ function M.plan(c)
   elseif network.join:sub(1, 1) == "/" then
     steps:add("host", why, "open", { { literal = network.join }, "rdonly, nonblock, cloexec" }, { save = "$net.joined" })
   else
-    steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(network.join), "net" }, { save = "$net.joined" })
+    local other = require("netns.plan_shared").full_name(c, network.join)
+    steps:add("host", why, "open_noted", { ("${state}/%s.lock"):format(other), "net" }, { save = "$net.joined" })
   end
   go "$net.joined"
 end

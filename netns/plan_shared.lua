@@ -48,6 +48,9 @@ function M.begin(c)
   c.shared = { user = "$net.users" }
 end
 
+--- The name of another container as profiles have it: that of one of the group, or any other.
+function M.full_name(c, name) return c.options.names and c.options.names[name] or name end
+
 --- A step that takes power over the network `there`, another container's or the hub's. args(netns): its arguments where they
 -- name that network, and where it is the caller's own (nil); undo: { op, args as above } or nil.
 function M.add(c, why, there, op, args, undo)

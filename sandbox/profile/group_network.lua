@@ -41,21 +41,24 @@ function M.peers(members, names, own)
   local network, list = members[own].spec.network, {}
   for _, name in ipairs(names) do
     local other = members[name].spec.network
-    local in_pod = network.pod and network.pod == other.pod
-    if name ~= own and (in_pod or not network.private == not other.private) then
-      for _, address in ipairs(in_pod and LOOPBACK or addresses_of(other)) do list[#list + 1] = { address, name } end
+    local is_same = network.pod and network.pod == other.pod or network.join == name or other.join == own
+    if name ~= own and (is_same or not network.private == not other.private) then
+      for _, address in ipairs(is_same and LOOPBACK or addresses_of(other)) do list[#list + 1] = { address, name } end
     end
   end
   return list
 end
 
---- A wire needs its other end, which runs before; where a profile does not say so this does. add(name, needed).
+--- A wire needs its other end, and who joins a network its container, which run before; where a profile does not say so this
+-- does. add(name, needed).
 function M.needs(members, names, add)
   for _, name in ipairs(names) do
-    for _, interface in ipairs(members[name].spec.network.interfaces or {}) do
-      local to = interface.type == "link" and interface.to
-      if to and members[to] and not members[name].needs[to] then add(name, to) end
+    local function need(other)
+      if other and members[other] and not members[name].needs[other] then add(name, other) end
     end
+    local network = members[name].spec.network
+    need(network.join)
+    for _, interface in ipairs(network.interfaces or {}) do need(interface.type == "link" and interface.to) end
   end
 end
 

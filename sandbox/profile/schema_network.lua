@@ -136,9 +136,9 @@ return function(make)
       doc = "Names in /etc/hosts, and what they stand for." },
     { "dns", list "ip", default = {}, example = '{ "192.0.2.53" }', doc = "Name servers, in /etc/resolv.conf." },
     { "join", "join", example = '"/run/netns/blue"',
-      doc = "The path of a network namespace, or the name of a container of yours, whose network it is in. With id_map = "
-        .. "\"host\" root in it has power over that network, with or without a capability, as whoever made a namespace has: the "
-        .. "egress of macvlan and user interfaces, which is limited there, is no limit to it." },
+      doc = "The path of a network namespace, or the name of a container, of its group or of yours, whose network it is in. "
+        .. "With id_map = \"host\" root in it has power over that network, with or without a capability, as whoever made a "
+        .. "namespace has: the egress of macvlan and user interfaces, which is limited there, is no limit to it." },
     { "pod", "name", example = '"web"', doc = "The containers with this word share one network, made by the first of them." },
     check = function(v)
       local one = v.join and "join" or v.pod and "pod"

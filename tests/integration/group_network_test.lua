@@ -151,6 +151,25 @@ t.test("a member of one pod sees nothing of another", function()
   t.equal(out, "refused\nrefused\n0\n1\n")
 end)
 
+t.test("join knows the members of its group, which start before, and each is the other's localhost", function()
+  local db, joins = with(SERVER, "network = { interfaces = { veth { } } }"), "network = { join = 'db' }"
+  if not t.root then return refused("", { db = with(SERVER), main = sh("true", joins) }, "an ordinary user may not enter it") end
+  net.apart.run(function()
+    local out = says("", { db = db, main = sh("echo $(ls /sys/class/net); " .. AWAIT:format "127.0.0.1"
+      .. "for a in db ::1; do ask tcp $(getent ahosts $a | head -n 1 | cut -d' ' -f1); done; grep -c 'db$' /etc/hosts", joins) })
+    t.equal(out, "eth0 lo\nHELLO\nHELLO\n2\n")
+    local name = ("gn%d"):format(S.getpid())
+    local function luge(...) return t.run { "luge", env = { LUGE_STATE = box.state }, ... } end
+    local r = luge("up", "--name", name, group("", { db = db, main = with("'sleep', '1000'", joins) }))
+    t.equal(r.code, 0, r.stderr)
+    local function its(member) return luge("exec", name .. "-" .. member, "readlink", "/proc/self/ns/net").stdout end
+    t.equal(its "main", its "db")
+    luge("down", "-t", "0s", name)
+    d.reap()
+    box.nothing_left()
+  end)
+end)
+
 d.test("a pod lives as long as any of its containers", function()
   local body = ("network = { pod = 'gn%d' }"):format(S.getpid())
   local function netns(name) return d.ok("exec", name, "readlink", "/proc/self/ns/net") end
