@@ -107,23 +107,11 @@ function M.check_free(c, why, cidr, own_device)
   end
 end
 
--- One that the host is in, or goes out by, stays its own.
-local function check_behind(c, why, cidr)
-  if check.parse_cidr(cidr).prefix < 2 then
-    return c:fault(why, cidr .. " is everywhere, the host's own way out as well", "write the networks that are behind it")
-  end
-  local network = met(c, cidr)
-  if network then
-    c:fault(why, ("%s meets %s"):format(cidr, network), "the host would not reach its own any more: write narrower ones")
-  end
-end
-
 -- The host's way back to what a container routes for; without one it would take what comes from there for forged, too.
 local function lead_behind(c, why, interface, ends, link)
   for i, cidr in ipairs(interface.behind or {}) do
     local family, at = check.parse_cidr(cidr).family, ("%s.behind[%d]"):format(why, i)
     local e = ends[family]
-    check_behind(c, at, cidr)
     if not (e and e.host) then
       c:fault(at, ("the host has no address on the wire to reach %s by"):format(cidr),
         family == "inet" and 'address = "auto", gateway = "auto"' or 'address6 = "auto", gateway6 = "auto"')
@@ -358,6 +346,7 @@ function M.plan(c)
   for i, interface in ipairs(c.spec.network.interfaces) do
     local why = ("network.interfaces[%d]"):format(i)
     interface = as_can_be(c, interface)
+    if interface.behind then require("netns.plan_behind").check(c, why, interface, met) end
     local ends = kinds[interface.type](c, why, interface)
     all_ends[i] = ends
     local has_gateway = false

@@ -16,6 +16,9 @@ M.WIRE = { prefix = 30, prefix6 = 64, count = 16384, bases = { "10.213.0.0/16", 
 M.BRIDGE = { prefix = 24, prefix6 = 64, count = 256, bases = { "10.214.0.0/16", "172.30.0.0/16", "192.168.0.0/16" },
   bases6 = { "fd6c:7567:6501::/48", "fc6c:7567:6501::/48" } }
 
+--- The ranges that luge takes networks from where the host's leave them, those of groups' own (netns.plan_shared) among them.
+M.OWN = { M.WIRE.bases[1], M.BRIDGE.bases[1], "10.215.0.0/16", "fd6c:7567:6500::/46", "fc6c:7567:6500::/46" }
+
 local function number4(bytes) return (">I4"):unpack(bytes) end
 
 -- Which parts of `base` a network covers: first and count, or nil. Both as of check.parse_cidr.
@@ -76,6 +79,15 @@ local function is_whole(taken, count)
     free = math.max(free, range.first + range.count)
   end
   return free >= count
+end
+
+--- Whether a network of the host's, as of M.host_networks, is a wire's that luge has chosen.
+function M.is_of_luge(network)
+  if not tostring(network.dev):find "^lg%w%w%w%w%w%w%w%w$" then return false end
+  for _, base in ipairs(M.WIRE.bases) do
+    if M.contains(base, network.text:match "^[^/]+") then return true end
+  end
+  return false
 end
 
 --- The first ranges of `kind` (M.WIRE, M.BRIDGE) that the host's networks ({ family =, bytes =, prefix = } each) leave

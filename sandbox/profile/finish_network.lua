@@ -75,6 +75,19 @@ local function one(interface, say, say_of_peer)
   if interface.peer then addresses_and_routes(interface.peer, say_of_peer) end
 end
 
+-- A network is behind one of them: a veth's is a route of the host, which has one to each. places: network → where it was
+-- written, of the host's routes.
+local function behind(interface, places, complain, keys)
+  local own = interface.type == "veth" and places or {}
+  for i, cidr in ipairs(interface.behind or {}) do
+    local network = pool.network_of(cidr)
+    if own[network] then
+      complain({ keys[1], keys[2], keys[3], "behind", i }, ("%s is %s already"):format(cidr, own[network]), "write it once")
+    end
+    own[network] = own[network] or ("interfaces[%d].behind[%d]"):format(keys[3], i)
+  end
+end
+
 --- { type = "user", … } as the network that it is short for.
 function M.expand(network)
   return { type = "table", publish = network.publish or {}, egress = network.egress or false,
@@ -95,7 +108,7 @@ end
 
 --- network: spec.network, a table's; complain as of sandbox.profile.finish.
 function M.finish(network, complain)
-  local taken = {}
+  local taken, places = {}, {}
   for i, interface in ipairs(network.interfaces) do
     interface.name = interface.name or "eth" .. i - 1
     local keys = { "network", "interfaces", i }
@@ -110,6 +123,7 @@ function M.finish(network, complain)
     end
     taken[interface.name] = ("interfaces[%d]"):format(i)
     one(interface, say, say_of_peer)
+    behind(interface, places, complain, keys)
   end
   require "sandbox.profile.finish_firewall".finish(network, complain)
 end

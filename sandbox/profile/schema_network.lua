@@ -33,7 +33,7 @@ return function(make)
     doc = "What it sends elsewhere has the host's address there; the host forwards packets of containers meanwhile." }
   local behind = { "behind", list "network", example = '{ "10.6.0.0/16" }',
     doc = "Networks that it routes for: it may send under their addresses too, and under no others but its own. On a veth the "
-      .. "host gets a route to each by it, on a bridge none." }
+      .. "host gets a route to each by it, on a bridge none. None of the host's, of other containers, link-local or multicast." }
   local routes = { "routes", list(record { name = "route", positional = { "to", "via" },
       { "to", "destination", required = true, example = '"10.6.0.0/16"', doc = 'The network, or "default", "default6".' },
       { "via", "ip", example = '"10.0.5.9"', doc = "The router that is nearest to it; none: it is on the link." },

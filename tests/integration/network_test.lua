@@ -134,6 +134,26 @@ test("an address that another container has", function()
   assert(nl.delete "lan")
 end)
 
+test("what is the host's, everybody's own and other containers' is behind none", function()
+  for cidr, message in pairs { ["169.254.169.254"] = "169.254.169.254 is link-local", ["127.0.0.0/8"] = "is the loopback's",
+    ["224.0.0.0/4"] = "224.0.0.0/4 is addresses of groups (multicast)", ["224.0.0.0/3"] = "224.0.0.0/3 has 224.0.0.0/4 in it: addresses of groups",
+    ["::1"] = "is the loopback's", ["fe80::/64"] = "link-local", ["ff02::/16"] = "(multicast)", ["::ffff:10.6.0.0/112"] = "of IPv4",
+    ["10.213.0.0/16"] = "meets 10.213.0.0/16, of which luge gives other containers their networks", ["10.213.7.0/24"] = "10.213.7.0/24 meets",
+    ["10.208.0.0/12"] = "10.208.0.0/12 meets 10.21", ["10.214.5.1"] = "meets 10.214.0.0/16", ["10.215.0.0/24"] = "meets 10.215.0.0/16",
+    ["fd6c:7567:6500:7::/64"] = "meets fd6c:7567:6500::/46", ["fd6c:7567:6502::/64"] = "meets fd6c:7567:6500::/46" } do
+    for _, interface in ipairs { "veth { behind = { %q } }", "bridge { 'lab', subnet = '10.5.0.0/24', address6 = false, behind = { %q } }" } do
+      box.refused({ "exit", "0", body = body(interface:format(cidr)) }, "network.interfaces[1].behind[1]: ", message)
+    end
+  end
+  -- The first range is the host's: the second one's parts are in use.
+  assert(nl.veth { name = "lan", peer = "far", up = true } and nl.up "far" and nl.address("lan", "10.213.0.1/16"))
+  local process = net.hold "veth { }"
+  t.matches(t.run(box.words { "exit", "0", body = body 'veth { behind = { "172.29.0.0/16" } }' }).stderr,
+    "172%.29%.0%.0/16 meets 172%.29%.%d+%.%d+/30, of which luge")
+  net.let_go(process)
+  assert(nl.delete "lan")
+end)
+
 test("a network of another width that the host is in, or goes out by, is the host's", function()
   assert(nl.veth { name = "lan", peer = "far", up = true } and nl.up "far" and nl.address("lan", "10.5.0.7/24"))
   assert(nl.route { to = "default", via = "10.5.0.1" } and nl.route { to = "192.0.2.9/32", via = "198.51.100.1", dev = "lan", onlink = true })
