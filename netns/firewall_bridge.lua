@@ -62,7 +62,8 @@ end
 -- What an isolated port sends to the host, for a port that another one publishes, the kernel hands to that one's port, once it has
 -- its address, and drops it there; answers as well. So it has the address that it was sent to until the host has it.
 
---- The mark that stands for an isolated link's address of a family, "inet" or "inet6", meanwhile: nobody else's mac ends so.
+--- The mark that stands for an isolated link's address of a family, "inet" or "inet6", meanwhile: no other isolated port's mac
+--- ends so (netns.plan_bridge).
 function M.mark(link, family) return tonumber((link.mac:gsub(":", "")):sub(-8), 16) ~ (family == "inet6" and 1 or 0) end
 
 -- Calls f with each isolated link's address, what its family is called, and its mark.

@@ -83,6 +83,19 @@ local function take_own(c, why, interface, f)
     { save = ("$lock.%s.%s"):format(f.key, interface.name), undo = { "unlink", { lock } } })
 end
 
+-- Two containers with one mac on a bridge would steal each other's frames; isolated ports, on any bridge, are told apart by the
+-- end of theirs (netns.firewall_bridge). "-" is no bridge's name. Macs that luge makes meet none.
+local function take_mac(c, why, interface)
+  if not interface.mac then return end
+  local function take(bridge, mac)
+    local lock = ("${ranges}/port.${netns}.%s.%s"):format(bridge, mac)
+    c.steps:add("host", why .. ".mac", "take_lock", { lock },
+      { save = ("$lock.mac%s.%s"):format(bridge == "-" and "_end" or "", interface.name), undo = { "unlink", { lock } } })
+  end
+  take(interface.bridge, interface.mac)
+  if interface.isolated then take("-", interface.mac:sub(-11)) end
+end
+
 -- The ends of one family; adds the steps that find what is "auto".
 local function family_ends(c, why, interface, f, network)
   local steps, name = c.steps, interface.name
@@ -123,6 +136,7 @@ function M.plan(c, why, interface, new_link)
     end
   end
   for _, f in ipairs(common.FAMILIES) do ends[f.family] = family_ends(c, why, interface, f, by[f.family]) end
+  take_mac(c, why, interface)
   local link = new_link(c, why, interface)
   common.wire(c, why, interface, link)
   steps:add("attach", why, "nl.set", { link, { master = bridge, link_local = false, up = not interface.isolated or nil } })

@@ -52,6 +52,10 @@ local hints = {
     if not err.BUSY then return "luge writes it in its state directory: make room there, or choose another place (LUGE_STATE)" end
     if tostring(step.args[1]):find("/network.", 1, true) then
       return "another container's wire is in that network: take a network of its own, or a bridge { } for both"
+    elseif tostring(step.args[1]):find "%.%-%.[%x:]+$" then
+      return "another isolated port's mac has the same last four bytes, by which they are told apart: take another, or leave it out"
+    elseif step.why:find "^network.*%.mac$" then
+      return "another container on that bridge has that mac: take another, or leave it out"
     elseif step.why:find "^network" then
       return "another container of this machine has that address: take another"
     end

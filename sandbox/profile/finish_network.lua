@@ -88,6 +88,16 @@ local function behind(interface, places, complain, keys)
   end
 end
 
+-- A bridge sends each frame to one of its ports, by the mac.
+local function mac(interface, macs, say, number)
+  local key = interface.mac and interface.bridge and interface.bridge .. " " .. interface.mac
+  if not key then return end
+  if macs[key] then
+    say("mac", ("%s is interfaces[%d]'s on that bridge"):format(interface.mac, macs[key]), "take another, or leave it out")
+  end
+  macs[key] = macs[key] or number
+end
+
 --- { type = "user", … } as the network that it is short for.
 function M.expand(network)
   return { type = "table", publish = network.publish or {}, egress = network.egress or false,
@@ -108,7 +118,7 @@ end
 
 --- network: spec.network, a table's; complain as of sandbox.profile.finish.
 function M.finish(network, complain)
-  local taken, places = {}, {}
+  local taken, places, macs = {}, {}, {}
   for i, interface in ipairs(network.interfaces) do
     interface.name = interface.name or "eth" .. i - 1
     local keys = { "network", "interfaces", i }
@@ -124,6 +134,7 @@ function M.finish(network, complain)
     taken[interface.name] = ("interfaces[%d]"):format(i)
     one(interface, say, say_of_peer)
     behind(interface, places, complain, keys)
+    mac(interface, macs, say, i)
   end
   require "sandbox.profile.finish_firewall".finish(network, complain)
 end

@@ -75,6 +75,28 @@ test("an address that another container on the bridge has", function()
   stop(container)
 end)
 
+test("a mac that another container on the bridge has, and the end of an isolated one's", function()
+  local one = start 'bridge { "lab", mac = "02:00:00:00:00:07" }'
+  local isolated = start 'bridge { "lab", mac = "02:00:00:00:00:08", isolated = true }'
+  local function run(text) return t.run(box.words { "exit", "0", body = body(text) }) end
+  for text, hint in pairs { ['bridge { "lab", mac = "02:00:00:00:00:07" }'] = "another container on that bridge has that mac: take another",
+    ['bridge { "lab", mac = "02:00:00:00:00:08", isolated = true }'] = "another container on that bridge has that mac: take another",
+    ['bridge { "lab2", mac = "02:01:00:00:00:08", isolated = true }'] = "another isolated port's mac has the same last four bytes" } do
+    local r = run(text)
+    t.equal(r.code, 125)
+    t.contains(r.stderr, "network.interfaces[1].mac: 02:0")
+    t.contains(r.stderr, "Device or resource busy: held by process ")
+    t.contains(r.stderr, hint)
+  end
+  for _, text in ipairs { 'bridge { "lab2", mac = "02:00:00:00:00:07" }', 'bridge { "lab", mac = "02:01:00:00:00:08" }',
+    'veth { mac = "02:00:00:00:00:07" }' } do
+    t.equal(run(text).code, 0, text)
+  end
+  stop(isolated)
+  stop(one)
+  stop(start 'bridge { "lab", mac = "02:00:00:00:00:08", isolated = true }')
+end)
+
 test("another's bridge keeps its addresses, and none of luge's", function()
   local function addresses()
     local list = {}

@@ -96,6 +96,8 @@ local WRONG = {
     "network.interfaces[1].behind[3]: 10.6.7.8/16 is interfaces[1].behind[1] already [write it once]" },
   { "veth { behind = { '10.6.0.0/16' } }, veth { behind = { '10.6.0.0/16' } }",
     "network.interfaces[2].behind[1]: 10.6.0.0/16 is interfaces[1].behind[1] already" },
+  { "bridge { 'lab', mac = '02:00:00:00:00:0A' }, bridge { 'lab', mac = '02:00:00:00:00:0a' }",
+    "network.interfaces[2].mac: 02:00:00:00:00:0a is interfaces[1]'s on that bridge [take another, or leave it out]" },
   { "bridge { }", "needs bridge" },
   { "bridge { 'all' }", '"all" is no name that a link can be given' },
   { "bridge { 'lab', subnet = '10.5.0.0/24', address = '10.6.0.2/24' }", "10.6.0.2/24 is not in subnet, 10.5.0.0/24" },
