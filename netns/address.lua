@@ -140,7 +140,7 @@ function nl.addresses(filter)
   local replies
   replies, err, errno = nl.request(nl.message(RTM.GETADDR, nil, HEADER:pack(t.family or 0, 0, 0, 0, index)), t.netns, "dump")
   if not replies then return nil, err, errno end
-  local list = {}
+  local list = setmetatable({}, check.list_meta)
   for _, reply in ipairs(replies) do
     local address = decode(reply.data)
     if address and (index == 0 or address.index == index) then list[#list + 1] = address end

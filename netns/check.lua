@@ -67,7 +67,10 @@ function M.const(set, max)
     local names = {}
     for name in pairs(S.c[set]) do names[#names + 1] = name:lower() end
     local near = type(value) == "string" and require("luge.cage").nearest(value, names)
-    M.fail(what, ("a name of S.c.%s%s"):format(set, near and (", did you mean '%s'"):format(near) or ""), value)
+    if near then
+      blame(("bad argument %s (a name of S.c.%s expected, got '%s', did you mean '%s'?)"):format(called(what), set, value, near))
+    end
+    M.fail(what, "a name of S.c." .. set, value)
   end
 end
 

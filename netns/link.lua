@@ -65,11 +65,17 @@ local function flag_words(flags)
   return table.concat(words, ",")
 end
 
+-- The name of the link above, which is asked for when it is to be printed; its index, where it has gone.
+local function master_text(link)
+  local replies = nl.request(M.message(RTM.GETLINK, nil, link.master_index), rawget(link, "netns"))
+  return replies and nl.attribute(replies[1].data, HEADER_SIZE, IFLA.IFNAME):sub(1, -2) or link.master_index
+end
+
 -- As `ip address` shows one.
 function meta:__tostring()
   local lines = { ("%d: %s%s: <%s> mtu %d%s state %s"):format(self.index, self.name,
     self.parent_index and self.parent_index ~= 0 and "@if" .. self.parent_index or "", flag_words(self.flags), self.mtu or 0,
-    self.master_index and (" master %d"):format(self.master_index) or "", self.state or "UNKNOWN") }
+    self.master_index and " master " .. master_text(self) or "", self.state or "UNKNOWN") }
   lines[2] = ("    link/%s%s%s"):format(self.type, self.mac and " " .. self.mac or "", self.kind and " " .. self.kind or "")
   for _, address in ipairs(self.addresses or {}) do lines[#lines + 1] = "    " .. tostring(address) end
   return table.concat(lines, "\n")

@@ -3,6 +3,7 @@
 -- to be understood: luge knows what it wrote.
 
 local S = require "syscall"
+local check = require "netns.check"
 local nl = require "netns"
 local expr = require "netns.nft_expr"
 local nft_set = require "netns.nft_set"
@@ -36,6 +37,29 @@ local function dump(type, family, fill, namespace)
   return list
 end
 
+-- ---- each prints in a line ----
+
+local function count_text(t) return t.packets and (" packets %d bytes %d"):format(t.packets, t.bytes) or "" end
+
+local Table = { __tostring = function(t) return ("table %s %s"):format(t.family, t.table) end }
+
+local Rule = { __tostring = function(rule)
+  return ("chain %s handle %d%s%s"):format(rule.chain, rule.handle, count_text(rule),
+    rule.comment and (" comment %q"):format(rule.comment) or "")
+end }
+
+local Element = { __tostring = function(element)
+  local function time(key) return element[key] and (" %s %gs"):format(key, element[key]) or "" end
+  return tostring(element.key) .. time "timeout" .. time "expires" .. count_text(element)
+    .. (element.value ~= nil and " : " .. tostring(element.value) or "")
+end }
+
+local Counters = { __tostring = function(counters)
+  local lines = check.sorted_keys(counters)
+  for i, name in ipairs(lines) do lines[i] = "counter " .. name .. count_text(counters[name]) end
+  return table.concat(lines, "\n")
+end }
+
 local function text_of(bytes) return ("z"):unpack(bytes) end
 
 --- nl.nft.tables([namespace]) -> list of {family=, table=}
@@ -43,8 +67,8 @@ local function text_of(bytes) return ("z"):unpack(bytes) end
 function M.tables(namespace)
   local list, err, errno = dump(MSG.GETTABLE, 0, nil, namespace)
   if not list then return nil, err, errno end
-  for i, entry in ipairs(list) do list[i] = { family = entry[2], table = text_of(entry[1][A.TABLE_NAME]) } end
-  return list
+  for i, entry in ipairs(list) do list[i] = setmetatable({ family = entry[2], table = text_of(entry[1][A.TABLE_NAME]) }, Table) end
+  return setmetatable(list, check.list_meta)
 end
 
 local function counter_of(data)
@@ -70,7 +94,7 @@ function M.counters(family, name, namespace)
     m:string(A.OBJ_TABLE, name):be32(A.OBJ_TYPE, NFT.OBJECT_COUNTER)
   end, namespace)
   if not list then return nil, err, errno end
-  local counters = {}
+  local counters = setmetatable({}, Counters)
   for _, entry in ipairs(list) do
     local a = entry[1]
     counters[text_of(a[A.OBJ_NAME])] = counter_of(a[A.OBJ_DATA])
@@ -97,12 +121,13 @@ end
 function M.rules(family, name, namespace)
   local list, err, errno = dump(MSG.GETRULE, family_number(family), function(m) m:string(A.RULE_TABLE, name) end, namespace)
   if not list then return nil, err, errno end
+  setmetatable(list, check.list_meta)
   if not list[1] then return told(list, family, name, namespace) end
   for i, entry in ipairs(list) do
     local a = entry[1]
     local counter = a[A.RULE_EXPRESSIONS] and find_counter(a[A.RULE_EXPRESSIONS]) or {}
-    list[i] = { chain = text_of(a[A.RULE_CHAIN]), handle = (">I8"):unpack(a[A.RULE_HANDLE]),
-      comment = comment_of(a[A.RULE_USERDATA]), packets = counter.packets, bytes = counter.bytes }
+    list[i] = setmetatable({ chain = text_of(a[A.RULE_CHAIN]), handle = (">I8"):unpack(a[A.RULE_HANDLE]),
+      comment = comment_of(a[A.RULE_USERDATA]), packets = counter.packets, bytes = counter.bytes }, Rule)
   end
   return list
 end
@@ -188,8 +213,11 @@ function M.elements(family, name, set, namespace)
     end
   end
   if has_ends then entries = join_ranges(list, entries) end
-  for _, entry in ipairs(entries) do entry.low, entry.high, entry.is_end = nil, nil, nil end
-  return entries
+  for _, entry in ipairs(entries) do
+    entry.low, entry.high, entry.is_end = nil, nil, nil
+    setmetatable(entry, Element)
+  end
+  return setmetatable(entries, check.list_meta)
 end
 
 return M

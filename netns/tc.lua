@@ -206,6 +206,9 @@ end
 -- INVAL. Source: tc-u32(8), tc-mirred(8).
 function nl.filter(what)
   local t = check.fields(what, "#1", PLACE, FILTER)
+  if not t.class and not t.redirect and not t.match then
+    check.need(t, "class", "a class, a link as 'redirect', or what 'match' lets by")
+  end
   local parent = place_of(t)
   local info = (t.prio or 1) << 16 | ("=I2"):unpack((">I2"):pack(t.protocol or ETH_P_ALL))
   local target, err, errno
@@ -273,6 +276,8 @@ local Entry = { __tostring = function(t)
   if t.rate then words[#words + 1] = "rate " .. rates.text(t.rate) end
   if t.ceil then words[#words + 1] = "ceil " .. rates.text(t.ceil) end
   if t.burst then words[#words + 1] = ("burst %d"):format(t.burst) end
+  if t.class then words[#words + 1] = "class " .. t.class end
+  if t.redirect then words[#words + 1] = "redirect " .. t.redirect end
   if t.packets then words[#words + 1] = ("sent %d bytes %d packets dropped %d"):format(t.bytes, t.packets, t.drops or 0) end
   return table.concat(words, " ")
 end }
@@ -313,7 +318,7 @@ local function entries(found, err, errno)
     found[i] = pair[1]
     found[i].info = nil
   end
-  return found
+  return setmetatable(found, check.list_meta)
 end
 
 --- nl.qdiscs{ link=, netns= } -> list of { kind=, handle=, parent=, link=, rate=, burst=, limit=, bytes=, packets=, drops=,
@@ -347,7 +352,7 @@ function nl.filters(what)
   check.need(what, "link", "the name of a link")
   local found, names, errno = list(RTM.GETTFILTER, what, place_of)
   if not found then return nil, names, errno end
-  local filters = {}
+  local filters = setmetatable({}, check.list_meta)
   for _, pair in ipairs(found) do
     local entry, a = pair[1], pair[2]
     if a[TCA.OPTIONS] then

@@ -314,6 +314,11 @@ t.test("packets are counted, and what a set holds is read", function()
     t.equal(nft.elements("inet", "luge-test", "ranges"), { { key = "10.0.0.0/8" }, { key = "12.0.0.0-12.0.0.6" },
       { key = "255.255.255.255" } })
     t.equal(nft.elements("inet", "luge-test", "map"), { { key = "80-90", value = "accept" }, { key = 91, value = "jump other" } })
+    t.equal(tostring(nft.elements("inet", "luge-test", "map")), "80-90 : accept\n91 : jump other")
+    t.matches(tostring(seen), "^127%.0%.0%.1 %. udp %. 7 .*expires %d[%d.]*s")
+    t.equal(tostring(nft.counters("inet", "luge-test")), "counter none packets 0 bytes 0\ncounter sevens packets 3 bytes 96")
+    t.matches(tostring(rules), "^chain input handle %d+ packets 3 bytes 96 comment \"seven\"")
+    t.contains(tostring(nft.tables()), "table inet luge-test")
     for _, read in ipairs { nft.counters, nft.rules } do
       local ok, err = read("inet", "luge-nothing")
       t.ok(not ok and err.NOENT, tostring(err))
