@@ -128,7 +128,10 @@ local function make(fd, name, want)
   if not ok then return nil, err, errno end
   local number = 0
   if want.count then
-    if not made then return S.failure("EXIST", "the bridge is another's: write the addresses, or a subnet") end
+    if not made then
+      return S.failure("EXIST", ("the bridge is another's, and luge chooses no %s for it"):format(
+        table.concat(want.lacks or { "networks" }, " and no ")))
+    end
     number, err, errno = choose(name, want)
   elseif want.networks then
     ok, err, errno = add_addresses(not made and fd or nil, name, numbered(want, 0))
@@ -140,11 +143,12 @@ local function make(fd, name, want)
   return number
 end
 
---- nl.hold_bridge(path, name [, { networks =, count =, avoid = }]) -> number
+--- nl.hold_bridge(path, name [, { networks =, count =, avoid =, lacks = }]) -> number
 -- Uses the bridge `name`, made unless it is there, until nl.leave_bridge or the end of the process; the lock is the file
 -- `path`. networks: its addresses, "ADDRESS/WIDTH" each; with count, rows { base =, prefix = } or { address = } of which
--- the maker takes part number 0 … count - 1, which nobody has and avoid does not name (ranges { first =, count = }). The
--- result is that number, 0 without count. Errors: EXIST for another kind of link; PERM; NOSPC.
+-- the maker takes part number 0 … count - 1, which nobody has and avoid does not name (ranges { first =, count = }); lacks: what
+-- those networks are called, for the message where the bridge is another's. The result is that number, 0 without count.
+-- Errors: EXIST for another kind of link; PERM; NOSPC.
 function nl.hold_bridge(path, name, want)
   check.name(name, "#2")
   want = want or {}

@@ -33,15 +33,17 @@ end
 
 -- What the first user gives the bridge: the host's address of each network whose gateway it is.
 local function wish(interface, by, chosen, common)
-  local rows = {}
+  local rows, lacks = {}, {}
   for _, f in ipairs(common.FAMILIES) do
     local network = by[f.family]
+    if network and network.is_chosen then lacks[#lacks + 1] = f.subnet end
     if network and interface[f.gateway] == "auto" then
       rows[#rows + 1] = chosen and (network.is_chosen and { base = network.base, prefix = network.prefix }
         or { address = M.first_of(network) }) or M.first_of(network)
     end
   end
-  return { networks = #rows > 0 and rows or nil, count = chosen and chosen.pool.count, avoid = chosen and chosen.pool.avoid }
+  return { networks = #rows > 0 and rows or nil, count = chosen and chosen.pool.count, avoid = chosen and chosen.pool.avoid,
+    lacks = chosen and lacks }
 end
 
 function M.first_of(network)

@@ -217,8 +217,20 @@ hints["nl.macvlan"] = function(step, err)
   if err.BUSY then return "that device is a port of a bridge, or another driver's already" end
   return link_hint(step, err)
 end
-hints["nl.hold_bridge"] = function(_, err)
-  if err.EXIST then return "choose another name, or write address and address6 (false for none)" end
+-- What a bridge of another's needs to be told of the networks that luge would have chosen: { "subnet6" }.
+local function lacking_hint(lacks)
+  local written, none = table.concat(lacks, " and "), {}
+  for i, name in ipairs(lacks) do none[i] = name:gsub("subnet", "address") .. " = false" end
+  return ("write its %s, or %s; or choose another name"):format(written, table.concat(none, " and "))
+end
+
+hints["nl.hold_bridge"] = function(step, err)
+  local want = step.args[3] or {}
+  if err.EXIST and (rawget(err, "text") or ""):find "no bridge" then
+    return ("choose another name; macvlan { %q } has an interface on that link itself"):format(step.args[2])
+  elseif err.EXIST then
+    return want.lacks and lacking_hint(want.lacks) or "choose another name"
+  end
   return link_hint({ op = "nl.bridge" }, err)
 end
 hints["nl.helper"] = function(_, err)

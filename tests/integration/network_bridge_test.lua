@@ -56,10 +56,13 @@ test("a bridge that was there before stays", function()
   assert(nl.bridge { name = "mine", up = true } and nl.address("mine", "10.5.0.1/24"))
   t.equal(client('bridge { "mine", address = "10.5.0.2/24", address6 = false, gateway = "10.5.0.1" }', "udp", "10.5.0.1", "9"), "refused")
   t.equal(nl.interfaces().mine.addresses[1].address, "10.5.0.1")
-  box.refused({ "exit", "0", body = body 'bridge { "mine" }' }, "the bridge mine: ", "the bridge is another's: write the addresses",
-    "address6 (false for none)")
+  box.refused({ "exit", "0", body = body 'bridge { "mine" }' }, "the bridge mine: ", "luge chooses no subnet and no subnet6 for it",
+    "write its subnet and subnet6, or address = false and address6 = false; or choose another name")
+  box.refused({ "exit", "0", body = body 'bridge { "mine", subnet = "10.50.0.0/24", gateway = "auto" }' }, "luge chooses no subnet6 for it",
+    "write its subnet6, or address6 = false; or")
   assert(nl.delete "mine" and nl.veth { name = "mine", peer = "yours" })
-  box.refused({ "exit", "0", body = body 'bridge { "mine", address = "10.6.0.2/24" }' }, "which is no bridge", "choose another name")
+  box.refused({ "exit", "0", body = body 'bridge { "mine", address = "10.6.0.2/24" }' }, "which is no bridge",
+    'choose another name; macvlan { "mine" } has an interface on that link itself')
   assert(nl.delete "mine")
 end)
 
