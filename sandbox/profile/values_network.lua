@@ -137,6 +137,20 @@ function M.port_range(v)
   return ("%d-%d"):format(from, to)
 end
 
+-- Where nobody can listen: a message and a hint, or nil.
+local function no_address_of_host(v, ip)
+  local first, second = ip.bytes:byte(1, 2)
+  if ip.family == "inet6" and ip.bytes:sub(1, 12) == ("\0"):rep(10) .. "\255\255" then
+    return show(v) .. " is an address of IPv4, written as one of IPv6",
+      ("write its address as \"%d.%d.%d.%d\""):format(ip.bytes:byte(13, 16))
+  elseif ip.family == "inet6" and first == 0xfe and second & 0xc0 == 0x80 then
+    return show(v) .. " is link-local: another one on each link",
+      "write another address of the host (ip -6 address show scope global)"
+  elseif first == 255 or ip.family == "inet" and first >= 224 and first < 240 then
+    return show(v) .. " is everybody's on a link, or a group's, not one of the host's", "write an address of the host (ip address)"
+  end
+end
+
 --- { address =, port = }, the address nil for all of them.
 function M.host_port(v)
   local port = port_number(v)
@@ -146,6 +160,8 @@ function M.host_port(v)
   port = port_number(text)
   local ip = port and addresses().parse_ip(address)
   if not ip then return no(v, 'port of the host (write 8080, "127.0.0.1:8080" or "[::1]:8080")') end
+  local message, hint = no_address_of_host(v, ip)
+  if message then return nil, message, hint end
   local is_all = not ip.bytes:find "[^%z]"
   return { address = not is_all and addresses().ip_text(ip.family, ip.bytes) or nil, port = port, family = ip.family }
 end

@@ -370,6 +370,13 @@ local GOLDEN = {
     [=[network.dns[1]: "example" is no address (write 192.0.2.1 or fd00::1)]=],
     [=[network.interfaces[1].routes[1].via: "b" is no address (write 192.0.2.1 or fd00::1)]=],
   } },
+  { [[network = { interfaces = { veth { } }, publish = { { "224.0.0.1:8080", 80 }, { "[ff02::1]:8080" }, { "[fe80::1]:8081" }, { "[::ffff:127.0.0.1]:8082" }, { "255.255.255.255:1" } } }]], {
+    [=[network.publish[1].host: "224.0.0.1:8080" is everybody's on a link, or a group's, not one of the host's [write an address of the host (ip address)]]=],
+    [=[network.publish[2].host: "[ff02::1]:8080" is everybody's on a link, or a group's, not one of the host's [write an address of the host (ip address)]]=],
+    [=[network.publish[3].host: "[fe80::1]:8081" is link-local: another one on each link [write another address of the host (ip -6 address show scope global)]]=],
+    [=[network.publish[4].host: "[::ffff:127.0.0.1]:8082" is an address of IPv4, written as one of IPv6 [write its address as "127.0.0.1"]]=],
+    [=[network.publish[5].host: "255.255.255.255:1" is everybody's on a link, or a group's, not one of the host's [write an address of the host (ip address)]]=],
+  } },
   { [[network = { publish = { "80" } }]], {
     [=[network.publish[1]: "80" is no table [write { 80, 80 }]]=],
   } },
