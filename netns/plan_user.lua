@@ -52,15 +52,30 @@ local function cannot_publish(backend, one, address, port)
   end
 end
 
+-- pasta has one list of ports for all addresses: it takes each once.
+local function check_twice(c, backend, i, taken)
+  local one = c.spec.network.publish[i]
+  local port, key = one.host.port, ("%s %d"):format(one.proto, one.host.port)
+  if backend == "pasta" and taken[key] then
+    c:fault(("network.publish[%d]"):format(i),
+      ("pasta publishes a port of the host on one address or on all, and %s is publish[%d]'s"):format(key, taken[key]),
+      ("write the port alone, { %d, %d }, or another one"):format(port, one.guest))
+  end
+  taken[key] = taken[key] or i
+end
+
 local function published(c, backend)
-  local list = {}
+  local list, taken = {}, {}
   for i, one in ipairs(c.spec.network.publish) do
     local host = one.host
     local address = host.address or host.family and (host.family == "inet" and "0.0.0.0" or "::") or nil
     local message, hint = cannot_publish(backend, one, address, host.port)
     if message then c:fault(("network.publish[%d]"):format(i), message, hint) end
     -- What another interface's end on the host leads in needs no helper.
-    if #one.to == 0 then list[#list + 1] = { proto = one.proto, address = address, port = host.port, guest = one.guest } end
+    if #one.to == 0 then
+      check_twice(c, backend, i, taken)
+      list[#list + 1] = { proto = one.proto, address = address, port = host.port, guest = one.guest }
+    end
   end
   return list
 end

@@ -242,6 +242,8 @@ t.test("what a helper would publish in vain is a fault", function()
     ["backend = 'slirp4netns', publish = { { host = '127.0.0.1:80', guest = 80, proto = 'udp' } }"] = "on the loopback are lost",
     ["backend = 'slirp4netns', publish = { { host = 8080, proto = 'udp' } }"] = "on the loopback are lost",
     ["backend = 'slirp4netns', publish = { { host = '0.0.0.0:8080', proto = 'udp' } }"] = "on the loopback are lost",
+    ["backend = 'pasta', publish = { { '127.0.0.1:8066', 80 }, { '[::1]:8066', 80 } }"] = "network.publish[2]: pasta publishes a port of the "
+      .. "host on one address or on all, and tcp 8066 is publish[1]'s",
     ["backend = 'pasta', publish = { { host = 8081, guest = 80, proto = 'udp' } }"] = "where the ports differ" } do
     apart.run(function()
       net.open_tun()
