@@ -62,7 +62,7 @@ local subjects = {
   open_noted = function(step) return "the container '" .. tostring(step.args[1]):match "([^/]+)%.lock$" .. "'" end,
   -- The container that a wire leads to, as the profile calls it.
   within = function(step, run)
-    local index = step.why:match "^network%.interfaces%[(%d+)%]$"
+    local index = step.why:match "^network%.interfaces%[(%d+)%]"
     local interface = index and run.spec.network.interfaces[tonumber(index)]
     return interface and interface.to and ("the network of '%s'"):format(interface.to) or step.args[2]
   end,
