@@ -25,8 +25,17 @@ local function usable(cidr)
   return host ~= 0 and host ~= (1 << 32 - ip.prefix) - 1
 end
 
+-- Where the host has no end, luge has no network to choose from, and no address of the host's.
+local HAS_HOST = { veth = true, bridge = true }
+
 local function address(interface, names, say)
   local own, gateway, subnet = interface[names[1]], interface[names[2]], interface[names[3]]
+  for i = 1, not HAS_HOST[interface.type] and 2 or 0 do
+    if interface[names[i]] == "auto" then
+      return say(names[i], ("\"auto\" is for a veth or a bridge, a %s's is written"):format(interface.type),
+        "write it, or false for none")
+    end
+  end
   if own == "auto" and interface.type == "veth" and gateway and gateway ~= "auto" then
     say(names[2], ("is no neighbour of an %s that is \"auto\""):format(names[1]), "leave it out, or write the address as well")
   elseif not own and gateway and gateway ~= "auto" then
