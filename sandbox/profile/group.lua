@@ -202,7 +202,7 @@ local function build_members(own, group, build, faults)
   end
 end
 
--- A fault of a container's needs, at its line.
+-- A fault of a container's that others are part of, at its line.
 local function complainer(member, faults)
   return function(keys, message, hint, near)
     local fault = { path = require "sandbox.profile.errors".path_text(keys), message = message, hint = hint, near = near }
@@ -227,6 +227,7 @@ function M.build(value, origins, base, build, request, text)
   build_members(own, group, build, faults)
   if #faults == 0 then
     networks.needs(group.members, sorted(group.members), function(name, needed) group.members[name].needs[needed] = "started" end)
+    networks.check_restarts(group.members, sorted(group.members), function(name) return complainer(group.members[name], faults) end)
   end
   for _, name in ipairs(sorted(group.members)) do
     check_needs(group.members[name], group, complainer(group.members[name], faults))

@@ -49,6 +49,23 @@ function M.peers(members, names, own)
   return list
 end
 
+--- Each run of a container has a network of its own: what others laid to the one before is gone with it, and nobody would say so.
+-- complain_of(name): a function that takes a fault of that member.
+function M.check_restarts(members, names, complain_of)
+  for _, name in ipairs(names) do
+    local network = members[name].spec.network
+    local function check(other, what)
+      if not (other and members[other] and members[other].spec.restart) then return end
+      complain_of(other)({ "restart" }, ("'%s' %s: that would end with its first run"):format(name, what),
+        ("let '%s' lay the wire to it (link), join by a pod, or leave restart out"):format(other))
+    end
+    check(network.join, "joins its network")
+    for _, interface in ipairs(network.interfaces or {}) do
+      check(interface.type == "link" and interface.to, "lays a link to it")
+    end
+  end
+end
+
 --- A wire needs its other end, and who joins a network its container, which run before; where a profile does not say so this
 -- does. add(name, needed).
 function M.needs(members, names, add)

@@ -147,6 +147,19 @@ t.test("cycles, unknown names and the containers' own faults, all at once with t
   end
 end)
 
+t.test("what others lay to a container that is started again would be gone: a fault of it", function()
+  local function told(network)
+    return t.run { "luge", "check", t.profile(("return group { containers = {\n again = container { restart = 'failure', "
+      .. "network = { interfaces = {} } },\n other = container { network = %s } } }"):format(network)) }
+  end
+  local r = told "{ interfaces = { link { 'again', address = '10.1.1.2/24', peer = { name = 'l0', address = '10.1.1.1/24' } } } }"
+  t.equal(r.code, 1, r.stderr)
+  t.contains(r.stderr, ":2: again: restart: 'other' lays a link to it: that would end with its first run")
+  t.contains(r.stderr, "let 'again' lay the wire to it (link), join by a pod, or leave restart out")
+  t.contains(told("{ join = 'again' }").stderr, "'other' joins its network")
+  t.equal(told("{ interfaces = {} }").code, 0)
+end)
+
 t.test("a group of nothing, and what is no container", function()
   refused("", {}, "the group has no container")
   refused("", { a = "5" }, "containers.a: 5 is no container")
