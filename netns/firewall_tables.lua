@@ -156,8 +156,21 @@ local function about_chain(d)
   return chain
 end
 
+-- Where the host filters bridges the kernel sends a reset straight back, past the translation of addresses: it would come from
+-- one that the client never asked. An error of ICMP is translated.
+local function refuse_on_bridges(links)
+  local chain = {}
+  for _, link in ipairs(links) do
+    if link.bridge then
+      chain[#chain + 1] = { { "iifname", link.bridge }, { "ct status", "dnat" }, { "meta l4proto", "tcp" },
+        { "reject", "port-unreachable" } }
+    end
+  end
+  return chain
+end
+
 -- Counted, told to who reads the sets, and refused.
-local function deny_chain(egress)
+local function deny_chain(egress, links)
   local chain = {}
   if egress.log then
     for family, set in pairs { ip = "denied", ip6 = "denied6" } do
@@ -171,7 +184,7 @@ local function deny_chain(egress)
     table.sort(chain, function(a, b) return a[3][2] < b[3][2] end)
   end
   chain[#chain + 1] = { { "counter", "denied" } }
-  return joined(chain, REFUSE)
+  return joined(joined(chain, refuse_on_bridges(links)), REFUSE)
 end
 
 -- A destination is told once; who is denied everywhere fills 1000 places and is counted after that.
@@ -297,7 +310,7 @@ end
 
 local function host_table(d)
   local chains = { input = input_chain(d), forward = forward_chain(d), host = host_chain(d.egress),
-    egress = egress_chain(d.egress), inbound = inbound_chain(), about = about_chain(d), deny = deny_chain(d.egress) }
+    egress = egress_chain(d.egress), inbound = inbound_chain(), about = about_chain(d), deny = deny_chain(d.egress, d.links) }
   bridges.add(d, chains)
   local postrouting = postrouting_chain(d)
   if postrouting[1] then chains.postrouting = postrouting end
@@ -343,7 +356,7 @@ function M.own_table(d)
   local inside = { "oifname", "!=", #d.outside == 1 and d.outside[1] or d.outside }
   local function chain(hook, ...) return { hook = hook, priority = "filter", { inside, "accept" }, ... } end
   return { family = "inet", table = d.table, counters = { "denied" }, sets = sets_of(egress),
-    chains = { egress = egress_chain(egress), deny = deny_chain(egress), forward = chain("forward", { { "goto", "egress" } }),
+    chains = { egress = egress_chain(egress), deny = deny_chain(egress, {}), forward = chain("forward", { { "goto", "egress" } }),
       about = { { "accept" } }, -- all connections there are its own, or its neighbours'
       output = chain("output", { { "icmpv6 type", { "nd-neighbor-solicit", "nd-neighbor-advert", "nd-router-solicit",
         "mld2-listener-report" } }, "accept" }, { { "goto", "egress" } }) } }

@@ -331,6 +331,23 @@ test("an isolated port of a bridge reaches what another one publishes, whether o
   stop(server)
 end)
 
+test("a published port that is denied refuses at once, whether or not the host filters bridges", function()
+  local bridge = 'interfaces = { bridge { "lab", gateway = "auto", gateway6 = "auto" } }'
+  local server = serve "{ interfaces = { veth {} }, publish = { { 8080, 80 } } }"
+  local keeper = serve(("{ %s }"):format(bridge))
+  local questions, expected = {}, {}
+  for _, address in ipairs(nl.interfaces().lab.addresses) do
+    questions[#questions + 1], expected[#expected + 1] = { "tcp", address.address, 8080 }, "refused"
+  end
+  t.equal(#questions, 2)
+  for _, filters in ipairs { "0", "1" } do
+    for _, kind in ipairs { "ip", "ip6" } do S.writefile(("/proc/sys/net/bridge/bridge-nf-call-%stables"):format(kind), filters) end
+    t.equal(asks(("{ %s, egress = { allow = { { '192.0.2.77' } } } }"):format(bridge), questions), expected, "filters " .. filters)
+  end
+  stop(keeper)
+  stop(server)
+end)
+
 test("a published port is answered by the way it was asked at, whichever other interfaces there are", function()
   local before = nl.interfaces()
   local there, far = outside()
