@@ -8,15 +8,19 @@ local M = {}
 local EXIT_FAILURE = 1
 local EXIT_USAGE = require("sandbox.must").FAILED
 
--- What an error object says: assert(S.open(…)) raises an object of the syscall layer.
+-- A chunk shares the globals with luge and may have put anything there: what tells of its errors has its own.
+local pcall, traceback, type, xpcall = pcall, debug.traceback, type, xpcall
+
+-- What an error object says: assert(S.open(…)) raises an object of the syscall layer. Its __tostring may be wrong, too.
 local function message_of(err)
   if type(err) == "string" then return err end
-  return require("sandbox.cli.show").value(err)
+  local ok, text = pcall(require("sandbox.cli.show").value, err)
+  return ok and text or ("(error object is a %s value)"):format(type(err))
 end
 
 -- The traceback without luge's own frames, which stand below the xpcall of M.call.
 local function handler(err)
-  local text = debug.traceback(message_of(err), 2)
+  local text = traceback(message_of(err), 2)
   return (text:gsub("\n\t%[C%]: in function 'xpcall'.*", ""))
 end
 

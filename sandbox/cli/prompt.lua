@@ -87,15 +87,16 @@ local function compile(text)
   return nil, err:find("<eof>$") and true or err
 end
 
--- One whole input, from as many lines as it takes; nil at the end of input.
+-- One whole input, from as many lines as it takes; nil at the end of input. io.stdin and io.stdout are those of the start,
+-- whatever io.input() and io.output() are by now.
 local function read_chunk()
   local text
   while true do
-    io.write(text and ">> " or "> ")
-    io.flush()
-    local line = io.read("L")
+    io.stdout:write(text and ">> " or "> ")
+    io.stdout:flush()
+    local line = io.type(io.stdin) == "file" and io.stdin:read "L"
     if not line then
-      io.write("\n")
+      io.stdout:write "\n"
       return nil
     end
     text = (text or "") .. line
@@ -108,8 +109,11 @@ local function read_chunk()
   end
 end
 
+-- As the chunk itself, for print and the values' __tostring are the user's.
 local function show_results(ok, ...)
-  if ok and select("#", ...) > 0 then print(show.results(...)) end
+  if ok and select("#", ...) > 0 then
+    require("sandbox.cli.lua").call(function(...) print(show.results(...)) end, ...)
+  end
 end
 
 --- Reads and runs until the end of input.

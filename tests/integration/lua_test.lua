@@ -157,6 +157,21 @@ t.test("the prompt takes statements of several lines and goes on after errors", 
   t.contains(errors, "luge: prompt:1: oops")
 end)
 
+t.test("the prompt goes on whatever a line did to what it prints with", function()
+  local wrong = "setmetatable({}, { __tostring = function() error 'x' end })"
+  for _, line in ipairs { wrong, "error(" .. wrong .. ")", "print = nil 1\n2", "io.write, debug, xpcall, pcall, type = nil",
+    "io.output(" .. ("%q"):format(t.dir() .. "/output") .. ")", "io.input '/dev/null'",
+    "setmetatable({}, { __tostring = function() return {} end })", "setmetatable({}, { __name = {} })" } do
+    t.matches(prompt(line .. "\nio.stdout:write 'still here'\n"), "still here", line)
+  end
+  local _, errors = prompt(wrong .. "\n")
+  t.contains(errors, "luge: prompt:1: x\n")
+  _, errors = prompt("error(" .. wrong .. ")\n")
+  t.contains(errors, "luge: (error object is a table value)\n")
+  _, errors = prompt "print = nil\n1\n"
+  t.contains(errors, "attempt to call a nil value (global 'print')")
+end)
+
 t.test("the prompt documents", function()
   t.contains(prompt "help(S.eventfd)\n", "S.eventfd([initial [, flags]]) -> fd\n")
   t.contains(prompt "help 'S.eventfd'\n", "Source: eventfd(2).")
