@@ -21,6 +21,7 @@
 int luaopen_luge_json(lua_State *L);
 int luaopen_luge_cage(lua_State *L);
 int luaopen_luge_script(lua_State *L);
+int luaopen_luge_interruptible(lua_State *L);
 int luaopen_luge_resolve(lua_State *L);
 int luaopen_luge_order_image(lua_State *L);
 int luaopen_syscall_core(lua_State *L);
@@ -30,6 +31,7 @@ const luaL_Reg luge_modules[] = {
 	{"luge.json", luaopen_luge_json},
 	{"luge.cage", luaopen_luge_cage},
 	{"luge.script", luaopen_luge_script},
+	{"luge.interruptible", luaopen_luge_interruptible},
 	{"luge.resolve", luaopen_luge_resolve},
 	{"luge.order_image", luaopen_luge_order_image},
 	/* what S and S.nl stand on */

@@ -16,6 +16,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "interrupt.h"
 #include "state.h"
 
 int luaopen_luge_script(lua_State *L);
@@ -32,7 +33,6 @@ struct script {
 
 /* ---- the deadline ---- */
 
-static lua_State *running;
 static const char *running_name;
 static char late[4096]; /* where the script was when its time was up */
 
@@ -54,26 +54,16 @@ static void raise_late(lua_State *L, lua_Debug *event)
 	luaL_error(L, "%s", late);
 }
 
-/* lua_sethook is the one call of Lua that a signal may make (lua.c does so too). The next alarms are for a call that
- * began to wait just before this one. */
-static void on_alarm(int signal)
+/* The alarms after the first are for a call that began to wait just before it. */
+static void set_alarm(lua_State *L, lua_Number seconds)
 {
-	(void)signal;
-	lua_sethook(running, raise_late, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT,
-		    1);
-}
-
-static void set_alarm(lua_Number seconds)
-{
-	struct sigaction action = {.sa_handler =
-					   on_alarm}; /* no SA_RESTART: what waits is to return */
 	struct itimerval timer = {.it_interval = {.tv_usec = 50000}};
 
 	timer.it_value.tv_sec = (time_t)seconds;
 	timer.it_value.tv_usec = (suseconds_t)((seconds - (lua_Number)timer.it_value.tv_sec) * 1e6);
 	if (timer.it_value.tv_sec == 0 && timer.it_value.tv_usec == 0)
 		timer.it_value.tv_usec = 1;
-	sigaction(SIGALRM, &action, NULL);
+	interrupt_on(SIGALRM, 0, L, raise_late);
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
@@ -92,7 +82,7 @@ static int call_main(lua_State *L)
 	lua_pushlstring(L, s->text, s->length);
 	lua_pushstring(L, s->name);
 	lua_pushlstring(L, s->facts, s->facts_length);
-	set_alarm(s->seconds);
+	set_alarm(L, s->seconds);
 	lua_call(L, 3, 1);
 	return 1;
 }
@@ -119,10 +109,10 @@ static _Noreturn void run(const struct script *s)
 
 	if (s->is_bare)
 		clearenv();
+	interrupt_off(SIGINT); /* that would end a chunk of the state that is left */
 	lua_State *L = state_furnish(luaL_newstate());
 
 	if (L) {
-		running = L;
 		running_name = s->name;
 		lua_pushcfunction(L, call_main);
 		lua_pushlightuserdata(L, (void *)s);

@@ -17,6 +17,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "interrupt.h"
+
 /* One named constant of the kernel; a set ends with an empty name. Names are lower case, without prefix, and lie in place:
  * of pointers to them there would be seven pages, which each start would have to write to. */
 struct bind_const {
@@ -41,9 +43,16 @@ static inline long sys_result(long rc)
 	return rc < 0 ? -errno : rc;
 }
 
-/* The same of a call that is made again when a signal cut it short: no handler of ours could want to know of it, for
- * there is none. */
-#define sys_retry(call) sys_result(TEMP_FAILURE_RETRY(call))
+/* The same of a call that is made again when a signal cut it short, other than one that is to end what runs. */
+#define sys_retry(call)                                                                            \
+	({                                                                                         \
+		long rc_;                                                                          \
+                                                                                                   \
+		do                                                                                 \
+			rc_ = (call);                                                              \
+		while (rc_ == -1 && errno == EINTR && !interrupt_is_due);                          \
+		sys_result(rc_);                                                                   \
+	})
 
 /* ---- arguments: each raises, naming the argument, and the nearest valid name ---- */
 

@@ -9,7 +9,8 @@ local EXIT_FAILURE = 1
 local EXIT_USAGE = require("sandbox.must").FAILED
 
 -- A chunk shares the globals with luge and may have put anything there: what tells of its errors has its own.
-local pcall, traceback, type, xpcall = pcall, debug.traceback, type, xpcall
+local pcall, traceback, type = pcall, debug.traceback, type
+local interruptible = require "luge.interruptible"
 
 -- What an error object says: assert(S.open(…)) raises an object of the syscall layer. Its __tostring may be wrong, too.
 local function message_of(err)
@@ -18,16 +19,16 @@ local function message_of(err)
   return ok and text or ("(error object is a %s value)"):format(type(err))
 end
 
--- The traceback without luge's own frames, which stand below the xpcall of M.call.
+-- The traceback without luge's own frames, which stand below the call of M.call.
 local function handler(err)
   local text = traceback(message_of(err), 2)
-  return (text:gsub("\n\t%[C%]: in function 'xpcall'.*", ""))
+  return (text:gsub("\n\t%[C%]: in function 'luge%.interruptible'.*", ""))
 end
 
---- Calls a chunk; on an error its traceback goes to stderr.
+--- Calls a chunk; on an error its traceback goes to stderr. SIGINT is such an error, the first one.
 ---@return boolean ok
 function M.call(chunk, ...)
-  local results = table.pack(xpcall(chunk, handler, ...))
+  local results = table.pack(interruptible(handler, chunk, ...))
   if not results[1] then io.stderr:write("luge: ", results[2], "\n") end
   return table.unpack(results, 1, results.n)
 end

@@ -204,14 +204,109 @@ t.test("the prompt is left by exit() as by Ctrl-D", function()
   for _, word in ipairs { "exit()", "quit()" } do t.equal(prompt("1\n" .. word .. "\n2\n"), "1\n") end
 end)
 
-t.test("on a terminal luge lua is a prompt", function()
+-- A prompt on a terminal of its own, and the master.
+local function on_terminal()
   local master = t.must(S.open("/dev/ptmx", "rdwr, noctty"))
   t.must(S.unlockpt(master))
   local terminal = t.must(S.ptpeer(master, "rdwr, noctty"))
-  local process = t.start { "luge", "lua", timeout = 20, before = function() S.dup3(terminal, 0) end }
+  local process = t.start { "luge", "lua", timeout = 20, before = function()
+    S.setsid()
+    S.dup3(terminal, 0)
+    S.ioctl(0, "tiocsctty")
+  end }
   process:await "S is the syscall layer"
+  return process, master
+end
+
+t.test("on a terminal luge lua is a prompt", function()
+  local process, master = on_terminal()
   S.write(master, "'on ' .. 'a terminal'\n")
   process:await '"on a terminal"'
   S.write(master, "\4") -- Ctrl-D
   t.equal(process:wait().code, 0)
+end)
+
+local CTRL_C, CTRL_D = "\3", "\4"
+
+-- Until the process waits in the kernel, where it does and is not on the way only.
+local function await_sleep(process, text)
+  if text:find "while true" then return end
+  t.until_true("the sleep of " .. text, function() return t.read(("/proc/%d/stat"):format(process.pid)):find "%) S " end)
+end
+
+-- Each says so when it begins not to end.
+local ENDLESS = {
+  "print 'on' while true do end",
+  "print 'on' S.nanosleep(50)",
+  "print 'on' return io.read()",
+  "pcall(function() print 'on' while true do end end) error 'once more interrupted!'",
+}
+
+t.test("Ctrl-C ends what runs at the prompt, not the prompt", function()
+  local process, master = on_terminal()
+  for i, line in ipairs(ENDLESS) do
+    S.write(master, line .. "\n")
+    t.until_true("line " .. i, function()
+      process:pump(0.1)
+      return select(2, process.stdout:gsub("on\n", "")) == i
+    end)
+    await_sleep(process, line)
+    S.write(master, CTRL_C)
+    t.until_true("the end of line " .. i, function()
+      process:pump(0.1)
+      return select(2, process.stderr:gsub("interrupted!\n", "")) == i
+    end)
+  end
+  S.write(master, "'still ' .. 'here'\n")
+  process:await '"still here"'
+  S.write(master, CTRL_D)
+  t.equal(process:wait().code, 0)
+end)
+
+-- How a script ends that gets these signals, each once it has said "on" once more.
+local function interrupted(text, ...)
+  local process = t.start { "luge", "lua", script('S = require "syscall"\n' .. text), timeout = 20 }
+  for i, name in ipairs { ... } do
+    process:await(("on %d"):format(i))
+    await_sleep(process, text)
+    process:signal(name)
+  end
+  return process:wait()
+end
+
+t.test("a first SIGINT ends a script by an error, a second one its process", function()
+  local sigint = S.c.SIG.INT
+  for _, text in ipairs { "while true do end", "S.nanosleep(50)", "S.read(S.pipe(), 1)", "S.poll({}, 50000)" } do
+    local r = interrupted("print 'on 1'\n" .. text, "int")
+    t.equal(r.code, 1, text)
+    t.matches(r.stderr, "^luge: [^\n]*interrupted!\nstack traceback:\n", text)
+    t.matches(r.stderr, "script.lua:[23]: in main chunk\n$", text)
+    t.lacks(r.stderr, "interruptible", text)
+  end
+  t.equal(interrupted("pcall(function() print 'on 1' while true do end end) print 'on 2' while true do end", "int", "int").signal,
+    sigint)
+  t.equal(interrupted("print 'on 1' S.nanosleep(50)", "term").signal, S.c.SIG.TERM)
+end)
+
+t.test("a script may have a way of its own with SIGINT", function()
+  local sigint = S.c.SIG.INT
+  t.equal(interrupted("S.sigaction('int', 'default') print 'on 1' S.nanosleep(50)", "int").signal, sigint)
+  t.equal(interrupted("S.sigaction('int', 'ignore') print 'on 1' print 'on 2' while true do end", "int", "term").signal,
+    S.c.SIG.TERM)
+  local r = interrupted("S.sigprocmask('block', 'int') local fd = S.signalfd 'int' print 'on 1' print(S.signalfd_read(fd).name)",
+    "int")
+  t.equal({ r.code, r.stdout }, { 0, "on 1\nint\n" })
+  -- Whoever starts luge may have it ignored.
+  r = t.run { "luge", "lua", script "S = require 'syscall' S.kill(S.getpid(), 'int') print(S.sigaction 'int')",
+    before = function() S.sigaction("int", "ignore") end }
+  t.equal({ r.code, r.stdout }, { 0, "ignore\n" })
+end)
+
+t.test("a program that a script executes has SIGINT's default action", function()
+  local r = interrupted([[
+    local pid = S.fork()
+    if pid == 0 then S.execve("/bin/sh", { "sh", "-c", "echo on 1; kill -INT $$; echo no" }, {}) end
+    local _, ended = S.wait4(pid)
+    print(ended.signal)]])
+  t.equal({ r.code, r.stdout }, { 0, "on 1\nint\n" })
 end)
