@@ -81,6 +81,7 @@ end
 
 local function command_help(command)
   print(words.wrap(("luge %s %s"):format(command[1], command.usage), 7) .. "\n\n  " .. words.wrap(command.summary, 2))
+  if command.note then print("\n  " .. words.wrap(command.note, 2)) end
   if #command.options > 0 then print() end
   local options = {}
   for i, option in ipairs(command.options) do options[i] = { option_text(option), option.help } end
@@ -113,6 +114,7 @@ local function manual()
   add(".SH COMMANDS")
   for _, command in ipairs(catalogue.commands) do
     add(".SS luge " .. command[1] .. " " .. roff(command.usage), roff(command.summary) .. ".")
+    if command.note then add(".PP", roff(command.note)) end
     for _, option in ipairs(command.options) do
       add(".TP", ".B " .. roff((option_text(option):gsub("^%s+", ""))), roff(option.help) .. ".")
     end

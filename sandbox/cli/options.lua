@@ -47,6 +47,8 @@ M.commands = {
     words = "profiles", exits = { { "0", "good" }, { "1", "faults" }, { "2", "wrong usage" } },
     options = { { "pure", help = "refuse profiles that run code on the host (hooks)" }, PARAMETER, SET } },
   { "plan", usage = "[OPTION…] PROFILE [--] [WORD…]", summary = "print the steps that run would take",
+    note = "Each S.NAME(…) is a function that can be typed at the prompt of luge lua, with what only the run knows for $NAMES; "
+      .. "stage.NAME(…) is what luge's stage, inside, does by itself before the command (runtime/stage/).",
     stops_at_profile = true, words = "profiles",
     options = with(SHAPE, JSON, { "origins", help = "where each value of the profile came from" },
       { "seccomp", help = "what the filters allow and deny" }) },
@@ -113,6 +115,7 @@ M.commands = {
   { "stats", usage = "[--once] [--json] [NAME…]", summary = "what running containers use, once a second", names = "running",
     options = { JSON, { "once", help = "one look, then end; CPU % is the share since the container began" } } },
   { "lua", usage = "[SCRIPT [ARG…]]", summary = "the syscall layer: a script, or a prompt", raw = true, words = "files",
+    note = "SIGINT (Ctrl-C) raises the error \"interrupted!\" in what runs: the prompt goes on, a script exits with 1.",
     options = {} },
   { "doctor", usage = "[--json]", summary = "what this host supports, and how to get the rest", options = { JSON }, most = 0 },
   { "help", usage = "[COMMAND|FIELD]", summary = "about a command, or a field of a profile", words = "commands",

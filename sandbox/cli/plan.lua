@@ -40,10 +40,16 @@ local function text_of(value)
   return #parts == 0 and "{}" or "{ " .. table.concat(parts, ", ") .. " }"
 end
 
+-- What runtime/stage/ does by itself is no function of the syscall layer; its close_range takes a list of what stays open.
+local function is_the_stages(step)
+  if step.op == "close_range" then return type(step.args[1]) ~= "number" end
+  return not require("sandbox.plan.steps").operation(require "syscall", step.op)
+end
+
 local function call_of(step)
   local args = {}
   for i = 1, step.args.n or #step.args do args[i] = text_of(step.args[i]) end
-  local call = ("S.%s(%s)"):format(step.op, table.concat(args, ", "))
+  local call = ("%s.%s(%s)"):format(is_the_stages(step) and "stage" or "S", step.op, table.concat(args, ", "))
   return step.save and step.save .. " = " .. call or call
 end
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- sandbox.plan.steps: the list that a plan is.
 --
--- A step is data: { op =, args =, where =, why =, save =, undo = }. `op` names a function of the syscall
--- layer, `args` its arguments. What only the run knows is a symbol: "$name" alone is a value (a descriptor, a
+-- A step is data: { op =, args =, where =, why =, save =, undo = }. `op` names a function of the syscall layer, or what the
+-- stage does by itself, `args` its arguments. What only the run knows is a symbol: "$name" alone is a value (a descriptor, a
 -- number), "${name}" inside a longer string is its text, "${name+5}" a number added to it.
 
 local walk = require "luge.resolve"
@@ -78,12 +78,12 @@ end
 -- symbol is looked for.
 function M.resolve(value, symbols) return walk.resolve(value, symbols, resolve_string) end
 
--- "mkdirat" is S.mkdirat, "nl.up" is S.nl.up.
-local function operation(S, op)
+--- "mkdirat" is S.mkdirat, "nl.up" is S.nl.up; nil for what only the stage does (sandbox.container.orders).
+function M.operation(S, op)
   local known = S[op]
   if known then return known end
   local area, name = op:match("^(%w+)%.([%w_]+)$")
-  return S[area][name]
+  return area and S[area][name]
 end
 
 --- Whether a step may fail so: `optional` is true, or the number of the one error that may be.
@@ -91,12 +91,12 @@ function M.accepts(step, err) return step.optional == true or step.optional ~= n
 
 --- Takes back what a step did: its undo, { op, args }.
 function M.undo(S, undo, symbols)
-  return walk.apply(undo[2], symbols, resolve_string, operation(S, undo[1]))
+  return walk.apply(undo[2], symbols, resolve_string, M.operation(S, undo[1]))
 end
 
 --- Runs one step with the functions of `S`; returns its value, or nil and the error.
 function M.run(S, step, symbols)
-  local value, err, number = walk.apply(step.args, symbols, resolve_string, operation(S, step.op))
+  local value, err, number = walk.apply(step.args, symbols, resolve_string, M.operation(S, step.op))
   if value == nil then return nil, err, number end
   if step.save then symbols[step.save:sub(2)] = value end
   return value
