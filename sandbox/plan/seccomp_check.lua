@@ -104,22 +104,31 @@ local function check_alone(spec, rule, at, add)
   end
 end
 
--- Does the tier already allow the call with any argument?
-local function wholly_allowed(spec, call)
-  local policy = require("sandbox.plan.seccomp_policy").build({ base = spec.base, allow = spec.allow,
-    deny = spec.deny }, {}, false)
-  local entry = policy.calls[call]
-  if not entry or entry.verdict ~= "allow" then return false, policy end
-  return true, policy
+-- What is said of a rule that allows nothing which is not allowed without it; nil where it does.
+local function already(spec, rule)
+  local Policy = require "sandbox.plan.seccomp_policy"
+  local policy = Policy.build({ base = spec.base, allow = spec.allow, deny = spec.deny }, {}, false)
+  local entry = policy.calls[rule.call]
+  local words = entry and (entry.verdict == "allow" and "with any argument"
+    or entry.verdict == "only" and Policy.covers(entry.when, rule) and "with these arguments and others")
+  return words and not Policy.lifts(policy, rule) and words or nil
 end
 
--- An allowing rule may add a condition, or take back one refusal of the tier; else it does nothing.
+-- An allowing rule may add a condition, or take back one refusal of the tier; else it does nothing. Without a condition it is
+-- the same as the call in `allow`.
 local function check_effect(spec, rule, at, add)
   local args = rule.args or {}
+  if #args == 0 then
+    for _, call in ipairs(spec.deny or {}) do
+      if call == rule.call then
+        return add({ "rules", at }, ("'%s' is also denied"):format(call), "leave it out of deny, or compare an argument")
+      end
+    end
+  end
   if #args == 0 or #args == 1 and args[1][2] == "!=" then return end
-  local whole, policy = wholly_allowed(spec, rule.call)
-  if whole and not require("sandbox.plan.seccomp_policy").lifts(policy, rule) then
-    add({ "rules", at }, ("'%s' is already allowed, with any argument"):format(rule.call),
+  local words = already(spec, rule)
+  if words then
+    add({ "rules", at }, ("'%s' is already allowed, %s"):format(rule.call, words),
       ("to allow nothing else of it, write deny = { \"%s\" } as well"):format(rule.call))
   end
 end

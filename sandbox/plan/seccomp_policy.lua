@@ -166,6 +166,25 @@ local function condition_of(rule)
   return condition
 end
 
+-- Does y hold wherever all of a condition does?
+local function follows(condition, y)
+  for _, x in ipairs(condition) do
+    if x[1] == y[1] and not x.op and not y.op and x[2] & y[2] == y[2] and x[3] & y[2] == y[3] then return true end
+  end
+  return false
+end
+
+--- Is whatever this allowing rule allows also allowed by one of the alternatives of a call that a tier allows in part?
+function M.covers(when, rule)
+  local condition = condition_of(rule)
+  for _, alternative in ipairs(when) do
+    local all = true
+    for _, y in ipairs(alternative) do all = all and follows(condition, y) end
+    if all then return true end
+  end
+  return false
+end
+
 --- Does this allowing rule take back a refusal? It does so in `policy`.
 function M.lifts(policy, rule)
   return lift_never(policy, rule.call, condition_of(rule))

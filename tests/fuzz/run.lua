@@ -38,7 +38,7 @@ for _, text in ipairs {
   "return container { mounts = { bind { host.cwd, '/src', overlay = 'discard' }, tmpfs { '/x', size = '1M' } } }",
   "return container { root = layers { '/a', '/b', upper = 'discard' }, id_map = { uids = { { 0, 1000, 1 } } } }",
   "return group { main = 'a', containers = { a = container { command = { 'x' } } } }",
-  "return container { profile 'ci', seccomp = { base = 'default', rules = { rule { 'socket', { 0, '==', 1 } } } } }",
+  "return container { profile 'ci', seccomp = { base = 'default', deny = { 'socket' }, rules = { rule { 'socket', { 0, '==', 1 } } } } }",
   "local x <const> = 1 goto l ::l:: return container { limits = { wall = 1 << 62, processes = 0x7fffffffffffffff } }",
   "return container(setmetatable({}, { __index = function(t, k) return t[k .. 'x'] end }))",
 } do learn(text) end

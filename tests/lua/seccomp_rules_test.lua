@@ -170,6 +170,24 @@ t.test("unsound and useless rules are faults", function()
   t.equal(faults { rules = { rule("personality", { 0, "==", "ADDR_NO_RANDOMIZE|UNAME26" }) } }, "")
 end)
 
+t.test("a rule that allows what is allowed anyway is a fault, unless the call is denied beside it", function()
+  for base, list in pairs {
+    default = { rule("socket", { 0, "==", "AF_UNIX" }), rule("socket", { 0, "==", "AF_INET" }, { 1, "==", 1 }),
+      rule("socket", { 0, "==", "AF_NETLINK" }, { 2, "==", "NETLINK_ROUTE" }), rule("personality", { 0, "==", 8 }) },
+    compute = { rule("clone", { 0, "==", 0x3d0f00 }) } } do
+    for _, made in ipairs(list) do
+      local text = ("%s of %s"):format(made.call, base)
+      t.equal(faults { base = base, rules = { made } }, ("seccomp.rules[1]: '%s' is already allowed, with these arguments and "
+        .. "others; to allow nothing else of it, write deny = { \"%s\" } as well"):format(made.call, made.call), text)
+      t.equal(faults { base = base, deny = { made.call }, rules = { made } }, "", text)
+    end
+  end
+  t.equal(faults { rules = { rule("socket", { 0, "==", "AF_NETLINK" }), rule("socket", { 1, "==", 1 }),
+    rule("socket", { 0, "masked_eq", 1, 0 }) } }, "")
+  t.equal(faults { deny = { "socket" }, rules = { rule "socket" } },
+    "seccomp.rules[1]: 'socket' is also denied; leave it out of deny, or compare an argument")
+end)
+
 t.test("the description says what the filters do", function()
   local text = table.concat(seccomp.describe("default"), "\n")
   t.contains(text, "argument 0 == AF_UNIX")
