@@ -100,18 +100,20 @@ static void put(lua_State *L, uint16_t extra_type, const void *data, size_t len)
  */
 static int l_message(lua_State *L)
 {
-	uint16_t type = (uint16_t)bind_check_const(L, 1, &bind_set_RTM);
-	uint16_t flags = (uint16_t)bind_opt_flags(L, 2, &bind_set_NLM_F, 0);
+	uint64_t type = bind_check_const(L, 1, &bind_set_RTM);
+	uint64_t flags = bind_opt_flags(L, 2, &bind_set_NLM_F, 0);
 	size_t len;
 	const char *header = luaL_optlstring(L, 3, "", &len);
+	luaL_argcheck(L, type <= UINT16_MAX, 1, "a type of 16 bits expected");
+	luaL_argcheck(L, flags <= UINT16_MAX, 2, "flags of 16 bits expected");
 	struct message *m = lua_newuserdata(L, sizeof(*m));
 
 	memset(m, 0, sizeof(*m));
 	luaL_setmetatable(L, MESSAGE_TYPE);
 	reserve_or_raise(L, m, MNL_NLMSG_HDRLEN + len);
 	mnl_nlmsg_put_header(m->head);
-	m->head->nlmsg_type = type;
-	m->head->nlmsg_flags = flags | NLM_F_REQUEST;
+	m->head->nlmsg_type = (uint16_t)type;
+	m->head->nlmsg_flags = (uint16_t)flags | NLM_F_REQUEST;
 	if (len > 0)
 		memcpy(mnl_nlmsg_put_extra_header(m->head, len), header, len);
 	return 1;

@@ -136,15 +136,28 @@ static uint64_t flags_of_value(lua_State *L, int index, int arg, const struct bi
 	return value;
 }
 
-uint64_t bind_opt_flags(lua_State *L, int arg, const struct bind_set *set, uint64_t def)
+/* What the kernel takes as an int, which would drop the rest without a word. */
+static uint64_t within_int(lua_State *L, int arg, uint64_t value)
+{
+	if ((int64_t)value < INT32_MIN || (int64_t)value > UINT32_MAX)
+		luaL_argerror(L, arg, "the value has more than the 32 bits that the kernel takes");
+	return value;
+}
+
+uint64_t bind_opt_flags64(lua_State *L, int arg, const struct bind_set *set, uint64_t def)
 {
 	return lua_isnoneornil(L, arg) ? def : flags_of_value(L, arg, arg, set);
+}
+
+uint64_t bind_opt_flags(lua_State *L, int arg, const struct bind_set *set, uint64_t def)
+{
+	return lua_isnoneornil(L, arg) ? def : bind_check_flags(L, arg, set);
 }
 
 uint64_t bind_check_flags(lua_State *L, int arg, const struct bind_set *set)
 {
 	luaL_checkany(L, arg);
-	return flags_of_value(L, arg, arg, set);
+	return within_int(L, arg, flags_of_value(L, arg, arg, set));
 }
 
 uint64_t bind_check_const(lua_State *L, int arg, const struct bind_set *set)
@@ -152,7 +165,7 @@ uint64_t bind_check_const(lua_State *L, int arg, const struct bind_set *set)
 	size_t len;
 
 	if (lua_isinteger(L, arg))
-		return (uint64_t)lua_tointeger(L, arg);
+		return within_int(L, arg, (uint64_t)lua_tointeger(L, arg));
 	const char *name = luaL_checklstring(L, arg, &len);
 
 	return const_value(L, arg, set, name, len);
@@ -265,6 +278,14 @@ void bind_check_fields(lua_State *L, int arg, const char *const *names)
 
 uint64_t bind_field_flags(lua_State *L, int arg, const char *key, const struct bind_set *set,
 			  uint64_t def)
+{
+	uint64_t value = bind_field_flags64(L, arg, key, set, def);
+
+	return value == def ? def : within_int(L, arg, value);
+}
+
+uint64_t bind_field_flags64(lua_State *L, int arg, const char *key, const struct bind_set *set,
+			    uint64_t def)
 {
 	uint64_t value = def;
 

@@ -62,10 +62,11 @@ int bind_check_fd(lua_State *L, int arg);
 int bind_opt_dirfd(lua_State *L, int arg);
 /* A string without NUL inside. */
 const char *bind_check_path(lua_State *L, int arg);
-/* "a, b" or "a|b", a list of names, an integer, or nil (def). */
+/* "a, b" or "a|b", a list of names, an integer, or nil (def). What does not fit in 32 bits raises, but for those of 64. */
 uint64_t bind_opt_flags(lua_State *L, int arg, const struct bind_set *set, uint64_t def);
+uint64_t bind_opt_flags64(lua_State *L, int arg, const struct bind_set *set, uint64_t def);
 uint64_t bind_check_flags(lua_State *L, int arg, const struct bind_set *set);
-/* One name or an integer. */
+/* One name or an integer of 32 bits. */
 uint64_t bind_check_const(lua_State *L, int arg, const struct bind_set *set);
 /* A mode: a string of octal digits such as "0755", or nil (def). Numbers are taken as they are. */
 unsigned bind_opt_mode(lua_State *L, int arg, unsigned def);
@@ -84,6 +85,8 @@ void bind_check_plain(lua_State *L, int index, int arg);
 void bind_check_fields(lua_State *L, int arg, const char *const *names);
 uint64_t bind_field_flags(lua_State *L, int arg, const char *key, const struct bind_set *set,
 			  uint64_t def);
+uint64_t bind_field_flags64(lua_State *L, int arg, const char *key, const struct bind_set *set,
+			    uint64_t def);
 lua_Integer bind_field_int(lua_State *L, int arg, const char *key, lua_Integer def);
 /* The string stays owned by the table. */
 const char *bind_field_string(lua_State *L, int arg, const char *key, const char *def);

@@ -126,7 +126,10 @@ static int l_poll(lua_State *L)
 		select_field(L, "fd", 1);
 		list[i] = (struct pollfd){.fd = bind_check_fd(L, 1)};
 		select_field(L, "events", 2);
-		list[i].events = (short)bind_check_flags(L, 1, &bind_set_POLL);
+		uint64_t events = bind_check_flags(L, 1, &bind_set_POLL);
+
+		luaL_argcheck(L, events <= UINT16_MAX, 1, "events of 16 bits expected");
+		list[i].events = (short)events;
 		lua_pop(L, 1);
 	}
 	long rc = sys_result(poll(list, (nfds_t)n, timeout));

@@ -73,8 +73,8 @@ static int file_openat2(lua_State *L)
 	lua_settop(L, 3);
 	if (!lua_isnil(L, 3)) {
 		bind_check_fields(L, 3, fields);
-		how.flags = bind_field_flags(L, 3, "flags", &bind_set_O, O_RDONLY);
-		how.resolve = bind_field_flags(L, 3, "resolve", &bind_set_RESOLVE, 0);
+		how.flags = bind_field_flags64(L, 3, "flags", &bind_set_O, O_RDONLY);
+		how.resolve = bind_field_flags64(L, 3, "resolve", &bind_set_RESOLVE, 0);
 		lua_getfield(L, 3, "mode");
 	} else {
 		lua_pushnil(L);

@@ -202,9 +202,9 @@ static int mount_mount_setattr(lua_State *L)
 	uint64_t flags = bind_opt_flags(L, 3, &bind_set_AT, 0);
 
 	bind_check_fields(L, 4, fields);
-	attr.attr_set = bind_field_flags(L, 4, "attr_set", &bind_set_MOUNT_ATTR, 0);
-	attr.attr_clr = bind_field_flags(L, 4, "attr_clr", &bind_set_MOUNT_ATTR, 0);
-	attr.propagation = bind_field_flags(L, 4, "propagation", &bind_set_MS, 0);
+	attr.attr_set = bind_field_flags64(L, 4, "attr_set", &bind_set_MOUNT_ATTR, 0);
+	attr.attr_clr = bind_field_flags64(L, 4, "attr_clr", &bind_set_MOUNT_ATTR, 0);
+	attr.propagation = bind_field_flags64(L, 4, "propagation", &bind_set_MS, 0);
 	int userns = bind_field_fd(L, 4, "userns", -1);
 
 	if (userns >= 0) {

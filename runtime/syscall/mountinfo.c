@@ -117,7 +117,7 @@ static int mountinfo_statmount(lua_State *L)
 	struct request request = {.size = sizeof(request)};
 
 	request.mnt_id = (uint64_t)luaL_checkinteger(L, 1);
-	request.param = bind_opt_flags(L, 2, &bind_set_STATMOUNT, DEFAULT_MASK);
+	request.param = bind_opt_flags64(L, 2, &bind_set_STATMOUNT, DEFAULT_MASK);
 	struct answer *answer = lua_newuserdata(L, ANSWER_SIZE);
 	long rc = sys_result(syscall(SYS_statmount, &request, answer, ANSWER_SIZE, 0));
 

@@ -60,12 +60,12 @@ void process_check_clone3(lua_State *L, struct clone_args *args, bool *ret_pidfd
 				CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
 
 	bind_check_fields(L, 1, clone3_fields);
-	args->flags = bind_field_flags(L, 1, "flags", &bind_set_CLONE, 0);
+	args->flags = bind_field_flags64(L, 1, "flags", &bind_set_CLONE, 0);
 	if (args->flags & shared)
 		luaL_argerror(L, 1,
 			      "field 'flags': the child is a copy: no vm, thread, sighand, "
 			      "settls or *_settid");
-	args->exit_signal = bind_field_flags(L, 1, "exit_signal", &bind_set_SIG, SIGCHLD);
+	args->exit_signal = bind_field_flags64(L, 1, "exit_signal", &bind_set_SIG, SIGCHLD);
 	if (args->exit_signal > SIGNAL_MAX)
 		luaL_argerror(L, 1, "field 'exit_signal': a signal's name or number expected");
 	*ret_pidfd = bind_field_bool(L, 1, "pidfd", false) || (args->flags & CLONE_PIDFD);

@@ -77,7 +77,8 @@ static int check_option(lua_State *L, int arg, int level)
 				     : level == SOL_NETLINK  ? &bind_set_NETLINKOPT
 							     : NULL;
 
-	return set ? (int)bind_check_const(L, arg, set) : (int)luaL_checkinteger(L, arg);
+	return set ? (int)bind_check_const(L, arg, set)
+		   : (int)bind_check_range(L, arg, INT_MIN, INT_MAX);
 }
 
 /* ---- reading ---- */

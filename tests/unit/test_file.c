@@ -69,6 +69,28 @@ Test(file, open_refuses_wrong_arguments, .fini = scratch_remove)
 		 "'benath' })\n");
 }
 
+Test(file, flags_that_do_not_fit_the_kernels_int_raise, .fini = scratch_remove)
+{
+	test_lua(scratch_state(),
+		 "local f = S.open('a', 'creat, rdwr')\n"
+		 "for _, bits in ipairs { 1 << 40, 1 << 32, -1 << 32, math.mininteger } "
+		 "do\n"
+		 "  raises('32 bits', S.open, 'a', bits)\n"
+		 "  raises('32 bits', S.openat, nil, 'a', { 'rdonly', bits })\n"
+		 "  raises('32 bits', S.memfd_create, 'a', bits)\n"
+		 "  raises('32 bits', f.lseek, f, 0, bits)\n"
+		 "  raises('32 bits', f.fcntl, f, 'setfl', bits)\n"
+		 "  raises('32 bits', f.flock, f, bits)\n"
+		 "  raises('32 bits', f.ioctl, f, bits)\n"
+		 "  raises('32 bits', S.unshare, bits)\n"
+		 "  raises('32 bits', S.socket, bits, 'stream')\n"
+		 "  raises('32 bits', S.mount, { type = 'tmpfs', target = 'a', flags = bits })\n"
+		 "end\n"
+		 "raises('32 bits', S.unshare, 'clear_sighand')\n"
+		 "raises('16 bits', S.poll, { { fd = f, events = 1 << 16 } }, 0)\n"
+		 "assert(S.personality(0xffffffff) == S.personality(-1))\n");
+}
+
 Test(file, a_handle_tells_whether_the_file_is_there, .fini = scratch_remove)
 {
 	test_lua(scratch_state(),

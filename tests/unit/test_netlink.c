@@ -106,6 +106,8 @@ Test(netlink, dumps_come_whole)
 		 "  assert(by_type[S.c.IFLA.IFNAME] == 'lo\\0')\n"
 		 "end\n"
 		 "assert(socket:close())\n"
+		 "raises('16 bits', nl.message, 1 << 16)\n"
+		 "raises('16 bits', nl.message, 'getlink', 1 << 16)\n"
 		 "raises('closed', socket.request, socket, nl.message('getlink', 'dump', "
 		 "header))\n");
 }
