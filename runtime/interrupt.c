@@ -47,7 +47,7 @@ static bool does(int signal, void (*handler)(int))
 
 void interrupt_off(int sig)
 {
-	if (does(sig, on_signal))
+	if (interrupted && does(sig, on_signal))
 		(void)signal(sig, SIG_DFL);
 	interrupt_is_due = 0;
 }

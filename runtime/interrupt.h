@@ -15,7 +15,8 @@ extern volatile sig_atomic_t interrupt_is_due;
  * hook for all signals. */
 void interrupt_on(int signal, int flags, lua_State *L, lua_Hook hook);
 
-/* The default action, where the signal still does what interrupt_on() made it do; one that is due is forgotten. */
+/* The default action, where the signal still does what interrupt_on() made it do; one that is due is forgotten. No call
+ * where that never was. */
 void interrupt_off(int signal);
 
 #endif

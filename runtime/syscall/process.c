@@ -33,15 +33,23 @@ int proc_check_signal(lua_State *L, int arg)
 
 /* ---- making processes ---- */
 
+/* A copy that an interrupt ended by an error would go on where the error is caught: beside the original, at its prompt. */
+static void note_copy(bool is_copy)
+{
+	heap_turn_page(is_copy);
+	bind_place++;
+	if (is_copy)
+		interrupt_off(SIGINT);
+}
+
 /*** S.fork() -> pid in the parent, 0 in the child
  * A copy of the process; its exit signal is CHLD. Buffered output of Lua's io is copied too: flush
- * first. Errors: EAGAIN (a limit on processes), ENOMEM. fork(2). */
+ * first. SIGINT, an error at the prompt and in scripts, ends the copy. Errors: EAGAIN (a limit on processes), ENOMEM. fork(2). */
 static int l_fork(lua_State *L)
 {
 	long rc = sys_result(fork());
 
-	heap_turn_page(rc == 0);
-	bind_place++;
+	note_copy(rc == 0);
 	return bind_return_int(L, rc);
 }
 
@@ -96,8 +104,7 @@ static int l_clone3(lua_State *L)
 	args.pidfd = (uint64_t)(uintptr_t)(slot ? slot : &number);
 	long rc = process_clone3(&args);
 
-	heap_turn_page(rc == 0);
-	bind_place++;
+	note_copy(rc == 0);
 	if (rc <= 0) {
 		if (slot)
 			*slot = -1; /* the parent's number means nothing in the child */

@@ -302,6 +302,17 @@ t.test("a script may have a way of its own with SIGINT", function()
   t.equal({ r.code, r.stdout }, { 0, "ignore\n" })
 end)
 
+t.test("SIGINT ends a copy of the script or the prompt as any process", function()
+  for _, fork in ipairs { "S.fork()", "S.clone3 { exit_signal = 'chld' }" } do
+    local r = interrupted(([[
+      local pid = %s
+      if pid == 0 then S.kill(S.getpid(), "int") print "no" S.exit(0) end
+      local _, ended = S.wait4(pid)
+      print(ended.signal, S.sigaction "int")]]):format(fork))
+    t.equal({ r.code, r.stdout }, { 0, "int\thandler\n" }, fork)
+  end
+end)
+
 t.test("a program that a script executes has SIGINT's default action", function()
   local r = interrupted([[
     local pid = S.fork()
