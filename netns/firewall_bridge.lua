@@ -63,7 +63,8 @@ end
 -- its address, and drops it there; answers as well. So it has the address that it was sent to until the host has it.
 
 --- The mark that stands for an isolated link's address of a family, "inet" or "inet6", meanwhile: no other isolated port's mac
---- ends so (netns.plan_bridge).
+-- ends so (nl.mac_of; netns.plan_bridge locks written ones). Another one's may be the same of the other family, so who reads
+-- it looks at the protocol, too.
 function M.mark(link, family) return tonumber((link.mac:gsub(":", "")):sub(-8), 16) ~ (family == "inet6" and 1 or 0) end
 
 -- Calls f with each isolated link's address, what its family is called, and its mark.

@@ -31,7 +31,7 @@ for theme, names in pairs {
   inhabited = "remember",
   sysctl = "hold_sysctl leave_sysctl",
   forwarding = "hold_forwarding leave_forwarding",
-  port = "hold_port new_mac new_host_id",
+  port = "hold_port new_mac mac_of new_host_id",
   tc = "qdisc delqdisc qdiscs class delclass classes filter delfilter filters",
   pool = "subnet link_name",
   bridge = "hold_bridge leave_bridge",

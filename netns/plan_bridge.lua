@@ -121,7 +121,7 @@ local function family_ends(c, why, interface, f, network)
 end
 
 --- The steps of one; returns its ends as the others do.
-function M.plan(c, why, interface, new_link)
+function M.plan(c, why, interface, new_link, new_mac)
   local common = require "netns.plan_interfaces"
   common.needs_host(c, why, "a bridge is the host's")
   local by, chosen = networks_of(c, why, interface, common)
@@ -139,7 +139,8 @@ function M.plan(c, why, interface, new_link)
   end
   for _, f in ipairs(common.FAMILIES) do ends[f.family] = family_ends(c, why, interface, f, by[f.family]) end
   take_mac(c, why, interface)
-  local link = new_link(c, why, interface)
+  local link, first = new_link(c, why, interface), ends.inet or ends.inet6
+  new_mac(c, why, interface, bridge, first and first.address)
   common.wire(c, why, interface, link)
   steps:add("attach", why, "nl.set", { link, { master = bridge, link_local = false, up = not interface.isolated or nil } })
   if interface.isolated then

@@ -195,12 +195,20 @@ end
 
 -- ---- kinds ----
 
--- The name of the host's end. The firewall has to know the Ethernet address of the other.
+-- The name of the host's end.
 local function new_link(c, why, interface)
   local link = "$link." .. interface.name
   c.steps:add("host", why, "nl.link_name", { "lg" }, { save = link })
-  if not interface.mac then c.steps:add("host", why, "nl.new_mac", {}, { save = "$mac." .. interface.name }) end
   return link
+end
+
+-- The Ethernet address of the container's end, which the firewall has to know. Where others are, in `place`, they remember for
+-- tens of seconds which one an address had: so it goes with the address. On a wire only the host is, who forgets it with the link.
+local function new_mac(c, why, interface, place, address)
+  if interface.mac then return interface.mac end
+  local mac = "$mac." .. interface.name
+  c.steps:add("host", why, address and "nl.mac_of" or "nl.new_mac", address and { place, address } or {}, { save = mac })
+  return mac
 end
 
 local function end_of(interface)
@@ -264,6 +272,7 @@ function kinds.veth(c, why, interface)
   M.needs_host(c, why, "the other end of a veth is made on the host")
   take_wire(c, why, interface)
   local ends, link = wire_ends(c, why, interface), new_link(c, why, interface)
+  new_mac(c, why, interface)
   wire(c, why, interface, link)
   distrust(c, why, interface)
   host_end(c, why, interface, link, ends)
@@ -272,7 +281,7 @@ function kinds.veth(c, why, interface)
 end
 
 function kinds.bridge(c, why, interface)
-  return require("netns.plan_bridge").plan(c, why, interface, new_link)
+  return require("netns.plan_bridge").plan(c, why, interface, new_link, new_mac)
 end
 
 function kinds.macvlan(c, why, interface)
@@ -314,8 +323,9 @@ end
 
 -- To the hub of a group, whose address each of them has by its place among their names.
 function kinds.private(c, why, interface)
-  shared().private(c, why, interface, new_link(c, why, interface))
-  return given_ends(interface)
+  local ends, link = given_ends(interface), new_link(c, why, interface)
+  shared().private(c, why, interface, link, new_mac(c, why, interface, "private", (ends.inet or ends.inet6).address))
+  return ends
 end
 
 function kinds.user(c, why, interface) return require("netns.plan_user").plan(c, why, interface) end

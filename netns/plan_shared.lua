@@ -85,7 +85,7 @@ function M.hold(c, why, path, name)
 end
 
 --- A wire to the hub of the group.
-function M.private(c, why, interface, link)
+function M.private(c, why, interface, link, mac)
   if not c.shared and not c.facts.privileged then
     if #c.faults == 0 then
       c:fault(why, "a group's own network takes CAP_SYS_ADMIN, or a user namespace that its containers share")
@@ -97,7 +97,7 @@ function M.private(c, why, interface, link)
   M.add(c, why, hub, "nl.bridge", function(netns) return { { name = BRIDGE, up = true, netns = netns } } end).optional = true
   M.add(c, why, hub, "nl.veth", function(netns)
     return { { name = link, netns = netns, master = BRIDGE, mtu = interface.mtu, up = true,
-      peer = { name = interface.name, netns = "$child" } } }
+      peer = { name = interface.name, netns = "$child", mac = mac } } }
   end)
   M.add(c, why, "$child", "nl.set", function(netns) return { interface.name, { up = true, netns = netns } } end)
   M.look(c, why, hub, link)

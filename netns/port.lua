@@ -34,6 +34,23 @@ function nl.new_mac()
   return ("02:%02x:%02x:%02x:%02x:%02x"):format(bytes:byte(1, 5))
 end
 
+-- FNV-1a, of 32 bits, going on from what it has come to.
+local function fold(hash, bytes)
+  for i = 1, #bytes do hash = (hash ~ bytes:byte(i)) * 0x01000193 & 0xffffffff end
+  return hash
+end
+
+local OF_FAMILY = { inet = "02:04", inet6 = "02:06" }
+
+--- nl.mac_of(place, address) -> "02:04:xx:xx:xx:xx" or "02:06:xx:xx:xx:xx"
+-- The Ethernet address that goes with an address in a place, the name of a bridge: always the same one, so that neighbours who know
+-- where the address was send to whoever has it next. In one place no two IPv4 addresses have the same last four bytes.
+function nl.mac_of(place, address)
+  local ip, seed = check.ip(address, "#2"), fold(0x811c9dc5, check.string(place, "#1"))
+  local tail = ip.family == "inet" and seed ~ (">I4"):unpack(ip.bytes) or fold(seed, ip.bytes)
+  return ("%s:%02x:%02x:%02x:%02x"):format(OF_FAMILY[ip.family], (">I4"):pack(tail):byte(1, 4))
+end
+
 --- nl.new_host_id() -> number
 -- The last 64 bits of an IPv6 address that nobody has had before, for nl.subnet: 62 of them are chosen at random.
 function nl.new_host_id()

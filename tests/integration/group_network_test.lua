@@ -307,6 +307,22 @@ t.test("three nodes, one of them cut off and joined again", function()
   end)
 end)
 
+t.test("a member that is started again is reached by who knew it before", function()
+  local server = with(SERVER, "restart = { on = 'always', delay = '10ms' }")
+  up("network = 'private', ", { a = with(SERVER), c = server }, function(name)
+    for _, address in ipairs { "10.215.0.3", "fd6c:7567:6502::3" } do until_answer(name .. "-a", address) end
+    local function row() return t.json.decode(luge("inspect", name .. "-c").stdout).containers[1] end
+    local first = row().pid
+    t.must(S.kill(first, "kill"))
+    t.until_true("another run", function() return row().state == "running" and row().pid ~= first end)
+    t.contains(luge("exec", name .. "-a", "ip", "neigh").stdout, "10.215.0.3 dev eth0 lladdr")
+    local its = luge("exec", name .. "-c", "cat", "/sys/class/net/eth0/address").stdout:gsub("%s", "")
+    local known = luge("exec", name .. "-a", "ip", "neigh").stdout
+    for line in known:gmatch "[^\n]*lladdr[^\n]*" do t.contains(line, its) end
+    for _, address in ipairs { "10.215.0.3", "fd6c:7567:6502::3" } do t.equal(ask(name .. "-a", address, "3"), "HELLO") end
+  end)
+end)
+
 t.test("a wire of a lab, by the names of both its ends; addresses and routes come back", function()
   local containers = lab(nil, with("'sleep', '1000'", network(link("router", 2, "left", "routes = { { '10.9.0.0/16', '10.1.2.1' } },"))
     .. "needs = { server = 'started' }"))

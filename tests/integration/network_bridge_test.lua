@@ -212,3 +212,28 @@ test("many at once on one bridge: each an address of its own", function()
   t.equal(#nl.interfaces(), 8)
   for i = 1, 6 do stop(all[i]) end
 end)
+
+net.test_detached("who comes with an address that another had is reached by who knew that one", function(d)
+  local function start_on_lab(name, interface) d.start(name, { shell = "exec sleep 1000", body = body(interface) }) end
+  local function by_neighbour(address)
+    return (d.ok("exec", "det-knower", "/luge", "lua", "/traffic.lua", "tcp", address, "9", "3"):gsub("\n", ""))
+  end
+  start_on_lab("det-knower", 'bridge { "lab", address = "10.5.0.9/24", address6 = "fd05::9/64" }')
+  local seen = {}
+  for _, row in ipairs { { "10.5.0.2", "fd05::2" }, { "10.5.0.3", "fd05::3" }, { false, "fd05::4" }, { false, "fd05::5" } } do
+    local own = ('bridge { "lab", address = %s, address6 = %q, subnet6 = "fd05::/64", gateway6 = "auto", %s }'):format(
+      row[1] and ('"%s/24"'):format(row[1]) or "false", row[2] .. "/64",
+      row[1] and 'subnet = "10.5.0.0/24", gateway = "auto"' or "")
+    local first
+    for run = 1, 2 do
+      start_on_lab("det-again", own)
+      for i = row[1] and 1 or 2, 2 do
+        t.equal({ traffic.ask("tcp", row[i], 9), by_neighbour(row[i]) }, { "refused", "refused" }, ("%s, run %d"):format(row[i], run))
+      end
+      local mac = t.must(nl.link("eth0", d.seen "det-again".pid)).mac
+      t.ok(first and mac == first or not first and not seen[mac], ("%s, run %d: %s"):format(own, run, mac))
+      first, seen[mac] = mac, true
+      d.ok("rm", "-f", "-t", "0s", "det-again")
+    end
+  end
+end)

@@ -35,6 +35,27 @@ t.test("addresses are counted in parts of a range", function()
     pool.contains("fd05::/12", "fd0f::1"), pool.contains("fd05::/64", "10.5.0.1") }, { true, false, true, false })
 end)
 
+t.test("an Ethernet address that goes with an address, and with no other in that place", function()
+  t.equal(nl.mac_of("lab", "10.5.0.2"), nl.mac_of("lab", "10.5.0.2"))
+  t.equal(nl.mac_of("lab", "fd05::2"), nl.mac_of("lab", "fd05:0::0002"))
+  local seen, tails = {}, {}
+  for _, place in ipairs { "lab", "bal", "lab2" } do
+    for i = 0, 999 do
+      for family, address in pairs { inet = ("10.5.%d.%d"):format(i >> 4, i & 15), inet6 = ("fd05::%x:%x"):format(i >> 4, i & 15) } do
+        local mac = nl.mac_of(place, address)
+        t.equal(check.mac_text(check.mac(mac)), mac)
+        t.equal(check.mac(mac):byte() & 3, 2, "locally administered, of one")
+        t.ok(not seen[mac], mac)
+        seen[mac] = true
+        if family == "inet" then
+          t.ok(not tails[mac:sub(-11)], mac)
+          tails[mac:sub(-11)] = true
+        end
+      end
+    end
+  end
+end)
+
 t.test("no part that a route of the host meets", function()
   local first = pool.WIRE.bases[1]
   t.equal(pool.choose(pool.WIRE, {}, BOTH).pool.avoid, {})
