@@ -36,7 +36,8 @@ end
 function M.open(c, why, interface)
   local steps, there, rates = c.steps, M.namespace(c, interface), c.spec.network.bandwidth
   local function add(reason, op, args, undo) steps:add("attach", reason, op, args, { beside = true, undo = undo }) end
-  add("network.bandwidth", "nl.qdisc", { { link = M.OUT, netns = there, kind = "tbf", rate = rates.up, burst = rates.burst } })
+  add("network.bandwidth", "nl.qdisc",
+    { { link = M.OUT, netns = there, kind = "tbf", rate = rates.up, burst = rates.burst, mtu = interface.mtu } })
   add(why, "nl.couple", { M.IN, M.OUT, there })
   add(why, "nl.up", { M.IN, there })
   add(why, "nl.up", { M.OUT, there }, { "nl.down", { M.OUT, there } })

@@ -212,7 +212,7 @@ local function limit(c, interface)
   local rates, why = c.spec.network.bandwidth, "network.bandwidth"
   if rates and rates.down then
     c.steps:add("attach", why, "nl.qdisc",
-      { { link = symbol("link", interface), kind = "tbf", rate = rates.down, burst = rates.burst } })
+      { { link = symbol("link", interface), kind = "tbf", rate = rates.down, burst = rates.burst, mtu = interface.mtu } })
   end
 end
 

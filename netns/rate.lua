@@ -20,6 +20,13 @@ function M.parse(value)
   return rate and rate >= 1 and rate < 1 << 53 and math.floor(rate) or nil
 end
 
+-- Ethernet's header, with the number of a VLAN.
+local HEADER = 18
+
+--- The bytes of the largest packet of a link, with its header. tbf drops what is larger than its burst, but what it can cut into
+-- packets of the mtu itself.
+function M.packet(mtu) return (mtu or 1500) + HEADER end
+
 --- The same in words.
 function M.text(bytes)
   local bits = bytes * 8

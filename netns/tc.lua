@@ -70,7 +70,7 @@ end
 local function ticks(bytes, speed) return math.min(math.ceil(bytes / speed / TICK), U32) end
 
 -- What a burst needs at least: a packet, and what comes in between two interrupts of a slow timer (1/250 s).
-local function burst_for(speed) return math.min(math.max(speed // 250, 16384), U32) end
+local function burst_for(speed, mtu) return math.min(math.max(speed // 250, 16384, rates.packet(mtu)), U32) end
 
 -- ---- queueing disciplines ----
 
@@ -80,7 +80,7 @@ local KINDS = {}
 -- than latency is dropped.
 function KINDS.tbf(m, t)
   check.need(t, "rate", "a rate such as \"10mbit\"")
-  local burst = t.burst or burst_for(t.rate)
+  local burst = t.burst or burst_for(t.rate, t.mtu)
   local limit = t.limit or math.min(math.floor(t.rate * (t.latency or 0.05)) + burst, U32)
   m:string(TCA.KIND, "tbf"):nest(TCA.OPTIONS)
   m:bytes(TCA.TBF_PARMS, ratespec(t.rate) .. ratespec(0) .. ("I4I4I4"):pack(limit, ticks(burst, t.rate), 0))
@@ -107,13 +107,14 @@ local function minor(value, what)
   return number and number <= 0xffff and number or check.fail(what, "the minor number of a class, such as \"10\"", value)
 end
 
-local QDISC = { kind = kind, parent = handle, handle = handle, rate = rate, burst = check.u32, limit = check.u32,
+local QDISC = { kind = kind, parent = handle, handle = handle, rate = rate, burst = check.u32, limit = check.u32, mtu = check.u31,
   latency = seconds, default = minor }
 
---- nl.qdisc{ link=, kind="tbf", rate=, burst=, latency=0.05 | limit=bytes, parent="root", handle=, netns= } -> true
+--- nl.qdisc{ link=, kind="tbf", rate=, burst=, mtu=1500, latency=0.05 | limit=bytes, parent="root", handle=,
+--- netns= } -> true
 -- Sets how a link sends, in place of what it did: kind "tbf" (one rate), "htb" (classes; default= one of them), "ingress"
--- (filters on what comes in). Without burst it is 4 ms of the rate, at least 16 KiB. Errors: NODEV, PERM; NOENT where
--- the kernel has no such kind. Source: tc-tbf(8), tc-htb(8).
+-- (filters on what comes in). Without burst it is 4 ms of the rate, at least 16 KiB and a packet of mtu, which is the link's:
+-- what is larger is dropped. Errors: NODEV, PERM; NOENT where the kernel has no such kind. Source: tc-tbf(8), tc-htb(8).
 function nl.qdisc(what)
   local t = check.fields(what, "#1", PLACE, QDISC)
   check.need(t, "kind", "\"tbf\", \"htb\" or \"ingress\"")

@@ -2,6 +2,8 @@
 -- sandbox.profile.finish_firewall: what is let in and out of a network, once its fields are put together; and the network
 -- "internet", which is one of them.
 
+local rate = require "netns.rate"
+
 local M = {}
 
 --- The table that network = "internet" stands for: a wire to the host, or a helper for whoever has no power over the host's
@@ -86,6 +88,12 @@ local function bandwidth(network, complain)
     if interface.type ~= "veth" and interface.type ~= "bridge" then
       complain({ "network", "bandwidth" }, ("interfaces[%d], a %s, has no end on the host at which to hold it back"):format(i,
         interface.type), "limit it on a veth or a bridge")
+    end
+    local packet = rate.packet(interface.mtu)
+    if b.burst and b.burst < packet then
+      complain({ "network", "bandwidth", "burst" },
+        ("%d bytes are less than a packet of interfaces[%d], whose mtu is %d: none so large would pass"):format(b.burst, i,
+          interface.mtu or 1500), ("write %d, with the header of its link, or more"):format(packet))
     end
   end
 end

@@ -122,8 +122,8 @@ return function(make)
       doc = what .. ", bits in a second: kbit, mbit, gbit." }
   end
   local bandwidth = record { name = "bandwidth", rate("down", "The most that it receives"), rate("up", "The most that it sends"),
-    { "burst", "size", unit = "bytes", min = 2048, max = 4294967295, shown = "4 ms of the rate, at least 16K", example = '"64K"',
-      doc = "What may pass at once after a rest." } }
+    { "burst", "size", unit = "bytes", min = 2048, max = 4294967295, shown = "4 ms of the rate, at least 16K and a packet",
+      example = '"64K"', doc = "What may pass at once after a rest: at least a packet of each interface, mtu + 18." } }
 
   local network = record { name = "network",
     { "interfaces", interfaces, default = {}, shown = "{}", example = '{ veth { } }', doc = "Its interfaces, in order." },

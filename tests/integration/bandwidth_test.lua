@@ -96,6 +96,36 @@ test("one that has power over its end is held back beyond it", function()
   t.equal(send "'net_raw'", { "refused", "refused", "refused", "done" })
 end)
 
+-- Says how long the one datagram is that comes back for its own.
+local ECHO = [[
+local S = require "syscall"
+local fd = assert(S.socket("inet", "dgram"))
+assert(fd:connect { family = "inet", addr = "10.9.0.1", port = 9 })
+assert(fd:setsockopt("socket", "rcvtimeo", 20))
+assert(fd:send(("x"):rep(tonumber(arg[1]))))
+print(#(fd:recv(100000) or ""))
+]]
+
+test("a packet as large as the interface carries passes, however slow it is", function()
+  local script = t.write(t.dir() .. "/echo.lua", ECHO)
+  for mtu, rates in pairs { [65535] = "", [32000] = "burst = '32018'", [9000] = "burst = '64K'" } do
+    for _, kind in ipairs { "veth { ", "bridge { 'lab', subnet = '10.9.0.0/24', gateway = 'auto', " } do
+      local fd, size = receiver(), mtu - 28
+      t.must(fd:setsockopt("socket", "rcvtimeo", 20))
+      local process = t.start(box.words { words = { "/luge", "lua", "/echo.lua", tostring(size) }, body = ([[network = { interfaces = {
+        %s address = "10.9.0.2/24", address6 = false, mtu = %d } }, egress = false, bandwidth = { up = "1mbit", down = "1mbit", %s } },
+        mounts = { bind { %q, "/luge" }, bind { %q, "/echo.lua" } }]]):format(kind, mtu, rates, t.luge, script) })
+      local data, from = fd:recvfrom(100000)
+      t.equal(#(data or ""), size, ("%s mtu %d: what it sends"):format(kind, mtu))
+      if kind:find "^bridge" then t.must(nl.set("lab", { mtu = mtu })) end
+      t.must(fd:sendto(data, nil, from))
+      local r = process:wait()
+      t.equal({ r.code, r.stdout, r.stderr }, { 0, size .. "\n", "" }, ("%s mtu %d: what it receives"):format(kind, mtu))
+      fd:close()
+    end
+  end
+end)
+
 test("nobody waits for a link to be deleted at the end", function()
   for _, capabilities in ipairs { "", "'net_admin'", "'net_raw'" } do
     local r = t.run(box.words { verb = "plan", options = { "--json" }, words = { "true" }, body = BODY:format(t.luge, t.luge, capabilities) })

@@ -166,6 +166,17 @@ t.test("no NUL gets into resolv.conf or hosts", function()
   t.contains(p.faults("network = { interfaces = { veth { } }, hosts = { db = '" .. line .. "' } }")[1], "is no address")
 end)
 
+t.test("a burst has room for a packet, with its header, of each interface", function()
+  local function faults(mtu, burst)
+    return p.faults(("network = { interfaces = { veth { }, veth { mtu = %s } }, bandwidth = { up = '10mbit', burst = %q } }"):format(mtu, burst))
+  end
+  t.equal({ faults("9000", "9018"), faults("nil", "2K"), faults("2030", "2048") }, { {}, {}, {} })
+  local got = faults("9000", "9017")
+  t.equal(#got, 1)
+  t.contains(got[1], "network.bandwidth.burst: 9017 bytes are less than a packet of interfaces[2], whose mtu is 9000")
+  t.contains(got[1], "write 9018, with the header of its link, or more")
+end)
+
 t.test("a burst is what the kernel has 32 bits for", function()
   t.contains(p.faults("network = { interfaces = { veth { } }, bandwidth = { up = '1gbit', burst = '4G' } }")[1],
     "network.bandwidth.burst: \"4G\" is out of bounds (2048 to 4294967295)")
