@@ -36,9 +36,18 @@ function M.needs_host(c, why, what)
     or "run luge as root; an ordinary user has network = \"user\" (the outside world) and, in a group, network = \"private\"")
 end
 
--- The interface as this host can have it: an address of IPv6 that nobody wrote is none where the kernel has no IPv6.
+-- Whether IPv6 is there: in the container's network, and on the host's link where that is the router.
+local function has_ipv6(c, interface)
+  for _, link in ipairs { "all", "default", interface.name } do
+    if tostring(c.spec.sysctl[("net.ipv6.conf.%s.disable_ipv6"):format(link)]) == "1" then return false end
+  end
+  return c.facts.ipv6 and (interface.gateway6 ~= "auto" or c.facts:link_ipv6(interface.bridge or "default"))
+end
+
+-- The interface as this host can have it: an address of IPv6 that nobody wrote is none where there is no IPv6.
 local function as_can_be(c, interface)
-  if interface.address6 ~= "auto" or c.facts.ipv6 then return interface end
+  local is_written = interface.address6 ~= "auto" and interface.type ~= "private"
+  if is_written or not interface.address6 or has_ipv6(c, interface) then return interface end
   local copy = {}
   for key, value in pairs(interface) do copy[key] = value end
   copy.address6, copy.gateway6 = false, false

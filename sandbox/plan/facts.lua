@@ -118,8 +118,12 @@ local finders = {
   net_admin = function(f) return has_capability "net_admin" and owns(f, "net") end,
   -- The number of that network namespace.
   netns = function() return must("luge's own network namespace", S.stat("/proc/self/ns/net")).ino end,
-  -- IPv6: a kernel may be without, or it is switched off at boot.
-  ipv6 = function(f) return f:stat("/proc/net/if_inet6") ~= nil end,
+  -- IPv6 of a new network: a kernel may be without, or it is switched off at boot. Nothing else is handed down: not what its
+  -- maker's or the machine's own network has in conf.default.disable_ipv6 (addrconf_init_net).
+  ipv6 = function(f)
+    if not f:stat "/proc/net/if_inet6" then return false end
+    return not (must.text "/sys/module/ipv6/parameters/disable_ipv6" or "0"):find "^1"
+  end,
   -- Where that network has routes to, as netns.pool takes them.
   host_networks = function() return must("the routes of luge's own network", require("netns.pool").host_networks()) end,
   -- Its addresses there, but for those that only neighbours know.
@@ -199,6 +203,12 @@ end
 function methods.closed(_, path)
   local _, err = S.stat(path)
   return err ~= nil and err.ACCES
+end
+
+--- Whether a link of luge's own network may have addresses of IPv6; of one that is not there yet, a new one.
+function methods.link_ipv6(_, name)
+  local form = "/proc/sys/net/ipv6/conf/%s/disable_ipv6"
+  return not (must.text(form:format(name)) or must.text(form:format "default") or "0"):find "^1"
 end
 
 --- The limits luge itself runs under: { soft =, hard = }, "unlimited" for none.

@@ -40,10 +40,10 @@ return function(make)
       { "metric", "integer", min = 0, max = 4294967295, example = "50", doc = "Of several to one network the least wins." } }),
     example = '{ { "10.6.0.0/16", "10.0.5.9" } }', doc = "Routes by it, besides that of its own network." }
 
-  local AUTO = ', "auto": one that nobody has'
+  local AUTO, WITHOUT = ', "auto": one that nobody has', ", none where IPv6 is switched off"
   local kinds = {
     veth = record { example = 'veth { address = "10.0.5.2/30" }',
-      doc = "A wire to the host, which has the other end.", name, address("auto", AUTO), address6("auto", AUTO),
+      doc = "A wire to the host, which has the other end.", name, address("auto", AUTO), address6("auto", AUTO .. WITHOUT),
       gateway("auto", '"auto" is the host, at the other end'), gateway6 "auto", nat, behind, mtu, mac, routes },
     bridge = record { positional = { "bridge" }, example = 'bridge { "lab", address = "10.0.5.2/24" }',
       doc = "A wire to a bridge of the host, which is made when it is missing and goes with its last container.",
@@ -52,7 +52,8 @@ return function(make)
         doc = "The bridge's IPv4 network: addresses that are \"auto\" are of it, the host has the first." },
       { "subnet6", "subnet6", example = '"fd00:5::/64"', shown = 'one that nobody has, where an address6 is "auto"',
         doc = "The same for IPv6." },
-      address("auto", ', "auto": one of subnet that nobody has'), address6("auto", ', "auto": one of subnet6 that nobody has'),
+      address("auto", ', "auto": one of subnet that nobody has'),
+      address6("auto", ', "auto": one of subnet6 that nobody has' .. WITHOUT),
       gateway(false, '"auto" is the host, which then has the first address of subnet on the bridge'), gateway6(false),
       { "isolated", "boolean", default = false, example = "true",
         doc = "It reaches no other isolated port of the bridge, but by what that one publishes." }, nat, behind, mtu,

@@ -86,6 +86,14 @@ t.test("private: a member that says another network is not in it", function()
   t.lacks(out, "HELLO")
 end)
 
+t.test("private: a member that switches IPv6 off is there without it", function()
+  local out = says("network = 'private', ", { db = with(SERVER), main = sh(AWAIT:format "10.215.0.2" .. "ask tcp 10.215.0.2; "
+    .. "cat /etc/hosts; ip -o address", "needs = { db = 'started' }, sysctl = { ['net.ipv6.conf.all.disable_ipv6'] = 1 }") })
+  t.matches(out, "^HELLO\n")
+  t.contains(out, " 10.215.0.3/16 ")
+  t.lacks(out, "fd6c:7567:6502::3")
+end)
+
 t.test("private: odd names are names", function()
   local out = says("network = 'private', ", { ["a.b-c_d"] = with(SERVER), ["0"] = with(SERVER), main = sh(AWAIT:format "a.b-c_d"
     .. "for n in a.b-c_d 0; do getent hosts $n | wc -l; done; ask tcp $(getent ahostsv4 a.b-c_d | head -n 1 | cut -d' ' -f1)",

@@ -51,6 +51,39 @@ test("the host reaches a server of the container", function()
   process:wait()
 end)
 
+-- What a network without IPv6 leaves of one, and what is said of an address that was written.
+for _, setting in ipairs { "default", "all" } do
+  test(("a host whose conf.%s.disable_ipv6 is set: what nobody wrote is none"):format(setting), function()
+    net.set_sysctl(("ipv6/conf/%s/disable_ipv6"):format(setting), "1")
+    local says = { shell = "cat /etc/hosts; ip -o -6 address show dev eth0 scope global; ip -o -4 address show dev eth0" }
+    for network, has6 in pairs { ['"internet"'] = false, ["{ interfaces = { veth { } } }"] = false,
+      ['{ interfaces = { bridge { "lab", gateway = "auto", gateway6 = "auto" } } }'] = false,
+      ["{ interfaces = { veth { gateway6 = false } } }"] = true, ['{ interfaces = { bridge { "lab" } } }'] = true } do
+      says.body = "network = " .. network
+      local text = box.says(says)
+      t.matches(text, "inet 10%.21[34]%.", network)
+      t.equal({ text:find "inet6 fd" ~= nil, text:find "\nfd6c:" ~= nil }, { has6, has6 }, network)
+    end
+    box.refused({ "exit", "0", body = body 'veth { address6 = "fd05::2/64" }' }, "IPv6 is switched off here: address6 = false")
+    net.set_sysctl("ipv6/conf/default/disable_ipv6", "1")
+    t.must(nl.bridge { name = "mine", up = true })
+    net.set_sysctl("ipv6/conf/mine/disable_ipv6", "0")
+    t.contains(box.says { shell = "ip -6 route", body = body [[bridge { "mine", address = false, subnet6 = "fd05::/64", gateway6 = "auto" }]] },
+      "default via fd05::1 ")
+    t.must(nl.delete "mine")
+    net.set_sysctl(("ipv6/conf/%s/disable_ipv6"):format(setting), "0")
+  end)
+end
+
+test("a container whose own sysctl switches IPv6 off has no address of it that nobody wrote", function()
+  for _, name in ipairs { "all", "default", "eth0" } do
+    local text = box.says { shell = "cat /etc/hosts; ip -br address show dev eth0",
+      body = ('network = "internet", sysctl = { ["net.ipv6.conf.%s.disable_ipv6"] = 1 }'):format(name) }
+    t.matches(text, " 10%.213%.[%d.]+/30 ?$", name)
+    t.lacks(text, "fd6c:")
+  end
+end)
+
 test("addresses that nobody has, the host as the way out, and the name in /etc/hosts", function()
   local text = box.succeed({ shell = "cat /etc/hosts /etc/resolv.conf; ip -br address; ip route; ip -6 route",
     body = body("veth { }", 'hosts = { db = "192.0.2.9", v6 = "fd00::9" }, dns = { "192.0.2.53", "fd00::53" }')
