@@ -224,7 +224,7 @@ local SETTABLE = { master = M.master, move = check.netns, alias = check.string, 
 
 -- Whether the link gets an IPv6 address of its own making, by the way the kernel makes it: EUI-64, or none.
 local function put_link_local(message, on)
-  message:nest(IFLA.AF_SPEC):nest(S.c.AF.INET6):u8(S.c.IFLA_INET6.ADDR_GEN_MODE, on and 0 or 1):done():done()
+  return message:nest(IFLA.AF_SPEC):nest(S.c.AF.INET6):u8(S.c.IFLA_INET6.ADDR_GEN_MODE, on and 0 or 1):done():done()
 end
 
 -- The request of nl.set, by a socket in the link's namespace.
@@ -244,8 +244,10 @@ local function change(socket, name, t)
   -- On its own, and first: the kernel sets the link up before it looks at this, and down after the name.
   local first
   if t.link_local ~= nil then
-    first = M.message(RTM.NEWLINK, nil, index)
-    put_link_local(first, t.link_local)
+    local ok
+    ok, err, errno = socket:request(put_link_local(M.message(RTM.NEWLINK, nil, index), t.link_local))
+    -- A kernel without IPv6, or a link whose mtu is too small for it, makes no address.
+    if not ok and (t.link_local or not err.AFNOSUPPORT) then return nil, err, errno end
   elseif t.name and t.up == false then
     first = M.message(RTM.NEWLINK, nil, index, { [IFF.UP] = false })
   end

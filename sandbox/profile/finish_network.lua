@@ -80,6 +80,8 @@ local function one(interface, say, say_of_peer)
   addresses_and_routes(interface, say)
   if interface.mtu and interface.mtu < 1280 and interface.address6 then
     say("mtu", "IPv6 needs 1280 bytes", "write address6 = false, or a larger one")
+  elseif interface.mtu and interface.mtu < 1280 and interface.peer and interface.peer.address6 then
+    say("mtu", "IPv6 needs 1280 bytes, and peer has an address6", "leave that out, or write a larger one")
   end
   if interface.peer then addresses_and_routes(interface.peer, say_of_peer) end
 end

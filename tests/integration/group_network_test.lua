@@ -228,6 +228,13 @@ t.test("two hosts and a router, which forwards both families; a wire needs its o
   t.contains(out, "\nHELLO\nHELLO\nHELLO\nHELLO\n")
 end)
 
+t.test("a wire whose mtu is too small for IPv6", function()
+  local out = says("", { server = with(SERVER, network()), main = sh("for i in 1 2 3 4 5 6 7 8 9 10; do test \"$(ask tcp 10.1.1.1 1)\" = "
+    .. "HELLO && echo yes && break; sleep 0.2; done; cat /sys/class/net/eth0/mtu", network("link { 'server', address = '10.1.1.2/24', "
+    .. "mtu = 576, peer = { name = 'eth1', address = '10.1.1.1/24' } }") .. "needs = { server = 'started' }") })
+  t.equal(out, "yes\n576\n")
+end)
+
 t.test("a router that does not forward", function()
   local containers = lab(nil, sh("sleep 0.3; ask tcp 10.1.1.2 0.5; ask tcp 10.1.2.1 0.5",
     network(link("router", 2, "left")) .. "needs = { server = 'started' }"))

@@ -105,6 +105,8 @@ local WRONG = {
   { "veth { address = false, gateway = '10.5.0.1' }", "needs an address to be reached from" },
   { "veth { address = '10.5.0.2/24', gateway = '10.6.0.1' }", "10.6.0.1 is not in the network of 10.5.0.2/24" },
   { "veth { mtu = 1000 }", "network.interfaces[1].mtu: IPv6 needs 1280 bytes" },
+  { "link { 'x', mtu = 1000, peer = { name = 'eth1', address6 = 'fd00::1/64' } }",
+    "network.interfaces[1].mtu: IPv6 needs 1280 bytes, and peer has an address6 [leave that out, or write a larger one]" },
   { "veth { mtu = 20 }", "20 is out of bounds (68 to 65535)" },
   { "veth { mac = '03:00:00:00:00:01' }", "is the address of a group [its second digit must be even]" },
   { "veth { mac = '00:00:00:00:00:00' }", '"00:00:00:00:00:00" is nobody\'s address' },
