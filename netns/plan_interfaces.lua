@@ -293,10 +293,21 @@ function kinds.bridge(c, why, interface)
   return require("netns.plan_bridge").plan(c, why, interface, new_link, new_mac)
 end
 
+-- When it comes up its neighbours hear that its addresses are here, who remember for tens of seconds where they were before.
+-- Its mac could not go with the address, as that of a bridge's port does: the device takes none twice, and a network that has
+-- ended keeps its links for a moment.
+local function announce(c, why, interface)
+  for _, row in ipairs { { 4, "arp_notify" }, { 6, "ndisc_notify" } } do
+    c.steps:add("attach", why, "within", { { net = "$child" }, "writefile",
+      ("/proc/sys/net/ipv%d/conf/%s/%s"):format(row[1], interface.name, row[2]), "1" }, { optional = true })
+  end
+end
+
 function kinds.macvlan(c, why, interface)
   M.needs_host(c, why, "a macvlan is made on a device of the host")
   c.steps:add("attach", why, "nl.macvlan", { { name = interface.name, link = interface.parent, mode = interface.mode,
     mac = interface.mac, mtu = interface.mtu, into = "$child" } })
+  announce(c, why, interface)
   return given_ends(interface)
 end
 

@@ -296,6 +296,18 @@ test("hundreds of entries of allow, and dozens of wires", function()
     :format(table.concat(wires, ", "), table.concat(allow, ", ")) }, "41")
 end)
 
+test("the neighbours of a macvlan hear who has an address now", function()
+  local there = net.uplink()
+  for run = 1, 3 do
+    local container = start 'macvlan { "uplink", address = "10.5.0.2/24", address6 = "fd05::2/64" }'
+    for _, address in ipairs { "10.5.0.2", "fd05::2" } do
+      t.equal(net.apart.inside(there, traffic.ask, "tcp", address, 9, 3), "refused", ("%s, run %d"):format(address, run))
+    end
+    stop(container)
+  end
+  t.must(nl.delete "uplink")
+end)
+
 test("a macvlan is in the network that its device is in", function()
   -- "uplink" is the host's device; what is behind it is another machine.
   local server = net.server(net.uplink())
