@@ -134,7 +134,7 @@ function M.plan(c, why, interface, new_link, new_mac)
   for _, f in ipairs(common.FAMILIES) do
     local network = by[f.family]
     if interface[f.gateway] == "auto" and network and not network.is_chosen then
-      common.check_free(c, ("%s.%s"):format(why, f.subnet), M.first_of(network), bridge)
+      require("netns.plan_reach").check_free(c, ("%s.%s"):format(why, f.subnet), M.first_of(network), bridge)
     end
   end
   for _, f in ipairs(common.FAMILIES) do ends[f.family] = family_ends(c, why, interface, f, by[f.family]) end

@@ -8,6 +8,7 @@
 
 local check = require "netns.check"
 local pool = require "netns.pool"
+local reach = require "netns.plan_reach"
 
 local M = {}
 
@@ -93,44 +94,6 @@ local function take_wire(c, why, interface)
   end
 end
 
--- The host's own network that one of these meets, text of both as it is said; of a link of luge's it is none, for those are
--- known by their locks, nor of `own_device`. A wider one that the host only sends to keeps the rest of it: a VPN's are.
-local function met(c, cidr, own_device)
-  local prefix = check.parse_cidr(cidr).prefix
-  for _, network in ipairs(c.facts.host_networks) do
-    local is_beyond = network.is_far and network.prefix < prefix
-    if not pool.is_default(network) and not is_beyond and network.dev ~= own_device and pool.meet(cidr, network.text)
-      and not tostring(network.dev):find "^lg%w%w%w%w%w%w%w%w$" then
-      return ("the host's own network %s (%s)"):format(network.text, network.dev)
-    end
-  end
-end
-
---- A fault where the host is to be in a network, "ADDRESS/WIDTH", that it is in already or goes out by: it would be cut off.
--- own_device: whose own network it may be.
-function M.check_free(c, why, cidr, own_device)
-  local network = met(c, cidr, own_device)
-  if network then
-    c:fault(why, ("%s meets %s"):format(cidr, network),
-      "take a network that the host has not, or a bridge { } or macvlan { } on that device")
-  end
-end
-
--- The host's way back to what a container routes for; without one it would take what comes from there for forged, too.
-local function lead_behind(c, why, interface, ends, link)
-  for i, cidr in ipairs(interface.behind or {}) do
-    local family, at = check.parse_cidr(cidr).family, ("%s.behind[%d]"):format(why, i)
-    local e = ends[family]
-    if not (e and e.host) then
-      c:fault(at, ("the host has no address on the wire to reach %s by"):format(cidr),
-        family == "inet" and 'address = "auto", gateway = "auto"' or 'address6 = "auto", gateway6 = "auto"')
-    else
-      local route = { to = pool.network_of(cidr), via = e.address, dev = link }
-      c.steps:add("attach", at, "nl.route", { route }, { undo = { "nl.delroute", { route } } })
-    end
-  end
-end
-
 -- ---- addresses of an interface ----
 
 -- An address is one container's, and the network, where the host is in it, one wire's: the host has one way there.
@@ -156,7 +119,7 @@ local function wire_ends(c, why, interface)
         host = gateway and other .. "/" .. width }
     elseif own then
       if gateway == "auto" then gateway = pool.neighbour_of(own) end
-      M.check_free(c, ("%s.%s"):format(why, f.key), own)
+      reach.check_free(c, ("%s.%s"):format(why, f.key), own)
       ends[f.family] = { own = own, address = own:match "^[^/]+", gateway = gateway,
         host = gateway and gateway .. "/" .. check.parse_cidr(own).prefix }
       take_locks(c, ("%s.%s"):format(why, f.key), ("%s.%s"):format(f.key, interface.name), own, gateway)
@@ -285,7 +248,7 @@ function kinds.veth(c, why, interface)
   wire(c, why, interface, link)
   distrust(c, why, interface)
   host_end(c, why, interface, link, ends)
-  lead_behind(c, why, interface, ends, link)
+  reach.lead_behind(c, why, interface, ends, link)
   return ends
 end
 
@@ -376,7 +339,7 @@ function M.plan(c)
   for i, interface in ipairs(c.spec.network.interfaces) do
     local why = ("network.interfaces[%d]"):format(i)
     interface = as_can_be(c, interface)
-    if interface.behind then require("netns.plan_behind").check(c, why, interface, met) end
+    if interface.behind then require("netns.plan_behind").check(c, why, interface, reach.met) end
     local ends = kinds[interface.type](c, why, interface)
     all_ends[i] = ends
     local has_gateway = false

@@ -61,7 +61,7 @@ test("an mtu that is too small for IPv6, of every kind of interface that the hos
     for _, mtu in ipairs { 1279, 68 } do
       for _, more in ipairs { "", interface:find "^macvlan" and "" or "bandwidth = { down = '10mbit', up = '10mbit' }" } do
         local own = interface:format(("address6 = false, mtu = %d"):format(mtu))
-        t.equal(net.says { words = { "/luge", "lua", "/traffic.lua", "udp", peer, "9" }, body = net.wired(own, more) }, "refused",
+        t.equal(net.says { words = { "/luge", "lua", "/traffic.lua", "tcp", peer, "9" }, body = net.wired(own, more) }, "refused",
           own .. more)
         t.equal(box.says { shell = "cat /sys/class/net/eth0/mtu", body = net.wired(own, more) }, tostring(mtu))
       end
