@@ -28,6 +28,22 @@ end
 -- Where the host has no end, luge has no network to choose from, and no address of the host's.
 local HAS_HOST = { veth = true, bridge = true }
 
+local function router(own, gateway, field, say)
+  if check.parse_ip(gateway).bytes == check.parse_cidr(own).bytes then
+    say(field, gateway .. " is the interface's own address")
+  elseif not usable(gateway .. own:match "/.*") then
+    say(field, gateway .. " is the network's own, and no router's")
+  end
+end
+
+-- The other end of a link.
+local function peer_address(interface, names, say)
+  local own, its = interface[names[1]], interface.peer[names[1]]
+  if own and its and check.parse_cidr(own).bytes == check.parse_cidr(its).bytes then
+    say("peer", ("its %s, %s, is that of this end, too"):format(names[1], its))
+  end
+end
+
 local function address(interface, names, say)
   local own, gateway, subnet = interface[names[1]], interface[names[2]], interface[names[3]]
   for i = 1, not HAS_HOST[interface.type] and 2 or 0 do
@@ -46,6 +62,8 @@ local function address(interface, names, say)
     elseif not usable(own) then say(names[1], ("%s is the network's own, not one of it"):format(own)) end
     if gateway and gateway ~= "auto" and not pool.contains(own, gateway) then
       say(names[2], ("%s is not in the network of %s"):format(gateway, own))
+    elseif gateway and gateway ~= "auto" then
+      router(own, gateway, names[2], say)
     end
     if subnet and not pool.contains(subnet, own:match "^[^/]+") then
       say(names[1], ("%s is not in %s, %s"):format(own, names[3], subnet))
@@ -83,7 +101,9 @@ local function one(interface, say, say_of_peer)
   elseif interface.mtu and interface.mtu < 1280 and interface.peer and interface.peer.address6 then
     say("mtu", "IPv6 needs 1280 bytes, and peer has an address6", "leave that out, or write a larger one")
   end
-  if interface.peer then addresses_and_routes(interface.peer, say_of_peer) end
+  if not interface.peer then return end
+  for _, names in ipairs(FAMILIES) do peer_address(interface, names, say) end
+  addresses_and_routes(interface.peer, say_of_peer)
 end
 
 -- A network is behind one of them: a veth's is a route of the host, which has one to each. places: network → where it was
@@ -109,6 +129,27 @@ local function mac(interface, macs, say, number)
   macs[key] = macs[key] or number
 end
 
+-- What only one interface of luge's can have: an address on the host's wires or on a bridge, and a network of a wire whose host's
+-- end is in it. has: key → the interface that has it.
+local function alone(interface, place, has, say)
+  local near = interface.type == "veth" and "" or interface.type == "bridge" and interface.bridge
+  if not near then return end
+  for _, names in ipairs(FAMILIES) do
+    local own = interface[names[1]]
+    local written = own and own ~= "auto"
+    local ip = written and ("%s %s"):format(near, check.parse_cidr(own).bytes)
+    local network = written and near == "" and interface[names[2]] and pool.network_of(own):match "^[^/]+"
+    if ip and has[ip] then
+      say(names[1], ("%s is the address of %s"):format(own, has[ip]))
+    elseif network and has[network] then
+      say(names[1], ("%s is in the network of %s, by which the host reaches it"):format(own, has[network]),
+        "take another network, or a bridge { } for both")
+    end
+    if ip then has[ip] = has[ip] or place end
+    if network then has[network] = has[network] or place end
+  end
+end
+
 --- { type = "user", … } as the network that it is short for.
 function M.expand(network)
   return { type = "table", publish = network.publish or {}, egress = network.egress or false,
@@ -129,7 +170,7 @@ end
 
 --- network: spec.network, a table's; complain as of sandbox.profile.finish.
 function M.finish(network, complain)
-  local taken, places, macs = {}, {}, {}
+  local taken, places, macs, has = {}, {}, {}, {}
   for i, interface in ipairs(network.interfaces) do
     interface.name = interface.name or "eth" .. i - 1
     local keys = { "network", "interfaces", i }
@@ -146,6 +187,7 @@ function M.finish(network, complain)
     one(interface, say, say_of_peer)
     behind(interface, places, complain, keys)
     mac(interface, macs, say, i)
+    alone(interface, taken[interface.name], has, say)
   end
   require "sandbox.profile.finish_firewall".finish(network, complain)
 end

@@ -104,6 +104,23 @@ local WRONG = {
   { "veth { gateway = '10.5.0.1' }", 'is no neighbour of an address that is "auto"' },
   { "veth { address = false, gateway = '10.5.0.1' }", "needs an address to be reached from" },
   { "veth { address = '10.5.0.2/24', gateway = '10.6.0.1' }", "10.6.0.1 is not in the network of 10.5.0.2/24" },
+  { "veth { address = '10.5.0.2/24', gateway = '10.5.0.2' }",
+    "network.interfaces[1].gateway: 10.5.0.2 is the interface's own address" },
+  { "bridge { 'lab', address6 = 'fd05::2/64', gateway6 = 'fd05:0::0002' }", "gateway6: fd05:0::0002 is the interface's own address" },
+  { "veth { address = '10.5.0.2/24', gateway = '10.5.0.0' }", "gateway: 10.5.0.0 is the network's own, and no router's" },
+  { "veth { address = '10.5.0.2/24', gateway = '10.5.0.255' }", "gateway: 10.5.0.255 is the network's own, and no router's" },
+  { "link { 'x', address = '10.5.0.2/24', peer = { name = 'eth1', address = '10.5.0.2/24' } }",
+    "network.interfaces[1].peer: its address, 10.5.0.2/24, is that of this end, too" },
+  { "link { 'x', address6 = 'fd05::2/64', peer = { name = 'eth1', address6 = 'fd05::0:2/64' } }",
+    "peer: its address6, fd05::0:2/64, is that of this end, too" },
+  { "veth { address = '10.5.0.2/24' }, veth { address = '10.5.0.3/24' }",
+    "network.interfaces[2].address: 10.5.0.3/24 is in the network of interfaces[1], by which the host reaches it [take another network, "
+      .. "or a bridge { } for both]" },
+  { "veth { address6 = 'fd05::2/64' }, veth { address6 = 'fd05::3/64' }", "network.interfaces[2].address6: fd05::3/64 is in the network" },
+  { "veth { address = '10.5.0.2/24' }, veth { address = '10.5.0.2/30', gateway = false }",
+    "network.interfaces[2].address: 10.5.0.2/30 is the address of interfaces[1]" },
+  { "bridge { 'lab', address = '10.5.0.2/24' }, bridge { 'lab', address = '10.5.0.2/24' }",
+    "network.interfaces[2].address: 10.5.0.2/24 is the address of interfaces[1]" },
   { "veth { mtu = 1000 }", "network.interfaces[1].mtu: IPv6 needs 1280 bytes" },
   { "link { 'x', mtu = 1000, peer = { name = 'eth1', address6 = 'fd00::1/64' } }",
     "network.interfaces[1].mtu: IPv6 needs 1280 bytes, and peer has an address6 [leave that out, or write a larger one]" },
@@ -161,6 +178,16 @@ for _, row in ipairs(WRONG) do
     t.contains(faults[1], row[2])
   end)
 end
+
+t.test("what looks like it and is not wrong", function()
+  for _, interfaces in ipairs { "veth { address = '10.5.0.2/24' }, veth { address = '10.5.0.3/24', gateway = false }",
+    "veth { address = '10.5.0.2/24' }, veth { address = '10.5.1.2/24' }, veth { }, veth { }",
+    "bridge { 'lab', address = '10.5.0.2/24' }, bridge { 'lab', address = '10.5.0.3/24' }, bridge { 'bal', address = '10.5.0.2/24' }",
+    "veth { address = '10.5.0.2/31', gateway = '10.5.0.3' }, veth { address6 = 'fd05::2/64', gateway6 = 'fd05::' }",
+    "link { 'x', address = '10.5.0.2/24', peer = { name = 'eth1', address = '10.5.0.1/24' } }" } do
+    t.equal(p.faults(("network = { interfaces = { %s } }"):format(interfaces)), {}, interfaces)
+  end
+end)
 
 t.test("no NUL gets into resolv.conf or hosts", function()
   local line = "10.0.0.1\\0\\nnameserver 192.0.2.6"
