@@ -467,6 +467,9 @@ local function message(err)
   return (text:gsub("\n%s*tests/integration/harness%.lua:%d+: in field 'test'.*", ""))
 end
 
+-- The exit code says it, too, when the script is over.
+local verdict = setmetatable({}, { __gc = function(self) if self.failed then os.exit(1) end end })
+
 function M.test(name, body)
   local ok, err = xpcall(body, message)
   remove_dirs()
@@ -479,6 +482,7 @@ function M.test(name, body)
     note("skip", script:gsub(" ", "-") .. "::" .. name:gsub(" ", "-") .. " " .. err.reason)
     print("skipped " .. name .. ": " .. err.reason)
   else
+    verdict.failed = true
     note("fail", script .. "::" .. name)
     print("FAILED  " .. name .. ": " .. err)
   end

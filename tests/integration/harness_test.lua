@@ -13,6 +13,13 @@ t.test("codes and output pass", function()
   t.contains(t.run({ "guest", "no-such-thing" }).stderr, "guest facts")
 end)
 
+t.test("a script with a failed test ends with 1", function()
+  for body, code in pairs { ["error 'no'"] = 1, [""] = 0 } do
+    local script = ("local t = dofile 'tests/integration/harness.lua'\nt.test('one', function() %s end)\nt.test('two', function() end)"):format(body)
+    t.equal(t.run({ "luge", "lua", "-", stdin = script }).code, code)
+  end
+end)
+
 t.test("a program that does not end is killed in time", function()
   local p = t.start { "guest", "ignore-signals", timeout = 0.5 }
   p:await "ready"
