@@ -73,7 +73,7 @@ local function close_state(guard, code)
   os.exit(code, true)
 end
 
---- Runs the words after `luge lua`; does not return where that was a script.
+--- Runs the words after `luge lua`; does not return, but for words that are wrong.
 ---@param args string[]
 ---@return integer exit_code
 function M.run(args)
@@ -85,8 +85,8 @@ function M.run(args)
     return EXIT_USAGE
   end
   local guard = setmetatable({}, oldest)
-  if not script and require("syscall").isatty(0) then return require("sandbox.cli.prompt").run() end
-  close_state(guard, run_script(script or "-", args))
+  local prompts = not script and require("syscall").isatty(0)
+  close_state(guard, prompts and require("sandbox.cli.prompt").run() or run_script(script or "-", args))
 end
 
 return M

@@ -348,18 +348,6 @@ test("containers that are not there, have ended, or are gone meanwhile", functio
   d.nothing_left()
 end)
 
-test("many at once read what is written down once", function()
-  d.start("det-m", SLEEP)
-  local running = {}
-  for i = 1, 12 do running[i] = beside("det-m", "/guest", "exit", tostring(i)) end
-  for i, p in ipairs(running) do
-    local r = p:wait()
-    t.equal({ r.code, r.stderr }, { i, "" })
-  end
-  d.ok("rm", "-f", "-t", "0", "det-m")
-  d.nothing_left()
-end)
-
 test("a container in the foreground takes commands as well", function()
   local p = t.start(d.words { "sleep", "1000", options = { "--name", "det-v" } })
   d.until_true("the container", function() return exec("det-v", "/guest", "exit", "6").code == 6 end)

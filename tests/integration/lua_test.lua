@@ -226,6 +226,14 @@ t.test("on a terminal luge lua is a prompt", function()
   t.equal(process:wait().code, 0)
 end)
 
+t.test("a file that was left open at the prompt is written out", function()
+  local path, process, master = t.dir() .. "/left", on_terminal()
+  S.write(master, ("left = io.open(%q, 'w') left:write 'written'\n'opened'\n"):format(path))
+  process:await '"opened"'
+  S.write(master, "\4")
+  t.equal({ process:wait().code, t.read(path) }, { 0, "written" })
+end)
+
 local CTRL_C, CTRL_D = "\3", "\4"
 
 -- Until the process waits in the kernel, where it does and is not on the way only.
