@@ -16,7 +16,7 @@
 
 #include <lauxlib.h>
 
-#include "heap.h"
+#include "pack.h"
 
 extern const struct embedded_file embedded_files[];
 
@@ -51,68 +51,46 @@ static const char rehearsal[] = "local request = require 'sandbox.cli.request'\n
 				"if spec then request.plan(spec, host, {}) end\n";
 
 /* What it uses besides. */
-static const char performance[] =
-	"for name in ([[ cli cli.options cli.parse cli.run container.launch container.furnish "
-	"container.control\n"
-	"                container.terminal ]]):gmatch '%S+' do require('sandbox.' .. name) end\n";
+static const char *const performance[] = {
+	"sandbox.cli",
+	"sandbox.cli.options",
+	"sandbox.cli.parse",
+	"sandbox.cli.run",
+	"sandbox.container.launch",
+	"sandbox.container.furnish",
+	"sandbox.container.control",
+	"sandbox.container.terminal",
+};
 
-/* Does in L what most starts do. What it says, and whether the building machine could do it, is of no interest. */
+/* Does in L, which is a state no longer frozen, what most starts do. What it says, and whether the building machine could
+ * do it, is of no interest. */
 static void rehearse(lua_State *L)
 {
-	int null = open("/dev/null", O_WRONLY | O_CLOEXEC), stderr_fd = dup(STDERR_FILENO);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	if (null >= 0 && stderr_fd >= 0 && dup2(null, STDERR_FILENO) >= 0) {
-		(void)luaL_dostring(L, rehearsal);
-		(void)dup2(stderr_fd, STDERR_FILENO);
-	}
-	(void)close(null);
-	(void)close(stderr_fd);
+	if (null < 0 || dup2(null, STDERR_FILENO) < 0)
+		return;
+	state_thawed(L);
+	(void)luaL_dostring(L, rehearsal);
 }
 
-/* A state that has loaded, one by one, what a start uses. */
-static lua_State *rehearsed_state(void)
+static void load(lua_State *L, const char *name)
 {
-	lua_State *L = state_furnish(luaL_newstate());
-
-	if (!L)
-		return NULL;
-	rehearse(L);
-	if (luaL_dostring(L, performance) == LUA_OK)
-		return L;
-	fprintf(stderr, "luge: %s\n", lua_tostring(L, -1));
-	lua_close(L);
-	return NULL;
+	lua_getglobal(L, "require");
+	lua_pushstring(L, name);
+	lua_call(L, 1, 0);
 }
 
-static bool has_loaded(lua_State *L, const char *name)
-{
-	luaL_getsubtable(L, LUA_REGISTRYINDEX, "_LOADED");
-	bool found = lua_getfield(L, -1, name) != LUA_TNIL;
-
-	lua_pop(L, 2);
-	return found;
-}
-
-/* Loads the modules that `rehearsed` has, or those that it has not; nothing but a module's own file runs. */
-static void load_modules(lua_State *L, lua_State *rehearsed, bool used)
-{
-	for (const struct embedded_file *f = embedded_files; f->name; f++) {
-		if (strncmp(f->name, "file:", 5) == 0 || has_loaded(rehearsed, f->name) != used)
-			continue;
-		lua_getglobal(L, "require");
-		lua_pushstring(L, f->name);
-		lua_call(L, 1, 0);
-	}
-}
-
-/* Loads every module: first those that a start uses, which then lie together. Argument: the rehearsed state. */
+/* Loads every module; nothing but a module's own file runs. */
 static int load_all(lua_State *L)
 {
-	lua_State *rehearsed = lua_touserdata(L, 1);
-
-	lua_settop(L, 0);
-	load_modules(L, rehearsed, true);
-	load_modules(L, rehearsed, false);
+	pack_hot(true);
+	for (size_t i = 0; i < sizeof(performance) / sizeof(performance[0]); i++)
+		load(L, performance[i]);
+	pack_hot(false);
+	for (const struct embedded_file *f = embedded_files; f->name; f++)
+		if (strncmp(f->name, "file:", 5) != 0)
+			load(L, f->name);
 	park_addresses(L);
 	return 0;
 }
@@ -224,7 +202,6 @@ static void gather(lua_State *L, int seen, int closures)
 static int gather_functions(lua_State *L)
 {
 	lua_settop(L, 0);
-	heap_turn_page(false);
 	lua_newtable(L);
 	lua_newtable(L);
 	lua_pushvalue(L, LUA_REGISTRYINDEX);
@@ -394,29 +371,27 @@ static void forget_texts(lua_State *L)
 
 int state_freeze(const char *path)
 {
-	lua_State *rehearsed = rehearsed_state();
-	lua_State *L = rehearsed ? state_furnish(heap_state_new()) : NULL;
+	static const lua_CFunction steps[] = {load_all, gather_functions, check_state};
+	lua_State *L = state_furnish(pack_state_new());
 
 	if (!L)
 		return -ENOMEM;
-	static const lua_CFunction steps[] = {load_all, gather_functions, check_state};
-
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		lua_pushcfunction(L, steps[i]);
-		lua_pushlightuserdata(L, rehearsed);
-		if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+		if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
 			fprintf(stderr, "luge: %s\n", lua_tostring(L, -1));
 			return -EINVAL;
 		}
 	}
-	lua_close(rehearsed);
 	forget_texts(L);
 	fix_leaves(L);
 	lua_gc(L, LUA_GCSTOP, 0);
-	int rc = heap_freeze(L, rehearse, path);
+	int rc = pack_watch(L, rehearse);
 
+	if (rc == 0)
+		rc = pack_write(L, path);
 	if (rc < 0)
 		fprintf(stderr, "luge: freezing: %s%s\n", strerror(-rc),
-			rc == -ENOMEM || rc == -ENOSPC ? " (FROZEN_SIZE in heap.c)" : "");
+			rc == -E2BIG ? " (HOT_SIZE or FROZEN_SIZE in heap.h)" : "");
 	return rc;
 }

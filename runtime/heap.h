@@ -4,16 +4,41 @@
 #define LUGE_HEAP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <lua.h>
 
-/* A Lua state whose memory heap_freeze() can write. For the build only: NULL in a program that has one already. */
-lua_State *heap_state_new(void);
+/* 64 GiB: far from where the kernel puts programs, libraries and stacks on any 64-bit machine. */
+#define HEAP_ADDRESS ((void *)0x1000000000)
 
-/* Writes the memory of L, the state of heap_state_new(), as the section .frozen of this very program. No call of
- * Lua may be under way. `rehearse` does then in L what most starts do, for heap_thaw() to know which pages that writes
- * to; L is of no use afterwards. Returns 0 or -errno; -E2BIG: enlarge FROZEN_SIZE. */
-int heap_freeze(lua_State *L, void (*rehearse)(lua_State *L), const char *path);
+enum {
+	HEAP_MAGIC = 0x4c474846,
+	PAGE_SIZE = 4096,
+	HOT_SIZE = 2 << 20, /* the hot part and what a start makes: a huge page */
+	FROZEN_SIZE = 6 << 20,
+	SMALL_MAX = 512, /* up to here blocks come in every multiple of 16 */
+	CLASSED_MAX =
+		1
+		<< 14, /* up to here in four sizes between powers of two; larger ones are malloc's */
+	N_CLASSES = SMALL_MAX / 16 + 1 + 4 * 5,
+};
+
+/* The heap begins with this. In the file the cold part follows the pages of the hot one, in memory HOT_SIZE. */
+struct heap {
+	uint32_t magic;
+	uint32_t hot; /* bytes of the hot part, this among them */
+	uint32_t hot_pages, cold_pages;
+	uint32_t n_relocations;
+	uint32_t relocations; /* where the offsets of pointers into the program begin, at the end of the hot part */
+	int32_t turned;
+	uintptr_t image; /* where the program was */
+	lua_State *state;
+	char *next, *end; /* of the memory that blocks are cut from */
+	void *free[N_CLASSES];
+};
+
+/* Where the linker put the program. */
+extern const char __executable_start[], _end[];
 
 /* The state that the build froze into this program, to be had once; NULL when there is none or its place is
  * taken. FILE handles in it are stale. */
@@ -22,5 +47,16 @@ lua_State *heap_thaw(void);
 /* What is allocated next goes to new pages. After a fork, in both processes: the old pages are shared, and each would be
  * copied at the first write to it. In a process that forks again only the first time. */
 void heap_turn_page(bool is_child);
+
+/* ---- for the build ---- */
+
+/* Whether the program holds a state. */
+bool heap_is_frozen(void);
+
+/* Lua's allocator; ud: a struct heap. Lua always knows the size of a block, so blocks have no headers. */
+void *heap_alloc(void *ud, void *block, size_t old_size, size_t size);
+
+/* What a block of that size takes. */
+size_t heap_room(size_t size);
 
 #endif

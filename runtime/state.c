@@ -181,17 +181,22 @@ static void renew_handle(lua_State *L, const char *name, FILE *file)
 	lua_pop(L, 1);
 }
 
-lua_State *state_new(void)
+void state_thawed(lua_State *L)
 {
-	lua_State *L = source_tree() ? NULL : heap_thaw();
-
-	if (!L)
-		return state_furnish(luaL_newstate());
 	unpark_addresses(L);
 	lua_getglobal(L, "io");
 	renew_handle(L, "stdin", stdin);
 	renew_handle(L, "stdout", stdout);
 	renew_handle(L, "stderr", stderr);
 	lua_pop(L, 1);
+}
+
+lua_State *state_new(void)
+{
+	lua_State *L = source_tree() ? NULL : heap_thaw();
+
+	if (!L)
+		return state_furnish(luaL_newstate());
+	state_thawed(L);
 	return L;
 }

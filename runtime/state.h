@@ -27,7 +27,11 @@ lua_State *state_furnish(lua_State *L);
 /* The field of the registry where a frozen state keeps what a thaw puts back. */
 #define STATE_PARKED "luge.parked"
 
-/* For the build: writes a state with all modules loaded, as heap_freeze(). Returns 0 or -errno. */
+/* Puts into a state that was frozen what could not be kept. */
+void state_thawed(lua_State *L);
+
+/* For the build: writes a state with all modules loaded as the section .frozen of this very program, to the file `path`.
+ * Returns 0 or -errno. */
 int state_freeze(const char *path);
 
 #endif
