@@ -9,6 +9,7 @@
 
 #include "message.h"
 #include "netlink.h"
+#include "wire.h"
 
 enum { BATCH_MAX = 1024 };
 
@@ -24,10 +25,10 @@ static void batch_number(struct netlink *nl, struct batch *b)
 {
 	b->count = 0;
 	for (size_t i = 0; i < b->part_count; i++) {
-		int left = (int)b->parts[i].iov_len;
+		size_t left = b->parts[i].iov_len;
 
-		for (struct nlmsghdr *h = b->parts[i].iov_base; mnl_nlmsg_ok(h, left);
-		     h = mnl_nlmsg_next(h, &left)) {
+		for (struct nlmsghdr *h = b->parts[i].iov_base; wire_ok(h, left);
+		     h = wire_next(h, &left)) {
 			h->nlmsg_seq = nl->sequence + ++b->count;
 			h->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
 		}
@@ -40,9 +41,9 @@ static void batch_take(struct netlink *nl, struct batch *b, const struct nlmsghd
 	uint32_t index = h->nlmsg_seq - nl->sequence;
 
 	if (h->nlmsg_type != NLMSG_ERROR || index < 1 || index > b->count ||
-	    mnl_nlmsg_get_payload_len(h) < sizeof(struct nlmsgerr))
+	    wire_payload_size(h) < sizeof(struct nlmsgerr))
 		return;
-	const struct nlmsgerr *e = mnl_nlmsg_get_payload(h);
+	const struct nlmsgerr *e = wire_payload(h);
 
 	if (e->error == 0 || b->failed)
 		return;
@@ -65,10 +66,10 @@ static long batch_receive(struct netlink *nl, struct batch *b)
 		}
 		if (n < 0)
 			return n != -EAGAIN ? n : b->failed ? b->error : full;
-		int left = (int)n;
+		size_t left = (size_t)n;
 
-		for (const struct nlmsghdr *h = &netlink_received.head; mnl_nlmsg_ok(h, left);
-		     h = mnl_nlmsg_next(h, &left))
+		for (const struct nlmsghdr *h = &netlink_received.head; wire_ok(h, left);
+		     h = wire_next(h, &left))
 			batch_take(nl, b, h);
 	}
 }
@@ -87,13 +88,13 @@ static long batch_send(struct netlink *nl, struct batch *b)
 	int room = size > INT32_MAX / 2 ? INT32_MAX / 2 : (int)size;
 
 	/* A socket takes less than its buffer at once: 208 KiB mostly. Root may ask for more. */
-	if (room > 65536 && setsockopt(mnl_socket_get_fd(nl->socket), SOL_SOCKET, SO_SNDBUFFORCE,
+	if (room > 65536 && setsockopt(nl->fd, SOL_SOCKET, SO_SNDBUFFORCE,
 				       &room, sizeof(room)) < 0)
-		(void)setsockopt(mnl_socket_get_fd(nl->socket), SOL_SOCKET, SO_SNDBUF, &room,
+		(void)setsockopt(nl->fd, SOL_SOCKET, SO_SNDBUF, &room,
 				 sizeof(room)); /* sendmsg(2) will tell */
 	netlink_forget(nl, b->parts[0].iov_base);
 	batch_number(nl, b);
-	long rc = sys_result(sendmsg(mnl_socket_get_fd(nl->socket), &m, 0));
+	long rc = sys_result(sendmsg(nl->fd, &m, 0));
 
 	if (rc >= 0)
 		rc = batch_receive(nl, b);
@@ -140,11 +141,11 @@ static struct batch *check_bytes(lua_State *L)
 	const char *bytes = lua_tolstring(L, 2, &len);
 	struct batch *b = push_batch(L, 1);
 	struct nlmsghdr *copy = lua_newuserdata(L, len + 1), *h = copy;
-	int left = len > INT32_MAX ? 0 : (int)len;
+	size_t left = len;
 
 	memcpy(copy, bytes, len);
-	while (mnl_nlmsg_ok(h, left))
-		h = mnl_nlmsg_next(h, &left);
+	while (wire_ok(h, left))
+		h = wire_next(h, &left);
 	if (len == 0 || left != 0)
 		luaL_argerror(L, 2, "messages, one after the other, expected");
 	b->parts[0] = (struct iovec){copy, len};

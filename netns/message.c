@@ -9,19 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libmnl/libmnl.h>
-#include <linux/netlink.h>
-
 #include "bind.h"
+#include "wire.h"
 
 /* A transaction has dozens of messages, most of them small. */
 enum { MESSAGE_SIZE = 256, MESSAGE_MAX = 1 << 24, SKIP_MAX = 1 << 16 };
 
 /* Room for a message that is put together of a form. */
 enum { FORM_SIZE = 160 };
-
-/* The flags of nested and network order are the upper bits of an attribute's type. */
-enum { TYPE_MAX = 0x3fff };
 
 struct message *message_check(lua_State *L, int arg)
 {
@@ -54,9 +49,9 @@ static int message_reserve(struct message *m, size_t len)
 {
 	size_t used = m->head ? m->head->nlmsg_len : 0, size = m->size ? m->size : MESSAGE_SIZE;
 
-	if (len > MESSAGE_MAX || used + len + MNL_ALIGNTO > MESSAGE_MAX)
+	if (len > MESSAGE_MAX || used + len + WIRE_ALIGN > MESSAGE_MAX)
 		return -EMSGSIZE;
-	while (size < used + len + MNL_ALIGNTO)
+	while (size < used + len + WIRE_ALIGN)
 		size *= 2;
 	if (size == m->size)
 		return 0;
@@ -83,12 +78,12 @@ static void reserve_or_raise(lua_State *L, struct message *m, size_t len)
 static void put(lua_State *L, uint16_t extra_type, const void *data, size_t len)
 {
 	struct message *m = message_check(L, 1);
-	uint16_t type = (uint16_t)(bind_check_range(L, 2, 0, TYPE_MAX) | extra_type);
+	uint16_t type = (uint16_t)(bind_check_range(L, 2, 0, WIRE_TYPE_MAX) | extra_type);
 
-	if (len > UINT16_MAX - MNL_ATTR_HDRLEN)
+	if (len > UINT16_MAX - WIRE_ATTRIBUTE)
 		luaL_argerror(L, 3, "more bytes than an attribute holds");
-	reserve_or_raise(L, m, MNL_ATTR_HDRLEN + len);
-	mnl_attr_put(m->head, type, len, data);
+	reserve_or_raise(L, m, WIRE_ATTRIBUTE + len);
+	wire_put(m->head, type, data, len);
 	lua_settop(L, 1);
 }
 
@@ -110,12 +105,11 @@ static int l_message(lua_State *L)
 
 	memset(m, 0, sizeof(*m));
 	luaL_setmetatable(L, MESSAGE_TYPE);
-	reserve_or_raise(L, m, MNL_NLMSG_HDRLEN + len);
-	mnl_nlmsg_put_header(m->head);
-	m->head->nlmsg_type = (uint16_t)type;
-	m->head->nlmsg_flags = (uint16_t)flags | NLM_F_REQUEST;
-	if (len > 0)
-		memcpy(mnl_nlmsg_put_extra_header(m->head, len), header, len);
+	reserve_or_raise(L, m, WIRE_HEADER + len);
+	*m->head = (struct nlmsghdr){.nlmsg_len = (uint32_t)(WIRE_HEADER + wire_align(len)),
+				     .nlmsg_type = (uint16_t)type,
+				     .nlmsg_flags = (uint16_t)flags | NLM_F_REQUEST};
+	memcpy(wire_payload(m->head), header, len);
 	return 1;
 }
 
@@ -222,7 +216,8 @@ static int m_done(lua_State *L)
 
 	if (m->head->nlmsg_len - offset > UINT16_MAX)
 		return luaL_error(L, "a nested attribute holds at most %d bytes", UINT16_MAX);
-	mnl_attr_nest_end(m->head, (struct nlattr *)((char *)m->head + offset));
+	((struct nlattr *)((char *)m->head + offset))->nla_len =
+		(uint16_t)(m->head->nlmsg_len - offset);
 	lua_settop(L, 1);
 	return 1;
 }
@@ -253,7 +248,7 @@ static struct attributes check_attributes(lua_State *L)
 
 	a.data = luaL_checklstring(L, 1, &a.len);
 	a.at = lua_isnoneornil(L, 2) ? 0 : (size_t)bind_check_range(L, 2, 0, SKIP_MAX);
-	a.at = MNL_ALIGN(a.at);
+	a.at = wire_align(a.at);
 	return a;
 }
 
@@ -267,8 +262,8 @@ static bool next_attribute(struct attributes *a)
 		return false;
 	a->bytes = a->data + a->at + sizeof(a->head);
 	a->size = a->head.nla_len - sizeof(a->head);
-	a->at += MNL_ALIGN(a->head.nla_len);
-	a->head.nla_type &= TYPE_MAX;
+	a->at += wire_align(a->head.nla_len);
+	a->head.nla_type &= WIRE_TYPE_MAX;
 	return true;
 }
 
@@ -303,7 +298,7 @@ static int l_attributes(lua_State *L)
 static int l_attribute(lua_State *L)
 {
 	struct attributes a = check_attributes(L);
-	uint16_t type = (uint16_t)bind_check_range(L, 3, 0, TYPE_MAX);
+	uint16_t type = (uint16_t)bind_check_range(L, 3, 0, WIRE_TYPE_MAX);
 
 	while (next_attribute(&a))
 		if (a.head.nla_type == type) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* netlink.c – netlink sockets, on libmnl
+/* netlink.c – netlink sockets
  *
  * A socket sends a message (message.c) or a batch of them and collects the kernel's answer. What
  * the messages mean is said in Lua, in the modules beside this file. A socket belongs to the network
@@ -17,12 +17,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
-#include "netlink.h"
 #include "message.h"
+#include "netlink.h"
+#include "wire.h"
 
 #define SOCKET_TYPE "netns.socket"
 
@@ -34,7 +34,7 @@ struct netlink *netlink_check(lua_State *L, int arg)
 {
 	struct netlink *nl = luaL_checkudata(L, arg, SOCKET_TYPE);
 
-	if (!nl->socket)
+	if (nl->fd < 0)
 		luaL_argerror(L, arg, "the netlink socket is closed");
 	return nl;
 }
@@ -51,7 +51,7 @@ enum { KEPT_COUNT = sizeof(kept_protocols) / sizeof(kept_protocols[0]) };
 static struct {
 	bool is_on;
 	struct {
-		struct mnl_socket *socket;
+		int fd; /* 0: none */
 		uint32_t sequence;
 		unsigned place;
 	} sockets[KEPT_COUNT];
@@ -74,12 +74,12 @@ static bool keep_socket(struct netlink *nl)
 	int i = kept_slot(nl->protocol);
 
 	if (!kept.is_on || !nl->is_own || !nl->is_clean || nl->place != bind_place || i < 0 ||
-	    kept.sockets[i].socket)
+	    kept.sockets[i].fd)
 		return false;
-	kept.sockets[i].socket = nl->socket;
+	kept.sockets[i].fd = nl->fd;
 	kept.sockets[i].sequence = nl->sequence;
 	kept.sockets[i].place = nl->place;
-	nl->socket = NULL;
+	nl->fd = -1;
 	return true;
 }
 
@@ -87,12 +87,12 @@ static long leave_to_kernel(int fd);
 
 static void close_kept(int i)
 {
-	if (!kept.sockets[i].socket)
+	if (!kept.sockets[i].fd)
 		return;
 	if (kept_protocols[i] == NETLINK_NETFILTER)
-		(void)leave_to_kernel(mnl_socket_get_fd(kept.sockets[i].socket));
-	(void)mnl_socket_close(kept.sockets[i].socket);
-	kept.sockets[i].socket = NULL;
+		(void)leave_to_kernel(kept.sockets[i].fd);
+	(void)close(kept.sockets[i].fd);
+	kept.sockets[i].fd = 0;
 }
 
 /* Whether nl has got a socket that was kept. */
@@ -100,15 +100,15 @@ static bool take_kept(struct netlink *nl)
 {
 	int i = kept_slot(nl->protocol);
 
-	if (i < 0 || !kept.sockets[i].socket)
+	if (i < 0 || !kept.sockets[i].fd)
 		return false;
 	if (kept.sockets[i].place != bind_place) {
 		close_kept(i);
 		return false;
 	}
-	nl->socket = kept.sockets[i].socket;
+	nl->fd = kept.sockets[i].fd;
 	nl->sequence = kept.sockets[i].sequence;
-	kept.sockets[i].socket = NULL;
+	kept.sockets[i].fd = 0;
 	return true;
 }
 
@@ -129,32 +129,37 @@ static int netlink_gc(lua_State *L)
 {
 	struct netlink *nl = luaL_checkudata(L, 1, SOCKET_TYPE);
 
-	if (nl->socket)
-		(void)mnl_socket_close(nl->socket); /* nobody is left to hear of it */
+	if (nl->fd >= 0)
+		(void)close(nl->fd); /* nobody is left to hear of it */
 	free(nl->replies);
-	nl->socket = NULL;
+	nl->fd = -1;
 	nl->replies = NULL;
 	return 0;
 }
 
-static long netlink_open(struct netlink *nl)
+static void set_option(const struct netlink *nl, int option)
 {
 	int on = 1;
 
-	nl->socket = mnl_socket_open2(nl->protocol, SOCK_CLOEXEC);
-	if (!nl->socket)
+	/* Without these (before 4.12) errors are plain numbers: nothing else is lost. */
+	(void)setsockopt(nl->fd, SOL_NETLINK, option, &on, sizeof(on));
+}
+
+static long netlink_open(struct netlink *nl)
+{
+	nl->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, nl->protocol);
+	if (nl->fd < 0)
 		return -errno;
 	/* Connected to the kernel (and bound by that), the socket takes nothing from anybody else: who has
 	 * CAP_NET_ADMIN in its namespace could answer in the kernel's place or fill its queue. netlink_getsockbyportid()
 	 * of the kernel's af_netlink.c. */
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 
-	if (connect(mnl_socket_get_fd(nl->socket), (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+	if (connect(nl->fd, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
 		return -errno;
-	/* Without these (before 4.12) errors are plain numbers: nothing else is lost. */
-	(void)mnl_socket_setsockopt(nl->socket, NETLINK_CAP_ACK, &on, sizeof(on));
-	(void)mnl_socket_setsockopt(nl->socket, NETLINK_EXT_ACK, &on, sizeof(on));
-	(void)mnl_socket_setsockopt(nl->socket, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
+	set_option(nl, NETLINK_CAP_ACK);
+	set_option(nl, NETLINK_EXT_ACK);
+	set_option(nl, NETLINK_GET_STRICT_CHK);
 	return 0;
 }
 
@@ -191,7 +196,8 @@ static int l_open(lua_State *L)
 	int namespace = lua_isnoneornil(L, 2) ? -1 : bind_check_fd(L, 2);
 	struct netlink *nl = lua_newuserdata(L, sizeof(*nl));
 
-	*nl = (struct netlink){.protocol = protocol,
+	*nl = (struct netlink){.fd = -1,
+			       .protocol = protocol,
 			       .is_own = namespace < 0,
 			       .place = bind_place,
 			       .is_clean = true};
@@ -213,7 +219,7 @@ long netlink_receive(struct netlink *nl, int flags)
 	/* What somebody else sent came in the moment before the socket was connected. */
 	do {
 		m.msg_namelen = sizeof(from);
-		rc = sys_retry(recvmsg(mnl_socket_get_fd(nl->socket), &m, flags));
+		rc = sys_retry(recvmsg(nl->fd, &m, flags));
 	} while (rc >= 0 && from.nl_pid != 0);
 	if (rc >= 0 && (m.msg_flags & MSG_TRUNC))
 		return -ENOSPC;
@@ -222,7 +228,7 @@ long netlink_receive(struct netlink *nl, int flags)
 
 static long keep_reply(struct netlink *nl, const struct nlmsghdr *head)
 {
-	size_t len = MNL_ALIGN(head->nlmsg_len), size = nl->replies_size ? nl->replies_size : 4096;
+	size_t len = wire_align(head->nlmsg_len), size = nl->replies_size ? nl->replies_size : 4096;
 
 	/* A namespace's root decides how much there is to list. */
 	if (nl->replies_len + len > REPLIES_MAX)
@@ -246,24 +252,26 @@ static long keep_reply(struct netlink *nl, const struct nlmsghdr *head)
  */
 void netlink_keep_text(struct netlink *nl, const struct nlmsghdr *head)
 {
-	const struct nlmsgerr *e = mnl_nlmsg_get_payload(head);
-	size_t offset = sizeof(*e);
-	const struct nlattr *a;
+	const struct nlmsgerr *e = wire_payload(head);
+	size_t size = wire_payload_size(head), at = sizeof(*e);
 
 	if (!(head->nlmsg_flags & NLM_F_ACK_TLVS))
 		return;
 	if (!(head->nlmsg_flags & NLM_F_CAPPED))
-		offset += MNL_ALIGN(e->msg.nlmsg_len - MNL_NLMSG_HDRLEN);
-	const char *end = mnl_nlmsg_get_payload_tail(head);
+		at += wire_align(e->msg.nlmsg_len - WIRE_HEADER);
+	while (at < size) {
+		const struct nlattr *a = (const void *)((const char *)e + at);
 
-	for (a = mnl_nlmsg_get_payload_offset(head, offset);
-	     mnl_attr_ok(a, (int)(end - (const char *)a)); a = mnl_attr_next(a)) {
-		if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG &&
-		    mnl_attr_get_payload_len(a) < sizeof(nl->text))
-			memcpy(nl->text, mnl_attr_get_payload(a), mnl_attr_get_payload_len(a));
-		else if (mnl_attr_get_type(a) == NLMSGERR_ATTR_OFFS &&
-			 mnl_attr_get_payload_len(a) == sizeof(uint32_t))
-			nl->offset = mnl_attr_get_u32(a);
+		if (!wire_attribute_ok(a, size - at))
+			return;
+		size_t len = wire_attribute_size(a);
+
+		if ((a->nla_type & WIRE_TYPE_MAX) == NLMSGERR_ATTR_MSG && len < sizeof(nl->text))
+			memcpy(nl->text, wire_attribute_data(a), len);
+		else if ((a->nla_type & WIRE_TYPE_MAX) == NLMSGERR_ATTR_OFFS &&
+			 len == sizeof(nl->offset))
+			memcpy(&nl->offset, wire_attribute_data(a), len);
+		at += wire_align(a->nla_len);
 	}
 }
 
@@ -277,9 +285,9 @@ static long take_answer(struct netlink *nl, const struct nlmsghdr *head)
 		nl->interrupted = true; /* the rest has to be read before another dump may begin */
 	switch (head->nlmsg_type) {
 	case NLMSG_ERROR: {
-		const struct nlmsgerr *e = mnl_nlmsg_get_payload(head);
+		const struct nlmsgerr *e = wire_payload(head);
 
-		if (mnl_nlmsg_get_payload_len(head) < sizeof(*e))
+		if (wire_payload_size(head) < sizeof(*e))
 			return -EBADMSG;
 		netlink_keep_text(nl, head);
 		return e->error < 0 ? e->error : 1;
@@ -287,8 +295,8 @@ static long take_answer(struct netlink *nl, const struct nlmsghdr *head)
 	case NLMSG_DONE: {
 		int error = 0;
 
-		if (mnl_nlmsg_get_payload_len(head) >= sizeof(error))
-			memcpy(&error, mnl_nlmsg_get_payload(head), sizeof(error));
+		if (wire_payload_size(head) >= sizeof(error))
+			memcpy(&error, wire_payload(head), sizeof(error));
 		if (nl->interrupted)
 			return -EINTR;
 		return error < 0 ? error : 1;
@@ -319,17 +327,17 @@ static long netlink_exchange(struct netlink *nl, struct nlmsghdr *request)
 	netlink_forget(nl, request);
 	request->nlmsg_seq = ++nl->sequence;
 	nl->is_clean = false;
-	if (mnl_socket_sendto(nl->socket, request, request->nlmsg_len) < 0)
+	if (send(nl->fd, request, request->nlmsg_len, 0) < 0)
 		return -errno;
 	for (;;) {
 		long n = netlink_receive(nl, 0);
 
 		if (n <= 0)
 			return n < 0 ? n : -EBADMSG;
-		int left = (int)n;
+		size_t left = (size_t)n;
 
-		for (const struct nlmsghdr *h = &netlink_received.head; mnl_nlmsg_ok(h, left);
-		     h = mnl_nlmsg_next(h, &left)) {
+		for (const struct nlmsghdr *h = &netlink_received.head; wire_ok(h, left);
+		     h = wire_next(h, &left)) {
 			long rc = take_answer(nl, h);
 
 			nl->is_clean = rc > 0;
@@ -367,10 +375,10 @@ static int return_replies(lua_State *L, const struct netlink *nl)
 		lua_createtable(L, 0, 3);
 		bind_set_int(L, "type", h->nlmsg_type);
 		bind_set_int(L, "flags", h->nlmsg_flags);
-		lua_pushlstring(L, mnl_nlmsg_get_payload(h), mnl_nlmsg_get_payload_len(h));
+		lua_pushlstring(L, wire_payload(h), wire_payload_size(h));
 		lua_setfield(L, -2, "data");
 		lua_seti(L, -2, ++n);
-		at += MNL_ALIGN(h->nlmsg_len);
+		at += wire_align(h->nlmsg_len);
 	}
 	return 1;
 }
@@ -428,9 +436,9 @@ static int s_index(lua_State *L)
 		.head = {.nlmsg_len = sizeof(request),
 			 .nlmsg_type = RTM_GETLINK,
 			 .nlmsg_flags = NLM_F_REQUEST},
-		.mask_head = {MNL_ATTR_HDRLEN + sizeof(request.mask), IFLA_EXT_MASK},
+		.mask_head = {WIRE_ATTRIBUTE + sizeof(request.mask), IFLA_EXT_MASK},
 		.mask = RTEXT_FILTER_SKIP_STATS,
-		.name_head = {MNL_ATTR_HDRLEN + sizeof(request.name), IFLA_IFNAME},
+		.name_head = {WIRE_ATTRIBUTE + sizeof(request.name), IFLA_IFNAME},
 	};
 
 	size_t length = strlen(name);
@@ -446,11 +454,11 @@ static int s_index(lua_State *L)
 	long rc = netlink_exchange(nl, &request.head);
 	const struct nlmsghdr *answer = (const void *)nl->replies;
 
-	if (rc >= 0 && nl->replies_len < MNL_NLMSG_HDRLEN + sizeof(struct ifinfomsg))
+	if (rc >= 0 && nl->replies_len < WIRE_HEADER + sizeof(struct ifinfomsg))
 		rc = -EBADMSG;
 	if (rc < 0)
 		return netlink_return_error(L, nl, rc);
-	int index = ((const struct ifinfomsg *)mnl_nlmsg_get_payload(answer))->ifi_index;
+	int index = ((const struct ifinfomsg *)wire_payload(answer))->ifi_index;
 
 	if (nl->is_own && nl->place == bind_place) {
 		memcpy(kept.link, name, length + 1);
@@ -465,7 +473,7 @@ static int s_index(lua_State *L)
  * The descriptor's; the socket stays its owner. */
 static int s_getfd(lua_State *L)
 {
-	lua_pushinteger(L, mnl_socket_get_fd(netlink_check(L, 1)->socket));
+	lua_pushinteger(L, netlink_check(L, 1)->fd);
 	return 1;
 }
 
@@ -516,7 +524,7 @@ static int s_leave(lua_State *L)
 	struct netlink *nl = netlink_check(L, 1);
 
 	if (!keep_socket(nl))
-		(void)leave_to_kernel(mnl_socket_get_fd(nl->socket)); /* else closing waits */
+		(void)leave_to_kernel(nl->fd); /* else closing waits */
 	(void)netlink_gc(L);
 	return bind_return_ok(L, 0);
 }

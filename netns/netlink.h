@@ -3,12 +3,12 @@
 #ifndef LUGE_NETLINK_H
 #define LUGE_NETLINK_H
 
-#include <libmnl/libmnl.h>
+#include <linux/netlink.h>
 
 #include "bind.h"
 
 struct netlink {
-	struct mnl_socket *socket;
+	int fd; /* -1: closed */
 	int protocol;
 	bool is_own;	/* of the namespace that we were in */
 	unsigned place; /* bind_place of that moment */
