@@ -40,9 +40,9 @@ $(BUILD)/luge-cold: $(OBJECTS) | $(BUILD)/gen/link.flags $(BUILD)/obj/runtime/st
 
 # The program loads its own modules and becomes one that has them in memory (runtime/heap.c). The sanitizers want
 # Lua's memory from malloc.
-$(BUILD)/luge: $(BUILD)/luge-cold
+$(BUILD)/luge: $(BUILD)/luge-cold runtime/embed/rehearsal.lua
 ifeq ($(findstring sanitize,$(CFLAGS)),)
-	$(Q)$(BUILD)/luge-cold --freeze $(BUILD)/gen/frozen
+	$(Q)$(BUILD)/luge-cold --freeze $(BUILD)/gen/frozen runtime/embed/rehearsal.lua
 	$(Q)objcopy --update-section .frozen=$(BUILD)/gen/frozen $< $@
 else
 	$(Q)cp $< $@

@@ -45,54 +45,30 @@ static void park_addresses(lua_State *L)
 
 /* ---- the modules ---- */
 
-/* What a run of the default profile does before there is a container. */
-static const char rehearsal[] = "local request = require 'sandbox.cli.request'\n"
-				"local spec, host = request.load('default', {}, { 'true' })\n"
-				"if spec then request.plan(spec, host, {}) end\n";
+/* Loads every module; nothing but a module's own file runs. */
+static int load_all(lua_State *L)
+{
+	for (const struct embedded_file *f = embedded_files; f->name; f++) {
+		if (strncmp(f->name, "file:", 5) == 0)
+			continue;
+		lua_getglobal(L, "require");
+		lua_pushstring(L, f->name);
+		lua_call(L, 1, 0);
+	}
+	park_addresses(L);
+	return 0;
+}
 
-/* What it uses besides. */
-static const char *const performance[] = {
-	"sandbox.cli",
-	"sandbox.cli.options",
-	"sandbox.cli.parse",
-	"sandbox.cli.run",
-	"sandbox.container.launch",
-	"sandbox.container.furnish",
-	"sandbox.container.control",
-	"sandbox.container.terminal",
-};
-
-/* Does in L, which is a state no longer frozen, what most starts do. What it says, and whether the building machine could
- * do it, is of no interest. */
-static void rehearse(lua_State *L)
+/* Does in L, a copy of the frozen state, what most starts do (embed/rehearsal.lua); what luge says of it is of no interest. */
+static void rehearse(lua_State *L, const char *path)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	if (null < 0 || dup2(null, STDERR_FILENO) < 0)
 		return;
 	state_thawed(L);
-	(void)luaL_dostring(L, rehearsal);
-}
-
-static void load(lua_State *L, const char *name)
-{
-	lua_getglobal(L, "require");
-	lua_pushstring(L, name);
-	lua_call(L, 1, 0);
-}
-
-/* Loads every module; nothing but a module's own file runs. */
-static int load_all(lua_State *L)
-{
-	pack_hot(true);
-	for (size_t i = 0; i < sizeof(performance) / sizeof(performance[0]); i++)
-		load(L, performance[i]);
-	pack_hot(false);
-	for (const struct embedded_file *f = embedded_files; f->name; f++)
-		if (strncmp(f->name, "file:", 5) != 0)
-			load(L, f->name);
-	park_addresses(L);
-	return 0;
+	if (luaL_dofile(L, path) != LUA_OK)
+		printf("luge: %s\n", lua_tostring(L, -1));
 }
 
 /* ---- pointers into the program ---- */
@@ -369,7 +345,7 @@ static void forget_texts(lua_State *L)
 	}
 }
 
-int state_freeze(const char *path)
+int state_freeze(const char *path, const char *rehearsal)
 {
 	static const lua_CFunction steps[] = {load_all, gather_functions, check_state};
 	lua_State *L = state_furnish(pack_state_new());
@@ -386,7 +362,7 @@ int state_freeze(const char *path)
 	forget_texts(L);
 	fix_leaves(L);
 	lua_gc(L, LUA_GCSTOP, 0);
-	int rc = pack_watch(L, rehearse);
+	int rc = pack_watch(L, rehearse, rehearsal);
 
 	if (rc == 0)
 		rc = pack_write(L, path);

@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 {
 	fill_standard();
 	/* The build's last step; what it makes knows this word no more. */
-	if (argc == 3 && strcmp(argv[1], "--freeze") == 0 && state_freeze(argv[2]) == 0)
+	if (argc == 4 && strcmp(argv[1], "--freeze") == 0 && state_freeze(argv[2], argv[3]) == 0)
 		return 0;
 	lua_State *L = state_new();
 

@@ -35,7 +35,6 @@ struct block {
 
 static struct {
 	char *next;
-	bool is_hot;
 	struct block *free; /* those of one page; the next one is where Lua's bytes begin */
 } arena = {.next = ARENA};
 
@@ -109,7 +108,6 @@ static void *allocate(void *ud, void *content, size_t old_size, size_t size)
 
 	if (!block)
 		return NULL;
-	block->is_hot = arena.is_hot;
 	if (content) {
 		memcpy(content_of(block), content, size < old_size ? size : old_size);
 		give_back(content);
@@ -118,11 +116,6 @@ static void *allocate(void *ud, void *content, size_t old_size, size_t size)
 				   old_size == LUA_TUSERDATA || old_size == LUA_TTHREAD;
 	}
 	return content_of(block);
-}
-
-void pack_hot(bool is_hot)
-{
-	arena.is_hot = is_hot;
 }
 
 static int panic(lua_State *L)
@@ -184,19 +177,18 @@ static void open_block(int signal_number, siginfo_t *info, void *context)
 		_exit(1);
 }
 
-/* In the copy. */
-static void rehearse_watched(lua_State *L, void (*rehearse)(lua_State *L))
+/* From now on, in this process, the blocks that are touched are noted. */
+static int watch(void)
 {
 	struct sigaction action = {.sa_sigaction = open_block, .sa_flags = SA_SIGINFO};
 
 	if (sigaction(SIGSEGV, &action, NULL) != 0 ||
 	    mprotect(ARENA, (size_t)(arena.next - ARENA), PROT_NONE) != 0)
-		_exit(1);
-	rehearse(L);
-	_exit(0);
+		return -errno;
+	return 0;
 }
 
-int pack_watch(lua_State *L, void (*rehearse)(lua_State *L))
+int pack_watch(lua_State *L, void (*rehearse)(lua_State *L, const char *script), const char *script)
 {
 	int status = -1;
 
@@ -210,14 +202,21 @@ int pack_watch(lua_State *L, void (*rehearse)(lua_State *L))
 	lua_setallocf(L, heap_alloc, HEAP_ADDRESS);
 	pid_t pid = fork();
 
-	if (pid == 0)
-		rehearse_watched(L, rehearse);
+	if (pid == 0) {
+		if (watch() == 0)
+			rehearse(L, script);
+		_exit(1);
+	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -errno;
 	for (struct block *b = (struct block *)ARENA; !is_end(b); b = next_of(b))
 		b->is_hot |= watched->is_used[page_of(b)];
 	(void)munmap(watched, sizeof(*watched));
-	return status == 0 ? 0 : -ECHILD;
+	if (WIFSIGNALED(status))
+		return -ECHILD;
+	if (status != 0)
+		printf("luge: what a start uses could not be tried here: it takes longer\n");
+	return 0;
 }
 
 /* ---- the layout ---- */

@@ -3,18 +3,14 @@
 #ifndef LUGE_PACK_H
 #define LUGE_PACK_H
 
-#include <stdbool.h>
-
 #include <lua.h>
 
 /* A Lua state that pack_write() can write; NULL in a program that holds one already, or without memory. */
 lua_State *pack_state_new(void);
 
-/* Whether what is allocated from now on is hot, whatever pack_watch() sees. */
-void pack_hot(bool is_hot);
-
-/* What rehearse(L) uses, in a copy of the process, is hot. L stays as it is. Returns 0 or -errno. */
-int pack_watch(lua_State *L, void (*rehearse)(lua_State *L));
+/* What rehearse(L, script) uses, in a copy of the process, is hot; it may end the copy. L stays as it is. Returns 0 or
+ * -errno. */
+int pack_watch(lua_State *L, void (*rehearse)(lua_State *L, const char *script), const char *script);
 
 /* Writes the memory of L, in which no call is under way, as the section .frozen of this very program. Returns 0 or -errno;
  * -E2BIG: enlarge HOT_SIZE or FROZEN_SIZE. L is of no use afterwards. */

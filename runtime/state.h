@@ -30,8 +30,8 @@ lua_State *state_furnish(lua_State *L);
 /* Puts into a state that was frozen what could not be kept. */
 void state_thawed(lua_State *L);
 
-/* For the build: writes a state with all modules loaded as the section .frozen of this very program, to the file `path`.
- * Returns 0 or -errno. */
-int state_freeze(const char *path);
+/* For the build: writes a state with all modules loaded as the section .frozen of this very program, to the file `path`; what
+ * the script `rehearsal` uses of it is quick to start. Returns 0 or -errno. */
+int state_freeze(const char *path, const char *rehearsal);
 
 #endif
