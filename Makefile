@@ -42,7 +42,8 @@ $(BUILD)/luge-cold: $(OBJECTS) | $(BUILD)/gen/link.flags $(BUILD)/obj/runtime/st
 # Lua's memory from malloc.
 $(BUILD)/luge: $(BUILD)/luge-cold runtime/embed/rehearsal.lua
 ifeq ($(findstring sanitize,$(CFLAGS)),)
-	$(Q)$(BUILD)/luge-cold --freeze $(BUILD)/gen/frozen runtime/embed/rehearsal.lua
+	@mkdir -p $(BUILD)/gen/state
+	$(Q)LUGE_STATE=$(abspath $(BUILD)/gen/state) $(BUILD)/luge-cold --freeze $(BUILD)/gen/frozen runtime/embed/rehearsal.lua
 	$(Q)objcopy --update-section .frozen=$(BUILD)/gen/frozen $< $@
 else
 	$(Q)cp $< $@
