@@ -157,17 +157,17 @@ bool heap_is_frozen(void)
 /* Where in the program's file an address of its data is; -1 where nothing says so. */
 static off_t place_in_file(const void *address)
 {
-	const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+	const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR), *first = NULL;
 	size_t n = headers ? getauxval(AT_PHNUM) : 0;
-	uintptr_t moved = 0;
 
-	for (size_t i = 0; i < n; i++)
-		if (headers[i].p_type == PT_PHDR)
-			moved = (uintptr_t)headers - headers[i].p_vaddr;
 	for (size_t i = 0; i < n; i++) {
-		uintptr_t at = (uintptr_t)address - moved - headers[i].p_vaddr;
+		if (headers[i].p_type != PT_LOAD)
+			continue;
+		first = first ? first : &headers[i]; /* the one that __executable_start begins */
+		uintptr_t at = (uintptr_t)address - (uintptr_t)__executable_start + first->p_vaddr -
+			       headers[i].p_vaddr;
 
-		if (headers[i].p_type == PT_LOAD && at < headers[i].p_filesz)
+		if (at < headers[i].p_filesz)
 			return (off_t)(headers[i].p_offset + at);
 	}
 	return -1;
