@@ -187,10 +187,19 @@ static int gather_functions(lua_State *L)
 
 /* ---- what must not be kept ---- */
 
-/* Whether the key's hash is made of an address in the program. */
-static bool moves_with_program(lua_State *L, int index)
+/* Whether the key's hash is made of an address: in the program, which moves, or of an object, which pack.c moves. */
+static bool is_address(lua_State *L, int index)
 {
-	return lua_islightuserdata(L, index) || is_bare(L, index);
+	switch (lua_type(L, index)) {
+	case LUA_TLIGHTUSERDATA:
+	case LUA_TUSERDATA:
+	case LUA_TTABLE:
+	case LUA_TFUNCTION:
+	case LUA_TTHREAD:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* Raises where a table that can be reached from the value at the top has such a key. seen: tables already looked at.
@@ -219,10 +228,9 @@ static void check_keys(lua_State *L, int seen)
 		check_keys(L, seen);
 	lua_pushnil(L);
 	while (is_table && lua_next(L, value)) {
-		if (moves_with_program(L, value + 1))
-			luaL_error(
-				L,
-				"a module has a table with a C function or light userdata as key");
+		if (is_address(L, value + 1))
+			luaL_error(L, "a module has a table with a %s as key",
+				   luaL_typename(L, value + 1));
 		check_keys(L, seen);
 		lua_pushvalue(L, -1);
 		check_keys(L, seen);

@@ -28,6 +28,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <lauxlib.h>
+
 enum { CHUNK_SIZE = 64 << 10, GRAIN = 16 };
 
 static union {
@@ -70,6 +72,14 @@ size_t heap_room(size_t size)
 	return room;
 }
 
+/* Blocks come from somewhere else than the huge page from now on. */
+static void leave_page(struct heap *heap)
+{
+	if (heap->end == (char *)heap + HOT_SIZE)
+		heap->top = heap->next;
+	heap->next = heap->end = NULL;
+}
+
 /* A block of a multiple of GRAIN. */
 static void *cut(struct heap *heap, size_t room)
 {
@@ -80,6 +90,7 @@ static void *cut(struct heap *heap, size_t room)
 
 		if (chunk == MAP_FAILED)
 			return NULL;
+		leave_page(heap);
 		heap->next = chunk;
 		heap->end = chunk + CHUNK_SIZE;
 	}
@@ -144,7 +155,7 @@ void heap_turn_page(bool is_child)
 		return;
 	current->turned = !is_child;
 	memset(current->free, 0, sizeof(current->free));
-	current->next = current->end = NULL;
+	leave_page(current);
 }
 
 /* ---- thawing ---- */
@@ -223,4 +234,58 @@ lua_State *heap_thaw(void)
 	heap->end = (char *)heap + HOT_SIZE;
 	current = heap;
 	return heap->state;
+}
+
+/* ---- resting ---- */
+
+/* The file's own pages of the hot part, where the linker put them, with what a start changed in them: a copy of those few
+ * only. */
+static void update_mapped(const struct heap *heap, size_t size)
+{
+	for (size_t at = 0; at < size; at += PAGE_SIZE)
+		if (memcmp(frozen.bytes + at, (const char *)heap + at, PAGE_SIZE) != 0)
+			memcpy(frozen.bytes + at, (const char *)heap + at, PAGE_SIZE);
+}
+
+/* luge.heap.rest(): gives the huge page back, for pages of the file's and few of this process's own. It takes a millisecond,
+ * and is for a luge that will wait long; once. */
+static int rest(lua_State *L)
+{
+	struct heap *heap = current;
+
+	(void)L;
+	if (!heap || heap->rests)
+		return 0;
+	bool is_open = heap->end == (char *)heap + HOT_SIZE; /* blocks still come from the page */
+	const char *top = is_open ? heap->next : heap->top;
+	size_t hot = heap->hot_pages * PAGE_SIZE, used = (size_t)(top - (char *)heap);
+	size_t made = used > hot ? (used - hot + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE : 0;
+	char *copy = mmap(NULL, made + PAGE_SIZE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (copy == MAP_FAILED)
+		return 0;
+	heap->rests = 1;
+	memcpy(copy, (char *)heap + hot, made);
+	if (is_open)
+		heap->end = (char *)heap + hot + made;
+	update_mapped(heap, hot);
+	/* The addresses stay. Where the one cannot be moved to the other's place there is no heap any more. */
+	if ((made > 0 && mremap(copy, made, made, MREMAP_MAYMOVE | MREMAP_FIXED,
+				(char *)heap + hot) == MAP_FAILED) ||
+	    mremap(frozen.bytes, hot, hot, MREMAP_MAYMOVE | MREMAP_FIXED, heap) == MAP_FAILED)
+		abort();
+	(void)munmap((char *)heap + hot + made, HOT_SIZE - hot - made);
+	(void)munmap(copy + made, PAGE_SIZE);
+	return 0;
+}
+
+int luaopen_luge_heap(lua_State *L);
+
+int luaopen_luge_heap(lua_State *L)
+{
+	static const luaL_Reg functions[] = {{"rest", rest}, {NULL, NULL}};
+
+	luaL_newlib(L, functions);
+	return 1;
 }

@@ -30,10 +30,11 @@ struct heap {
 	uint32_t hot_pages, cold_pages;
 	uint32_t n_relocations;
 	uint32_t relocations; /* where the offsets of pointers into the program begin, at the end of the hot part */
-	int32_t turned;
+	bool turned, rests;
 	uintptr_t image; /* where the program was */
 	lua_State *state;
 	char *next, *end; /* of the memory that blocks are cut from */
+	char *top;	  /* where what a start made ends, once they are cut elsewhere */
 	void *free[N_CLASSES];
 };
 

@@ -20,6 +20,7 @@
 
 int luaopen_luge_json(lua_State *L);
 int luaopen_luge_cage(lua_State *L);
+int luaopen_luge_heap(lua_State *L);
 int luaopen_luge_script(lua_State *L);
 int luaopen_luge_interruptible(lua_State *L);
 int luaopen_luge_resolve(lua_State *L);
@@ -30,6 +31,7 @@ int luaopen_netns_netlink(lua_State *L);
 const luaL_Reg luge_modules[] = {
 	{"luge.json", luaopen_luge_json},
 	{"luge.cage", luaopen_luge_cage},
+	{"luge.heap", luaopen_luge_heap},
 	{"luge.script", luaopen_luge_script},
 	{"luge.interruptible", luaopen_luge_interruptible},
 	{"luge.resolve", luaopen_luge_resolve},

@@ -3,6 +3,7 @@
 -- and `attach` are loops; what passes data on (output, terminal) is given one.
 
 local S = require "syscall"
+local heap = require "luge.heap"
 local must = require "sandbox.must"
 
 local Loop = {}
@@ -50,9 +51,24 @@ function Loop.arm(timer, seconds)
   must("the timer", S.timerfd_settime(timer, nil, { value = math.max(seconds, 0.000001) }))
 end
 
+-- Who has waited so long will wait for longer: the memory that made the start quick goes back, once.
+local PATIENCE = 200 -- milliseconds
+local rests = false
+
+local function wait(self, milliseconds)
+  if not rests and (milliseconds or math.huge) > PATIENCE then
+    local events, err = S.epoll_wait(self.poll, 16, PATIENCE)
+    if not events or #events > 0 then return events, err end
+    rests = true
+    heap.rest()
+    milliseconds = milliseconds and milliseconds - PATIENCE
+  end
+  return S.epoll_wait(self.poll, 16, milliseconds)
+end
+
 --- Waits for events, at most so many milliseconds where they are given, and handles them. Returns how many there were.
 function Loop:round(milliseconds)
-  local events = S.epoll_wait(self.poll, 16, milliseconds) or {}
+  local events = wait(self, milliseconds) or {}
   for _, event in ipairs(events) do
     local handler = self.handlers[event.fd]
     if handler then handler(self, event) end

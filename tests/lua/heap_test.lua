@@ -6,16 +6,66 @@ local S = require "syscall"
 
 local ADDRESS = "1000000000-"
 
-local function is_frozen()
-  return S.readfile("/proc/self/maps"):find("\n" .. ADDRESS, 1, true) ~= nil
-    or S.readfile("/proc/self/maps"):sub(1, #ADDRESS) == ADDRESS
+-- The description of the mapping that the heap begins with, or nil.
+local function first_mapping(maps) return maps:match("%f[^\n\0]" .. ADDRESS .. "[^\n]*") end
+
+local function need_heap()
+  if not first_mapping(S.readfile "/proc/self/maps") then t.skip "a build with sanitizers has no frozen heap" end
 end
 
-t.test("the modules are in memory, their file is the binary", function()
-  if not is_frozen() then t.skip "a build with sanitizers has no frozen heap" end
-  local line = S.readfile("/proc/self/maps"):match("%f[^\n\0]" .. ADDRESS .. "[^\n]*")
-  t.contains(line, S.readlink "/proc/self/exe")
+local function run_script(text) return t.run { "luge", "lua", t.write(t.dir() .. "/script.lua", text) } end
+
+t.test("the modules are in memory; at rest their file is the binary", function()
+  need_heap()
   t.ok(package.loaded["sandbox.plan"], "sandbox.plan is loaded")
+  local r = run_script [[require("luge.heap").rest() io.write(require("syscall").readfile "/proc/self/maps")]]
+  t.contains(first_mapping(r.stdout), S.readlink "/proc/self/exe")
+end)
+
+-- Tables, strings and closures made before and after, and what was frozen: nothing changes. `before` is run first.
+local WORK = [[
+  local S, heap = require "syscall", require "luge.heap"
+  local function make(n)
+    local made = {}
+    for i = 1, n do made[i] = { name = "entry " .. i, get = function() return i end } end
+    return made
+  end
+  local function check(made)
+    for i, entry in ipairs(made) do assert(entry.name == "entry " .. i and entry.get() == i) end
+  end
+  local function rest(before, after)
+    local old = make(before)
+    heap.rest()
+    local new = make(after)
+    check(old)
+    check(new)
+    for i = 1, #old, 2 do old[i].name = nil end
+    collectgarbage()
+    for i = 1, #old, 2 do old[i].name = "entry " .. i end
+    heap.rest()
+    check(old)
+    check(new)
+    assert(S.c.SIG.TERM == 15, "what was frozen")
+  end
+]]
+
+t.test("a luge that rests has what it had", function()
+  for _, sizes in ipairs { { 0, 10 }, { 10, 3000 }, { 3000, 3000 }, { 50000, 10 } } do
+    local r = run_script(WORK .. ("rest(%d, %d) print 'whole'"):format(sizes[1], sizes[2]))
+    t.equal(r.stdout .. r.stderr, "whole\n", "sizes " .. sizes[1] .. ", " .. sizes[2])
+  end
+end)
+
+t.test("so has a copy of it, and what it is a copy of", function()
+  local r = run_script(WORK .. [[
+    local held = make(500)
+    local pid = assert(S.fork())
+    rest(100, 100)
+    check(held)
+    if pid == 0 then S.exit(0) end
+    local _, status = S.wait4(pid)
+    print(status.code, status.status)]])
+  t.equal(r.stdout .. r.stderr, "exited\t0\n")
 end)
 
 t.test("the collector frees, moves and grows what was frozen", function()
@@ -32,14 +82,16 @@ t.test("the collector frees, moves and grows what was frozen", function()
 end)
 
 t.test("the collector writes to few of the pages that all luges share", function()
-  if not is_frozen() then t.skip "a build with sanitizers has no frozen heap" end
-  local r = t.run { "luge", "lua", t.write(t.dir() .. "/rounds.lua", [[
+  need_heap()
+  local r = run_script [[
+    require("luge.heap").rest()
     for _ = 1, 5 do collectgarbage() end
+    local at, sum = false, 0
     for line in io.lines "/proc/self/smaps" do
-      if line:find "^%x+%-%x+ " then at = line:find "^1000000000%-" end
-      local kib = at and line:match "^Anonymous:%s+(%d+) kB"
-      if kib then print(kib) end
-    end]]) }
+      if line:find "^%x+%-%x+ " then at = line:find "^1000[0-9a-f]+%-" end
+      sum = sum + (at and tonumber(line:match "^Anonymous:%s+(%d+) kB") or 0)
+    end
+    print(sum)]]
   local kib = tonumber(r.stdout)
   t.ok(kib and kib < 1280, "KiB: " .. r.stdout .. r.stderr)
 end)

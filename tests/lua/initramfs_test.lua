@@ -50,7 +50,6 @@ end)
 t.test("a program comes with its links, its loader and its libraries", function()
   local dir, image = t.dir(), initramfs.new()
   t.equal(image:programs { "sh", "no-such-program" }, { "no-such-program" })
-  image:libraries { t.luge }
   image:write(dir .. "/image")
   local entries = read(dir .. "/image")
   local shell, is_there = t.read "/bin/sh", false
@@ -58,5 +57,5 @@ t.test("a program comes with its links, its loader and its libraries", function(
   t.ok(is_there, "no shell")
   local found = {}
   for name in pairs(entries) do found[name:match "[^/]+$":match "^(%w+)%.so%.[%d.]+$" or ""] = true end
-  t.ok(found.libc and found.libmnl, "no libraries")
+  t.ok(found.libc, "no libraries")
 end)
