@@ -35,10 +35,22 @@ enum {
 
 /* ---- memory ---- */
 
-/* Stands in front of every block; its size keeps malloc's alignment. */
+/* Stands in front of every block, and keeps the allocator's alignment. */
 struct cage_block {
-	struct cage_block *previous, *next;
+	_Alignas(16) struct cage_block *previous, *next;
+	size_t size; /* this included */
 };
+
+/* The memory is of the engine's allocator, which has pages at hand. */
+static struct cage_block *resize_block(struct cage *cage, struct cage_block *b, size_t size)
+{
+	struct cage_block *moved =
+		cage->allocate(cage->allocator, b, b ? b->size : LUA_TNIL, size);
+
+	if (moved)
+		moved->size = size;
+	return moved;
+}
 
 struct cage *cage_of(lua_State *P)
 {
@@ -97,11 +109,12 @@ static void *cage_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
 	if (b)
 		unlink_block(cage, b);
 	if (nsize == 0) {
-		free(b);
+		if (b)
+			(void)resize_block(cage, b, 0);
 		cage->used -= osize;
 		return NULL;
 	}
-	struct cage_block *moved = realloc(b, sizeof(*b) + nsize);
+	struct cage_block *moved = resize_block(cage, b, sizeof(*b) + nsize);
 
 	if (!moved) {
 		if (b)
@@ -350,7 +363,7 @@ static void cage_done(struct cage *cage)
 	while (cage->blocks) {
 		struct cage_block *next = cage->blocks->next;
 
-		free(cage->blocks);
+		(void)resize_block(cage, cage->blocks, 0);
 		cage->blocks = next;
 	}
 }
@@ -367,6 +380,7 @@ static struct cage *new_cage(lua_State *E)
 	struct cage *cage = lua_newuserdata(E, sizeof(*cage));
 
 	*cage = (struct cage){.engine = E};
+	cage->allocate = lua_getallocf(E, &cage->allocator);
 	luaL_setmetatable(E, CAGE_TYPE);
 	lua_State *P = lua_newstate(cage_alloc, cage);
 

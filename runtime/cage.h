@@ -21,6 +21,8 @@ struct cage_block;
 struct cage {
 	lua_State *profile;
 	lua_State *engine;
+	lua_Alloc allocate; /* the engine's, and its own word */
+	void *allocator;
 	struct cage_block *blocks; /* all the memory of the profile's state */
 	size_t used;
 	bool refused;	/* some request for memory failed, perhaps not for good */
