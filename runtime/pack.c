@@ -23,7 +23,11 @@
 
 #define ARENA ((char *)0x38000000000)
 
-enum { ARENA_SIZE = 1 << 30, N_PAGES = ARENA_SIZE / PAGE_SIZE };
+enum {
+	ARENA_SIZE = 1 << 30,
+	N_PAGES = ARENA_SIZE / PAGE_SIZE,
+	STRING_MAX = 80, /* of one with 40 characters */
+};
 
 /* A block begins a page; what Lua has of it follows. */
 struct block {
@@ -31,6 +35,7 @@ struct block {
 	uint32_t place; /* where they go, from HEAP_ADDRESS */
 	bool is_free, is_hot;
 	bool is_marked; /* an object that the collector writes to */
+	bool is_string;
 };
 
 static struct {
@@ -114,6 +119,7 @@ static void *allocate(void *ud, void *content, size_t old_size, size_t size)
 	} else {
 		block->is_marked = old_size == LUA_TTABLE || old_size == LUA_TFUNCTION ||
 				   old_size == LUA_TUSERDATA || old_size == LUA_TTHREAD;
+		block->is_string = old_size == LUA_TSTRING;
 	}
 	return content_of(block);
 }
@@ -286,14 +292,16 @@ static uint32_t to_pages(size_t size)
 	return (uint32_t)((size + PAGE_SIZE - 1) / PAGE_SIZE);
 }
 
-/* Decides where each block goes; what points into the program is hot, since a start writes to it. */
+/* Decides where each block goes. Hot is what points into the program, since a start writes to it, and each string that Lua
+ * keeps in its hash: a start makes some, and looks at all with the same hash. */
 static int lay_out(struct heap *heap, struct block **blocks, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		uint32_t pointers = count_relocations(blocks[i]);
 
 		heap->n_relocations += pointers;
-		blocks[i]->is_hot |= pointers > 0;
+		blocks[i]->is_hot |= pointers > 0 ||
+				     (blocks[i]->is_string && blocks[i]->room <= STRING_MAX);
 	}
 	size_t hot = place_blocks(blocks, n, true, true, heap_room(sizeof(*heap)));
 
