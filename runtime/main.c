@@ -15,6 +15,7 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include "heap.h"
 #include "modules.h"
 #include "state.h"
 
@@ -78,8 +79,8 @@ int main(int argc, char **argv)
 {
 	fill_standard();
 	/* The build's last step; what it makes knows this word no more. */
-	if (argc == 4 && strcmp(argv[1], "--freeze") == 0 && state_freeze(argv[2], argv[3]) == 0)
-		return 0;
+	if (argc == 4 && strcmp(argv[1], "--freeze") == 0 && !heap_is_frozen())
+		return state_freeze(argv[2], argv[3]) < 0 ? EXIT_LUGE_FAILED : 0;
 	lua_State *L = state_new();
 
 	if (!L) {
