@@ -8,7 +8,7 @@ Q       := $(if $(V),,@)
 
 CFLAGS  ?= -O2 -g
 WARN    := -std=c17 -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
-CPPFLAGS += -D_GNU_SOURCE -Iruntime -Iruntime/syscall -I$(BUILD)/gen $(shell pkg-config --cflags lua5.3 2>/dev/null)
+CPPFLAGS += -D_GNU_SOURCE -Iruntime -Iruntime/syscall -Inetns -I$(BUILD)/gen $(shell pkg-config --cflags lua5.3 2>/dev/null)
 LIBS    := -Wl,-Bstatic -llua5.3 -lseccomp -lcap -ljson-c -Wl,-Bdynamic -lm -ldl
 
 # luge needs no file but itself: shared libraries cost a seventh of a start, and none that lies in a container's root can

@@ -88,8 +88,7 @@ static long batch_send(struct netlink *nl, struct batch *b)
 	int room = size > INT32_MAX / 2 ? INT32_MAX / 2 : (int)size;
 
 	/* A socket takes less than its buffer at once: 208 KiB mostly. Root may ask for more. */
-	if (room > 65536 && setsockopt(nl->fd, SOL_SOCKET, SO_SNDBUFFORCE,
-				       &room, sizeof(room)) < 0)
+	if (room > 65536 && setsockopt(nl->fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0)
 		(void)setsockopt(nl->fd, SOL_SOCKET, SO_SNDBUF, &room,
 				 sizeof(room)); /* sendmsg(2) will tell */
 	netlink_forget(nl, b->parts[0].iov_base);

@@ -44,8 +44,7 @@ struct cage_block {
 /* The memory is of the engine's allocator, which has pages at hand. */
 static struct cage_block *resize_block(struct cage *cage, struct cage_block *b, size_t size)
 {
-	struct cage_block *moved =
-		cage->allocate(cage->allocator, b, b ? b->size : LUA_TNIL, size);
+	struct cage_block *moved = cage->allocate(cage->allocator, b, b ? b->size : LUA_TNIL, size);
 
 	if (moved)
 		moved->size = size;

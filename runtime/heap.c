@@ -26,9 +26,11 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
+#include <linux/magic.h>
 
 enum { CHUNK_SIZE = 64 << 10, GRAIN = 16 };
 
@@ -184,18 +186,32 @@ static off_t place_in_file(const void *address)
 	return -1;
 }
 
-/* Reads the hot part from the program's file: to copy it from where it is mapped would take a fault for every few pages. A
- * program that may not be read, or was started by ld.so, has no such file. */
-static bool read_hot(struct heap *heap)
+/* The program's file, or -1: a program that may not be read has none, nor one without /proc. A directory of that name that
+ * is somebody else's would name a file of his. */
+static int open_program(void)
+{
+	int process = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	struct statfs st;
+
+	if (process < 0)
+		return -1;
+	if (fstatfs(process, &st) == 0 && st.f_type == PROC_SUPER_MAGIC)
+		fd = openat(process, "exe", O_RDONLY | O_CLOEXEC);
+	(void)close(process);
+	return fd;
+}
+
+/* Reads the hot part from the program's file: to copy it from where it is mapped would take a fault for every few pages. */
+static bool read_hot(char *place)
 {
 	off_t at = place_in_file(&frozen);
-	int fd = at < 0 ? -1 : open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int fd = at < 0 ? -1 : open_program();
 
 	if (fd < 0)
 		return false;
 	size_t size = frozen.heap.hot;
-	bool is_read = pread(fd, heap, size, at) == (ssize_t)size &&
-		       memcmp(heap, &frozen.heap, sizeof(frozen.heap)) == 0;
+	bool is_read = pread(fd, place, size, at) == (ssize_t)size &&
+		       memcmp(place, frozen.bytes, sizeof(frozen.heap)) == 0;
 
 	(void)close(fd);
 	return is_read;
@@ -207,12 +223,13 @@ lua_State *heap_thaw(void)
 
 	if (!heap_is_frozen())
 		return NULL;
-	void *place = mmap(heap, HOT_SIZE + FROZEN_SIZE, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	void *place =
+		mmap(heap, HOT_SIZE + FROZEN_SIZE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
 	if (place == MAP_FAILED)
 		return NULL;
-	size_t hot = frozen.heap.hot_pages * PAGE_SIZE, cold = frozen.heap.cold_pages * PAGE_SIZE;
+	size_t hot = heap_whole_pages(frozen.heap.hot), cold = heap_whole_pages(frozen.heap.cold);
 	char *cold_place = (char *)heap + HOT_SIZE;
 
 	/* A kernel before 4.17 does not know the flag of mmap. */
@@ -223,7 +240,7 @@ lua_State *heap_thaw(void)
 	}
 	(void)munmap(cold_place + cold, FROZEN_SIZE - cold);
 	(void)madvise(heap, HOT_SIZE, MADV_HUGEPAGE);
-	if (!read_hot(heap))
+	if (!read_hot(place))
 		memcpy(heap, &frozen, frozen.heap.hot);
 	uintptr_t moved = (uintptr_t)__executable_start - heap->image;
 	const uint32_t *list = (const uint32_t *)((char *)heap + heap->relocations);
@@ -258,8 +275,8 @@ static int rest(lua_State *L)
 		return 0;
 	bool is_open = heap->end == (char *)heap + HOT_SIZE; /* blocks still come from the page */
 	const char *top = is_open ? heap->next : heap->top;
-	size_t hot = heap->hot_pages * PAGE_SIZE, used = (size_t)(top - (char *)heap);
-	size_t made = used > hot ? (used - hot + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE : 0;
+	size_t hot = heap_whole_pages(heap->hot), used = (size_t)(top - (char *)heap);
+	size_t made = used > hot ? heap_whole_pages(used - hot) : 0;
 	char *copy = mmap(NULL, made + PAGE_SIZE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 

@@ -4,6 +4,7 @@
 #define LUGE_HEAP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <lua.h>
@@ -23,20 +24,24 @@ enum {
 	N_CLASSES = SMALL_MAX / 16 + 1 + 4 * 5,
 };
 
-/* The heap begins with this. In the file the cold part follows the pages of the hot one, in memory HOT_SIZE. */
+/* The heap begins with this. In memory the cold part begins HOT_SIZE behind it, in the file the page after the hot one. */
 struct heap {
 	uint32_t magic;
-	uint32_t hot; /* bytes of the hot part, this among them */
-	uint32_t hot_pages, cold_pages;
 	uint32_t n_relocations;
-	uint32_t relocations; /* where the offsets of pointers into the program begin, at the end of the hot part */
-	bool turned, rests;
-	uintptr_t image; /* where the program was */
+	size_t relocations; /* where the offsets of pointers into the program begin, at the end of the hot part */
+	size_t hot, cold; /* bytes of the parts; of the hot one this, too */
+	uintptr_t image;  /* where the program was */
 	lua_State *state;
 	char *next, *end; /* of the memory that blocks are cut from */
 	char *top;	  /* where what a start made ends, once they are cut elsewhere */
+	bool turned, rests;
 	void *free[N_CLASSES];
 };
+
+static inline size_t heap_whole_pages(size_t size)
+{
+	return (size + PAGE_SIZE - 1) & ~(size_t)(PAGE_SIZE - 1);
+}
 
 /* Where the linker put the program. */
 extern const char __executable_start[], _end[];

@@ -32,15 +32,16 @@ enum {
 /* A block begins a page; what Lua has of it follows. */
 struct block {
 	_Alignas(16) uint32_t room; /* bytes that Lua has */
-	uint32_t place; /* where they go, from HEAP_ADDRESS */
+	uint32_t place;		    /* where they go, from HEAP_ADDRESS */
 	bool is_free, is_hot;
 	bool is_marked; /* an object that the collector writes to */
 	bool is_string;
+	struct block *next_free;
 };
 
 static struct {
 	char *next;
-	struct block *free; /* those of one page; the next one is where Lua's bytes begin */
+	struct block *free; /* those of one page */
 } arena = {.next = ARENA};
 
 static void *content_of(struct block *block)
@@ -48,14 +49,14 @@ static void *content_of(struct block *block)
 	return block + 1;
 }
 
-static size_t pages_of(const struct block *block)
+static size_t span_of(const struct block *block)
 {
-	return (sizeof(*block) + block->room + PAGE_SIZE - 1) / PAGE_SIZE;
+	return heap_whole_pages(sizeof(*block) + block->room);
 }
 
 static struct block *next_of(struct block *block)
 {
-	return (struct block *)((char *)block + pages_of(block) * PAGE_SIZE);
+	return (struct block *)((char *)block + span_of(block));
 }
 
 static bool is_end(const struct block *block)
@@ -75,7 +76,7 @@ static struct block *take(size_t size)
 	struct block *block = arena.free;
 
 	if (block && sizeof(*block) + size <= PAGE_SIZE) {
-		memcpy(&arena.free, content_of(block), sizeof(arena.free));
+		arena.free = block->next_free;
 		memset(block, 0, PAGE_SIZE);
 		block->room = (uint32_t)size;
 		return block;
@@ -93,9 +94,9 @@ static void give_back(void *content)
 	struct block *block = (struct block *)content - 1;
 
 	block->is_free = true;
-	if (pages_of(block) > 1)
+	if (span_of(block) > PAGE_SIZE)
 		return;
-	memcpy(content, &arena.free, sizeof(arena.free));
+	block->next_free = arena.free;
 	arena.free = block;
 }
 
@@ -133,9 +134,9 @@ static int panic(lua_State *L)
 /* Memory at that address. */
 static bool map_at(void *address, size_t size)
 {
-	void *place = mmap(address, size, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
-			   0);
+	void *place =
+		mmap(address, size, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
 	return place == address;
 }
@@ -159,7 +160,7 @@ lua_State *pack_state_new(void)
 static struct watched {
 	uint32_t first[N_PAGES];
 	bool is_used[N_PAGES];
-} *watched;
+} * watched;
 
 /* Opens the block that was touched. A fault elsewhere is a bug, and comes again, to end the process. */
 static void open_block(int signal_number, siginfo_t *info, void *context)
@@ -203,8 +204,8 @@ int pack_watch(lua_State *L, void (*rehearse)(lua_State *L, const char *script),
 	if (watched == MAP_FAILED)
 		return -errno;
 	for (struct block *b = (struct block *)ARENA; !is_end(b); b = next_of(b))
-		for (size_t i = 0; i < pages_of(b); i++)
-			watched->first[page_of(b) + i] = (uint32_t)page_of(b);
+		for (size_t page = page_of(b); page < page_of(next_of(b)); page++)
+			watched->first[page] = (uint32_t)page_of(b);
 	lua_setallocf(L, heap_alloc, HEAP_ADDRESS);
 	pid_t pid = fork();
 
@@ -261,7 +262,7 @@ static struct block **list_blocks(size_t *ret_n)
 
 static bool is_in_program(uintptr_t word)
 {
-	return word - (uintptr_t)__executable_start < (size_t)(_end - __executable_start);
+	return word >= (uintptr_t)__executable_start && word < (uintptr_t)_end;
 }
 
 /* The number of words in a block that point into the program. */
@@ -287,11 +288,6 @@ static size_t place_blocks(struct block **blocks, size_t n, bool is_hot, bool is
 	return at;
 }
 
-static uint32_t to_pages(size_t size)
-{
-	return (uint32_t)((size + PAGE_SIZE - 1) / PAGE_SIZE);
-}
-
 /* Decides where each block goes. Hot is what points into the program, since a start writes to it, and each string that Lua
  * keeps in its hash: a start makes some, and looks at all with the same hash. */
 static int lay_out(struct heap *heap, struct block **blocks, size_t n)
@@ -300,29 +296,25 @@ static int lay_out(struct heap *heap, struct block **blocks, size_t n)
 		uint32_t pointers = count_relocations(blocks[i]);
 
 		heap->n_relocations += pointers;
-		blocks[i]->is_hot |= pointers > 0 ||
-				     (blocks[i]->is_string && blocks[i]->room <= STRING_MAX);
+		blocks[i]->is_hot |=
+			pointers > 0 || (blocks[i]->is_string && blocks[i]->room <= STRING_MAX);
 	}
-	size_t hot = place_blocks(blocks, n, true, true, heap_room(sizeof(*heap)));
-
-	hot = place_blocks(blocks, n, true, false, hot);
-	heap->relocations = (uint32_t)hot;
-	hot += heap->n_relocations * sizeof(uint32_t);
-	size_t cold = place_blocks(blocks, n, false, true, HOT_SIZE);
-
-	cold = place_blocks(blocks, n, false, false, cold) - HOT_SIZE;
-	heap->hot = (uint32_t)hot;
-	heap->hot_pages = to_pages(hot);
-	heap->cold_pages = to_pages(cold);
-	return hot > HOT_SIZE || (size_t)(heap->hot_pages + heap->cold_pages) * PAGE_SIZE > FROZEN_SIZE ?
-		       -E2BIG :
-		       0;
+	heap->relocations =
+		place_blocks(blocks, n, true, false,
+			     place_blocks(blocks, n, true, true, heap_room(sizeof(*heap))));
+	heap->hot = heap->relocations + heap->n_relocations * sizeof(uint32_t);
+	heap->cold = place_blocks(blocks, n, false, false,
+				  place_blocks(blocks, n, false, true, HOT_SIZE)) -
+		     HOT_SIZE;
+	return heap->hot > HOT_SIZE || heap_whole_pages(heap->hot) + heap->cold > FROZEN_SIZE
+		       ? -E2BIG
+		       : 0;
 }
 
 /* Where in the file the byte is that will be `place` bytes into the heap. */
 static size_t place_in_file(const struct heap *heap, size_t place)
 {
-	return place < HOT_SIZE ? place : place - HOT_SIZE + heap->hot_pages * PAGE_SIZE;
+	return place < HOT_SIZE ? place : place - HOT_SIZE + heap_whole_pages(heap->hot);
 }
 
 /* The blocks at their places, with the addresses that hold there, and the list of pointers into the program. */
@@ -331,14 +323,13 @@ static void fill(const struct heap *heap, struct block **blocks, size_t n, char 
 	uint32_t *relocation = (uint32_t *)(image + heap->relocations);
 
 	for (size_t i = 0; i < n; i++) {
-		uintptr_t *words =
-			(uintptr_t *)(image + place_in_file(heap, blocks[i]->place));
+		uintptr_t *words = (uintptr_t *)(image + place_in_file(heap, blocks[i]->place));
 
 		memcpy(words, content_of(blocks[i]), blocks[i]->room);
 		for (size_t j = 0; j < blocks[i]->room / sizeof(*words); j++) {
-			struct block *target = words[j] - (uintptr_t)ARENA < ARENA_SIZE ?
-						       find(blocks, n, words[j]) :
-						       NULL;
+			struct block *target = words[j] - (uintptr_t)ARENA < ARENA_SIZE
+						       ? find(blocks, n, words[j])
+						       : NULL;
 
 			if (target)
 				words[j] += (uintptr_t)HEAP_ADDRESS + target->place -

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- phases.lua: where a start of luge spends its time: `luge lua tests/bench/phases.lua PROFILE [RUNS]`
 --
--- Each run is a fork of this process that calls what `luge run` calls, with a clock around it; so loading the
--- program is not in it (see "luge version" in the table above), and page faults are fewer than in a run of its
--- own. What the two sides do at once is shown side by side. Medians.
+-- Each run is a luge of its own that executes this script again and calls what `luge run` calls, with a clock around it; so
+-- loading the program is not in it (see "luge version" in the table above), nor is what the script itself costs. What the
+-- two sides do at once is shown side by side. Medians.
 
 local S = require "syscall"
 local request = require "sandbox.cli.request"
@@ -12,7 +12,8 @@ local launch = require "sandbox.container.launch"
 local guest = require "sandbox.container.guest"
 local run = require "sandbox.cli.run"
 
-local PROFILE, RUNS = arg[1], tonumber(arg[2] or "60")
+local PROFILE, RUNS = arg[1], arg[2] or "60"
+local MARKS = "marks" -- in place of RUNS: one run, whose marks go to standard output
 
 -- { mark, what lies between the mark before and this one }; the marks of the child, where it is a copy of luge, lie beside
 -- the parent's.
@@ -88,13 +89,19 @@ local function instrument(mark)
   end
 end
 
+local function run_marked()
+  instrument(function(name) S.write(1, ("%s %.9f\n"):format(name, S.clock_gettime "monotonic")) end)
+  return run.run({}, { PROFILE })
+end
+
 -- One start; { mark = seconds }.
 local function measure()
-  local r, w = S.pipe()
+  local r, w = S.pipe "cloexec"
   local pid = assert(S.fork())
   if pid == 0 then
-    instrument(function(name) S.write(w, ("%s %.9f\n"):format(name, S.clock_gettime "monotonic")) end)
-    S.exit(run.run({}, { PROFILE }))
+    S.dup3(w, 1)
+    S.execve("/proc/self/exe", { "luge", "lua", arg[0], PROFILE, MARKS }, S.environ())
+    S.exit(127)
   end
   w:close()
   local text = {}
@@ -126,8 +133,10 @@ local function add(lengths, first, phases, marks)
   end
 end
 
+if RUNS == MARKS then S.exit(run_marked()) end
+
 local lengths, whole = {}, {}
-for _ = 1, RUNS do
+for _ = 1, tonumber(RUNS) do
   local marks = measure()
   add(lengths, "begin", PARENT, marks)
   add(lengths, "clone", CHILD, marks)

@@ -4,12 +4,13 @@
 
 local ORDER = { runtime = 1, netns = 2, sandbox = 3, profiles = 4, examples = 5, tests = 6 }
 
--- What stands above and is used all the same: by the registry of modules, by the build step that compiles the
--- filters, and the seccomp tiers, which are data.
+-- What stands above and is used all the same: by the registry of modules, by the build's steps that compile the filters and
+-- try a start, and the seccomp tiers, which are data.
 local EXEMPT = {
   ["runtime/main.c"] = true,
   ["runtime/embed/filters.lua"] = true,
   ["runtime/embed/firewalls.lua"] = true,
+  ["runtime/embed/rehearsal.lua"] = true,
   ["sandbox/plan/seccomp_policy.lua"] = { profiles = true },
 }
 
