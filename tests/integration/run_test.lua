@@ -385,3 +385,11 @@ t.test("an ordinary user may map himself alone, in so many words", function()
   local body = ("id_map = { uids = { { 7, %d, 1 } }, gids = { { 8, %d, 1 } } }, user = '7:8'"):format(uid, gid)
   t.equal(box.facts({ body = body }).uid, { 7, 7, 7 })
 end)
+
+t.test("what the build rehearses is a whole run, and makes nothing", function()
+  local dir = t.dir()
+  local r = t.run { "luge", "lua", "runtime/embed/rehearsal.lua", env = { LUGE_STATE = dir } }
+  t.equal({ r.code, r.stdout, r.stderr }, { 0, "", "" })
+  t.equal(t.run({ "ls", "-A", dir }).stdout, "")
+  box.nothing_left()
+end)

@@ -96,6 +96,15 @@ t.test("the collector writes to few of the pages that all luges share", function
   t.ok(kib and kib < 1280, "KiB: " .. r.stdout .. r.stderr)
 end)
 
+t.test("it is the same luge without huge pages, and where nobody may read its file", function()
+  local command = { "luge", "help", "run" }
+  local usual = t.run(command).stdout
+  command.before = function() S.prctl("set_thp_disable", 1) end
+  t.equal(t.run(command).stdout, usual)
+  local copy = t.write(t.dir() .. "/luge", t.read(t.luge), "0111")
+  t.equal(t.run({ copy, "help", "run" }).stdout, usual)
+end)
+
 -- What makes closures of frozen prototypes: the same one is made again and again, with rounds of the collector between,
 -- and freed memory used by others.
 t.test("closures of what was frozen come and go", function()

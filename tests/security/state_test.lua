@@ -209,6 +209,29 @@ A.each("a working directory that is gone does no harm", function(side)
   t.ok(r.stdout == "ran\n" or r.code == 125, r.stderr)
 end)
 
+-- ---- luge's own file ----
+
+-- A copy of the program in whose frozen state everything is different but what it begins with.
+local function forged_program(side)
+  local program = t.read(side.luge)
+  local at = 1
+  repeat at = program:find("FHGL", at + 1, true) until at % 4096 == 1
+  at = at - 1
+  local head, forged = 8192, ("A"):rep(65536)
+  return side:file("forged", program:sub(1, at + head) .. forged .. program:sub(at + head + #forged + 1), "0755")
+end
+
+A.each("what somebody put in place of /proc is not luge's memory", function(side)
+  local forged = forged_program(side)
+  -- It would not be luge any more.
+  t.differs(t.run({ forged, "version", uid = side.uid, cwd = side.dir }).code, 0)
+  local r = t.run { "unshare", "-rm", "sh", "-c",
+    'mount -t tmpfs none /proc && mkdir /proc/self && cp "$0" /proc/self/exe && exec "$1" version', forged, side.luge,
+    uid = side.uid, cwd = side.dir }
+  t.equal({ r.code, r.stderr }, { 0, "" })
+  t.matches(r.stdout, "^luge %d")
+end)
+
 -- ---- the environment ----
 
 A.each("variables of the caller change nothing and do not come in", function(side)
