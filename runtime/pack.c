@@ -21,10 +21,10 @@
 
 #include "heap.h"
 
-#define ARENA ((char *)0x38000000000)
+#define ARENA ((char *)0x1800000000)
 
 enum {
-	ARENA_SIZE = 1 << 30,
+	ARENA_SIZE = 512 << 20,
 	N_PAGES = ARENA_SIZE / PAGE_SIZE,
 	STRING_MAX = 80, /* of one with 40 characters */
 };
@@ -82,7 +82,7 @@ static struct block *take(size_t size)
 		return block;
 	}
 	block = (struct block *)arena.next;
-	if (size > (size_t)(ARENA + ARENA_SIZE - arena.next) / 2)
+	if (heap_whole_pages(sizeof(*block) + size) > (size_t)(ARENA + ARENA_SIZE - arena.next))
 		return NULL;
 	block->room = (uint32_t)size;
 	arena.next = (char *)next_of(block);
