@@ -44,9 +44,9 @@ static struct heap *current;
 
 /* ---- the allocator ---- */
 
-static int is_frozen(const void *block)
+static bool is_frozen(const struct heap *heap, const void *block)
 {
-	return (uintptr_t)block - (uintptr_t)HEAP_ADDRESS < HOT_SIZE + FROZEN_SIZE;
+	return (uintptr_t)block - heap->place < heap->room;
 }
 
 /* The class of a size up to CLASSED_MAX; *ret_size is what its blocks have. */
@@ -118,7 +118,7 @@ static void *take(struct heap *heap, size_t size)
 static void give_back(struct heap *heap, void *block, size_t size)
 {
 	if (size > CLASSED_MAX) {
-		if (!is_frozen(block))
+		if (!is_frozen(heap, block))
 			free(block);
 		return;
 	}
@@ -139,7 +139,7 @@ void *heap_alloc(void *ud, void *block, size_t old_size, size_t size)
 		give_back(heap, block, old_size);
 		return NULL;
 	}
-	if (old_size > CLASSED_MAX && size > CLASSED_MAX && !is_frozen(block))
+	if (old_size > CLASSED_MAX && size > CLASSED_MAX && !is_frozen(heap, block))
 		return realloc(block, size);
 	void *moved = take(heap, size);
 

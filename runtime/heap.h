@@ -31,6 +31,9 @@ struct heap {
 	size_t relocations; /* where the offsets of pointers into the program begin, at the end of the hot part */
 	size_t hot, cold; /* bytes of the parts; of the hot one this, too */
 	uintptr_t image;  /* where the program was */
+	uintptr_t
+		place; /* where its blocks lie, and how much room is there: larger ones elsewhere are malloc's */
+	size_t room;
 	lua_State *state;
 	char *next, *end; /* of the memory that blocks are cut from */
 	char *top;	  /* where what a start made ends, once they are cut elsewhere */

@@ -3,9 +3,7 @@
  *
  * While the modules are loaded each block has pages of its own, so that the kernel tells which ones a rehearsed start
  * touches: in a copy of the process they are closed, and each is opened at its first fault. Then the blocks move
- * together, the touched ones before the others, and every word that is an address of a block becomes its new one. A
- * word that only looks like one would be changed at random: the arena is where no text and few numbers point to, and the
- * tests run what the build made.
+ * together, the touched ones before the others, and every word that is an address of a block becomes its new one.
  */
 #include "pack.h"
 
@@ -21,12 +19,16 @@
 
 #include "heap.h"
 
-#define ARENA ((char *)0x1800000000)
+/* What looks like an address of a block is changed as one. So the upper half of these is no instruction of Lua 5.3 (0x3f is
+ * no opcode of its), nor as large a number as lines, sizes and lengths are, which come in pairs as well; what points into the
+ * program, 0x55… or 0x7f…, names a register that no function has. Texts are not looked at. */
+#define ARENA ((char *)0x5f3f00000000)
 
 enum {
 	ARENA_SIZE = 512 << 20,
 	N_PAGES = ARENA_SIZE / PAGE_SIZE,
-	STRING_MAX = 80, /* of one with 40 characters */
+	STRING_MAX = 80,  /* of one with 40 characters */
+	STRING_WORDS = 3, /* before its text */
 };
 
 /* A block begins a page; what Lua has of it follows. */
@@ -206,6 +208,7 @@ int pack_watch(lua_State *L, void (*rehearse)(lua_State *L, const char *script),
 	for (struct block *b = (struct block *)ARENA; !is_end(b); b = next_of(b))
 		for (size_t page = page_of(b); page < page_of(next_of(b)); page++)
 			watched->first[page] = (uint32_t)page_of(b);
+	*(struct heap *)HEAP_ADDRESS = (struct heap){.place = (uintptr_t)ARENA, .room = ARENA_SIZE};
 	lua_setallocf(L, heap_alloc, HEAP_ADDRESS);
 	pid_t pid = fork();
 
@@ -265,13 +268,19 @@ static bool is_in_program(uintptr_t word)
 	return word >= (uintptr_t)__executable_start && word < (uintptr_t)_end;
 }
 
+/* How many words of a block may be addresses. */
+static size_t words_of(const struct block *block)
+{
+	return block->is_string ? STRING_WORDS : block->room / sizeof(uintptr_t);
+}
+
 /* The number of words in a block that point into the program. */
 static uint32_t count_relocations(struct block *block)
 {
 	const uintptr_t *words = content_of(block);
 	uint32_t n = 0;
 
-	for (size_t i = 0; i < block->room / sizeof(*words); i++)
+	for (size_t i = 0; i < words_of(block); i++)
 		n += is_in_program(words[i]);
 	return n;
 }
@@ -326,7 +335,7 @@ static void fill(const struct heap *heap, struct block **blocks, size_t n, char 
 		uintptr_t *words = (uintptr_t *)(image + place_in_file(heap, blocks[i]->place));
 
 		memcpy(words, content_of(blocks[i]), blocks[i]->room);
-		for (size_t j = 0; j < blocks[i]->room / sizeof(*words); j++) {
+		for (size_t j = 0; j < words_of(blocks[i]); j++) {
 			struct block *target = words[j] - (uintptr_t)ARENA < ARENA_SIZE
 						       ? find(blocks, n, words[j])
 						       : NULL;
@@ -353,7 +362,10 @@ static int write_image(const void *image, const char *path)
 
 int pack_write(lua_State *L, const char *path)
 {
-	struct heap heap = {.magic = HEAP_MAGIC, .image = (uintptr_t)__executable_start};
+	struct heap heap = {.magic = HEAP_MAGIC,
+			    .image = (uintptr_t)__executable_start,
+			    .place = (uintptr_t)HEAP_ADDRESS,
+			    .room = HOT_SIZE + FROZEN_SIZE};
 	size_t n;
 	struct block **blocks = list_blocks(&n);
 	char *image = calloc(1, FROZEN_SIZE);

@@ -178,6 +178,48 @@ t.test("no key is an address in the program, which moves", function()
   t.equal(wrong, {})
 end)
 
+-- Every function of the modules that are named, by where it is written, as bytecode.
+local FUNCTIONS = [[
+  for _, name in ipairs(arg) do require(name) end
+  local seen, found, places = {}, {}, {}
+  local function visit(value)
+    local kind = type(value)
+    if kind ~= "table" and kind ~= "function" or seen[value] then return end
+    seen[value] = true
+    if kind == "table" then
+      for k, v in next, value do visit(k) visit(v) end
+      return
+    end
+    local i = 1
+    while debug.getupvalue(value, i) do
+      visit((select(2, debug.getupvalue(value, i))))
+      i = i + 1
+    end
+    local info = debug.getinfo(value, "S")
+    if info.what == "C" then return end
+    local place = ("%s:%d:%d"):format(info.short_src, info.linedefined, info.lastlinedefined)
+    places[#places + 1] = not found[place] and place or nil
+    found[place] = found[place] or string.dump(value)
+  end
+  for _, name in ipairs(arg) do visit(package.loaded[name]) end
+  table.sort(places)
+  for _, place in ipairs(places) do print(place, (found[place]:gsub(".", function(c) return ("%02x"):format(c:byte()) end))) end]]
+
+t.test("each function is in memory what it was in the file", function()
+  need_heap()
+  local words = { "luge", "lua", t.write(t.dir() .. "/functions.lua", FUNCTIONS) }
+  for name in pairs(package.loaded) do
+    if name:find "^[%w_]+%." and not name:find "^luge%." then words[#words + 1] = name end
+  end
+  local frozen = t.run(words)
+  words[1] = t.luge .. "-cold"
+  local loaded = t.run(words)
+  t.equal({ frozen.code, frozen.stderr, loaded.stderr }, { 0, "", "" })
+  local count = select(2, frozen.stdout:gsub("\n", "\n"))
+  t.ok(count > 2000, count .. " functions")
+  t.ok(frozen.stdout == loaded.stdout, "they differ")
+end)
+
 t.test("the registry holds wherever the program lies", function()
   for _ = 1, 200 do
     local r = t.run { "luge", "lua", t.write(t.dir() .. "/box.lua", "io.write(#('x'):rep(5000, 'y'):gsub('x', 'zz'))"),
