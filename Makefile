@@ -42,7 +42,7 @@ $(BUILD)/luge-cold: $(OBJECTS) | $(BUILD)/gen/link.flags $(BUILD)/obj/runtime/st
 # Lua's memory from malloc.
 $(BUILD)/luge: $(BUILD)/luge-cold runtime/embed/rehearsal.lua
 ifeq ($(findstring sanitize,$(CFLAGS)),)
-	@mkdir -p $(BUILD)/gen/state
+	@install -d -m 0700 $(BUILD)/gen/state
 	$(Q)LUGE_STATE=$(abspath $(BUILD)/gen/state) $(BUILD)/luge-cold --freeze $(BUILD)/gen/frozen runtime/embed/rehearsal.lua
 	$(Q)objcopy --update-section .frozen=$(BUILD)/gen/frozen $< $@
 else

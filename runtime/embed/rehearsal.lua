@@ -49,6 +49,7 @@ function S.clone3_exec()
   other:close()
   return NOBODY, process
 end
+S.clone3 = S.clone3_exec -- where the stage alone cannot do it, a copy of luge would
 function S.clone3_executed() return true end
 function S.pidfd_send_signal() return true end
 function S.waitid() return { pid = NOBODY, code = "exited", status = 0, rusage = S.getrusage "self" } end
