@@ -14,13 +14,12 @@ LIBS    := -Wl,-Bstatic -llua5.3 -lseccomp -lcap -ljson-c -Wl,-Bdynamic -lm -ldl
 # luge needs no file but itself: shared libraries cost a seventh of a start, and none that lies in a container's root can
 # come into it. The sanitizers' library is a shared one.
 ifeq ($(findstring sanitize,$(CFLAGS)),)
-STATIC  := -static-pie @$(BUILD)/gen/link.flags -Wl,--wrap=dlopen $(BUILD)/obj/runtime/static/dl.o -llua5.3 -lseccomp -lcap -ljson-c -lm
-else
-STATIC  := $(LIBS)
+STATIC  := -static-pie @$(BUILD)/gen/link.flags -Wl,--wrap=dlopen -llua5.3 -lseccomp -lcap -ljson-c -lm
 endif
 
 C_FILES   := $(wildcard runtime/*.c runtime/syscall/*.c netns/*.c)
 OBJECTS   := $(C_FILES:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/constants.o $(BUILD)/obj/modules.o
+STATIC_OBJECTS := $(if $(STATIC),$(BUILD)/obj/runtime/static/dl.o)
 LUA_FILES := $(sort $(wildcard runtime/syscall/*.lua netns/*.lua sandbox/*.lua sandbox/*/*.lua profiles/seccomp/*.lua))
 PROFILES  := $(wildcard profiles/*.lua)
 
@@ -35,15 +34,16 @@ all: $(BUILD)/luge ## build (the default)
 
 # ---- the binary ----
 
-$(BUILD)/luge-cold: $(OBJECTS) | $(BUILD)/gen/link.flags $(BUILD)/obj/runtime/static/dl.o
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(STATIC)
+$(BUILD)/luge-cold: $(OBJECTS) $(STATIC_OBJECTS) | $(BUILD)/gen/link.flags
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(or $(STATIC),$(LIBS))
 
 # The program loads its own modules and becomes one that has them in memory (runtime/heap.c). The sanitizers want
 # Lua's memory from malloc.
 $(BUILD)/luge: $(BUILD)/luge-cold runtime/embed/rehearsal.lua
 ifeq ($(findstring sanitize,$(CFLAGS)),)
-	@install -d -m 0700 $(BUILD)/gen/state
-	$(Q)LUGE_STATE=$(abspath $(BUILD)/gen/state) $(BUILD)/luge-cold --freeze $(BUILD)/gen/frozen runtime/embed/rehearsal.lua
+	@rm -rf $(BUILD)/gen/state && install -d -m 0700 $(BUILD)/gen/state
+	$(Q)LUGE_STATE="$$(cd $(BUILD)/gen/state && pwd)" \
+		$(BUILD)/luge-cold --freeze $(BUILD)/gen/frozen runtime/embed/rehearsal.lua
 	$(Q)objcopy --update-section .frozen=$(BUILD)/gen/frozen $< $@
 else
 	$(Q)cp $< $@
@@ -63,7 +63,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/gen/constants.h
 
 $(BUILD)/obj/constants.o: $(BUILD)/gen/constants.c $(BUILD)/gen/constants.h
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -std=c17 -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIE -std=c17 -c -o $@ $<
 
 $(BUILD)/gen/constants.%: runtime/syscall/constants.list runtime/syscall/constants.awk
 	@mkdir -p $(@D)
@@ -95,9 +95,9 @@ $(BUILD)/obj/bootstrap.o: $(BUILD)/gen/bootstrap.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 
-$(BUILD)/luge-bootstrap: $(filter-out %/modules.o,$(OBJECTS)) $(BUILD)/obj/bootstrap.o | \
-		$(BUILD)/gen/link.flags $(BUILD)/obj/runtime/static/dl.o
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(STATIC)
+$(BUILD)/luge-bootstrap: $(filter-out %/modules.o,$(OBJECTS)) $(BUILD)/obj/bootstrap.o $(STATIC_OBJECTS) | \
+		$(BUILD)/gen/link.flags
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(or $(STATIC),$(LIBS))
 
 $(BUILD)/gen/seccomp.list: $(BUILD)/luge-bootstrap
 	@mkdir -p $(BUILD)/gen/seccomp
@@ -230,4 +230,4 @@ clean: ## remove everything built
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(STATIC_OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)

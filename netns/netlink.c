@@ -51,7 +51,8 @@ enum { KEPT_COUNT = sizeof(kept_protocols) / sizeof(kept_protocols[0]) };
 static struct {
 	bool is_on;
 	struct {
-		int fd; /* 0: none */
+		bool is_there;
+		int fd;
 		uint32_t sequence;
 		unsigned place;
 	} sockets[KEPT_COUNT];
@@ -74,8 +75,9 @@ static bool keep_socket(struct netlink *nl)
 	int i = kept_slot(nl->protocol);
 
 	if (!kept.is_on || !nl->is_own || !nl->is_clean || nl->place != bind_place || i < 0 ||
-	    kept.sockets[i].fd)
+	    kept.sockets[i].is_there)
 		return false;
+	kept.sockets[i].is_there = true;
 	kept.sockets[i].fd = nl->fd;
 	kept.sockets[i].sequence = nl->sequence;
 	kept.sockets[i].place = nl->place;
@@ -87,12 +89,12 @@ static long leave_to_kernel(int fd);
 
 static void close_kept(int i)
 {
-	if (!kept.sockets[i].fd)
+	if (!kept.sockets[i].is_there)
 		return;
 	if (kept_protocols[i] == NETLINK_NETFILTER)
 		(void)leave_to_kernel(kept.sockets[i].fd);
 	(void)close(kept.sockets[i].fd);
-	kept.sockets[i].fd = 0;
+	kept.sockets[i].is_there = false;
 }
 
 /* Whether nl has got a socket that was kept. */
@@ -100,7 +102,7 @@ static bool take_kept(struct netlink *nl)
 {
 	int i = kept_slot(nl->protocol);
 
-	if (i < 0 || !kept.sockets[i].fd)
+	if (i < 0 || !kept.sockets[i].is_there)
 		return false;
 	if (kept.sockets[i].place != bind_place) {
 		close_kept(i);
@@ -108,7 +110,7 @@ static bool take_kept(struct netlink *nl)
 	}
 	nl->fd = kept.sockets[i].fd;
 	nl->sequence = kept.sockets[i].sequence;
-	kept.sockets[i].fd = 0;
+	kept.sockets[i].is_there = false;
 	return true;
 }
 
@@ -141,7 +143,7 @@ static void set_option(const struct netlink *nl, int option)
 {
 	int on = 1;
 
-	/* Without these (before 4.12) errors are plain numbers: nothing else is lost. */
+	/* An older kernel (before 4.12, or 4.20) tells less of an error: nothing else is lost. */
 	(void)setsockopt(nl->fd, SOL_NETLINK, option, &on, sizeof(on));
 }
 

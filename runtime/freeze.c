@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* freeze.c – the build's last step: a state with every module loaded, fit to be kept in the program
  *
- * The program runs this once, as `luge-cold --freeze`; heap.c writes out the memory of the state that is made here.
+ * The program runs this once, as `luge-cold --freeze`; pack.c writes out the memory of the state that is made here.
  * What points into the program has to be found and changed wherever the program lies at its next start, so there is as
  * little of it as can be, in few pages, and none where Lua would have made a hash of it.
  */
@@ -59,16 +59,12 @@ static int load_all(lua_State *L)
 	return 0;
 }
 
-/* Does in L, a copy of the frozen state, what most starts do (embed/rehearsal.lua); what luge says of it is of no interest. */
+/* Does in L, a copy of the frozen state, what most starts do (embed/rehearsal.lua). */
 static void rehearse(lua_State *L, const char *path)
 {
-	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-	if (null < 0 || dup2(null, STDERR_FILENO) < 0)
-		return;
 	state_thawed(L);
 	if (luaL_dofile(L, path) != LUA_OK)
-		printf("luge: %s\n", lua_tostring(L, -1));
+		fprintf(stderr, "luge: %s\n", lua_tostring(L, -1));
 }
 
 /* ---- pointers into the program ---- */
@@ -358,8 +354,12 @@ int state_freeze(const char *path, const char *rehearsal)
 	static const lua_CFunction steps[] = {load_all, gather_functions, check_state};
 	lua_State *L = state_furnish(pack_state_new());
 
-	if (!L)
+	if (!L) {
+		fprintf(stderr,
+			"luge: freezing: no room at the addresses of heap.h and pack.c: %s\n",
+			strerror(errno));
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		lua_pushcfunction(L, steps[i]);
 		if (lua_pcall(L, 0, 0, 0) != LUA_OK) {

@@ -20,8 +20,8 @@
 
 #include <fcntl.h>
 #include <link.h>
+#include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -164,7 +164,8 @@ void heap_turn_page(bool is_child)
 
 bool heap_is_frozen(void)
 {
-	return frozen.heap.magic == HEAP_MAGIC;
+	/* What the compiler sees is never written: the build writes it. */
+	return *(volatile const uint32_t *)&frozen.heap.magic == HEAP_MAGIC;
 }
 
 /* Where in the program's file an address of its data is; -1 where nothing says so. */
@@ -273,6 +274,7 @@ static int rest(lua_State *L)
 	(void)L;
 	if (!heap || heap->rests)
 		return 0;
+	sigset_t all, before;
 	bool is_open = heap->end == (char *)heap + HOT_SIZE; /* blocks still come from the page */
 	const char *top = is_open ? heap->next : heap->top;
 	size_t hot = heap_whole_pages(heap->hot), used = (size_t)(top - (char *)heap);
@@ -282,7 +284,10 @@ static int rest(lua_State *L)
 
 	if (copy == MAP_FAILED)
 		return 0;
-	heap->rests = 1;
+	/* A handler in between would write to what is about to go (interrupt.c). */
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_BLOCK, &all, &before);
+	heap->rests = true;
 	memcpy(copy, (char *)heap + hot, made);
 	if (is_open)
 		heap->end = (char *)heap + hot + made;
@@ -294,6 +299,7 @@ static int rest(lua_State *L)
 		abort();
 	(void)munmap((char *)heap + hot + made, HOT_SIZE - hot - made);
 	(void)munmap(copy + made, PAGE_SIZE);
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return 0;
 }
 

@@ -20,15 +20,18 @@
 #include "heap.h"
 
 /* What looks like an address of a block is changed as one. So the upper half of these is no instruction of Lua 5.3 (0x3f is
- * no opcode of its), nor as large a number as lines, sizes and lengths are, which come in pairs as well; what points into the
- * program, 0x55… or 0x7f…, names a register that no function has. Texts are not looked at. */
-#define ARENA ((char *)0x5f3f00000000)
+ * no opcode of its), and below the same number of lines, of a size or of nodes to the next of a chain (Node's i_key) stands
+ * none as large as the lower half. What points into the program, 0x55… or 0x7f…, names a register that no function has. Texts
+ * are not looked at. */
+#define ARENA ((char *)0x3f40000000)
 
 enum {
 	ARENA_SIZE = 512 << 20,
 	N_PAGES = ARENA_SIZE / PAGE_SIZE,
-	STRING_MAX = 80,  /* of one with 40 characters */
-	STRING_WORDS = 3, /* before its text */
+	STRING_MAX = 80,    /* of one with 40 characters */
+	STRING_WORDS = 3,   /* before its text */
+	REHEARSAL_MAX = 60, /* seconds */
+	BROKEN = 2,	    /* the exit code of a rehearsal that did not say one */
 };
 
 /* A block begins a page; what Lua has of it follows. */
@@ -176,6 +179,11 @@ static void open_block(int signal_number, siginfo_t *info, void *context)
 	}
 	size_t first = watched->first[page], end = page + 1;
 
+	if (watched->is_used[first]) { /* it is open: no touch, but a jump */
+		(void)signal(signal_number, SIG_DFL);
+		return;
+	}
+
 	while (end < page_of(arena.next) && watched->first[end] == first)
 		end++;
 	watched->is_used[first] = true;
@@ -213,19 +221,24 @@ int pack_watch(lua_State *L, void (*rehearse)(lua_State *L, const char *script),
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		(void)alarm(REHEARSAL_MAX);
 		if (watch() == 0)
 			rehearse(L, script);
-		_exit(1);
+		_exit(BROKEN);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -errno;
 	for (struct block *b = (struct block *)ARENA; !is_end(b); b = next_of(b))
 		b->is_hot |= watched->is_used[page_of(b)];
 	(void)munmap(watched, sizeof(*watched));
-	if (WIFSIGNALED(status))
+	if (WIFSIGNALED(status)) {
+		fprintf(stderr, "luge: the rehearsal was ended by signal %d\n", WTERMSIG(status));
 		return -ECHILD;
+	}
+	if (WEXITSTATUS(status) == BROKEN)
+		return -EINVAL;
 	if (status != 0)
-		printf("luge: what a start uses could not be tried here: it takes longer\n");
+		fprintf(stderr, "luge: so a start was not tried whole, and takes longer\n");
 	return 0;
 }
 

@@ -34,8 +34,12 @@ int proc_check_signal(lua_State *L, int arg)
 /* ---- making processes ---- */
 
 /* A copy that an interrupt ended by an error would go on where the error is caught: beside the original, at its prompt. */
-static void note_copy(bool is_copy)
+static void note_copy(long rc)
 {
+	bool is_copy = rc == 0;
+
+	if (rc < 0)
+		return;
 	heap_turn_page(is_copy);
 	bind_place++;
 	if (is_copy)
@@ -49,7 +53,7 @@ static int l_fork(lua_State *L)
 {
 	long rc = sys_result(fork());
 
-	note_copy(rc == 0);
+	note_copy(rc);
 	return bind_return_int(L, rc);
 }
 
@@ -104,7 +108,7 @@ static int l_clone3(lua_State *L)
 	args.pidfd = (uint64_t)(uintptr_t)(slot ? slot : &number);
 	long rc = process_clone3(&args);
 
-	note_copy(rc == 0);
+	note_copy(rc);
 	if (rc <= 0) {
 		if (slot)
 			*slot = -1; /* the parent's number means nothing in the child */

@@ -220,6 +220,55 @@ t.test("each function is in memory what it was in the file", function()
   t.ok(frozen.stdout == loaded.stdout, "they differ")
 end)
 
+t.test("each entry of each table is found by its key", function()
+  local missing, count = {}, 0
+  local seen = { [_G] = true } -- whose lookups are the others'
+  local function visit(value, path)
+    local kind = type(value)
+    if kind ~= "table" and kind ~= "function" and kind ~= "userdata" or seen[value] then return end
+    seen[value] = true
+    local i = 1
+    while kind == "function" and debug.getupvalue(value, i) do
+      visit(select(2, debug.getupvalue(value, i)), path .. "^" .. i)
+      i = i + 1
+    end
+    visit(debug.getmetatable(value), path .. "()")
+    if kind ~= "table" then return end
+    for k, v in next, value do
+      count = count + 1
+      if rawget(value, k) ~= v then missing[#missing + 1] = path .. "." .. tostring(k) end
+      visit(k, path .. "[]")
+      visit(v, path .. "." .. tostring(k))
+    end
+  end
+  visit(debug.getregistry(), "registry")
+  t.equal(missing, {})
+  t.ok(count > 10000, count .. " entries")
+end)
+
+t.test("a signal is not lost while luge goes to rest", function()
+  local script = t.write(t.dir() .. "/script.lua", "print 'rests' io.stdout:flush() require('luge.heap').rest() repeat until false")
+  for _ = 1, 30 do
+    local r, w = S.pipe "cloexec"
+    local pid = t.must(S.fork())
+    if pid == 0 then
+      S.dup3(w, 1)
+      S.dup3(t.must(S.open("/dev/null", "wronly, cloexec")), 2)
+      S.execve(t.luge, { "luge", "lua", script }, {})
+      S.exit(127)
+    end
+    w:close()
+    t.equal(S.read(r, 16), "rests\n")
+    S.kill(pid, "int")
+    local ended
+    t.until_true("the script's end", function()
+      ended = S.waitid("pid", pid, "exited, nohang")
+      return ended and ended.pid == pid
+    end, 10)
+    r:close()
+  end
+end)
+
 t.test("the registry holds wherever the program lies", function()
   for _ = 1, 200 do
     local r = t.run { "luge", "lua", t.write(t.dir() .. "/box.lua", "io.write(#('x'):rep(5000, 'y'):gsub('x', 'zz'))"),
