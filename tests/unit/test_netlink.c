@@ -23,17 +23,16 @@ Test(netlink, links_are_described)
 
 Test(netlink, a_socket_may_have_any_number)
 {
-	test_lua(test_state(),
-		 "local nl = require 'netns'\n"
-		 "child(function()\n"
-		 "  S.close(0)\n"
-		 "  nl.keep(true)\n"
-		 "  local one = assert(nl.open())\n"
-		 "  assert(one:getfd() == 0)\n"
-		 "  one:close()\n"
-		 "  assert(assert(nl.open()):getfd() == 0)\n"
-		 "  nl.keep(false)\n"
-		 "end)\n");
+	test_lua(test_state(), "local nl = require 'netns'\n"
+			       "child(function()\n"
+			       "  S.close(0)\n"
+			       "  nl.keep(true)\n"
+			       "  local one = assert(nl.open())\n"
+			       "  assert(one:getfd() == 0)\n"
+			       "  one:close()\n"
+			       "  assert(assert(nl.open()):getfd() == 0)\n"
+			       "  nl.keep(false)\n"
+			       "end)\n");
 }
 
 Test(netlink, up_needs_privilege)
