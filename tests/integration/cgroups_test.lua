@@ -121,7 +121,7 @@ end)
 
 t.test("a fork bomb does not get beyond it", function()
   needs "pids"
-  local r = limited("pids = 50, wall = '1s'", { shell = "f() { f | f & }; f; sleep 1000", timeout = 60,
+  local r = limited("pids = 50, wall = '5s'", { shell = "f() { f | f & }; f; sleep 1000", timeout = 60,
     body = "stop = { grace = '500ms' }, " })
   t.ok(r.code == 124 or r.report.reason == "exit", r.code .. " " .. r.report.reason)
   t.equal(r.report.figures.pids_peak, 50)

@@ -282,7 +282,8 @@ t.test("the cage gives its memory back, and its signal", function()
   round()
   local before = size()
   round()
-  t.ok(size() - before < 2000, "grew by " .. size() - before .. " pages")
+  -- 49,000 pages, were it kept; the address sanitizer holds back some of what is freed.
+  t.ok(size() - before < 10000, "grew by " .. size() - before .. " pages")
   local old = S.sigprocmask("block", "prof")
   evaluate "return container {}"
   local now = S.sigprocmask("setmask", old)

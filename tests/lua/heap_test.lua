@@ -221,6 +221,7 @@ t.test("each function is in memory what it was in the file", function()
 end)
 
 t.test("each entry of each table is found by its key", function()
+  need_heap()
   local missing, count = {}, 0
   local seen = { [_G] = true } -- whose lookups are the others'
   local function visit(value, path)
