@@ -8,7 +8,7 @@
  * Most of a start is page faults, so what a start uses, the hot part, lies together: it is read into one huge page,
  * which has room for what the start makes, too. The rest, the cold part, is the file's own pages, moved to their
  * address: read when they are touched, copied when they are written to. A luge that goes on to wait gives the huge page
- * back (heap_rest).
+ * back (rest).
  *
  * Pointers into the program itself – C functions – move with it, since it is position-independent: a list says
  * where they are. What no state may keep across the freeze: pointers into libraries (state.c renews the three FILE
