@@ -51,18 +51,23 @@ function Loop.arm(timer, seconds)
   must("the timer", S.timerfd_settime(timer, nil, { value = math.max(seconds, 0.000001) }))
 end
 
--- Who has waited so long will wait for longer: the memory that made the start quick goes back, once.
-local PATIENCE = 200 -- milliseconds
-local rests = false
+-- Who has waited so long, or has been asked for so long, goes on for longer: the memory that made the start quick goes back,
+-- once.
+local PATIENCE, LONG = 200, 0.5 -- milliseconds, seconds
+local began, rests
 
 local function wait(self, milliseconds)
-  if not rests and (milliseconds or math.huge) > PATIENCE then
-    local events, err = S.epoll_wait(self.poll, 16, PATIENCE)
-    if not events or #events > 0 then return events, err end
-    rests = true
-    heap.rest()
-    milliseconds = milliseconds and milliseconds - PATIENCE
+  if rests then return S.epoll_wait(self.poll, 16, milliseconds) end
+  local now = S.clock_gettime "monotonic"
+  began = began or now
+  if now - began < LONG then
+    local first = math.min(milliseconds or PATIENCE, PATIENCE)
+    local events, err = S.epoll_wait(self.poll, 16, first)
+    if not events or #events > 0 or first == milliseconds then return events, err end
+    milliseconds = milliseconds and milliseconds - first
   end
+  rests = true
+  heap.rest()
   return S.epoll_wait(self.poll, 16, milliseconds)
 end
 
