@@ -167,22 +167,17 @@ static struct watched {
 	bool is_used[N_PAGES];
 } * watched;
 
-/* Opens the block that was touched. A fault elsewhere is a bug, and comes again, to end the process. */
+/* Opens the block that was touched. A fault elsewhere, or in one that is open, is a bug, and comes again, to end the process. */
 static void open_block(int signal_number, siginfo_t *info, void *context)
 {
-	size_t page = page_of(info->si_addr);
+	size_t page = page_of(info->si_addr), end = page + 1;
 
 	(void)context;
-	if (page >= page_of(arena.next)) {
+	if (page >= page_of(arena.next) || watched->is_used[watched->first[page]]) {
 		(void)signal(signal_number, SIG_DFL);
 		return;
 	}
-	size_t first = watched->first[page], end = page + 1;
-
-	if (watched->is_used[first]) { /* it is open: no touch, but a jump */
-		(void)signal(signal_number, SIG_DFL);
-		return;
-	}
+	size_t first = watched->first[page];
 
 	while (end < page_of(arena.next) && watched->first[end] == first)
 		end++;
@@ -191,7 +186,7 @@ static void open_block(int signal_number, siginfo_t *info, void *context)
 	if (mprotect(ARENA + first * PAGE_SIZE, (end - first) * PAGE_SIZE,
 		     PROT_READ | PROT_WRITE) != 0 &&
 	    mprotect(ARENA, ARENA_SIZE, PROT_READ | PROT_WRITE) != 0)
-		_exit(1);
+		_exit(BROKEN);
 }
 
 /* From now on, in this process, the blocks that are touched are noted. */
