@@ -113,10 +113,10 @@ $(BUILD)/obj/modules.o: $(BUILD)/gen/modules.S
 EMBED += file:stage=$(BUILD)/stage/stage luge.stage=$(BUILD)/gen/stage.lua
 $(BUILD)/gen/modules.S: $(BUILD)/stage/stage $(BUILD)/gen/stage.lua
 STAGE_FLAGS := -std=c17 -Os -ffreestanding -fPIE -fno-stack-protector -fno-jump-tables -fvisibility=hidden \
-	-fno-asynchronous-unwind-tables -nostdlib -static-pie -s \
+	-fno-asynchronous-unwind-tables -nostdlib -static-pie -s -Wl,-T,runtime/stage/stage.ld \
 	-Wl,-z,noseparate-code,-z,norelro,-z,noexecstack,-z,text,--build-id=none
 
-$(BUILD)/stage/stage: $(wildcard runtime/stage/*.c runtime/stage/*.h)
+$(BUILD)/stage/stage: $(wildcard runtime/stage/*.c runtime/stage/*.h) runtime/stage/stage.ld
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(STAGE_FLAGS) $(WARN) -o $@ $(filter %.c,$^)
 
