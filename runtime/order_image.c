@@ -44,11 +44,20 @@ _Noreturn static void fail(lua_State *L, const char *format, const char *what)
 
 enum { FIRST_ROOM = 4096 };
 
+/* Lua's memory, which a start has at hand (heap.c). */
+static char *resize(lua_State *L, const struct bytes *bytes, size_t room)
+{
+	void *context;
+	lua_Alloc allocate = lua_getallocf(L, &context);
+
+	return allocate(context, bytes->at, bytes->at ? bytes->room : 0, room);
+}
+
 static void *grow(lua_State *L, struct bytes *bytes, size_t size)
 {
 	if (!bytes->at || bytes->used + size > bytes->room) {
 		size_t room = FIRST_ROOM + 2 * (bytes->used + size);
-		char *at = realloc(bytes->at, room);
+		char *at = resize(L, bytes, room);
 
 		if (!at)
 			fail(L, "no memory for the stage's orders", NULL);
@@ -70,8 +79,8 @@ static int image_collect(lua_State *L)
 {
 	struct image *image = lua_touserdata(L, 1);
 
-	free(image->data.at);
-	free(image->records.at);
+	(void)resize(L, &image->data, 0);
+	(void)resize(L, &image->records, 0);
 	*image = (struct image){0};
 	return 0;
 }

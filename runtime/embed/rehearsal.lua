@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- rehearsal.lua: two runs of luge with a kernel that only nods: no process begins, and nothing is made but what names and
--- locks a container, in the directory LUGE_STATE.
+-- locks a container, and directories, in the directory LUGE_STATE.
 --
 -- The build runs it to see what a start uses (runtime/pack.c). `luge lua` runs it too; its exit code is that of the runs.
 
@@ -15,16 +15,22 @@ local STATE = assert(os.getenv "LUGE_STATE", "LUGE_STATE names no directory")
 local NOBODY = 1 << 22 -- the number of no process: PID_MAX_LIMIT of the kernel
 
 -- The steps that are taken; what any other gives is a descriptor on which nothing happens.
-local nodding = { umask = S.umask, ensure_directory = S.ensure_directory, take_lock = S.take_lock, ensure_free = S.ensure_free,
-  listen_at = S.listen_at, take_slot = S.take_slot, unlink = S.unlink }
+local nodding = { umask = S.umask, ensure_directory = S.ensure_directory, take_lock = S.take_lock, note_lock = S.note_lock,
+  ensure_free = S.ensure_free, listen_at = S.listen_at, take_slot = S.take_slot, unlink = S.unlink }
 local nothing = assert(S.eventfd(0, "cloexec"))
 local function nod() return nothing:getfd() end
+
+-- Of a cgroup the directories are made, like any others.
+local CGROUP = STATE .. "/cgroup"
+function nodding.make_cgroup(_, how) return S.make_cgroup(CGROUP .. "/own", how) end
 
 setmetatable(nodding, { __index = function() return nod end })
 local run_step, undo_step = Steps.run, Steps.undo
 function Steps.run(_, step, symbols) return run_step(nodding, step, symbols) end
 function Steps.undo(_, undo, symbols) return undo_step(nodding, undo, symbols) end
 
+-- Its code is read, but not run, which would make the place of a user's locks.
+string.dump(state.ranges, true)
 function state.ranges() return STATE end
 
 -- The stage's words, as if it had run, and the end of its process.
@@ -54,11 +60,17 @@ function S.clone3_executed() return true end
 function S.pidfd_send_signal() return true end
 function S.waitid() return { pid = NOBODY, code = "exited", status = 0, rusage = S.getrusage "self" } end
 
-local profile = STATE .. "/profile.lua"
-local file = assert(io.open(profile, "w"))
-file:write 'return container { root = "/usr", command = { "/bin/true" } }\n'
+-- A root file system with nothing in it but the places of mounts, and the profile of a container on it.
+local ROOT, PROFILE = STATE .. "/root", STATE .. "/profile.lua"
+local places = { ROOT, ROOT .. "/proc", ROOT .. "/sys", ROOT .. "/dev", ROOT .. "/tmp", ROOT .. "/etc" }
+for _, place in ipairs(places) do assert(S.mkdir(place, "0755")) end
+local file = assert(io.open(PROFILE, "w"))
+file:write(("return container { root = %q, command = { '/bin/true' } }\n"):format(ROOT))
 file:close()
 local code = cli.main { "run", "default", "--", "true" }
-if code == 0 then code = cli.main { "run", profile } end
-S.unlink(profile)
+if code == 0 then code = cli.main { "run", PROFILE } end
+S.unlink(PROFILE)
+S.rmdir(CGROUP .. "/own")
+S.rmdir(CGROUP)
+for i = #places, 1, -1 do S.rmdir(places[i]) end
 S.exit(code)
