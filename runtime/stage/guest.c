@@ -64,8 +64,8 @@ struct word {
 	size_t fd_count;
 };
 
-/* Whoever hears nothing has no luge any more, and no reason to go on. */
-static void hear(struct word *word)
+/* The result of recvmsg: 0 where luge is gone. */
+static long receive(int channel, struct word *word)
 {
 	struct iovec part = {word->text, sizeof(word->text)};
 	struct msghdr message = {
@@ -77,17 +77,25 @@ static void hear(struct word *word)
 	long rc;
 
 	do
-		rc = sys(recvmsg, stage.header.channel, &message, MSG_CMSG_CLOEXEC);
+		rc = sys(recvmsg, channel, &message, MSG_CMSG_CLOEXEC);
 	while (rc == -EINTR);
-	if (rc < 0)
-		stage_fail(-rc, STAGE_SETUP);
-	if (rc == 0)
-		stage_exit(LUGE_IS_GONE);
 	word->fd_count = 0;
 	if (message.control_size >= sizeof(word->control.head) &&
 	    word->control.head.level == SOL_SOCKET && word->control.head.type == SCM_RIGHTS)
 		word->fd_count =
 			(word->control.head.length - sizeof(word->control.head)) / sizeof(int);
+	return rc;
+}
+
+/* Whoever hears nothing has no luge any more, and no reason to go on. */
+static void hear(struct word *word)
+{
+	long rc = receive(stage.header.channel, word);
+
+	if (rc < 0)
+		stage_fail(-rc, STAGE_SETUP);
+	if (rc == 0)
+		stage_exit(LUGE_IS_GONE);
 }
 
 void guest_hear(void)
@@ -95,6 +103,13 @@ void guest_hear(void)
 	struct word word;
 
 	hear(&word);
+}
+
+long guest_hear_orders(int channel)
+{
+	struct word word;
+
+	return receive(channel, &word) > 0 && word.fd_count == 1 ? word.control.fds[0] : -EBADF;
 }
 
 /* The descriptors of the attach steps, in their order, until luge says that these are all. */

@@ -267,6 +267,14 @@ static int orders_number(const char *word)
 	return n;
 }
 
+/* Their file: the descriptor itself, or what luge says over it where it is a channel. */
+static int orders_file(int number)
+{
+	if (sys(fcntl, number, F_GET_SEALS) != -EINVAL)
+		return number;
+	return (int)guest_hear_orders(number);
+}
+
 /* Maps the image; false when it is none or could change under us. */
 static int orders_map(int fd)
 {
@@ -287,14 +295,15 @@ static int orders_map(int fd)
 	return 1;
 }
 
-static int header_valid(void)
+/* channel: where the orders came from, or 0. */
+static int header_valid(int channel)
 {
 	const struct stage_header *h = &stage.header;
 	uint64_t records_end = h->records + (uint64_t)h->record_count * STAGE_RECORD_SIZE;
 
 	return h->magic == STAGE_MAGIC && h->size == stage.size && !stage.image[stage.size - 1] &&
 	       h->records % 8 == 0 && records_end <= h->size && h->status > 2 && h->lifeline > 2 &&
-	       (h->go == -1 || h->go > 2) && (h->channel == 0 || h->channel > 2);
+	       (h->go == -1 || h->go > 2) && h->channel == channel;
 }
 
 /* The stage's own descriptors end at the command's execve; the orders end here. */
@@ -315,12 +324,13 @@ static void own_descriptors(int orders)
 __attribute__((used)) _Noreturn void stage_main(long *stack)
 {
 	char **argv = (char **)(stack + 1);
-	int orders = stack[0] == 1 ? orders_number(argv[0]) : -1;
+	int number = stack[0] == 1 ? orders_number(argv[0]) : -1;
+	int orders = number < 3 ? -1 : orders_file(number);
 
-	if (orders < 3 || !orders_map(orders) || !header_valid())
+	if (orders < 3 || !orders_map(orders) || !header_valid(orders == number ? 0 : number))
 		stage_exit(EXIT_LUGE_FAILED);
-	/* From here on no process of the container can read or trace the stage, nor open its /proc/PID/exe. Before there is
-	 * any, luge has to be able to write the id maps: the orders then say when. */
+	/* From here on no process of the container can read or trace the stage, nor open its /proc/PID/exe. A stage that
+	 * furnishes the container is dumpable as long as there is none: /proc/self is its own then. The orders say when. */
 	long rc = stage.header.channel ? 0 : sys(prctl, PR_SET_DUMPABLE, 0);
 
 	if (rc < 0)

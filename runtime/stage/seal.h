@@ -43,6 +43,8 @@ _Noreturn void stage_run(void);
 /* Gives a descriptor the number that it is known by. */
 long guest_number(long fd, int number);
 void guest_hear(void);
+/* The descriptor that comes with luge's first word, on this channel; negative where none does. */
+long guest_hear_orders(int channel);
 long guest_take(int first, int count);
 /* mode: type and mode of what is made where it is missing, or 0. */
 long guest_open(int root, const char *path, unsigned mode);

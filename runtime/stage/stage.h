@@ -6,7 +6,7 @@
  * nothing of profiles: sandbox/container/orders.lua encodes each step as a raw system call. Its constants
  * are made from this file and the kernel's headers (constants.lua.in, the module luge.stage), so the two ends cannot differ.
  *
- * The orders are one image in a sealed memfd:
+ * The orders are one image in a sealed memfd, which the stage is given or is sent:
  *
  *	struct stage_header | data: strings, filters, vectors | struct stage_record[] | zeros
  *
@@ -14,9 +14,9 @@
  * architectures. So the encoder knows the address of everything and nothing has to be relocated. The last
  * byte of the image is zero. All is little-endian.
  *
- * The stage takes exactly one word, argv[0] = "luge-init N" where N is the descriptor of the orders. The
- * kernel gives the interpreter of a script two words or more, so `#!/proc/self/exe` cannot have it read
- * anything.
+ * The stage takes exactly one word, argv[0] = "luge-init N" where N is the descriptor of the orders, or of the channel
+ * over which luge sends it, as a socket's one descriptor. The kernel gives the interpreter of a script two words or more,
+ * so `#!/proc/self/exe` cannot have it read anything.
  */
 #ifndef LUGE_STAGE_H
 #define LUGE_STAGE_H
@@ -85,7 +85,7 @@ struct stage_header {
 	int32_t status;	  /* messages go here; a pipe or a socket */
 	int32_t lifeline; /* hangs up when luge is gone: the reading end of a pipe */
 	int32_t go;	  /* what STAGE_WAIT reads, or -1 */
-	int32_t channel;  /* luge speaks here to a stage that furnishes the container, or 0 */
+	int32_t channel; /* luge speaks here to a stage that furnishes the container: it sent the orders; or 0 */
 };
 
 struct stage_record {

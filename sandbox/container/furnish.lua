@@ -6,8 +6,9 @@
 -- and is executed at the child's birth. They are the same steps, with the same arguments; here are the calls that they
 -- are made of, as in sandbox.container.orders. What is not here, or is asked for in a form that is not, the copy does.
 --
--- A descriptor is known by its number before it is there: those of attach steps and of guest steps get the numbers from
--- one that nothing else has.
+-- Whether the stage can is known before the child is born (M.numbers), what it shall do only afterwards (M.orders): the orders
+-- are written while it is executed. A descriptor is known by its number before it is there: those of attach steps and of
+-- guest steps get the numbers from one that nothing else has.
 
 local S = require "syscall"
 local C = require "luge.stage"
@@ -25,13 +26,16 @@ local CLOEXEC, EMPTY_PATH, FDCWD = S.c.O.CLOEXEC, S.c.AT.EMPTY_PATH, C.fdcwd
 local DIRECTORY, FILE = S.c.S.IFDIR, S.c.S.IFREG
 local NEW_DIRECTORY = DIRECTORY | mode "0755"
 
-local function unknown(what) error("the stage cannot: " .. what, 0) end
+-- Whether it knows a step that is asked for with these arguments, in which symbols may stand; where there is no such
+-- function, it does.
+local knows = {}
 
 -- Nothing but these fields: another would be lost.
-local function only(what, tab, names)
+local function only(tab, names)
   for name in pairs(tab or {}) do
-    if not names[name] then unknown(what .. " with " .. tostring(name)) end
+    if not names[name] then return false end
   end
+  return true
 end
 
 -- ---- descriptors ----
@@ -45,8 +49,10 @@ local function open_as(image, number, name, ...)
   add(image, "open", C.calls[name] | number << 32, ...)
 end
 
--- A call whose result is the step's.
-local function open(image, name, ...) open_as(image, image.number or unknown(name .. " without a result"), name, ...) end
+-- The number that the step's result gets.
+local function result(image) return image.number or error("a result without a number", 0) end
+
+local function open(image, name, ...) open_as(image, result(image), name, ...) end
 
 local function close(image, number) call(image, "close", number) end
 
@@ -65,13 +71,14 @@ local function in_root(image, number, root, path, making)
   add(image, "in_root", number << 32, root, put_string(image, path), making or 0)
 end
 
+function knows.open_in_root(args) return only(args[3], { create = true, mode = true }) end
+
 function steps.open_in_root(image, args)
   local how = args[3]
-  only("open_in_root", how, { create = true, mode = true })
   local making
   if how and how.create == "directory" then making = DIRECTORY | mode(how.mode or "0755") end
   if how and how.create == "file" then making = FILE | mode(how.mode or "0644") end
-  in_root(image, image.number or unknown "open_in_root without a result", args[1], args[2], making)
+  in_root(image, result(image), args[1], args[2], making)
 end
 
 local function open_how(image, how, permissions) return put(image, ("<i8i8i8"):pack(how, permissions, IN_ROOT)) end
@@ -99,9 +106,10 @@ local function remove(image, root, path)
   I.tolerate(image, tolerate)
 end
 
+function knows.put_file(args) return only(args[4], { mode = true, replace = true }) end
+
 function steps.put_file(image, args)
   local root, path, text, how = args[1], args[2], args[3], args[4] or {}
-  only("put_file", how, { mode = true, replace = true })
   if how.replace then remove(image, root, path) end
   create(image, root, path, mode(how.mode or "0644"))
   if #text > 0 then add(image, "call_all", C.calls.write, image.spare, put(image, text), #text) end
@@ -140,12 +148,12 @@ end
 
 local TYPES = { char = S.c.S.IFCHR, block = S.c.S.IFBLK }
 
-function steps.expect_device(image, args)
-  add(image, "device", 0, args[1], TYPES[args[2]] or unknown("expect_device of " .. args[2]), args[3], args[4])
-end
+function knows.expect_device(args) return TYPES[args[2]] ~= nil end
+function steps.expect_device(image, args) add(image, "device", 0, args[1], TYPES[args[2]], args[3], args[4]) end
+
+function knows.mknodat(args) return args[4] == "file" end
 
 function steps.mknodat(image, args)
-  if args[4] ~= "file" then unknown("mknodat of a " .. tostring(args[4])) end
   call(image, "mknodat", dirfd(args[1]), put_string(image, args[2]), FILE | mode(args[3]), 0)
 end
 
@@ -161,9 +169,10 @@ end
 
 local function put_optional(image, text) return text and put_string(image, text) or 0 end
 
+function knows.mount(args) return only(args[1], { source = true, target = true, type = true, flags = true, data = true }) end
+
 function steps.mount(image, args)
   local how = args[1]
-  only("mount", how, { source = true, target = true, type = true, flags = true, data = true })
   call(image, "mount", put_optional(image, how.source), put_string(image, how.target), put_optional(image, how.type),
     flags("MS", how.flags), put_optional(image, how.data))
 end
@@ -183,9 +192,10 @@ function steps.move_mount(image, args)
     flags("MOVE_MOUNT", args[5]))
 end
 
+function knows.mount_setattr(args) return only(args[4], { attr_set = true, attr_clr = true, userns = true }) end
+
 function steps.mount_setattr(image, args)
   local how = args[4]
-  only("mount_setattr", how, { attr_set = true, attr_clr = true, userns = true })
   local set = flags("MOUNT_ATTR", how.attr_set)
   if how.userns then set = set | S.c.MOUNT_ATTR.IDMAP end
   local attributes = ("<i8i8i8i8"):pack(set, flags("MOUNT_ATTR", how.attr_clr), 0, int(how.userns))
@@ -195,10 +205,12 @@ end
 -- Of others the kernel says in the context, which the stage does not read, why it refuses them.
 local PLAIN = { proc = true, sysfs = true, tmpfs = true }
 
+function knows.new_mount(args)
+  return PLAIN[args[1].type] and only(args[1], { type = true, options = true, attrs = true })
+end
+
 function steps.new_mount(image, args)
   local how, context = args[1], image.spare
-  only("new_mount", how, { type = true, options = true, attrs = true })
-  if not PLAIN[how.type] then unknown("new_mount of " .. how.type) end
   local set_string = S.c.FSCONFIG.SET_STRING
   local function set(key, value)
     call(image, "fsconfig", context, set_string, put_string(image, key), put_string(image, value))
@@ -220,28 +232,36 @@ function steps.expect_bare_root(image) add(image, "bare") end
 -- Who the user is the plan knows (run.user_is_known), or there are no orders.
 function steps.lookup_user() end
 
+knows["nl.up"] = function(args) return args[1] == "lo" end
+
 -- struct ifreq. A new loopback has no other flag that could be lost.
-steps["nl.up"] = function(image, args)
-  if args[1] ~= "lo" then unknown("nl.up of " .. args[1]) end
+steps["nl.up"] = function(image)
   open_as(image, image.spare, "socket", S.c.AF.UNIX, S.c.SOCK.DGRAM | S.c.SOCK.CLOEXEC, 0)
   call(image, "ioctl", image.spare, C.set_if_flags, put(image, ("<c16i2c22"):pack("lo", C.if_up, "")))
   close(image, image.spare)
 end
 
--- The index of a link of the container is known there alone: a number that nothing else in the message is holds its place.
-local INDEX = 0x7a6b5c4d
+-- The index of a link of the container is known there alone. Its place in the message is where messages for two indices,
+-- which have no byte in common, begin to differ.
+local ONE, OTHER = 0x01010101, 0x02020202
 
-local PLACE = ("<I4"):pack(INDEX)
+local function place_of_index(one, other)
+  local at = 1
+  while one:byte(at) == other:byte(at) do at = at + 1 end
+  return at
+end
 
-local function tell(image, link, netns, compose, ...)
-  if not link or netns then unknown "what is no link of the container's" end
-  local message = compose(INDEX, ...):tobytes()
-  local at = message:find(PLACE, 1, true)
-  if message:find(PLACE, at + 1, true) then unknown("the index of " .. link) end
+local function tell(image, link, _, compose, ...)
+  local message = compose(ONE, ...):tobytes()
+  local at = place_of_index(message, compose(OTHER, ...):tobytes())
   add(image, "link", 0, put(image, message), #message, at - 1, put_string(image, link))
 end
 
+-- Of a link of the container's, and there.
+knows["nl.address"] = function(args) return type(args[3]) ~= "table" or not args[3].netns end
 steps["nl.address"] = function(image, args) tell(image, require("netns.address").asked(table.unpack(args))) end
+
+knows["nl.route"] = function(args) return args[1].dev and not args[1].netns end
 steps["nl.route"] = function(image, args) tell(image, require("netns.route").asked(args[1])) end
 
 -- ---- all of them ----
@@ -258,7 +278,7 @@ local function number_all(run, names)
   for _, number in pairs(run.descriptors) do last = math.max(last, number) end
   -- Before they get these numbers, what is sent has the lowest that are free, and must not meet them.
   last = last + #names + 8
-  local numbers = { first = last + 1, sent = {}, given = {}, symbols = {} }
+  local numbers = { first = last + 1, count = #names, sent = {}, given = {}, symbols = {} }
   for _, name in ipairs(names) do
     last = last + 1
     numbers.sent[name] = last
@@ -273,8 +293,8 @@ local function number_all(run, names)
   return numbers
 end
 
--- What luge itself holds open is kept open for the step that asks for it, and what luge sends is waited for.
-local function watch_symbols(numbers, known, kept)
+-- What luge itself holds open stays open for the step that asks for it, and what luge sends is waited for.
+local function watch_symbols(numbers, known, stay)
   setmetatable(numbers.symbols, { __index = function(_, name)
     local value = numbers.sent[name]
     if value then
@@ -283,16 +303,16 @@ local function watch_symbols(numbers, known, kept)
     end
     value = known[name]
     if type(value) ~= "userdata" then return value end
-    kept[#kept + 1] = value:getfd()
+    stay[#stay + 1] = value:getfd()
     return value:getfd()
   end })
 end
 
-local function add_guest_steps(image, run, numbers, count)
+local function add_guest_steps(image, run, numbers)
   local resolve, append = Steps.resolve, orders.add
   local is_taken, is_fed = false, false
   local function take()
-    append(image, "take", { numbers.first, count }, nil, 0)
+    append(image, "take", { numbers.first, numbers.count }, nil, 0)
     is_taken = true
   end
   for index, step in ipairs(run.steps) do
@@ -318,31 +338,36 @@ local function add_seal_steps(image, run, symbols)
   end
 end
 
--- What luge's caller left open ends before anything else.
-local function close_others(image, run, kept)
-  local stay, count = table.move(run.keep, 1, #run.keep, 1, {}), I.count(image)
-  orders.add(image, "close_range", { table.move(kept, 1, #kept, #stay + 1, stay) }, nil, 0)
+-- What luge's caller left open, and what else of luge's is, ends before anything else.
+local function close_others(image, stay)
+  local count = I.count(image)
+  orders.add(image, "close_range", { stay }, nil, 0)
   I.put_first(image, count)
 end
 
-local function encode(run, symbols, names)
-  local own, numbers = run.descriptors, number_all(run, names)
-  local kept = { own.channel, own.ready }
-  watch_symbols(numbers, guest.expected(run, symbols), kept)
+local function encode(run, symbols, numbers)
+  local own = run.descriptors
+  local stay = { own.channel, own.ready }
+  table.move(run.keep, 1, #run.keep, #stay + 1, stay)
+  watch_symbols(numbers, guest.expected(run, symbols), stay)
   local image = orders.begin { status = own.status, lifeline = own.lifeline, go = own.go, channel = own.channel,
     spare = numbers.spare, encoders = steps }
-  orders.add(image, "hear", {}, nil, 0)
-  add_guest_steps(image, run, numbers, #names)
+  add_guest_steps(image, run, numbers)
   orders.add(image, "prctl", { "set_dumpable", 0 }, nil, 0)
   add_seal_steps(image, run, numbers.symbols)
-  close_others(image, run, kept)
-  for _, number in pairs(own) do kept[#kept + 1] = number end
-  return orders.finish(image), kept, numbers.spare + OWN
+  close_others(image, stay)
+  return orders.finish(image)
+end
+
+--- Whether the stage can take a step of a plan.
+function M.can(step)
+  local knows_form = knows[step.op]
+  return steps[step.op] ~= nil and (not knows_form or knows_form(step.args))
 end
 
 local function can_all(run)
   for _, step in ipairs(run.steps) do
-    if step.where == "guest" and not steps[step.op] then return false end
+    if step.where == "guest" and not M.can(step) then return false end
   end
   return true
 end
@@ -352,14 +377,26 @@ local function limit_allows(number)
   return limit and (limit.soft == "unlimited" or number < limit.soft)
 end
 
---- The orders of a stage that takes the guest steps too, and the descriptors that it has to find open; nil where a copy
--- of luge has to.
+--- The numbers that descriptors will have in a stage that takes the guest steps too; nil where a copy of luge has to.
 -- names: of the descriptors that luge sends, in order.
-function M.orders(run, symbols, names)
+function M.numbers(run, names)
   if not run.user_is_known or not can_all(run) then return nil end
-  local ok, image, kept, last = pcall(encode, run, symbols, names)
-  if not ok or not limit_allows(last) then return nil end
-  return guest.order_file(image), kept
+  local numbers = number_all(run, names)
+  return limit_allows(numbers.spare + OWN) and numbers or nil
 end
+
+--- What that stage has to find open: its own descriptors, and those of luge's steps, of which it closes what its orders do
+-- not need.
+function M.kept(run, symbols)
+  local kept = {}
+  for _, number in pairs(run.descriptors) do kept[#kept + 1] = number end
+  for _, value in pairs(symbols) do
+    if type(value) == "userdata" then kept[#kept + 1] = value:getfd() end
+  end
+  return kept
+end
+
+--- Its orders, as a file that nobody can write again.
+function M.orders(run, symbols, numbers) return guest.order_file(encode(run, symbols, numbers)) end
 
 return M

@@ -193,17 +193,22 @@ local function came_to_hooks(steps, failed_at)
   return steps[failed_at].op == "run_script"
 end
 
--- The child, in its namespaces: the stage, with orders of all that it has to do, or a copy of luge. Returns the process and
--- the descriptor of the orders, nil for a copy; or nil and the failure. The stage may not be executed yet (check_birth).
+-- The orders of a stage that is executed meanwhile; nil and the failure, where the command is too long for them.
+local function write_orders(run, symbols, numbers)
+  local ok, file = pcall(furnish.orders, run, symbols, numbers)
+  if ok then return file end
+  return nil, setup_failure(0, { text = must.words(file) or tostring(file) }, run.steps)
+end
+
+-- The child, in its namespaces: the stage, whose orders the process has then, or a copy of luge; nil and the failure. The
+-- stage may not be executed yet (check_birth).
 local function make_child(run, c, symbols, names)
   local clone, index = clone_step(run.steps)
   local args = Steps.resolve(clone.args, symbols)
-  local order_file, kept
-  if clone.op == "clone3" then order_file, kept = furnish.orders(run, symbols, names) end
+  local numbers = clone.op == "clone3" and furnish.numbers(run, names)
   local pid, pidfd
-  if order_file then
-    kept[#kept + 1] = order_file
-    pid, pidfd = S.clone3_exec(args[1], run.stage, orders.argv(order_file), kept)
+  if numbers then
+    pid, pidfd = S.clone3_exec(args[1], run.stage, orders.argv(c.there), furnish.kept(run, symbols))
   else
     pid, pidfd = S[clone.op](table.unpack(args))
   end
@@ -216,7 +221,18 @@ local function make_child(run, c, symbols, names)
   if c.ready_write then c.ready_write:close() end
   symbols.child = pid
   run.process = { pid = pid, pidfd = pidfd, channels = c }
-  return run.process, order_file
+  if not numbers then return run.process end
+  local file, failure = write_orders(run, symbols, numbers)
+  run.process.orders = file
+  if file then return run.process end
+  end_process(run)
+  return nil, failure
+end
+
+-- The child's first word: the id maps are written. With it the stage gets its orders.
+local function release(process)
+  tell(S.sendmsg(process.channels.here, { data = "maps", fds = process.orders and { process.orders } }))
+  if process.orders then process.orders:close() end
 end
 
 -- Whether the stage could be executed, which takes as long as the attach steps; nil and the failure.
@@ -225,6 +241,33 @@ local function check_birth(run)
   if executed then return true end
   local _, index = clone_step(run.steps)
   return nil, setup_failure(index, err, run.steps)
+end
+
+-- What luge does for its child, from the clone on: the attach steps, and their descriptors to it. Returns the process, or nil
+-- and the failure.
+local function attach(run, process, names, symbols, undo)
+  local channel, steps, is_fed = process.channels.here, run.steps, false
+  local function feed() tell(send_descriptors(channel, names, symbols)) end
+  if not lets_go(steps) then release(process) end
+  local ok, index, err = take(run, "attach", symbols, undo, function(step)
+    if step.releases then release(process) end
+    -- What a copy of luge does for the container is the profile's, scripts among it, and waits for all of it.
+    if step.feeds and process.orders then
+      feed()
+      is_fed = true
+    end
+  end)
+  if run.output then run.output:release() end
+  local born, failure = check_birth(run)
+  if ok and born then
+    if is_fed then tell(S.send(channel, "all")) else feed() end
+    if not process.orders then tell(S.sendmsg(channel, guest.expected_orders(run, symbols))) end
+    return process
+  end
+  end_process(run)
+  -- What the child did first says more than what then failed here.
+  return nil, failure or monitor.child_failure(process, steps) or monitor.last_word(process, steps)
+    or setup_failure(index, err, steps)
 end
 
 local function start(run, symbols, undo)
@@ -244,31 +287,9 @@ local function start(run, symbols, undo)
   run.descriptors = { status = c.status_write:getfd(), lifeline = c.lifeline_read:getfd(), channel = c.there:getfd(),
     go = c.go_read and c.go_read:getfd(), ready = c.ready_write and symbols.ready }
   local names = passed_names(steps)
-  local process, order_file = make_child(run, c, symbols, names)
-  if not process then return nil, order_file end
-  -- What a copy of luge does for the container is the profile's, scripts among it, and waits for all of it.
-  local is_fed = false
-  local function release() tell(S.send(c.here, "maps")) end
-  local function feed() tell(send_descriptors(c.here, names, symbols)) end
-  if not lets_go(steps) then release() end
-  ok, index, err = take(run, "attach", symbols, undo, function(step)
-    if step.releases then release() end
-    if step.feeds and order_file then
-      feed()
-      is_fed = true
-    end
-  end)
-  if run.output then run.output:release() end
-  local born, failure = check_birth(run)
-  if ok and born then
-    if is_fed then tell(S.send(c.here, "all")) else feed() end
-    if not order_file then tell(S.sendmsg(c.here, guest.expected_orders(run, symbols))) end
-    return process
-  end
-  end_process(run)
-  -- What the child did first says more than what then failed here.
-  return nil, failure or monitor.child_failure(process, steps) or monitor.last_word(process, steps)
-    or setup_failure(index, err, steps)
+  local process, failure = make_child(run, c, symbols, names)
+  if not process then return nil, failure end
+  return attach(run, process, names, symbols, undo)
 end
 
 --- From the first host step to the end of the container and of what is kept of it.

@@ -77,11 +77,10 @@ local function turn(before)
   local began = S.clock_gettime "monotonic"
   nl.keep(true)
   take(run, "host", symbols)
-  local file, kept = furnish.orders(run, symbols, {})
-  kept[#kept + 1] = file
-  local pid = assert(S.clone3_exec({ flags = "newnet", exit_signal = "chld" }, run.stage, orders.argv(file), kept))
+  local pid = assert(S.clone3_exec({ flags = "newnet", exit_signal = "chld" }, run.stage, orders.argv(c.there),
+    furnish.kept(run, symbols)))
   c.status_w:close()
-  S.send(c.here, "maps")
+  S.sendmsg(c.here, { data = "maps", fds = { furnish.orders(run, symbols, furnish.numbers(run, {})) } })
   symbols.child = pid
   take(run, "attach", symbols, c.here)
   nl.keep(false)

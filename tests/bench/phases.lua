@@ -21,9 +21,9 @@ local PARENT = {
   { "profile", "load, check and merge the profile" },
   { "plan", "plan" },
   { "launch", "name and state directory" },
-  { "orders", "steps before the clone: locks, descriptors" },
-  { "clone", "the stage's orders" },
+  { "clone", "steps before the clone: locks, descriptors" },
   { "cloned", "clone3: the new namespaces" },
+  { "orders", "the stage's orders, while it is executed" },
   { "maps", "id maps" },
   { "attached", "attach steps: sources of mounts" },
   { "started", "until the stage says that the command runs" },
@@ -52,11 +52,15 @@ local function instrument(mark)
   around(request, "load", "begin", "profile", mark)
   around(request, "plan", nil, "plan", mark)
   around(launch, "run", "launch", "done", mark)
-  around(furnish, "orders", "orders", nil, mark)
+  around(furnish, "orders", nil, "orders", mark)
   around(S, "clone3", "clone", nil, mark)
   around(S, "clone3_exec", "clone", "cloned", mark)
-  around(S, "send", nil, "maps", mark)
-  around(S, "sendmsg", nil, "attached", mark)
+  local sendmsg, words = S.sendmsg, { "maps", "attached" }
+  S.sendmsg = function(...)
+    local sent, err = sendmsg(...)
+    if words[1] then mark(table.remove(words, 1)) end
+    return sent, err
+  end
   around(S, "waitid", "gone", nil, mark)
   -- The first message that the child hears says that the maps are written; the parent hears messages as well.
   local run_guest, is_next = guest.run, false

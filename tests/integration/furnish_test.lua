@@ -23,8 +23,10 @@ local function by_stage(source)
     end
   end
   for name, value in pairs(plan.constants) do symbols[name] = value end
-  return furnish.orders({ spec = spec, steps = plan.steps, user = plan.user, user_is_known = plan.user_is_known, home = plan.home,
-    keep = { 0, 1, 2 }, descriptors = { status = 20, lifeline = 21, channel = 22 }, argv = { "true" } }, symbols, names) ~= nil
+  local run = { spec = spec, steps = plan.steps, user = plan.user, user_is_known = plan.user_is_known, home = plan.home,
+    keep = { 0, 1, 2 }, descriptors = { status = 20, lifeline = 21, channel = 22 }, argv = { "true" } }
+  local numbers = furnish.numbers(run, names)
+  return numbers and furnish.orders(run, symbols, numbers) ~= nil
 end
 
 local function text(body) return { text = box.text(body), label = "furnish.lua" } end

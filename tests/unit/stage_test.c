@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -123,11 +124,11 @@ struct outcome {
 
 static char *const argv_default[] = {"luge-init 22", NULL};
 
-/* Runs the stage on these orders; it gets 10 s. */
-static struct outcome run_bytes(const void *bytes, size_t size, bool sealed, char *const *argv)
+/* Runs the stage on what is descriptor ORDERS there; it gets 10 s. */
+static struct outcome run_on(int orders, char *const *argv)
 {
 	struct outcome result = {0};
-	int program = stage_program(), orders = memfd_of(bytes, size, sealed);
+	int program = stage_program();
 	int status[2], lifeline[2], log[2];
 
 	cr_assert(pipe2(status, O_CLOEXEC) == 0 && pipe2(lifeline, O_CLOEXEC) == 0 &&
@@ -157,6 +158,36 @@ static struct outcome run_bytes(const void *bytes, size_t size, bool sealed, cha
 	close(lifeline[1]);
 	close(orders);
 	return result;
+}
+
+static struct outcome run_bytes(const void *bytes, size_t size, bool sealed, char *const *argv)
+{
+	return run_on(memfd_of(bytes, size, sealed), argv);
+}
+
+/* Runs it on a channel over which the image is sent, as `count` descriptors. */
+static struct outcome run_sent(size_t count)
+{
+	int channel[2], orders = memfd_of(&image, image.header.size, true);
+	char control[CMSG_SPACE(2 * sizeof(int))] = {0};
+	struct iovec part = {"maps", 4};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+	cr_assert(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == 0 &&
+		  count <= 2);
+	if (count > 0) {
+		message.msg_control = control;
+		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+		struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+		*head = (struct cmsghdr){CMSG_LEN(count * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+		for (size_t i = 0; i < count; i++)
+			memcpy(CMSG_DATA(head) + i * sizeof(int), &orders, sizeof(int));
+	}
+	cr_assert(sendmsg(channel[0], &message, 0) == 4);
+	close(channel[0]);
+	close(orders);
+	return run_on(channel[1], argv_default);
 }
 
 static struct outcome run(void)
@@ -332,6 +363,32 @@ Test(stage, does_nothing_with_foreign_words)
 		cr_expect(exited(o, 125) && o.messages == 0 && !o.log[0], "words %zu", i);
 	}
 	cr_expect_str_eq(run().log, "never");
+}
+
+Test(stage, takes_orders_over_a_channel)
+{
+	image_start();
+	image.header.channel = ORDERS;
+	record_write("sent");
+	record_exec((const char *const[]){"/no/such/file", NULL}, (const char *const[]){"x", NULL});
+	struct outcome o = run_sent(1);
+
+	cr_expect(exited(o, 127), "%x", o.status);
+	cr_expect_str_eq(o.log, "sent");
+	for (size_t count = 0; count <= 2; count += 2) {
+		o = run_sent(count);
+		cr_expect(exited(o, 125) && o.messages == 0 && !o.log[0], "%zu of them", count);
+	}
+	cr_expect(exited(run(), 125), "not over the channel that they name");
+	image.header.channel = LIFELINE;
+	cr_expect(exited(run_sent(1), 125), "they name another channel");
+	image.header.channel = 0;
+	cr_expect(exited(run_sent(1), 125), "they name none");
+	int channel[2];
+
+	cr_assert(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) == 0);
+	close(channel[0]);
+	cr_expect(exited(run_on(channel[1], argv_default), 125), "nobody says anything");
 }
 
 Test(stage, refuses_bad_orders)
