@@ -14,6 +14,9 @@ local state = require "sandbox.container.state"
 local STATE = assert(os.getenv "LUGE_STATE", "LUGE_STATE names no directory")
 local NOBODY = 1 << 22 -- the number of no process: PID_MAX_LIMIT of the kernel
 
+-- Code that is read is touched as code that runs is.
+local function read_through(f) pcall(string.dump, f, true) end -- refuses what is written in C
+
 -- The steps that are taken; what any other gives is a descriptor on which nothing happens.
 local nodding = { umask = S.umask, ensure_directory = S.ensure_directory, take_lock = S.take_lock, note_lock = S.note_lock,
   ensure_free = S.ensure_free, listen_at = S.listen_at, take_slot = S.take_slot, unlink = S.unlink }
@@ -24,13 +27,15 @@ local function nod() return nothing:getfd() end
 local CGROUP = STATE .. "/cgroup"
 function nodding.make_cgroup(_, how) return S.make_cgroup(CGROUP .. "/own", how) end
 
-setmetatable(nodding, { __index = function() return nod end })
+setmetatable(nodding, { __index = function(_, op)
+  read_through(Steps.operation(S, op))
+  return nod
+end })
 local run_step, undo_step = Steps.run, Steps.undo
 function Steps.run(_, step, symbols) return run_step(nodding, step, symbols) end
 function Steps.undo(_, undo, symbols) return undo_step(nodding, undo, symbols) end
 
--- Its code is read, but not run, which would make the place of a user's locks.
-string.dump(state.ranges, true)
+read_through(state.ranges) -- to run it would make the place of a user's locks
 function state.ranges() return STATE end
 
 -- The stage's words, as if it had run, and the end of its process.
