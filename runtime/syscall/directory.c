@@ -150,7 +150,7 @@ static bool is_wanted(const struct selection *s, const char *name)
  * or -errno. */
 static long select_names(lua_State *L, int fd, const struct selection *s)
 {
-	_Alignas(struct dirent64) char space[32768];
+	_Alignas(struct dirent64) char space[8192];
 	lua_Integer index = 0;
 	long size;
 
