@@ -80,7 +80,7 @@ static long receive(int channel, struct word *word)
 		rc = sys(recvmsg, channel, &message, MSG_CMSG_CLOEXEC);
 	while (rc == -EINTR);
 	word->fd_count = 0;
-	if (message.control_size >= sizeof(word->control.head) &&
+	if (rc > 0 && message.control_size >= sizeof(word->control.head) &&
 	    word->control.head.level == SOL_SOCKET && word->control.head.type == SCM_RIGHTS)
 		word->fd_count =
 			(word->control.head.length - sizeof(word->control.head)) / sizeof(int);
@@ -108,8 +108,11 @@ void guest_hear(void)
 long guest_hear_orders(int channel)
 {
 	struct word word;
+	long rc = receive(channel, &word);
 
-	return receive(channel, &word) > 0 && word.fd_count == 1 ? word.control.fds[0] : -EBADF;
+	if (rc == 0)
+		stage_exit(LUGE_IS_GONE);
+	return rc < 0 ? rc : word.fd_count == 1 ? word.control.fds[0] : -EBADMSG;
 }
 
 /* The descriptors of the attach steps, in their order, until luge says that these are all. */

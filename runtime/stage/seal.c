@@ -267,14 +267,6 @@ static int orders_number(const char *word)
 	return n;
 }
 
-/* Their file: the descriptor itself, or what luge says over it where it is a channel. */
-static int orders_file(int number)
-{
-	if (sys(fcntl, number, F_GET_SEALS) != -EINVAL)
-		return number;
-	return (int)guest_hear_orders(number);
-}
-
 /* Maps the image; false when it is none or could change under us. */
 static int orders_map(int fd)
 {
@@ -306,6 +298,30 @@ static int header_valid(int channel)
 	       (h->go == -1 || h->go > 2) && h->channel == channel;
 }
 
+/* Says over the channel, as a copy of luge would, that no step could be taken. */
+static _Noreturn void orders_refuse(int channel, long error)
+{
+	const int32_t word[3] = {0, (int32_t)error, 0};
+
+	if (channel)
+		(void)sys(write, channel, word, sizeof(word));
+	stage_exit(EXIT_LUGE_FAILED);
+}
+
+/* Maps the orders; returns the channel that they came over, or 0 where number is their file's. */
+static int orders_get(int number, int *ret_file)
+{
+	int channel = sys(fcntl, number, F_GET_SEALS) == -EINVAL ? number : 0;
+	long file = channel ? guest_hear_orders(channel) : number;
+
+	if (file < 0)
+		orders_refuse(channel, -file);
+	if (!orders_map((int)file) || !header_valid(channel))
+		orders_refuse(channel, EBADMSG);
+	*ret_file = (int)file;
+	return channel;
+}
+
 /* The stage's own descriptors end at the command's execve; the orders end here. */
 static void own_descriptors(int orders)
 {
@@ -324,14 +340,13 @@ static void own_descriptors(int orders)
 __attribute__((used)) _Noreturn void stage_main(long *stack)
 {
 	char **argv = (char **)(stack + 1);
-	int number = stack[0] == 1 ? orders_number(argv[0]) : -1;
-	int orders = number < 3 ? -1 : orders_file(number);
+	int number = stack[0] == 1 ? orders_number(argv[0]) : -1, orders;
 
-	if (orders < 3 || !orders_map(orders) || !header_valid(orders == number ? 0 : number))
+	if (number < 3)
 		stage_exit(EXIT_LUGE_FAILED);
-	/* From here on no process of the container can read or trace the stage, nor open its /proc/PID/exe. A stage that
-	 * furnishes the container is dumpable as long as there is none: /proc/self is its own then. The orders say when. */
-	long rc = stage.header.channel ? 0 : sys(prctl, PR_SET_DUMPABLE, 0);
+	/* From here on no process of the container can read or trace the stage, nor open its /proc/PID/exe. One that
+	 * furnishes the container needs its own /proc/self for that, which it would not have: the orders say when. */
+	long rc = orders_get(number, &orders) ? 0 : sys(prctl, PR_SET_DUMPABLE, 0);
 
 	if (rc < 0)
 		stage_fail(-rc, STAGE_SETUP);

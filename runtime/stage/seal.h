@@ -23,7 +23,12 @@ struct stage {
 	struct stage_message error; /* the child's, for PID 1 to send */
 };
 
-extern struct stage stage;
+extern struct stage stage
+	__attribute__((visibility("hidden"))); /* or its address came from a table */
+
+/* memory.c */
+void *memcpy(void *restrict to, const void *restrict from, size_t size);
+void *memset(void *to, int byte, size_t size);
 
 _Noreturn void stage_exit(int code);
 /* The write's result. */
@@ -43,7 +48,7 @@ _Noreturn void stage_run(void);
 /* Gives a descriptor the number that it is known by. */
 long guest_number(long fd, int number);
 void guest_hear(void);
-/* The descriptor that comes with luge's first word, on this channel; negative where none does. */
+/* The descriptor that comes with luge's first word, on this channel. */
 long guest_hear_orders(int channel);
 long guest_take(int first, int count);
 /* mode: type and mode of what is made where it is missing, or 0. */

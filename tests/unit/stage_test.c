@@ -120,6 +120,8 @@ struct outcome {
 	int messages;
 	struct stage_message message; /* the last */
 	char log[256];		      /* what was written to LOG */
+	ssize_t said;		      /* how many bytes it said over the channel */
+	int32_t word[3];	      /* these */
 };
 
 static char *const argv_default[] = {"luge-init 22", NULL};
@@ -185,9 +187,12 @@ static struct outcome run_sent(size_t count)
 			memcpy(CMSG_DATA(head) + i * sizeof(int), &orders, sizeof(int));
 	}
 	cr_assert(sendmsg(channel[0], &message, 0) == 4);
-	close(channel[0]);
 	close(orders);
-	return run_on(channel[1], argv_default);
+	struct outcome result = run_on(channel[1], argv_default);
+
+	result.said = recv(channel[0], result.word, sizeof(result.word), MSG_DONTWAIT);
+	close(channel[0]);
+	return result;
 }
 
 static struct outcome run(void)
@@ -378,6 +383,7 @@ Test(stage, takes_orders_over_a_channel)
 	for (size_t count = 0; count <= 2; count += 2) {
 		o = run_sent(count);
 		cr_expect(exited(o, 125) && o.messages == 0 && !o.log[0], "%zu of them", count);
+		cr_expect(o.said == 12 && o.word[0] == 0 && o.word[1] == EBADMSG && o.word[2] == 0);
 	}
 	cr_expect(exited(run(), 125), "not over the channel that they name");
 	image.header.channel = LIFELINE;
