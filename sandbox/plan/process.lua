@@ -251,10 +251,11 @@ function M.seal(c)
   if init_needs_kill(spec) then capabilities(c) end
   processes(c)
   steps:add("seal", "umask", "umask", { spec.umask })
-  steps:add("seal", "cwd", "chdir", { { literal = spec.cwd } })
   steps:add("seal", "command", "reset_signals", {})
   if spec.health and spec.health.fd then steps:add("seal", "health.fd", "dup3", { "$ready", spec.health.fd }) end
   steps:add("seal", "command", "close_range", { "$keep" })
+  -- /proc/self/fd leads to nothing of luge's any more.
+  steps:add("seal", "cwd", "chdir", { { literal = spec.cwd } })
   if not early then filters(c) end
   if c.options.report then steps:add("seal", "command", "wait", {}) end
   steps:add("seal", "command", "exec", { "$argv", "$environment" })
