@@ -292,33 +292,6 @@ static int image_tolerate(lua_State *L)
 	return 1;
 }
 
-/* count(image): of its records. */
-static int image_count(lua_State *L)
-{
-	lua_pushinteger(L,
-			(lua_Integer)(check_image(L)->records.used / sizeof(struct stage_record)));
-	return 1;
-}
-
-/* put_first(image, count): the records after the first `count` come before these. */
-static int image_put_first(lua_State *L)
-{
-	size_t size = (size_t)check_integer(L, 2) * sizeof(struct stage_record);
-	struct image *image = check_image(L);
-	struct bytes *records = &image->records;
-
-	luaL_argcheck(L, size <= records->used, 2, "there are not so many");
-	if (size == records->used)
-		return 0;
-	size_t moved = records->used - size;
-	char *copy = lua_newuserdata(L, moved + 1);
-
-	memcpy(copy, records->at + size, moved);
-	memmove(records->at + moved, records->at, size);
-	memcpy(records->at, copy, moved);
-	return 0;
-}
-
 /* tobytes(image, status, lifeline, go, channel): the whole. */
 static int image_tobytes(lua_State *L)
 {
@@ -361,8 +334,6 @@ static const luaL_Reg functions[] = {
 	{"call", image_call},
 	{"step", image_step},
 	{"tolerate", image_tolerate},
-	{"count", image_count},
-	{"put_first", image_put_first},
 	{"tobytes", image_tobytes},
 	{NULL, NULL},
 };

@@ -28,7 +28,7 @@ local CGROUP = STATE .. "/cgroup"
 function nodding.make_cgroup(_, how) return S.make_cgroup(CGROUP .. "/own", how) end
 
 setmetatable(nodding, { __index = function(_, op)
-  read_through(Steps.operation(S, op))
+  read_through(assert(Steps.operation(S, op), op))
   return nod
 end })
 local run_step, undo_step = Steps.run, Steps.undo
@@ -68,7 +68,10 @@ function S.waitid() return { pid = NOBODY, code = "exited", status = 0, rusage =
 -- A root file system with nothing in it but the places of mounts, and the profile of a container on it.
 local ROOT, PROFILE = STATE .. "/root", STATE .. "/profile.lua"
 local places = { ROOT, ROOT .. "/proc", ROOT .. "/sys", ROOT .. "/dev", ROOT .. "/tmp", ROOT .. "/etc" }
-for _, place in ipairs(places) do assert(S.mkdir(place, "0755")) end
+for _, place in ipairs(places) do
+  local made, err = S.mkdir(place, "0755")
+  assert(made or err.EXIST, err)
+end
 local file = assert(io.open(PROFILE, "w"))
 file:write(("return container { root = %q, command = { '/bin/true' } }\n"):format(ROOT))
 file:close()

@@ -131,7 +131,8 @@ static long give_birth(void)
 	birth.child = (pid_t)pid;
 	/* The child often begins behind us on our own processor, and the kernel looks for another one only when it
 	 * executes: the sooner it comes to that, the sooner both work at once. */
-	(void)sys(sched_yield);
+	if (pid > 0)
+		(void)sys(sched_yield);
 	return pid;
 }
 

@@ -6,9 +6,9 @@
 -- and is executed at the child's birth. They are the same steps, with the same arguments; here are the calls that they
 -- are made of, as in sandbox.container.orders. What is not here, or is asked for in a form that is not, the copy does.
 --
--- Whether the stage can is known before the child is born (M.numbers), what it shall do only afterwards (M.orders): the orders
--- are written while it is executed. A descriptor is known by its number before it is there: those of attach steps and of
--- guest steps get the numbers from one that nothing else has.
+-- Whether the stage can is known before the child is born (M.can_all), what it shall do only afterwards (M.orders): the orders
+-- are written while it is executed. A descriptor is known by its number before it is there: those of guest steps get the
+-- numbers that the kernel gives anyway, those of attach steps the ones from a number that nothing else has.
 
 local S = require "syscall"
 local C = require "luge.stage"
@@ -49,12 +49,38 @@ local function open_as(image, number, name, ...)
   add(image, "open", C.calls[name] | number << 32, ...)
 end
 
--- The number that the step's result gets.
-local function result(image) return image.number or error("a result without a number", 0) end
+-- The numbers that the kernel will give: the lowest that are free. Where it gives another, the stage moves it.
+local Numbers = {}
+Numbers.__index = Numbers
+
+--- used: the set of the numbers that are open at first.
+function M.count_numbers(used) return setmetatable({ used = used, lowest = 3 }, Numbers) end
+
+function Numbers:take()
+  local number = self.lowest
+  while self.used[number] do number = number + 1 end
+  self.used[number], self.lowest = true, number + 1
+  return number
+end
+
+function Numbers:give(number)
+  self.used[number], self.lowest = nil, math.min(self.lowest, number)
+end
+
+local function take_number(image) return image.numbers:take() end
+
+-- The number that the step's result gets, which image.result then is.
+local function result(image)
+  image.result = image.number or take_number(image)
+  return image.result
+end
 
 local function open(image, name, ...) open_as(image, result(image), name, ...) end
 
-local function close(image, number) call(image, "close", number) end
+local function close(image, number)
+  call(image, "close", number)
+  image.numbers:give(number)
+end
 
 function steps.open(image, args)
   open(image, "openat", FDCWD, put_string(image, args[1]), flags("O", args[2]) | CLOEXEC, mode(args[3]))
@@ -88,54 +114,61 @@ local function above(path)
   return parent == "" and "/" or parent, name
 end
 
--- A new file as the first of the numbers that no step's result has; the directories above it are made.
+-- A new file, and its number; the directories above it are made.
 local function create(image, root, path, permissions)
-  in_root(image, image.spare, root, (above(path)), NEW_DIRECTORY)
-  close(image, image.spare)
-  local how = flags("O", "creat, excl, wronly, nofollow, cloexec")
-  open_as(image, image.spare, "openat2", root, put_string(image, path), open_how(image, how, permissions), 24)
+  local parent = take_number(image)
+  in_root(image, parent, root, (above(path)), NEW_DIRECTORY)
+  close(image, parent)
+  local file, how = take_number(image), flags("O", "creat, excl, wronly, nofollow, cloexec")
+  open_as(image, file, "openat2", root, put_string(image, path), open_how(image, how, permissions), 24)
+  return file
 end
 
 local function remove(image, root, path)
   local parent, name = above(path)
-  local tolerate = I.tolerate(image, C.any_errno)
-  open_as(image, image.spare, "openat2", root, put_string(image, parent),
+  local tolerate, directory = I.tolerate(image, C.any_errno), take_number(image)
+  open_as(image, directory, "openat2", root, put_string(image, parent),
     open_how(image, flags("O", "path, cloexec"), 0), 24)
-  call(image, "unlinkat", image.spare, put_string(image, name), 0)
-  close(image, image.spare)
+  call(image, "unlinkat", directory, put_string(image, name), 0)
+  close(image, directory)
   I.tolerate(image, tolerate)
 end
+
+-- Where a step has the text of a file.
+local texts = { put_file = 3, writefile = 2 }
 
 function knows.put_file(args) return only(args[4], { mode = true, replace = true }) end
 
 function steps.put_file(image, args)
   local root, path, text, how = args[1], args[2], args[3], args[4] or {}
   if how.replace then remove(image, root, path) end
-  create(image, root, path, mode(how.mode or "0644"))
-  if #text > 0 then add(image, "call_all", C.calls.write, image.spare, put(image, text), #text) end
-  close(image, image.spare)
+  local file = create(image, root, path, mode(how.mode or "0644"))
+  if #text > 0 then add(image, "call_all", C.calls.write, file, put(image, text), #text) end
+  close(image, file)
 end
 
 function steps.put_symlink(image, args)
   local parent, name = above(args[2])
-  in_root(image, image.spare, args[1], parent, NEW_DIRECTORY)
-  call(image, "symlinkat", put_string(image, args[3]), image.spare, put_string(image, name))
-  close(image, image.spare)
+  local directory = take_number(image)
+  in_root(image, directory, args[1], parent, NEW_DIRECTORY)
+  call(image, "symlinkat", put_string(image, args[3]), directory, put_string(image, name))
+  close(image, directory)
 end
 
 function steps.copy_file(image, args)
-  local from = image.spare + 1
+  local from = take_number(image)
   open_as(image, from, "openat", FDCWD, put_string(image, args[1]), CLOEXEC)
-  create(image, args[2], args[3], mode "0644")
-  add(image, "copy", 0, image.spare, from)
+  local to = create(image, args[2], args[3], mode "0644")
+  add(image, "copy", 0, to, from)
   close(image, from)
-  close(image, image.spare)
+  close(image, to)
 end
 
 function steps.chown_in_root(image, args)
-  in_root(image, image.spare, args[1], args[2])
-  call(image, "fchownat", image.spare, put_string(image, ""), args[3], args[4], EMPTY_PATH)
-  close(image, image.spare)
+  local file = take_number(image)
+  in_root(image, file, args[1], args[2])
+  call(image, "fchownat", file, put_string(image, ""), args[3], args[4], EMPTY_PATH)
+  close(image, file)
 end
 
 function steps.mkdirat(image, args)
@@ -160,9 +193,10 @@ end
 function steps.chmod(image, args) call(image, "fchmodat", FDCWD, put_string(image, args[1]), mode(args[2])) end
 
 function steps.writefile(image, args)
-  open_as(image, image.spare, "openat", FDCWD, put_string(image, args[1]), flags("O", "wronly, cloexec"))
-  add(image, "call_all", C.calls.write, image.spare, put(image, args[2]), #args[2])
-  close(image, image.spare)
+  local file = take_number(image)
+  open_as(image, file, "openat", FDCWD, put_string(image, args[1]), flags("O", "wronly, cloexec"))
+  add(image, "call_all", C.calls.write, file, put(image, args[2]), #args[2])
+  close(image, file)
 end
 
 -- ---- mounts ----
@@ -210,7 +244,7 @@ function knows.new_mount(args)
 end
 
 function steps.new_mount(image, args)
-  local how, context = args[1], image.spare
+  local how, context = args[1], take_number(image)
   local set_string = S.c.FSCONFIG.SET_STRING
   local function set(key, value)
     call(image, "fsconfig", context, set_string, put_string(image, key), put_string(image, value))
@@ -236,9 +270,10 @@ knows["nl.up"] = function(args) return args[1] == "lo" end
 
 -- struct ifreq. A new loopback has no other flag that could be lost.
 steps["nl.up"] = function(image)
-  open_as(image, image.spare, "socket", S.c.AF.UNIX, S.c.SOCK.DGRAM | S.c.SOCK.CLOEXEC, 0)
-  call(image, "ioctl", image.spare, C.set_if_flags, put(image, ("<c16i2c22"):pack("lo", C.if_up, "")))
-  close(image, image.spare)
+  local socket = take_number(image)
+  open_as(image, socket, "socket", S.c.AF.UNIX, S.c.SOCK.DGRAM | S.c.SOCK.CLOEXEC, 0)
+  call(image, "ioctl", socket, C.set_if_flags, put(image, ("<c16i2c22"):pack("lo", C.if_up, "")))
+  close(image, socket)
 end
 
 -- The index of a link of the container is known there alone. Its place in the message is where messages for two indices,
@@ -268,58 +303,63 @@ steps["nl.route"] = function(image, args) tell(image, require("netns.route").ask
 
 M.encoders = steps
 
-local OWN = 2 -- spare numbers, beside those of the steps' results
+-- The descriptors of luge's own that guest and sealing steps use, by their symbols.
+local function held(run, symbols)
+  local known, list = {}, {}
+  for name, value in pairs(symbols) do
+    if type(value) == "userdata" then known["$" .. name] = value end
+  end
+  for _, step in ipairs(run.steps) do
+    if step.where == "guest" or step.where == "seal" then
+      for _, arg in ipairs(step.args) do
+        if known[arg] then list[arg:sub(2)], known[arg] = known[arg]:getfd(), nil end
+      end
+    end
+  end
+  return list
+end
 
--- The numbers of the descriptors, as symbols over those of the run: of those that luge sends, the first and the names; of
--- those that steps give, by the step's index.
-local function number_all(run, names)
-  local last = 2
+-- The first of the numbers above all others, for what luge sends, names: before it gets these, it has the lowest that are free.
+local function first_above(run, symbols, names)
+  local last, results = 2, 0
   for _, number in ipairs(run.keep) do last = math.max(last, number) end
   for _, number in pairs(run.descriptors) do last = math.max(last, number) end
-  -- Before they get these numbers, what is sent has the lowest that are free, and must not meet them.
-  last = last + #names + 8
-  local numbers = { first = last + 1, count = #names, sent = {}, given = {}, symbols = {} }
-  for _, name in ipairs(names) do
-    last = last + 1
-    numbers.sent[name] = last
+  for _, value in pairs(symbols) do
+    if type(value) == "userdata" then last = math.max(last, value:getfd()) end
   end
-  for index, step in ipairs(run.steps) do
-    if step.where == "guest" and step.save and step.save ~= "$user" then
-      last = last + 1
-      numbers.symbols[step.save:sub(2)], numbers.given[index] = last, last
-    end
+  for _, step in ipairs(run.steps) do
+    if step.where == "guest" and step.save then results = results + 1 end
   end
-  numbers.spare = last + 1
-  return numbers
+  return last + results + #names + 8
 end
 
--- What luge itself holds open stays open for the step that asks for it, and what luge sends is waited for.
-local function watch_symbols(numbers, known, stay)
-  setmetatable(numbers.symbols, { __index = function(_, name)
-    local value = numbers.sent[name]
-    if value then
-      numbers.is_wanted = true
-      return value
-    end
-    value = known[name]
-    if type(value) ~= "userdata" then return value end
-    stay[#stay + 1] = value:getfd()
-    return value:getfd()
+-- What the steps' symbols are in the stage: numbers of descriptors, and what the run knows. sent: those that luge sends, of
+-- which one is_wanted once a step has asked for it.
+local function new_scope(known, stay, names, first)
+  local sent, scope = {}, { is_wanted = false }
+  for i, name in ipairs(names) do sent[name] = first + i - 1 end
+  scope.symbols = setmetatable({}, { __index = function(_, name)
+    if sent[name] then scope.is_wanted = true end
+    local value = sent[name] or stay[name] or known[name]
+    if type(value) == "userdata" then error("the plan hides $" .. name, 0) end
+    return value
   end })
+  return scope
 end
 
-local function add_guest_steps(image, run, numbers)
+local function add_guest_steps(image, run, scope, first, count)
   local resolve, append = Steps.resolve, orders.add
   local is_taken, is_fed = false, false
   local function take()
-    append(image, "take", { numbers.first, numbers.count }, nil, 0)
+    append(image, "take", { first, count }, nil, 0)
     is_taken = true
   end
   for index, step in ipairs(run.steps) do
     if step.where == "guest" then
-      local args = resolve(step.args, numbers.symbols)
-      if (numbers.is_wanted or step.waits) and not is_taken then take() end
-      append(image, step.op, args, step.optional, index, numbers.given[index])
+      local args = resolve(step.args, scope.symbols)
+      if (scope.is_wanted or step.waits) and not is_taken then take() end
+      append(image, step.op, args, step.optional, index)
+      if step.save and step.save ~= "$user" then scope.symbols[step.save:sub(2)] = image.result end
     elseif step.feeds then
       is_fed = true
     end
@@ -338,65 +378,72 @@ local function add_seal_steps(image, run, symbols)
   end
 end
 
--- What luge's caller left open, and what else of luge's is, ends before anything else.
-local function close_others(image, stay)
-  local count = I.count(image)
-  orders.add(image, "close_range", { stay }, nil, 0)
-  I.put_first(image, count)
+-- What stays open when all else that luge's caller left open has been closed.
+local function staying(run, stay)
+  local list = { run.descriptors.channel, run.descriptors.ready }
+  table.move(run.keep, 1, #run.keep, #list + 1, list)
+  for _, number in pairs(stay) do list[#list + 1] = number end
+  return list
 end
 
-local function encode(run, symbols, numbers)
-  local own = run.descriptors
-  local stay = { own.channel, own.ready }
-  table.move(run.keep, 1, #run.keep, #stay + 1, stay)
-  watch_symbols(numbers, guest.expected(run, symbols), stay)
+local function encode(run, symbols, names)
+  local own, stay, first = run.descriptors, held(run, symbols), first_above(run, symbols, names)
+  local list, used = staying(run, stay), {}
+  for _, number in ipairs(list) do used[number] = true end
+  for _, number in pairs(own) do used[number] = true end
+  local scope = new_scope(guest.expected(run, symbols), stay, names, first)
   local image = orders.begin { status = own.status, lifeline = own.lifeline, go = own.go, channel = own.channel,
-    spare = numbers.spare, encoders = steps }
-  add_guest_steps(image, run, numbers)
+    numbers = M.count_numbers(used), encoders = steps }
+  orders.add(image, "close_range", { list }, nil, 0)
+  add_guest_steps(image, run, scope, first, #names)
   orders.add(image, "prctl", { "set_dumpable", 0 }, nil, 0)
-  add_seal_steps(image, run, numbers.symbols)
-  close_others(image, stay)
+  add_seal_steps(image, run, scope.symbols)
   return orders.finish(image)
 end
-
 --- Whether the stage can take a step of a plan.
 function M.can(step)
   local knows_form = knows[step.op]
   return steps[step.op] ~= nil and (not knows_form or knows_form(step.args))
 end
 
-local function can_all(run)
-  for _, step in ipairs(run.steps) do
-    if step.where == "guest" and not M.can(step) then return false end
-  end
-  return true
+-- What is known only in the container is short.
+local function length_of(text, symbols)
+  local ok, value = pcall(Steps.resolve, text, symbols)
+  return ok and #value or 0
 end
+
+-- Half of what orders may have (STAGE_SIZE_MAX): the rest is for the command and its environment.
+local TEXTS_MOST = 8 << 20
 
 local function limit_allows(number)
   local limit = S.getrlimit "nofile"
   return limit and (limit.soft == "unlimited" or number < limit.soft)
 end
 
---- The numbers that descriptors will have in a stage that takes the guest steps too; nil where a copy of luge has to.
+--- Whether a stage takes the guest steps of a run too; else a copy of luge has to.
 -- names: of the descriptors that luge sends, in order.
-function M.numbers(run, names)
-  if not run.user_is_known or not can_all(run) then return nil end
-  local numbers = number_all(run, names)
-  return limit_allows(numbers.spare + OWN) and numbers or nil
+function M.can_all(run, symbols, names)
+  if not run.user_is_known then return false end
+  local size = 0
+  for _, step in ipairs(run.steps) do
+    if step.where == "guest" then
+      if not M.can(step) then return false end
+      local text = texts[step.op] and step.args[texts[step.op]]
+      if text then size = size + length_of(text, symbols) end
+    end
+  end
+  return size <= TEXTS_MOST and limit_allows(first_above(run, symbols, names) + #names)
 end
 
---- What that stage has to find open: its own descriptors, and those of luge's steps, of which it closes what its orders do
--- not need.
+--- What that stage has to find open: its own descriptors, and those of luge's that its steps use.
 function M.kept(run, symbols)
   local kept = {}
   for _, number in pairs(run.descriptors) do kept[#kept + 1] = number end
-  for _, value in pairs(symbols) do
-    if type(value) == "userdata" then kept[#kept + 1] = value:getfd() end
-  end
+  for _, number in pairs(held(run, symbols)) do kept[#kept + 1] = number end
   return kept
 end
 
 --- Its orders, as a file that nobody can write again.
-function M.orders(run, symbols, numbers) return guest.order_file(encode(run, symbols, numbers)) end
+function M.orders(run, symbols, names) return guest.order_file(encode(run, symbols, names)) end
 
 return M

@@ -179,6 +179,7 @@ local function end_process(run)
   if not process then return end
   run.process = nil
   S.pidfd_send_signal(process.pidfd, "kill")
+  S.clone3_executed() -- so that nobody asks for it later
   S.waitid("pidfd", process.pidfd, "exited")
 end
 
@@ -194,20 +195,20 @@ local function came_to_hooks(steps, failed_at)
 end
 
 -- The orders of a stage that is executed meanwhile; nil and the failure, where the command is too long for them.
-local function write_orders(run, symbols, numbers)
-  local ok, file = pcall(furnish.orders, run, symbols, numbers)
+local function write_orders(run, symbols, names)
+  local ok, file = pcall(furnish.orders, run, symbols, names)
   if ok then return file end
   return nil, setup_failure(0, { text = must.words(file) or tostring(file) }, run.steps)
 end
 
--- The child, in its namespaces: the stage, whose orders the process has then, or a copy of luge; nil and the failure. The
--- stage may not be executed yet (check_birth).
+-- The child, in its namespaces: the stage (is_stage), whose orders the process has then, or a copy of luge; nil and the
+-- failure. The stage may not be executed yet (check_birth).
 local function make_child(run, c, symbols, names)
   local clone, index = clone_step(run.steps)
   local args = Steps.resolve(clone.args, symbols)
-  local numbers = clone.op == "clone3" and furnish.numbers(run, names)
+  local is_stage = clone.op == "clone3" and furnish.can_all(run, symbols, names)
   local pid, pidfd
-  if numbers then
+  if is_stage then
     pid, pidfd = S.clone3_exec(args[1], run.stage, orders.argv(c.there), furnish.kept(run, symbols))
   else
     pid, pidfd = S[clone.op](table.unpack(args))
@@ -220,9 +221,9 @@ local function make_child(run, c, symbols, names)
   if c.go_read then c.go_read:close() end
   if c.ready_write then c.ready_write:close() end
   symbols.child = pid
-  run.process = { pid = pid, pidfd = pidfd, channels = c }
-  if not numbers then return run.process end
-  local file, failure = write_orders(run, symbols, numbers)
+  run.process = { pid = pid, pidfd = pidfd, channels = c, is_stage = is_stage }
+  if not is_stage then return run.process end
+  local file, failure = write_orders(run, symbols, names)
   run.process.orders = file
   if file then return run.process end
   end_process(run)
@@ -231,8 +232,10 @@ end
 
 -- The child's first word: the id maps are written. With it the stage gets its orders.
 local function release(process)
-  tell(S.sendmsg(process.channels.here, { data = "maps", fds = process.orders and { process.orders } }))
-  if process.orders then process.orders:close() end
+  local file = process.orders
+  tell(S.sendmsg(process.channels.here, { data = "maps", fds = file and { file } }))
+  if file then file:close() end
+  process.orders = nil
 end
 
 -- Whether the stage could be executed, which takes as long as the attach steps; nil and the failure.
@@ -252,7 +255,7 @@ local function attach(run, process, names, symbols, undo)
   local ok, index, err = take(run, "attach", symbols, undo, function(step)
     if step.releases then release(process) end
     -- What a copy of luge does for the container is the profile's, scripts among it, and waits for all of it.
-    if step.feeds and process.orders then
+    if step.feeds and process.is_stage then
       feed()
       is_fed = true
     end
@@ -261,7 +264,7 @@ local function attach(run, process, names, symbols, undo)
   local born, failure = check_birth(run)
   if ok and born then
     if is_fed then tell(S.send(channel, "all")) else feed() end
-    if not process.orders then tell(S.sendmsg(channel, guest.expected_orders(run, symbols))) end
+    if not process.is_stage then tell(S.sendmsg(channel, guest.expected_orders(run, symbols))) end
     return process
   end
   end_process(run)

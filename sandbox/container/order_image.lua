@@ -7,7 +7,7 @@
 local S = require "syscall"
 local C = require "luge.stage"
 
--- Over the bytes: new, put, put_string, put_vector, add, call, step, tolerate, count, put_first, tobytes.
+-- Over the bytes: new, put, put_string, put_vector, add, call, step, tolerate, tobytes.
 local M = require "luge.order_image"(C.kinds, C.calls)
 
 -- ---- arguments ----

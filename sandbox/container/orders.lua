@@ -236,9 +236,9 @@ end
 -- ---- encoding ----
 
 --- An image without steps. options: status, lifeline, go, channel (descriptors, as the stage will have them, above 2); go
--- only with a `wait` step; channel, the number `spare` and the encoders only for sandbox.container.furnish.
+-- only with a `wait` step; channel, numbers and encoders only for sandbox.container.furnish.
 function M.begin(options)
-  local image = { I.new(), spare = options.spare, encoders = options.encoders or steps, channel = options.channel }
+  local image = { I.new(), numbers = options.numbers, encoders = options.encoders or steps, channel = options.channel }
   for _, name in ipairs { "status", "lifeline", "go" } do
     image[name] = options[name] and fd(options[name])
   end

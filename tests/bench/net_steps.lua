@@ -80,7 +80,7 @@ local function turn(before)
   local pid = assert(S.clone3_exec({ flags = "newnet", exit_signal = "chld" }, run.stage, orders.argv(c.there),
     furnish.kept(run, symbols)))
   c.status_w:close()
-  S.sendmsg(c.here, { data = "maps", fds = { furnish.orders(run, symbols, furnish.numbers(run, {})) } })
+  S.sendmsg(c.here, { data = "maps", fds = { furnish.orders(run, symbols, {}) } })
   symbols.child = pid
   take(run, "attach", symbols, c.here)
   nl.keep(false)

@@ -25,8 +25,7 @@ local function by_stage(source)
   for name, value in pairs(plan.constants) do symbols[name] = value end
   local run = { spec = spec, steps = plan.steps, user = plan.user, user_is_known = plan.user_is_known, home = plan.home,
     keep = { 0, 1, 2 }, descriptors = { status = 20, lifeline = 21, channel = 22 }, argv = { "true" } }
-  local numbers = furnish.numbers(run, names)
-  return numbers and furnish.orders(run, symbols, numbers) ~= nil
+  return furnish.can_all(run, symbols, names) and furnish.orders(run, symbols, names) ~= nil
 end
 
 local function text(body) return { text = box.text(body), label = "furnish.lua" } end
@@ -55,6 +54,14 @@ t.test("it leaves to a copy of luge what it does not know", function()
   t.ok(not by_stage(text(copied())), "a group file that the profile writes")
   t.ok(not by_stage(text "root = { '/', overlay = 'discard' }"), "an overlay")
   t.ok(not by_stage(text "namespaces = { time = { boottime = '1h' } }"), "a time namespace")
+end)
+
+t.test("it leaves to a copy of luge more text than orders have room for", function()
+  local long = "text = ('x'):rep(%d << 20)"
+  local function mounts(size) return ("mounts = { file { '/data', %s } }"):format(long:format(size)) end
+  t.ok(by_stage(text(mounts(7))))
+  t.ok(not by_stage(text(mounts(9))))
+  t.equal(box.succeed { shell = "wc -c </data", body = mounts(17) }.stdout, (17 << 20) .. "\n")
 end)
 
 local LOOK = [[

@@ -52,18 +52,6 @@ t.test("records hold their step, its tolerated error and the arguments", functio
   })
 end)
 
-t.test("what is added last can come first", function()
-  local image = { I.new() }
-  for i = 1, 5 do I.add(image, "cwd", i) end
-  t.equal(I.count(image), 5)
-  I.put_first(image, 3)
-  local order = {}
-  for i, record in ipairs(records(image)) do order[i] = record[4] end
-  t.equal(order, { 4, 5, 1, 2, 3 })
-  I.put_first(image, 5)
-  t.equal(I.count(image), 5)
-end)
-
 t.test("what is no integer, no text, no name and no image is refused", function()
   local image = { I.new() }
   local function fails(words, f, ...)
@@ -81,10 +69,8 @@ t.test("what is no integer, no text, no name and no image is refused", function(
   fails("a string without NUL bytes expected", I.put_string, image, "a\0b")
   fails("a string without NUL bytes expected", I.put_string, image, 5)
   fails("a string without NUL bytes expected", I.put_vector, image, { "a", false })
-  t.equal(pcall(I.put_first, image, 1), false)
-  t.equal(pcall(I.put_first, image, -1), false)
-  for _, no_image in ipairs { {}, { 5 }, { io.stdout } } do fails("the image of the stage's orders", I.count, no_image) end
-  t.equal(I.count(image), 0)
+  for _, no_image in ipairs { {}, { 5 }, { io.stdout } } do fails("the image of the stage's orders", I.step, no_image, 1) end
+  t.equal(records(image), {})
 end)
 
 t.test("an image may be as large as the stage takes it, and no larger", function()

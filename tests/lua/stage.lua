@@ -32,12 +32,12 @@ return function(t)
     S.exit(99)
   end
 
-  --- A stage that takes the steps. options: flags (namespaces), before (a function for the child), encoders and spare of
+  --- A stage that takes the steps. options: flags (namespaces), before (a function for the child), encoders and numbers of
   -- sandbox.container.furnish.
   function M.start(steps, options)
     local stage = setmetatable({ output = "", before = options and options.before }, Stage)
     local list = sealed("orders", orders.encode(steps, { status = STATUS, lifeline = LIFELINE, go = GO,
-      encoders = options and options.encoders, spare = options and options.spare }))
+      encoders = options and options.encoders, numbers = options and options.numbers }))
     local program = sealed("stage", embedded "stage")
     stage.out_r, stage.out_w = S.pipe()
     stage.status_r, stage.status_w = S.pipe()
