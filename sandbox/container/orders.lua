@@ -249,7 +249,7 @@ end
 --- Adds a step. index: what a failure names; number: what a descriptor that is its result becomes.
 function M.add(image, op, args, optional, index, number)
   local encode = image.encoders[op] or error(("the stage knows no '%s'"):format(tostring(op)), 0)
-  image.number = number
+  image.number, image.result = number, nil
   I.step(image, index, optional and (optional == true and C.any_errno or optional))
   encode(image, args)
 end
