@@ -201,6 +201,13 @@ local function write_orders(run, symbols, names)
   return nil, setup_failure(0, { text = must.words(file) or tostring(file) }, run.steps)
 end
 
+-- The ends of the channels that are the child's.
+local function close_theirs(c)
+  for _, name in ipairs { "there", "status_write", "lifeline_read", "go_read", "ready_write" } do
+    if c[name] then c[name]:close() end
+  end
+end
+
 -- The child, in its namespaces: the stage (is_stage), whose orders the process has then, or a copy of luge; nil and the
 -- failure. The stage may not be executed yet (check_birth).
 local function make_child(run, c, symbols, names)
@@ -215,11 +222,7 @@ local function make_child(run, c, symbols, names)
   end
   if not pid then return nil, setup_failure(index, pidfd, run.steps) end
   if pid == 0 then child(run, c, symbols, names) end
-  c.there:close()
-  c.status_write:close()
-  c.lifeline_read:close()
-  if c.go_read then c.go_read:close() end
-  if c.ready_write then c.ready_write:close() end
+  close_theirs(c)
   symbols.child = pid
   run.process = { pid = pid, pidfd = pidfd, channels = c, is_stage = is_stage }
   if not is_stage then return run.process end
