@@ -79,7 +79,7 @@ return function(t)
   -- Reads the output until it has the pattern.
   function Stage:await(pattern)
     while not self.output:find(pattern) do
-      if not ready(self.out_r, 20) then self:kill() error(pattern .. " never came: " .. self.output, 2) end
+      if not ready(self.out_r, 60) then self:kill() error(pattern .. " never came: " .. self.output, 2) end
       local data = t.must(S.read(self.out_r))
       if data == "" then error(pattern .. " never came: " .. self.output, 2) end
       self.output = self.output .. data
